@@ -1,0 +1,299 @@
+//! What can go wrong, and how a conversation ended.
+//!
+//! Three types for three questions. [`Violation`]: what did the peer do that
+//! RFC 6455 or a limit forbids? [`Error`]: why did my call fail?
+//! [`CloseCause`]: how did this conversation end? A refused *handshake* is
+//! none of these: that is a [`Rejection`](crate::handshake::Rejection).
+
+use std::fmt;
+use std::io;
+
+use crate::close::{CloseCode, CloseFrame};
+
+/// Any error, boxed: what a handler may return.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a peer did that RFC 6455 or a limit of ours forbids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Violation {
+    /// A reserved bit is set that no extension has negotiated (section 5.2).
+    ReservedBits,
+    /// An opcode that RFC 6455 does not define (section 5.2).
+    ReservedOpcode(u8),
+    /// A frame of a client is not masked (section 5.1).
+    UnmaskedFrame,
+    /// A frame of a server is masked (section 5.1).
+    MaskedFrame,
+    /// A control frame is fragmented (section 5.5).
+    FragmentedControlFrame,
+    /// A control frame has more than 125 bytes of payload (section 5.5).
+    LongControlFrame,
+    /// A payload length is not in its shortest form (section 5.2).
+    NonMinimalLength,
+    /// The most significant bit of a 64-bit length is set (section 5.2).
+    InvalidLength,
+    /// A continuation frame, but no message has begun (section 5.4).
+    UnexpectedContinuation,
+    /// A new message begins inside an unfinished one (section 5.4).
+    InterruptedMessage,
+    /// More than 1,024 empty fragments in a row.
+    EmptyFragments,
+    /// A text message is not UTF-8 (section 8.1).
+    InvalidUtf8,
+    /// A close frame with half a code, a code that may not be sent, or a
+    /// reason that is not UTF-8 (sections 5.5.1 and 7.4).
+    InvalidCloseFrame,
+    /// A frame announces more bytes than the limit allows.
+    FrameTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A message grows beyond the limit.
+    MessageTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// There is no memory for the message.
+    OutOfMemory,
+}
+
+impl Violation {
+    /// The code of the close frame that answers the violation.
+    pub fn close_code(self) -> CloseCode {
+        match self {
+            Violation::ReservedBits
+            | Violation::ReservedOpcode(_)
+            | Violation::UnmaskedFrame
+            | Violation::MaskedFrame
+            | Violation::FragmentedControlFrame
+            | Violation::LongControlFrame
+            | Violation::NonMinimalLength
+            | Violation::InvalidLength
+            | Violation::UnexpectedContinuation
+            | Violation::InterruptedMessage
+            | Violation::InvalidCloseFrame => CloseCode::PROTOCOL_ERROR,
+            // Section 8.1 sends the reader to section 7.4.1: 1007.
+            Violation::InvalidUtf8 => CloseCode::INVALID_PAYLOAD,
+            Violation::EmptyFragments => CloseCode::POLICY_VIOLATION,
+            Violation::FrameTooLarge { .. }
+            | Violation::MessageTooLarge { .. }
+            | Violation::OutOfMemory => CloseCode::MESSAGE_TOO_BIG,
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Violation::ReservedBits => f.write_str("a reserved bit is set that nothing negotiated"),
+            Violation::ReservedOpcode(opcode) => write!(f, "opcode {opcode} is reserved"),
+            Violation::UnmaskedFrame => f.write_str("a client must mask its frames"),
+            Violation::MaskedFrame => f.write_str("a server must not mask its frames"),
+            Violation::FragmentedControlFrame => f.write_str("a control frame is fragmented"),
+            Violation::LongControlFrame => f.write_str("a control frame exceeds 125 bytes"),
+            Violation::NonMinimalLength => f.write_str("a length is not in its shortest form"),
+            Violation::InvalidLength => f.write_str("the top bit of a 64-bit length is set"),
+            Violation::UnexpectedContinuation => {
+                f.write_str("a continuation frame, but no message has begun")
+            }
+            Violation::InterruptedMessage => {
+                f.write_str("a new message begins inside an unfinished one")
+            }
+            Violation::EmptyFragments => f.write_str("too many empty fragments in a row"),
+            Violation::InvalidUtf8 => f.write_str("a text message is not valid UTF-8"),
+            Violation::InvalidCloseFrame => f.write_str("a malformed close frame"),
+            Violation::FrameTooLarge { limit } => {
+                write!(f, "a frame exceeds the limit of {limit} bytes")
+            }
+            Violation::MessageTooLarge { limit } => {
+                write!(f, "a message exceeds the limit of {limit} bytes")
+            }
+            Violation::OutOfMemory => f.write_str("no memory for the message"),
+        }
+    }
+}
+
+impl std::error::Error for Violation {}
+
+/// How a conversation ended: the first thing that ended it, exactly one.
+///
+/// Only [`Remote`](CloseCause::Remote) and [`Local`](CloseCause::Local) are a
+/// closing handshake as RFC 6455, section 7, describes it; what the web calls
+/// code 1006 is [`Lost`](CloseCause::Lost).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseCause {
+    /// The peer closed, with this frame (`None`: an empty one).
+    Remote(Option<CloseFrame>),
+    /// This side closed: [`close`](crate::WebSocket::close), or the
+    /// `WebSocket` was dropped.
+    Local(CloseCode),
+    /// The connection ended without a closing handshake (code 1006 in a browser).
+    Lost,
+    /// The peer broke the protocol or a limit.
+    Violation(Violation),
+    /// The peer did not answer a ping in time.
+    PingTimeout,
+    /// A message that had begun was not finished in time.
+    MessageTimeout,
+    /// The peer did not read what was sent to it in time.
+    WriteTimeout,
+    /// The peer read too slowly, and the overflow policy says to close.
+    Overflow,
+    /// The server was drained (see [`Tracker`](crate::tracker::Tracker)).
+    Drained(CloseCode),
+    /// The handler returned an error.
+    HandlerFailed,
+    /// The handler panicked.
+    HandlerPanicked,
+    /// Reading or writing failed.
+    Io(io::ErrorKind),
+    /// The connection was cut off on purpose, without a closing handshake.
+    Aborted,
+}
+
+impl fmt::Display for CloseCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CloseCause::Remote(None) => f.write_str("closed by the peer"),
+            CloseCause::Remote(Some(frame)) => {
+                write!(f, "closed by the peer: {}", frame.code)?;
+                match frame.reason.is_empty() {
+                    true => Ok(()),
+                    // It is the peer's text: no control character may reach a log.
+                    false => write!(f, " \"{}\"", frame.reason.escape_debug()),
+                }
+            }
+            CloseCause::Local(code) => write!(f, "closed by this side: {code}"),
+            CloseCause::Lost => f.write_str("the connection was lost"),
+            CloseCause::Violation(violation) => write!(f, "protocol violation: {violation}"),
+            CloseCause::PingTimeout => f.write_str("the peer did not answer a ping in time"),
+            CloseCause::MessageTimeout => f.write_str("a message was not finished in time"),
+            CloseCause::WriteTimeout => f.write_str("the peer did not read in time"),
+            CloseCause::Overflow => f.write_str("the peer read too slowly"),
+            CloseCause::Drained(code) => write!(f, "drained: {code}"),
+            CloseCause::HandlerFailed => f.write_str("the handler failed"),
+            CloseCause::HandlerPanicked => f.write_str("the handler panicked"),
+            CloseCause::Io(kind) => write!(f, "the connection failed: {kind}"),
+            CloseCause::Aborted => f.write_str("aborted"),
+        }
+    }
+}
+
+/// Why a call on a socket failed.
+///
+/// The ordinary end of a conversation is not an error: `recv` returns
+/// `Ok(None)` then.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    source: Option<BoxError>,
+}
+
+/// What kind of [`Error`] it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The conversation has ended, or is ending: nothing can be sent any more.
+    Closed,
+    /// The peer broke the protocol or a limit.
+    Violation(Violation),
+    /// The peer did not answer a ping in time.
+    PingTimeout,
+    /// A message that had begun was not finished in time.
+    MessageTimeout,
+    /// The peer did not read what was sent to it in time.
+    WriteTimeout,
+    /// Reading or writing failed; the source says how.
+    Io,
+    /// The connection was not handed over after the handshake; the source says why.
+    Upgrade,
+}
+
+impl Error {
+    /// What kind of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether the conversation had ended before the call.
+    pub fn is_closed(&self) -> bool {
+        self.kind == ErrorKind::Closed
+    }
+
+    /// The violation, if the peer committed one.
+    pub fn violation(&self) -> Option<Violation> {
+        match self.kind {
+            ErrorKind::Violation(violation) => Some(violation),
+            _ => None,
+        }
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) fn upgrade(source: impl Into<BoxError>) -> Self {
+        Error { kind: ErrorKind::Upgrade, source: Some(source.into()) }
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Error { kind, source: None }
+    }
+}
+
+impl From<Violation> for Error {
+    fn from(violation: Violation) -> Self {
+        ErrorKind::Violation(violation).into()
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Error { kind: ErrorKind::Io, source: Some(error.into()) }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            ErrorKind::Closed => f.write_str("the WebSocket is closed"),
+            ErrorKind::Violation(violation) => violation.fmt(f),
+            ErrorKind::PingTimeout => CloseCause::PingTimeout.fmt(f),
+            ErrorKind::MessageTimeout => CloseCause::MessageTimeout.fmt(f),
+            ErrorKind::WriteTimeout => CloseCause::WriteTimeout.fmt(f),
+            ErrorKind::Io => f.write_str("reading or writing failed"),
+            ErrorKind::Upgrade => f.write_str(
+                "the connection was not handed over: serve the connection with `.with_upgrades()`",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_small() {
+        assert!(size_of::<Error>() <= 40, "{}", size_of::<Error>());
+    }
+
+    #[test]
+    fn what_the_peer_said_cannot_break_a_log_line() {
+        let frame = CloseFrame::new(CloseCode::NORMAL, "bye\nERROR forged");
+        let shown = CloseCause::Remote(Some(frame)).to_string();
+        assert!(!shown.contains('\n'), "{shown}");
+    }
+
+    #[test]
+    fn a_missing_with_upgrades_is_named() {
+        assert!(Error::from(ErrorKind::Upgrade).to_string().contains(".with_upgrades()"));
+    }
+}

@@ -1,0 +1,35 @@
+//! WebSockets for hyper 1.x servers.
+
+pub mod close;
+pub mod config;
+pub mod error;
+mod extension;
+mod frame;
+pub mod message;
+pub mod protocol;
+
+#[cfg(feature = "handshake")]
+pub mod handshake;
+#[cfg(feature = "socket")]
+pub mod socket;
+#[cfg(feature = "socket")]
+pub mod tracker;
+#[cfg(feature = "server")]
+mod upgrade;
+#[cfg(feature = "server")]
+pub mod middleware;
+#[cfg(feature = "axum")]
+mod axum;
+#[cfg(feature = "hub")]
+pub mod hub;
+
+pub use close::CloseCode;
+pub use config::Config;
+pub use error::Error;
+pub use message::Message;
+#[cfg(feature = "server")]
+pub use middleware::{WebSocketLayer, WebSocketService};
+#[cfg(feature = "socket")]
+pub use socket::{Sender, WebSocket};
+#[cfg(feature = "server")]
+pub use upgrade::Upgrade;
