@@ -1,0 +1,221 @@
+//! Frames: the header on the wire (RFC 6455, section 5.2), masking and UTF-8.
+//!
+//! Pure functions: nothing here keeps state, allocates or knows what a
+//! connection is.
+
+pub(crate) mod mask;
+pub(crate) mod utf8;
+
+use crate::error::Violation;
+
+/// The longest header: two bytes, a 64-bit length and a masking key.
+pub(crate) const MAX_HEADER: usize = 14;
+
+/// The largest payload of a control frame (RFC 6455, section 5.5).
+pub(crate) const MAX_CONTROL: usize = 125;
+
+/// What a frame carries (RFC 6455, section 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opcode {
+    Continuation = 0,
+    Text = 1,
+    Binary = 2,
+    Close = 8,
+    Ping = 9,
+    Pong = 10,
+}
+
+impl Opcode {
+    fn decode(bits: u8) -> Result<Self, Violation> {
+        Ok(match bits {
+            0 => Opcode::Continuation,
+            1 => Opcode::Text,
+            2 => Opcode::Binary,
+            8 => Opcode::Close,
+            9 => Opcode::Ping,
+            10 => Opcode::Pong,
+            reserved => return Err(Violation::ReservedOpcode(reserved)),
+        })
+    }
+
+    /// Close, ping and pong: "Control frames are identified by opcodes where
+    /// the most significant bit of the opcode is 1" (RFC 6455, section 5.5).
+    pub(crate) fn is_control(self) -> bool {
+        self as u8 & 0x8 != 0
+    }
+}
+
+/// The three reserved bits, where they stand in the first byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rsv(u8);
+
+impl Rsv {
+    pub(crate) const NONE: Self = Rsv(0);
+    /// "Per-message compressed" (RFC 7692, section 6).
+    #[cfg(test)]
+    pub(crate) const RSV1: Self = Rsv(0x40);
+
+    /// Whether no bit is set that is not in `allowed` too.
+    pub(crate) fn within(self, allowed: Rsv) -> bool {
+        self.0 & !allowed.0 == 0
+    }
+
+    pub(crate) fn is_none(self) -> bool {
+        self == Rsv::NONE
+    }
+}
+
+/// The header of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// Whether this frame is the last of its message.
+    pub(crate) fin: bool,
+    pub(crate) rsv: Rsv,
+    pub(crate) opcode: Opcode,
+    /// The masking key, if the payload is masked.
+    pub(crate) masking_key: Option<[u8; 4]>,
+    /// The length of the payload in bytes.
+    pub(crate) length: u64,
+}
+
+impl Header {
+    /// Reads a header from the beginning of `input`; `None` if it is not all
+    /// there. Returns its own length too.
+    ///
+    /// What the first two bytes show to be wrong is reported without waiting
+    /// for the rest.
+    #[inline]
+    pub(crate) fn decode(input: &[u8]) -> Result<Option<(Header, usize)>, Violation> {
+        let &[first, second, ref rest @ ..] = input else { return Ok(None) };
+        let opcode = Opcode::decode(first & 0x0f)?;
+        let fin = first & 0x80 != 0;
+        let short = second & 0x7f;
+        if opcode.is_control() {
+            // Section 5.5: "All control frames MUST have a payload length of
+            // 125 bytes or less and MUST NOT be fragmented."
+            if !fin {
+                return Err(Violation::FragmentedControlFrame);
+            }
+            if usize::from(short) > MAX_CONTROL {
+                return Err(Violation::LongControlFrame);
+            }
+        }
+        let (length, rest) = match short {
+            126 => {
+                let Some((bytes, rest)) = rest.split_first_chunk() else { return Ok(None) };
+                (u64::from(u16::from_be_bytes(*bytes)), rest)
+            }
+            127 => {
+                let Some((bytes, rest)) = rest.split_first_chunk() else { return Ok(None) };
+                (u64::from_be_bytes(*bytes), rest)
+            }
+            short => (u64::from(short), rest),
+        };
+        // Section 5.2: "the most significant bit MUST be 0", and "the minimal
+        // number of bytes MUST be used to encode the length".
+        match (short, length) {
+            (127, length) if length >> 63 != 0 => return Err(Violation::InvalidLength),
+            (126, 0..=125) | (127, 0..=0xffff) => return Err(Violation::NonMinimalLength),
+            _ => {}
+        }
+        let (masking_key, rest) = match second & 0x80 {
+            0 => (None, rest),
+            _ => {
+                let Some((key, rest)) = rest.split_first_chunk() else { return Ok(None) };
+                (Some(*key), rest)
+            }
+        };
+        let header = Header { fin, rsv: Rsv(first & 0x70), opcode, masking_key, length };
+        Ok(Some((header, input.len() - rest.len())))
+    }
+
+    /// Appends the header to `out`.
+    #[inline]
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let mut bytes = [0; MAX_HEADER];
+        let end = self.encode_into(&mut bytes);
+        out.extend_from_slice(&bytes[..end]);
+    }
+
+    #[inline]
+    fn encode_into(&self, bytes: &mut [u8; MAX_HEADER]) -> usize {
+        bytes[0] = (self.fin as u8) << 7 | self.rsv.0 | self.opcode as u8;
+        let mut end = match self.length {
+            0..=125 => {
+                bytes[1] = self.length as u8;
+                2
+            }
+            126..=0xffff => {
+                bytes[1] = 126;
+                bytes[2..4].copy_from_slice(&(self.length as u16).to_be_bytes());
+                4
+            }
+            _ => {
+                bytes[1] = 127;
+                bytes[2..10].copy_from_slice(&self.length.to_be_bytes());
+                10
+            }
+        };
+        if let Some(key) = self.masking_key {
+            bytes[1] |= 0x80;
+            bytes[end..end + 4].copy_from_slice(&key);
+            end += 4;
+        }
+        end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(bytes: &[u8]) -> Result<Option<(Header, usize)>, Violation> {
+        Header::decode(bytes)
+    }
+
+    #[test]
+    fn every_header_survives_the_wire_and_is_never_taken_for_whole_too_early() {
+        for length in [0, 1, 125, 126, 127, 0xffff, 0x1_0000, 1 << 40, (1 << 63) - 1] {
+            for masking_key in [None, Some([1, 2, 3, 4])] {
+                for fin in [true, false] {
+                    let header =
+                        Header { fin, rsv: Rsv::RSV1, opcode: Opcode::Text, masking_key, length };
+                    let mut bytes = vec![];
+                    header.encode(&mut bytes);
+                    assert_eq!(decode(&bytes), Ok(Some((header, bytes.len()))));
+                    for end in 0..bytes.len() {
+                        assert_eq!(decode(&bytes[..end]), Ok(None), "{header:?} cut at {end}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_two_bytes_decode_or_are_refused() {
+        for first in 0..=255u8 {
+            for second in 0..=255u8 {
+                let mut bytes = [0x7f; MAX_HEADER];
+                bytes[..2].copy_from_slice(&[first, second]);
+                let opcode = first & 0xf;
+                let known = matches!(opcode, 0..=2 | 8..=10);
+                let control = opcode & 8 != 0;
+                let valid = known && (!control || first & 0x80 != 0 && second & 0x7f <= 125);
+                assert_eq!(decode(&bytes).is_ok(), valid, "{first:#x} {second:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_must_be_minimal_and_positive() {
+        let sixteen = |length: u16| [&[0x82, 126][..], &length.to_be_bytes()].concat();
+        let long = |length: u64| [&[0x82, 127][..], &length.to_be_bytes()].concat();
+        assert_eq!(decode(&sixteen(125)), Err(Violation::NonMinimalLength));
+        assert!(decode(&sixteen(126)).is_ok());
+        assert_eq!(decode(&long(0xffff)), Err(Violation::NonMinimalLength));
+        assert!(decode(&long(0x1_0000)).is_ok());
+        assert!(decode(&long(u64::MAX >> 1)).is_ok());
+        assert_eq!(decode(&long(1 << 63)), Err(Violation::InvalidLength));
+        assert_eq!(decode(&long(u64::MAX)), Err(Violation::InvalidLength));
+    }
+}

@@ -1,0 +1,135 @@
+//! UTF-8 that arrives in pieces.
+
+use crate::error::Violation;
+
+/// Whether `bytes` are UTF-8.
+#[inline]
+pub(crate) fn is_valid(bytes: &[u8]) -> bool {
+    #[cfg(feature = "simdutf8")]
+    return simdutf8::basic::from_utf8(bytes).is_ok();
+    #[cfg(not(feature = "simdutf8"))]
+    return std::str::from_utf8(bytes).is_ok();
+}
+
+/// Bytes that have been validated before, as text.
+pub(crate) fn validated(bytes: &[u8]) -> &str {
+    #[cfg(feature = "simdutf8")]
+    let text = simdutf8::basic::from_utf8(bytes).ok();
+    #[cfg(not(feature = "simdutf8"))]
+    let text = std::str::from_utf8(bytes).ok();
+    text.expect("a text was validated before it was made")
+}
+
+/// Where `bytes` stop being UTF-8; `None` for the length of the mistake means
+/// that they end within a character.
+fn mistake(bytes: &[u8]) -> Option<(usize, Option<usize>)> {
+    #[cfg(feature = "simdutf8")]
+    return simdutf8::compat::from_utf8(bytes).err().map(|it| (it.valid_up_to(), it.error_len()));
+    #[cfg(not(feature = "simdutf8"))]
+    return std::str::from_utf8(bytes).err().map(|it| (it.valid_up_to(), it.error_len()));
+}
+
+/// Validates a text piece by piece, wherever it is cut, and fails on the first
+/// byte that no UTF-8 can have there.
+#[derive(Debug, Default)]
+pub(crate) struct Validator {
+    /// The beginning of a character whose end has not arrived.
+    carried: [u8; 4],
+    length: u8,
+}
+
+impl Validator {
+    /// Takes the next piece.
+    pub(crate) fn push(&mut self, mut piece: &[u8]) -> Result<(), Violation> {
+        while self.length > 0 {
+            let Some((&next, rest)) = piece.split_first() else { return Ok(()) };
+            piece = rest;
+            self.carried[usize::from(self.length)] = next;
+            self.length += 1;
+            match std::str::from_utf8(&self.carried[..usize::from(self.length)]) {
+                Ok(_) => self.length = 0,
+                Err(mistake) if mistake.error_len().is_none() => {}
+                Err(_) => return Err(Violation::InvalidUtf8),
+            }
+        }
+        match mistake(piece) {
+            None => Ok(()),
+            Some((_, Some(_))) => Err(Violation::InvalidUtf8),
+            Some((end, None)) => {
+                // At most three bytes: four would be a whole character.
+                let tail = &piece[end..];
+                self.carried[..tail.len()].copy_from_slice(tail);
+                self.length = tail.len() as u8;
+                Ok(())
+            }
+        }
+    }
+
+    /// The text ends here: no character may be unfinished.
+    pub(crate) fn finish(&self) -> Result<(), Violation> {
+        match self.length {
+            0 => Ok(()),
+            _ => Err(Violation::InvalidUtf8),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLES: &[&[u8]] = &[
+        b"",
+        b"plain",
+        "é€𝄞 mixed ß text 漢字 🎉".as_bytes(),
+        b"\xc3",
+        b"\xe2\x82",
+        b"\xf0\x9d\x84",
+        b"\xff",
+        b"ok\xc3\x28",
+        b"\xe0\x80\x80",
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"\xf5\x80\x80\x80",
+        b"\xf0\x80\x80\x80",
+        b"\x80",
+        b"\xc0\xaf",
+    ];
+
+    fn in_pieces(pieces: &[&[u8]]) -> bool {
+        let mut validator = Validator::default();
+        pieces.iter().all(|piece| validator.push(piece).is_ok()) && validator.finish().is_ok()
+    }
+
+    #[test]
+    fn every_cut_agrees_with_the_standard_library() {
+        for sample in SAMPLES {
+            let valid = std::str::from_utf8(sample).is_ok();
+            assert_eq!(is_valid(sample), valid, "{sample:x?}");
+            for first in 0..=sample.len() {
+                for second in first..=sample.len() {
+                    let pieces = [&sample[..first], &sample[first..second], &sample[second..]];
+                    assert_eq!(in_pieces(&pieces), valid, "{sample:x?} at {first}, {second}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn fails_on_the_first_bad_byte() {
+        // (sample, how many bytes are still the beginning of some text)
+        for (sample, good) in [
+            (&b"\xe0\x80\x80"[..], 1),
+            (b"\xed\xa0\x80", 1),
+            (b"\xf4\x90\x80\x80", 1),
+            (b"ab\xff", 2),
+            (b"\xf0\x9d\x84x", 3),
+        ] {
+            let mut validator = Validator::default();
+            for byte in &sample[..good] {
+                validator.push(std::slice::from_ref(byte)).unwrap();
+            }
+            assert_eq!(validator.push(&sample[good..=good]), Err(Violation::InvalidUtf8));
+        }
+    }
+}

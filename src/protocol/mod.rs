@@ -1,0 +1,221 @@
+//! The protocol without IO: bytes in, events out; messages in, bytes out.
+//!
+//! A [`Connection`] reads no clock, opens no socket and spawns no task, so it
+//! runs wherever bytes come from: under another runtime, in a simulation, in a
+//! fuzzer. With `default-features = false` this module is what the crate is,
+//! on `bytes` alone. Everybody else uses a [`WebSocket`](crate::WebSocket),
+//! which is built from the same two halves.
+//!
+//! **The contract: give [`receive`](Connection::receive) what arrives until it
+//! has taken all of it; after any call, write [`transmit`](Connection::transmit)
+//! until it is empty; when [`is_finished`](Connection::is_finished), end the
+//! stream.**
+//!
+//! ```
+//! use hyper_ws::protocol::{Connection, Event, Role};
+//! use hyper_ws::{Config, Message};
+//!
+//! let mut server = Connection::new(Role::Server, &Config::new());
+//! let mut client = Connection::new(Role::Client { masking_key: || [1, 2, 3, 4] }, &Config::new());
+//!
+//! client.send("hello")?;
+//! let mut wire = client.take_output();
+//! let (taken, event) = server.receive(&mut wire)?;
+//! assert_eq!(taken, wire.len());
+//! assert_eq!(event, Some(Event::Message(Message::from("hello"))));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod close;
+mod outbox;
+mod prepared;
+mod read;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::fmt;
+
+use bytes::Bytes;
+
+pub use outbox::Outbox;
+pub(crate) use outbox::LARGE;
+pub use prepared::Prepared;
+pub use read::Reader;
+pub use write::{Closed, Writer};
+
+use crate::close::CloseFrame;
+use crate::error::Violation;
+use crate::{CloseCode, Config, Message};
+
+/// Which side of the conversation this is. They differ in who masks
+/// (RFC 6455, section 5.1).
+#[derive(Clone, Copy)]
+pub enum Role {
+    /// Receives masked frames, sends unmasked ones.
+    Server,
+    /// Sends masked frames, receives unmasked ones.
+    Client {
+        /// Gives the masking key of the next frame. Section 5.3: it "needs to be
+        /// unpredictable", from "a strong source of entropy".
+        masking_key: fn() -> [u8; 4],
+    },
+}
+
+impl Role {
+    fn new_masking_key(self) -> Option<[u8; 4]> {
+        match self {
+            Role::Server => None,
+            Role::Client { masking_key } => Some(masking_key()),
+        }
+    }
+}
+
+impl fmt::Debug for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Server => "Server",
+            Role::Client { .. } => "Client",
+        })
+    }
+}
+
+/// What arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A whole message.
+    Message(Message),
+    /// A ping, with its payload. It has been answered if it came from a [`Connection`].
+    Ping(Bytes),
+    /// A pong, with its payload.
+    Pong(Bytes),
+    /// A close frame. The reply is queued if one was due.
+    Close(Option<CloseFrame>),
+}
+
+/// One side of a conversation: a [`Reader`] and a [`Writer`] for those who have
+/// one thread of control. See the [module documentation](self).
+#[derive(Debug)]
+pub struct Connection {
+    reader: Reader,
+    writer: Writer,
+    outbox: Outbox,
+    /// The newest ping that has not been answered.
+    pong: Option<Bytes>,
+}
+
+impl Connection {
+    /// A conversation whose opening handshake is done.
+    pub fn new(role: Role, config: &Config) -> Self {
+        Connection {
+            reader: Reader::new(role, config),
+            writer: Writer::new(role),
+            outbox: Outbox::default(),
+            pong: None,
+        }
+    }
+
+    /// Takes bytes off the beginning of `input`: returns how many, and the event
+    /// that they complete. Without an event, all of `input` has been taken.
+    ///
+    /// Pings and close frames are answered by the way. Of several pings that
+    /// arrive before [`transmit`](Self::transmit) is called, the newest is
+    /// answered (RFC 6455, section 5.5.3).
+    ///
+    /// # Errors
+    ///
+    /// The first violation. The close frame that answers it is queued already;
+    /// all that still arrives is discarded.
+    pub fn receive(&mut self, input: &mut [u8]) -> Result<(usize, Option<Event>), Violation> {
+        let (taken, event) = self.reader.read(input).inspect_err(|&violation| {
+            self.pong = None;
+            self.writer.fail(violation, &mut self.outbox);
+        })?;
+        match &event {
+            Some(Event::Ping(payload)) => self.pong = Some(payload.clone()),
+            Some(Event::Close(frame)) => {
+                self.flush_pong();
+                self.writer.received_close(frame.as_ref(), &mut self.outbox);
+            }
+            _ => {}
+        }
+        Ok((taken, event))
+    }
+
+    /// Nothing more will arrive.
+    pub fn receive_end(&mut self) {
+        self.writer.received_end();
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] after a close frame.
+    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Closed> {
+        self.writer.message(&message.into(), &mut self.outbox)
+    }
+
+    /// Queues a message that was encoded before.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] after a close frame.
+    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Closed> {
+        self.writer.prepared(prepared, &mut self.outbox)
+    }
+
+    /// Queues a ping. A payload beyond 125 bytes is cut.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] after a close frame.
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), Closed> {
+        self.writer.ping(payload, &mut self.outbox)
+    }
+
+    /// Begins the closing handshake. A reason beyond 123 bytes is cut.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] if it has begun before.
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Closed> {
+        self.flush_pong();
+        self.writer.close(code, reason, &mut self.outbox)
+    }
+
+    /// What is to be written: write its [`chunk`](Outbox::chunk)s,
+    /// [`advance`](Outbox::advance) it, until it is empty.
+    pub fn transmit(&mut self) -> &mut Outbox {
+        self.flush_pong();
+        &mut self.outbox
+    }
+
+    /// Everything that is to be written, as one buffer.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        let mut output = vec![];
+        let outbox = self.transmit();
+        while !outbox.is_empty() {
+            let chunk = outbox.chunk();
+            output.extend_from_slice(chunk);
+            let count = chunk.len();
+            outbox.advance(count);
+        }
+        output
+    }
+
+    /// Whether the conversation is over: write what is left and end the stream.
+    /// After a violation, go on reading until the peer ends it too, within a
+    /// deadline: a stream that is dropped with unread bytes is reset, and the
+    /// peer may lose the close frame.
+    pub fn is_finished(&self) -> bool {
+        self.writer.is_done() || self.reader.is_ended()
+    }
+
+    fn flush_pong(&mut self) {
+        if let Some(payload) = self.pong.take() {
+            self.writer.pong(&payload, &mut self.outbox);
+        }
+    }
+}

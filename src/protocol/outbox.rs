@@ -1,0 +1,202 @@
+//! Encoded frames on their way out, in call order.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::{Buf, Bytes};
+
+use crate::frame::Header;
+
+/// A payload of this many bytes or more is not copied but written from where it is.
+pub(crate) const LARGE: usize = 16 * 1024;
+
+/// Whole frames, encoded: small ones in one buffer, large payloads beside it.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Headers, and payloads under 16 KiB.
+    pub(crate) bytes: Vec<u8>,
+    /// How much of `bytes` has been written.
+    start: usize,
+    /// Large payloads, each with the place in `bytes` before which it belongs.
+    large: VecDeque<(usize, Bytes)>,
+    /// The bytes in `large`.
+    large_length: usize,
+}
+
+impl Outbox {
+    /// How many bytes are yet to be written.
+    pub fn len(&self) -> usize {
+        self.bytes.len() - self.start + self.large_length
+    }
+
+    /// Whether everything has been written.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The next bytes to write. Call [`advance`](Self::advance) with how many
+    /// were written, until the outbox is empty.
+    pub fn chunk(&self) -> &[u8] {
+        match self.large.front() {
+            Some((at, payload)) if *at == self.start => payload,
+            Some((at, _)) => &self.bytes[self.start..*at],
+            None => &self.bytes[self.start..],
+        }
+    }
+
+    /// Fills `slices` with what to write next, for a vectored write; returns how many.
+    pub fn chunks<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut start = self.start;
+        let mut count = 0;
+        let mut push = |bytes: &'a [u8]| {
+            if !bytes.is_empty() && count < slices.len() {
+                slices[count] = IoSlice::new(bytes);
+                count += 1;
+            }
+        };
+        for (at, payload) in &self.large {
+            push(&self.bytes[start..*at]);
+            push(payload);
+            start = *at;
+        }
+        push(&self.bytes[start..]);
+        count
+    }
+
+    /// The bytes that the buffer holds without growing.
+    #[cfg(feature = "socket")]
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Whether a large payload stands beside the buffer, so that a vectored
+    /// write has more than one slice.
+    #[cfg(feature = "socket")]
+    pub(crate) fn is_scattered(&self) -> bool {
+        !self.large.is_empty()
+    }
+
+    /// The first `count` bytes have been written.
+    pub fn advance(&mut self, mut count: usize) {
+        while let Some((at, payload)) = self.large.front_mut() {
+            let step = count.min(*at - self.start);
+            self.start += step;
+            count -= step;
+            if self.start < *at {
+                return;
+            }
+            let step = count.min(payload.len());
+            payload.advance(step);
+            self.large_length -= step;
+            count -= step;
+            if !payload.is_empty() {
+                return;
+            }
+            self.large.pop_front();
+        }
+        self.start += count;
+        debug_assert!(self.start <= self.bytes.len());
+        if self.start == self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        }
+    }
+
+    /// Appends a large payload; its header has just been appended to `bytes`.
+    pub(crate) fn push_large(&mut self, payload: Bytes) {
+        debug_assert!(!payload.is_empty());
+        self.large_length += payload.len();
+        self.large.push_back((self.bytes.len(), payload));
+    }
+
+    /// Takes whole data frames away from the front until at most `limit` bytes
+    /// are left; returns how many frames. Only for an outbox of which nothing
+    /// has been written yet.
+    #[cfg(any(feature = "socket", test))]
+    pub(crate) fn drop_oldest(&mut self, limit: usize) -> usize {
+        debug_assert_eq!(self.start, 0);
+        let mut dropped = 0;
+        let mut end = 0;
+        let mut left = self.len();
+        while left > limit {
+            let Ok(Some((header, header_length))) = Header::decode(&self.bytes[end..]) else { break };
+            if header.opcode.is_control() {
+                break;
+            }
+            end += header_length;
+            // What was encoded here fits into memory, so its length does too.
+            let payload = header.length as usize;
+            match self.large.front() {
+                Some((at, _)) if *at == end => {
+                    self.large.pop_front();
+                    self.large_length -= payload;
+                }
+                _ => end += payload,
+            }
+            left -= header_length + payload;
+            dropped += 1;
+        }
+        self.bytes.drain(..end);
+        for (at, _) in &mut self.large {
+            *at -= end;
+        }
+        dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Message;
+    use crate::protocol::{Role, Writer};
+
+    fn outbox(messages: &[usize]) -> Outbox {
+        let mut outbox = Outbox::default();
+        let mut writer = Writer::new(Role::Server);
+        for (at, &length) in messages.iter().enumerate() {
+            writer.message(&Message::from(vec![at as u8; length]), &mut outbox).unwrap();
+        }
+        outbox
+    }
+
+    fn drain(mut outbox: Outbox, step: usize) -> Vec<u8> {
+        let mut all = vec![];
+        while !outbox.is_empty() {
+            let mut slices = [IoSlice::new(&[]); 3];
+            let count = outbox.chunks(&mut slices);
+            let joined: Vec<u8> = slices[..count].iter().flat_map(|it| it.to_vec()).collect();
+            assert!(joined.starts_with(outbox.chunk()));
+            let step = step.min(joined.len());
+            all.extend_from_slice(&joined[..step]);
+            outbox.advance(step);
+        }
+        assert!(outbox.chunk().is_empty());
+        all
+    }
+
+    #[test]
+    fn frames_leave_in_order_whatever_is_written_at_a_time() {
+        let lengths = [3, LARGE, 0, LARGE + 5, 200, LARGE, LARGE];
+        let whole = drain(outbox(&lengths), usize::MAX);
+        assert_eq!(whole.len(), outbox(&lengths).len());
+        for step in [1, 2, 7, LARGE - 1, LARGE, LARGE + 1, 100_000] {
+            assert!(drain(outbox(&lengths), step) == whole, "step {step}");
+        }
+    }
+
+    #[test]
+    fn dropping_the_oldest_cuts_whole_frames_only() {
+        let lengths = [3, LARGE, 10, LARGE, 4];
+        let total = outbox(&lengths).len();
+        for limit in 0..=total {
+            let mut cut = outbox(&lengths);
+            let dropped = cut.drop_oldest(limit);
+            assert!(cut.len() <= limit);
+            let kept: Vec<usize> = lengths[dropped..].to_vec();
+            let expected: usize = outbox(&kept).len();
+            assert_eq!(cut.len(), expected, "limit {limit}");
+            let bytes = drain(cut, usize::MAX);
+            assert!(drain(outbox(&lengths), usize::MAX).ends_with(&bytes));
+        }
+    }
+}

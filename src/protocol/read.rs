@@ -1,0 +1,510 @@
+//! The reading half: bytes in, events out.
+
+use bytes::Bytes;
+
+use super::{Event, Role};
+use crate::close::CloseFrame;
+use crate::error::Violation;
+use crate::extension::Decoder;
+use crate::frame::{Header, MAX_CONTROL, MAX_HEADER, Opcode, Rsv, mask, utf8};
+use crate::message::Text;
+use crate::{CloseCode, Config, Message};
+
+/// How many empty fragments a message may have in a row. Autobahn (6.1.2) wants
+/// some; a peer that sends nothing else wants our time.
+const MAX_EMPTY_FRAGMENTS: u16 = 1024;
+
+/// What a message's buffer grows by at least, if so much is still to come.
+const GROWTH: usize = 128 * 1024;
+
+/// Turns bytes into [`Event`]s, whatever pieces they come in.
+///
+/// Between two reads it keeps an incomplete header (13 bytes at most) and the
+/// message that is being assembled, nothing else. No byte is parsed twice.
+pub struct Reader {
+    masked: bool,
+    state: State,
+    assembly: Option<Box<Assembly>>,
+    empty_fragments: u16,
+    frame_limit: usize,
+    message_limit: usize,
+    decoder: Option<Box<dyn Decoder>>,
+}
+
+/// ```text
+///            header complete               payload complete
+///   Header ──────────────────► Payload ──────────────────────► Header
+///     ▲          │                                               │
+///     │          └── control ──► Control ── payload complete ────┤
+///     └─────────────────────────────────────────────────────────┘
+///   any ── close frame, violation ──► End
+/// ```
+enum State {
+    /// Within a header, of which this much has arrived.
+    Header { bytes: [u8; MAX_HEADER - 1], length: u8 },
+    /// Within the payload of a data frame.
+    Payload { key: Option<[u8; 4]>, length: usize, left: usize, fin: bool },
+    /// Within the payload of a control frame.
+    Control { opcode: Opcode, key: Option<[u8; 4]>, left: u8, payload: Vec<u8> },
+    /// After a close frame or a violation: the rest is discarded.
+    End,
+}
+
+/// A message of which not everything has arrived.
+struct Assembly {
+    buffer: Vec<u8>,
+    /// `None` for a binary message.
+    text: Option<utf8::Validator>,
+    /// The reserved bits of its first frame.
+    rsv: Rsv,
+    /// Bytes of payload on the wire: what an extension may turn into more.
+    wire_length: usize,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    /// A reader at the beginning of a conversation.
+    pub fn new(role: Role, config: &Config) -> Self {
+        Reader {
+            masked: matches!(role, Role::Server),
+            state: State::Header { bytes: [0; MAX_HEADER - 1], length: 0 },
+            assembly: None,
+            empty_fragments: 0,
+            frame_limit: config.frame_limit(),
+            message_limit: config.max_message_size,
+            decoder: None,
+        }
+    }
+
+    /// Whether nothing of a message or frame has begun to arrive.
+    pub fn is_between_messages(&self) -> bool {
+        self.assembly.is_none() && matches!(self.state, State::Header { length: 0, .. } | State::End)
+    }
+
+    /// Whether the payload of a data frame is arriving.
+    pub fn is_within_payload(&self) -> bool {
+        matches!(self.state, State::Payload { .. })
+    }
+
+    /// Whether a close frame or a violation has ended the conversation: what
+    /// still arrives is discarded.
+    pub fn is_ended(&self) -> bool {
+        matches!(self.state, State::End)
+    }
+
+    /// Takes bytes off the beginning of `input`: returns how many, and the event
+    /// that they complete. Without an event, all of `input` has been taken.
+    /// The bytes are unmasked in place.
+    ///
+    /// # Errors
+    ///
+    /// The first violation; afterwards all input is discarded.
+    #[inline]
+    pub fn read(&mut self, input: &mut [u8]) -> Result<(usize, Option<Event>), Violation> {
+        let mut at = 0;
+        let result = loop {
+            match self.step(&mut input[at..]) {
+                Ok((taken, Step::More)) => at += taken,
+                Ok((taken, Step::Event(event))) => break Ok((at + taken, Some(event))),
+                Ok((taken, Step::Starved)) => break Ok((at + taken, None)),
+                Err(violation) => break Err(violation),
+            }
+        };
+        if result.is_err() {
+            self.end();
+        }
+        result
+    }
+
+    fn end(&mut self) {
+        self.state = State::End;
+        self.assembly = None;
+    }
+
+    #[inline]
+    fn step(&mut self, input: &mut [u8]) -> Result<(usize, Step), Violation> {
+        match &mut self.state {
+            State::Header { bytes, length: 0 } => match Header::decode(input)? {
+                Some((header, taken)) => self.begin(header, &mut input[taken..], taken),
+                None => {
+                    bytes[..input.len()].copy_from_slice(input);
+                    self.state = State::Header { bytes: *bytes, length: input.len() as u8 };
+                    Ok((input.len(), Step::Starved))
+                }
+            },
+            State::Header { bytes, length } => {
+                // The rest of a header that was cut.
+                let before = usize::from(*length);
+                let mut header = [0; MAX_HEADER];
+                header[..before].copy_from_slice(&bytes[..before]);
+                let taken = input.len().min(MAX_HEADER - before);
+                let end = before + taken;
+                header[before..end].copy_from_slice(&input[..taken]);
+                match Header::decode(&header[..end])? {
+                    Some((header, whole)) => {
+                        let taken = whole - before;
+                        self.begin(header, &mut input[taken..], taken)
+                    }
+                    None => {
+                        bytes[..end].copy_from_slice(&header[..end]);
+                        *length = end as u8;
+                        Ok((taken, Step::Starved))
+                    }
+                }
+            }
+            State::Payload { key, length, left, .. } => {
+                let taken = input.len().min(*left);
+                let part = &mut input[..taken];
+                if let Some(key) = *key {
+                    mask::apply(key, *length - *left, part);
+                }
+                *left -= taken;
+                let step = self.append(part)?;
+                Ok((taken, step))
+            }
+            State::Control { key, left, payload, .. } => {
+                let taken = input.len().min(usize::from(*left));
+                let part = &mut input[..taken];
+                if let Some(key) = *key {
+                    mask::apply(key, payload.len(), part);
+                }
+                payload.extend_from_slice(part);
+                *left -= taken as u8;
+                if *left > 0 {
+                    return Ok((taken, Step::Starved));
+                }
+                let State::Control { opcode, payload, .. } = self.next_frame() else {
+                    return Ok((taken, Step::More));
+                };
+                Ok((taken, Step::Event(self.control(opcode, &payload)?)))
+            }
+            State::End => Ok((input.len(), Step::Starved)),
+        }
+    }
+
+    /// Expects a header next; returns the state that has ended.
+    fn next_frame(&mut self) -> State {
+        let header = State::Header { bytes: [0; MAX_HEADER - 1], length: 0 };
+        std::mem::replace(&mut self.state, header)
+    }
+
+    /// A header of `taken` bytes is complete; `input` is what follows it. Checks
+    /// all that a header can show to be wrong before a byte of payload is kept.
+    #[inline]
+    fn begin(
+        &mut self,
+        header: Header,
+        input: &mut [u8],
+        taken: usize,
+    ) -> Result<(usize, Step), Violation> {
+        match (self.masked, header.masking_key) {
+            // Section 5.1: "The server MUST close the connection upon receiving
+            // a frame that is not masked", "A client MUST close a connection if
+            // it detects a masked frame."
+            (true, None) => return Err(Violation::UnmaskedFrame),
+            (false, Some(_)) => return Err(Violation::MaskedFrame),
+            _ => {}
+        }
+        if !header.rsv.is_none() {
+            self.check_reserved_bits(&header)?;
+        }
+        if header.opcode.is_control() {
+            return self.begin_control(header, input, taken);
+        }
+        match (header.opcode, &self.assembly) {
+            (Opcode::Continuation, None) => return Err(Violation::UnexpectedContinuation),
+            (Opcode::Text | Opcode::Binary, Some(_)) => return Err(Violation::InterruptedMessage),
+            _ => {}
+        }
+        let length = self.check_length(&header)?;
+        // The usual case: a whole message in one frame that is all there. Its
+        // payload gets an allocation of its own, so that a message that is kept
+        // pins nothing but itself.
+        if header.fin
+            && header.opcode != Opcode::Continuation
+            && header.rsv.is_none()
+            && input.len() >= length
+        {
+            let payload = &mut input[..length];
+            if let Some(key) = header.masking_key {
+                mask::apply(key, 0, payload);
+            }
+            let message = match header.opcode {
+                Opcode::Text if !utf8::is_valid(payload) => return Err(Violation::InvalidUtf8),
+                Opcode::Text => Text::from_validated(Bytes::copy_from_slice(payload)).into(),
+                _ => Message::Binary((&*payload).into()),
+            };
+            self.state = State::Header { bytes: [0; MAX_HEADER - 1], length: 0 };
+            return Ok((taken + length, Step::Event(Event::Message(message))));
+        }
+        if header.opcode != Opcode::Continuation {
+            self.assembly = Some(Box::new(Assembly {
+                buffer: Vec::new(),
+                text: (header.opcode == Opcode::Text).then(utf8::Validator::default),
+                rsv: header.rsv,
+                wire_length: 0,
+            }));
+        }
+        self.state = State::Payload {
+            key: header.masking_key,
+            length,
+            left: length,
+            fin: header.fin,
+        };
+        Ok((taken, Step::More))
+    }
+
+    #[cold]
+    fn check_reserved_bits(&self, header: &Header) -> Result<(), Violation> {
+        // Section 5.2: "MUST be 0 unless an extension is negotiated that defines
+        // meanings for non-zero values." An extension of messages marks their
+        // first frame only (RFC 7692, section 6.1), and no control frame.
+        let allowed = match (header.opcode, &self.decoder) {
+            (Opcode::Text | Opcode::Binary, Some(decoder)) => decoder.reserved_bits(),
+            _ => Rsv::NONE,
+        };
+        match header.rsv.within(allowed) {
+            true => Ok(()),
+            false => Err(Violation::ReservedBits),
+        }
+    }
+
+    /// The length of a data frame's payload, if the limits allow it.
+    #[inline]
+    fn check_length(&mut self, header: &Header) -> Result<usize, Violation> {
+        let limit = self.frame_limit;
+        let length = usize::try_from(header.length)
+            .ok()
+            .filter(|&length| length <= limit)
+            .ok_or(Violation::FrameTooLarge { limit })?;
+        let limit = self.message_limit;
+        let before = self.assembly.as_ref().map_or(0, |it| it.wire_length);
+        // Both are at most a limit, so neither side overflows.
+        if length > limit.saturating_sub(before) {
+            return Err(Violation::MessageTooLarge { limit });
+        }
+        if length > 0 || header.fin {
+            self.empty_fragments = 0;
+        } else {
+            self.empty_fragments += 1;
+            if self.empty_fragments > MAX_EMPTY_FRAGMENTS {
+                return Err(Violation::EmptyFragments);
+            }
+        }
+        Ok(length)
+    }
+
+    /// Takes a part of a data frame's payload, which has been unmasked and
+    /// counted off `left`.
+    fn append(&mut self, part: &[u8]) -> Result<Step, Violation> {
+        let (State::Payload { left, fin, .. }, Some(assembly)) = (&self.state, &mut self.assembly)
+        else {
+            return Ok(Step::More);
+        };
+        let (left, fin) = (*left, *fin);
+        assembly.wire_length += part.len();
+        match &mut self.decoder {
+            Some(decoder) if !assembly.rsv.is_none() => {
+                let before = assembly.buffer.len();
+                let last = fin && left == 0;
+                let buffer = &mut assembly.buffer;
+                decoder.decode(assembly.rsv, part, last, buffer, self.message_limit)?;
+                if let Some(text) = &mut assembly.text {
+                    text.push(&assembly.buffer[before..])?;
+                }
+            }
+            _ => {
+                if let Some(text) = &mut assembly.text {
+                    text.push(part)?;
+                }
+                assembly.reserve(part.len(), left, fin, self.message_limit)?;
+                assembly.buffer.extend_from_slice(part);
+            }
+        }
+        self.finish_frame()
+    }
+
+    /// Ends the frame if its payload is complete, and the message with its last frame.
+    fn finish_frame(&mut self) -> Result<Step, Violation> {
+        let State::Payload { left: 0, fin, .. } = self.state else { return Ok(Step::Starved) };
+        self.next_frame();
+        if !fin {
+            return Ok(Step::More);
+        }
+        match self.assembly.take() {
+            Some(assembly) => Ok(Step::Event(Event::Message(assembly.finish()?))),
+            None => Ok(Step::More),
+        }
+    }
+
+    /// The buffer of the message that is arriving, if at least `worthwhile`
+    /// bytes of the current frame's payload are still to come, and how many
+    /// bytes may be read into its spare capacity. Report what was read with
+    /// [`filled`](Self::filled).
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::OutOfMemory`].
+    pub fn payload_buffer(
+        &mut self,
+        worthwhile: usize,
+    ) -> Result<Option<(&mut Vec<u8>, usize)>, Violation> {
+        let (State::Payload { left, fin, .. }, Some(assembly)) = (&self.state, &mut self.assembly)
+        else {
+            return Ok(None);
+        };
+        if *left < worthwhile || !assembly.rsv.is_none() {
+            return Ok(None);
+        }
+        if assembly.buffer.capacity() == assembly.buffer.len() {
+            let reserved = assembly.reserve(1, *left - 1, *fin, self.message_limit);
+            if reserved.is_err() {
+                self.end();
+                return Err(Violation::OutOfMemory);
+            }
+        }
+        let Some(assembly) = &mut self.assembly else { return Ok(None) };
+        let room = (assembly.buffer.capacity() - assembly.buffer.len()).min(*left);
+        Ok(Some((&mut assembly.buffer, room)))
+    }
+
+    /// `count` bytes of payload were read to the end of the
+    /// [`payload_buffer`](Self::payload_buffer). They are unmasked and validated;
+    /// a message that they complete is returned.
+    ///
+    /// # Errors
+    ///
+    /// The first violation; afterwards all input is discarded.
+    pub fn filled(&mut self, count: usize) -> Result<Option<Event>, Violation> {
+        let (State::Payload { key, length, left, .. }, Some(assembly)) =
+            (&mut self.state, &mut self.assembly)
+        else {
+            return Ok(None);
+        };
+        let start = assembly.buffer.len() - count;
+        let part = &mut assembly.buffer[start..];
+        if let Some(key) = *key {
+            mask::apply(key, *length - *left, part);
+        }
+        *left -= count;
+        assembly.wire_length += count;
+        let valid = match &mut assembly.text {
+            Some(text) => text.push(part),
+            None => Ok(()),
+        };
+        let step = valid.and_then(|()| self.finish_frame());
+        if step.is_err() {
+            self.end();
+        }
+        Ok(match step? {
+            Step::Event(event) => Some(event),
+            _ => None,
+        })
+    }
+
+    /// Control frames may stand between the fragments of a message (section 5.4).
+    fn begin_control(
+        &mut self,
+        header: Header,
+        input: &mut [u8],
+        taken: usize,
+    ) -> Result<(usize, Step), Violation> {
+        // 125 at most: the header was refused otherwise.
+        let length = header.length as usize;
+        debug_assert!(length <= MAX_CONTROL);
+        if input.len() < length {
+            self.state = State::Control {
+                opcode: header.opcode,
+                key: header.masking_key,
+                left: length as u8,
+                payload: Vec::new(),
+            };
+            return Ok((taken, Step::More));
+        }
+        let payload = &mut input[..length];
+        if let Some(key) = header.masking_key {
+            mask::apply(key, 0, payload);
+        }
+        self.next_frame();
+        Ok((taken + length, Step::Event(self.control(header.opcode, payload)?)))
+    }
+
+    fn control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Event, Violation> {
+        Ok(match opcode {
+            Opcode::Ping => Event::Ping(Bytes::copy_from_slice(payload)),
+            Opcode::Pong => Event::Pong(Bytes::copy_from_slice(payload)),
+            _ => {
+                let frame = close_frame(payload)?;
+                self.end();
+                Event::Close(frame)
+            }
+        })
+    }
+}
+
+/// What a [`Reader::step`] came to.
+enum Step {
+    /// Go on with the rest of the input.
+    More,
+    /// All input is taken.
+    Starved,
+    Event(Event),
+}
+
+impl Assembly {
+    /// Makes room for the next `part` bytes, of a frame of which `left` more are
+    /// to come: as much as has arrived already, or [`GROWTH`], but never more
+    /// than is announced or allowed.
+    fn reserve(&mut self, part: usize, left: usize, fin: bool, limit: usize) -> Result<(), Violation> {
+        let length = self.buffer.len();
+        if self.buffer.capacity() - length >= part {
+            return Ok(());
+        }
+        // Of the last frame it is known where the message ends. Before it,
+        // growing by doubles keeps many small fragments from costing more than
+        // their bytes.
+        let announced = match fin {
+            true => part + left,
+            false => limit.saturating_sub(length),
+        };
+        let growth = match fin {
+            true => length.max(GROWTH),
+            false => length.max((part + left).min(GROWTH)),
+        };
+        let additional = part.max(announced.min(growth));
+        self.buffer.try_reserve_exact(additional).map_err(|_| Violation::OutOfMemory)
+    }
+
+    fn finish(self) -> Result<Message, Violation> {
+        let Assembly { mut buffer, text, .. } = self;
+        if buffer.capacity() - buffer.len() > buffer.len() / 8 {
+            buffer.shrink_to_fit();
+        }
+        match text {
+            Some(text) => {
+                text.finish()?;
+                Ok(Text::from_validated(buffer.into()).into())
+            }
+            None => Ok(buffer.into()),
+        }
+    }
+}
+
+/// Section 5.5.1: "If there is a body, the first two bytes of the body MUST be a
+/// 2-byte unsigned integer", "Following the 2-byte integer, the body MAY contain
+/// UTF-8-encoded data".
+fn close_frame(payload: &[u8]) -> Result<Option<CloseFrame>, Violation> {
+    if payload.is_empty() {
+        return Ok(None);
+    }
+    let (code, reason) = payload.split_first_chunk().ok_or(Violation::InvalidCloseFrame)?;
+    let code = CloseCode::new(u16::from_be_bytes(*code)).ok_or(Violation::InvalidCloseFrame)?;
+    // Section 8.1 covers the reason too: bytes that should be UTF-8 and are not.
+    let reason = std::str::from_utf8(reason).map_err(|_| Violation::InvalidUtf8)?;
+    Ok(Some(CloseFrame { code, reason: reason.into() }))
+}

@@ -1,0 +1,197 @@
+//! The writing half: messages in, frames out. It knows the closing handshake.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::close::Closing;
+use super::outbox::{LARGE, Outbox};
+use super::{Prepared, Role};
+use crate::close::{CloseFrame, cut};
+use crate::error::Violation;
+use crate::frame::{Header, MAX_CONTROL, Opcode, Rsv, mask};
+use crate::{CloseCode, Message};
+
+/// Nothing can be sent any more: a close frame was queued, or the peer has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed;
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the WebSocket is closed")
+    }
+}
+
+impl std::error::Error for Closed {}
+
+/// Encodes frames into an [`Outbox`].
+#[derive(Debug)]
+pub struct Writer {
+    role: Role,
+    closing: Closing,
+}
+
+impl Writer {
+    /// A writer at the beginning of a conversation.
+    pub fn new(role: Role) -> Self {
+        Writer { role, closing: Closing::Open }
+    }
+
+    /// Whether messages may still be sent.
+    pub fn is_open(&self) -> bool {
+        self.closing.may_send()
+    }
+
+    /// Whether a close frame has gone both ways, or the peer has gone: once the
+    /// outbox is written, the connection ends.
+    pub fn is_done(&self) -> bool {
+        self.closing == Closing::Done
+    }
+
+    /// Queues a message as one frame.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] after a close frame.
+    #[inline]
+    pub fn message(&mut self, message: &Message, out: &mut Outbox) -> Result<(), Closed> {
+        if !self.closing.may_send() {
+            return Err(Closed);
+        }
+        let (opcode, payload) = match message {
+            Message::Text(text) => (Opcode::Text, text.as_bytes()),
+            Message::Binary(binary) => (Opcode::Binary, &**binary),
+        };
+        if payload.len() < LARGE {
+            self.frame(opcode, payload, out);
+        } else {
+            self.large_frame(opcode, message.clone().into_bytes(), out);
+        }
+        Ok(())
+    }
+
+    /// Queues a prepared message.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] after a close frame.
+    pub fn prepared(&mut self, prepared: &Prepared, out: &mut Outbox) -> Result<(), Closed> {
+        if let Role::Client { .. } = self.role {
+            // Section 5.3: each frame of a client has a masking key of its own.
+            return self.message(prepared.message(), out);
+        }
+        if !self.closing.may_send() {
+            return Err(Closed);
+        }
+        let (encoded, payload) = prepared.frame();
+        out.bytes.extend_from_slice(encoded);
+        if let Some(payload) = payload {
+            out.push_large(payload.clone());
+        }
+        Ok(())
+    }
+
+    /// Queues a ping. A payload beyond 125 bytes is cut.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] after a close frame.
+    pub fn ping(&mut self, payload: &[u8], out: &mut Outbox) -> Result<(), Closed> {
+        if !self.closing.may_send() {
+            return Err(Closed);
+        }
+        self.frame(Opcode::Ping, &payload[..payload.len().min(MAX_CONTROL)], out);
+        Ok(())
+    }
+
+    /// Queues the answer to a ping, unless a close frame went before it.
+    pub fn pong(&mut self, payload: &[u8], out: &mut Outbox) {
+        if self.closing.may_send() {
+            self.frame(Opcode::Pong, payload, out);
+        }
+    }
+
+    /// Begins the closing handshake. A reason beyond 123 bytes is cut.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] if it has begun before.
+    pub fn close(&mut self, code: CloseCode, reason: &str, out: &mut Outbox) -> Result<(), Closed> {
+        if !self.closing.may_send() {
+            return Err(Closed);
+        }
+        self.closing = Closing::Sent;
+        self.close_frame(code, cut(reason), out);
+        Ok(())
+    }
+
+    /// The peer's close frame has arrived; the reply is queued if one is due.
+    pub fn received_close(&mut self, frame: Option<&CloseFrame>, out: &mut Outbox) {
+        if self.closing == Closing::Open {
+            // Section 5.5.1: "When sending a Close frame in response, the
+            // endpoint typically echos the status code it received."
+            match frame {
+                Some(frame) => self.close_frame(frame.code, "", out),
+                None => self.frame(Opcode::Close, &[], out),
+            }
+        }
+        self.closing = Closing::Done;
+    }
+
+    /// The peer broke the protocol: queues the close frame that says so
+    /// (section 7.1.7, "Fail the WebSocket Connection").
+    pub fn fail(&mut self, violation: Violation, out: &mut Outbox) {
+        if self.closing == Closing::Open {
+            self.close_frame(violation.close_code(), &violation.to_string(), out);
+        }
+        self.closing = Closing::Failed;
+    }
+
+    /// The peer will send nothing more.
+    pub fn received_end(&mut self) {
+        self.closing = Closing::Done;
+    }
+
+    fn close_frame(&mut self, code: CloseCode, reason: &str, out: &mut Outbox) {
+        let mut payload = [0; MAX_CONTROL];
+        payload[..2].copy_from_slice(&code.value().to_be_bytes());
+        let end = 2 + reason.len();
+        payload[2..end].copy_from_slice(reason.as_bytes());
+        self.frame(Opcode::Close, &payload[..end], out);
+    }
+
+    fn header(&self, opcode: Opcode, length: usize) -> Header {
+        Header {
+            fin: true,
+            rsv: Rsv::NONE,
+            opcode,
+            masking_key: self.role.new_masking_key(),
+            length: length as u64,
+        }
+    }
+
+    #[inline]
+    fn frame(&mut self, opcode: Opcode, payload: &[u8], out: &mut Outbox) {
+        let header = self.header(opcode, payload.len());
+        header.encode(&mut out.bytes);
+        let start = out.bytes.len();
+        out.bytes.extend_from_slice(payload);
+        if let Some(key) = header.masking_key {
+            mask::apply(key, 0, &mut out.bytes[start..]);
+        }
+    }
+
+    fn large_frame(&mut self, opcode: Opcode, payload: Bytes, out: &mut Outbox) {
+        let header = self.header(opcode, payload.len());
+        header.encode(&mut out.bytes);
+        out.push_large(match header.masking_key {
+            None => payload,
+            Some(key) => {
+                // In place when nobody else holds the payload.
+                let mut payload = payload.try_into_mut().unwrap_or_else(|it| (&it[..]).into());
+                mask::apply(key, 0, &mut payload);
+                payload.freeze()
+            }
+        });
+    }
+}

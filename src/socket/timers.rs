@@ -1,0 +1,250 @@
+//! The deadlines of a connection, as arithmetic: no clock is read here.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::Config;
+
+/// What to do, now that a deadline has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Ask the peer whether it is there.
+    Ping,
+    /// It did not answer.
+    PingTimeout,
+    /// A message that had begun did not end.
+    MessageTimeout,
+    /// Output made no progress.
+    WriteTimeout,
+    /// The closing handshake took too long.
+    CloseTimeout,
+}
+
+/// Since when what has been going on.
+///
+/// A frame that arrives only stores the time: the runtime's timer is not
+/// touched until it fires, and is then armed for what is the next deadline by
+/// that time.
+#[derive(Debug)]
+pub(super) struct Timers {
+    /// When the last whole frame arrived.
+    received: Instant,
+    /// How long after that the peer is pinged: the configured interval, give or take.
+    interval: Duration,
+    pinged: Option<Instant>,
+    message: Option<Instant>,
+    blocked: Option<Instant>,
+    closing: Option<Instant>,
+    /// Nothing is read for want of room; the peer is not to blame for silence.
+    stalled: bool,
+}
+
+impl Timers {
+    pub(super) fn new(now: Instant, config: &Config) -> Self {
+        let mut timers = Timers {
+            received: now,
+            interval: Duration::ZERO,
+            pinged: None,
+            message: None,
+            blocked: None,
+            closing: None,
+            stalled: false,
+        };
+        timers.draw_interval(config);
+        timers
+    }
+
+    /// Ten percent more or less, so that connections that were made together
+    /// do not ping together for ever.
+    fn draw_interval(&mut self, config: &Config) {
+        if let Some(keep_alive) = config.keep_alive {
+            let share = 0.9 + 0.2 * (super::random() as u32 as f64 / u32::MAX as f64);
+            self.interval = keep_alive.interval.mul_f64(share);
+        }
+    }
+
+    /// A whole frame arrived: the peer is there.
+    pub(super) fn frame_received(&mut self, now: Instant) {
+        self.received = now;
+        self.pinged = None;
+    }
+
+    pub(super) fn pinged(&mut self, now: Instant, config: &Config) {
+        self.pinged = Some(now);
+        self.draw_interval(config);
+    }
+
+    /// When the ping was sent that has not been answered.
+    pub(super) fn ping_sent(&self) -> Option<Instant> {
+        self.pinged
+    }
+
+    /// A message or frame has begun to arrive and is not complete.
+    pub(super) fn message_began(&mut self, now: Instant) {
+        self.message = Some(now);
+    }
+
+    pub(super) fn message_continues(&mut self, now: Instant) {
+        self.message.get_or_insert(now);
+    }
+
+    /// Nothing is half received.
+    pub(super) fn message_ended(&mut self) {
+        self.message = None;
+    }
+
+    /// Output waits for the peer to read. Call it again with every byte of progress.
+    pub(super) fn write_blocked(&mut self, now: Instant) {
+        self.blocked = Some(now);
+    }
+
+    pub(super) fn write_still_blocked(&mut self, now: Instant) {
+        self.blocked.get_or_insert(now);
+    }
+
+    pub(super) fn written(&mut self) {
+        self.blocked = None;
+    }
+
+    /// The closing handshake has begun.
+    pub(super) fn close_began(&mut self, now: Instant) {
+        self.closing.get_or_insert(now);
+    }
+
+    /// Reading stops: what the peer sends cannot be seen.
+    pub(super) fn stall(&mut self) {
+        self.stalled = true;
+    }
+
+    /// Reading goes on. The peer gets its time anew.
+    pub(super) fn resume(&mut self, now: Instant) {
+        if self.stalled {
+            self.stalled = false;
+            self.pinged = self.pinged.map(|_| now);
+            self.message = self.message.map(|_| now);
+            self.received = now;
+        }
+    }
+
+    /// Every deadline that counts, with what is due then. `within_payload`: the
+    /// payload of a frame is arriving, so an answer to a ping cannot.
+    fn deadlines(
+        &self,
+        config: &Config,
+        within_payload: bool,
+    ) -> impl Iterator<Item = (Instant, Action)> {
+        let close = self.closing.map(|it| (it + config.close_timeout, Action::CloseTimeout));
+        // Once the end has begun, only its own deadline matters.
+        let open = close.is_none();
+        let listening = open && !self.stalled;
+        let message = self.message.zip(config.message_timeout).filter(|_| listening);
+        let write = self.blocked.zip(config.write_timeout).filter(|_| open);
+        let keep_alive = config.keep_alive.filter(|_| listening).and_then(|it| match self.pinged {
+            None => Some((self.received + self.interval, Action::Ping)),
+            Some(_) if within_payload => None,
+            Some(pinged) => Some((pinged + it.timeout, Action::PingTimeout)),
+        });
+        [
+            close,
+            message.map(|(since, timeout)| (since + timeout, Action::MessageTimeout)),
+            write.map(|(since, timeout)| (since + timeout, Action::WriteTimeout)),
+            keep_alive,
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// When to look again at the latest.
+    pub(super) fn next(&self, config: &Config, within_payload: bool) -> Option<Instant> {
+        self.deadlines(config, within_payload).map(|(at, _)| at).min()
+    }
+
+    /// What is due by `now`: the earliest, if several are.
+    pub(super) fn due(&self, now: Instant, config: &Config, within_payload: bool) -> Option<Action> {
+        self.deadlines(config, within_payload)
+            .filter(|(at, _)| *at <= now)
+            .min_by_key(|(at, _)| *at)
+            .map(|(_, action)| action)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    fn setup() -> (Instant, Config, Timers) {
+        let now = Instant::now();
+        let config = Config::new();
+        let timers = Timers::new(now, &config);
+        (now, config, timers)
+    }
+
+    #[test]
+    fn a_silent_peer_is_pinged_and_then_given_up() {
+        let (now, config, mut timers) = setup();
+        assert_eq!(timers.due(now + seconds(20), &config, false), None);
+        assert_eq!(timers.due(now + seconds(28), &config, false), Some(Action::Ping));
+        timers.pinged(now + seconds(28), &config);
+        assert_eq!(timers.due(now + seconds(47), &config, false), None);
+        assert_eq!(timers.due(now + seconds(48), &config, false), Some(Action::PingTimeout));
+        timers.frame_received(now + seconds(40));
+        assert_eq!(timers.due(now + seconds(60), &config, false), None);
+    }
+
+    #[test]
+    fn intervals_differ_by_ten_percent_at_most() {
+        for _ in 0..100 {
+            let (now, config, timers) = setup();
+            let at = timers.next(&config, false).unwrap() - now;
+            assert!(at >= seconds(25).mul_f64(0.9) && at <= seconds(25).mul_f64(1.1), "{at:?}");
+        }
+    }
+
+    #[test]
+    fn a_pong_is_not_missed_while_a_payload_is_in_its_way() {
+        let (now, config, mut timers) = setup();
+        timers.message_began(now);
+        timers.pinged(now, &config);
+        assert_eq!(timers.due(now + seconds(21), &config, true), None);
+        assert_eq!(timers.due(now + seconds(21), &config, false), Some(Action::PingTimeout));
+        assert_eq!(timers.due(now + seconds(60), &config, true), Some(Action::MessageTimeout));
+    }
+
+    #[test]
+    fn a_peer_that_is_not_listened_to_is_not_blamed() {
+        let (now, config, mut timers) = setup();
+        timers.message_began(now);
+        timers.pinged(now, &config);
+        timers.stall();
+        assert_eq!(timers.due(now + seconds(1000), &config, false), None);
+        timers.resume(now + seconds(1000));
+        assert_eq!(timers.due(now + seconds(1019), &config, false), None);
+        assert_eq!(timers.due(now + seconds(1020), &config, false), Some(Action::PingTimeout));
+    }
+
+    #[test]
+    fn output_must_make_progress() {
+        let (now, config, mut timers) = setup();
+        timers.frame_received(now + seconds(20));
+        timers.write_blocked(now);
+        timers.write_blocked(now + seconds(10));
+        timers.write_still_blocked(now + seconds(20));
+        assert_eq!(timers.due(now + seconds(39), &config, false), None);
+        assert_eq!(timers.due(now + seconds(40), &config, false), Some(Action::WriteTimeout));
+    }
+
+    #[test]
+    fn once_the_end_has_begun_only_its_deadline_counts() {
+        let (now, config, mut timers) = setup();
+        timers.pinged(now, &config);
+        timers.close_began(now + seconds(15));
+        timers.close_began(now + seconds(20));
+        assert_eq!(timers.due(now + seconds(24), &config, false), None);
+        assert_eq!(timers.due(now + seconds(25), &config, false), Some(Action::CloseTimeout));
+    }
+}
