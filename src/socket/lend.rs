@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
+use super::shared::Control;
 use crate::Message;
 use crate::protocol::Outbox;
 
@@ -14,8 +15,9 @@ use crate::protocol::Outbox;
 /// message of that payload would need a second read for its last few bytes.
 pub(super) const INPUT: usize = 128 * 1024;
 
-/// Input buffers a thread keeps.
-const INPUTS: usize = 4;
+/// Sets of buffers a thread keeps: it serves one connection at a time, and some
+/// keep theirs for a while.
+const SETS: usize = 4;
 
 /// Queues and output buffers a thread keeps. A broadcast fills those of many
 /// sockets before the first is written.
@@ -24,7 +26,44 @@ const QUEUES: usize = 16;
 /// What grew beyond this is not kept.
 const LARGEST: usize = 256 * 1024;
 
+/// Everything that only a busy connection needs.
+#[derive(Default)]
+pub(super) struct Lent {
+    /// Bytes that have been read, and which of them are not parsed yet.
+    pub(super) input: Box<[u8]>,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// Messages that have not been published.
+    pub(super) batch: VecDeque<Message>,
+    /// What is being written.
+    pub(super) writing: Outbox,
+    /// Pings and pongs that are to be written.
+    pub(super) control: Control,
+    /// Bytes were written since the last flush.
+    pub(super) unflushed: bool,
+}
+
+impl Lent {
+    /// Whether nothing is left in it that the connection needs.
+    fn is_idle(&self) -> bool {
+        self.start == self.end
+            && self.writing.is_empty()
+            && !self.unflushed
+            && self.control.is_empty()
+            && self.batch.is_empty()
+    }
+
+    /// Makes sure that there is a buffer to read into.
+    pub(super) fn input(&mut self) -> &mut [u8] {
+        if self.input.len() < INPUT {
+            self.input = input();
+        }
+        &mut self.input
+    }
+}
+
 struct Pool {
+    sets: Vec<Box<Lent>>,
     inputs: Vec<Box<[u8]>>,
     outboxes: Vec<Outbox>,
     inboxes: Vec<VecDeque<Message>>,
@@ -32,7 +71,18 @@ struct Pool {
 
 thread_local! {
     static POOL: RefCell<Pool> =
-        const { RefCell::new(Pool { inputs: Vec::new(), outboxes: Vec::new(), inboxes: Vec::new() }) };
+        const { RefCell::new(Pool::new()) };
+}
+
+impl Pool {
+    const fn new() -> Self {
+        Pool {
+            sets: Vec::new(),
+            inputs: Vec::new(),
+            outboxes: Vec::new(),
+            inboxes: Vec::new(),
+        }
+    }
 }
 
 /// Runs `with` on this thread's pool; `None` while the thread is ending.
@@ -40,14 +90,42 @@ fn pool<R>(with: impl FnOnce(&mut Pool) -> R) -> Option<R> {
     POOL.try_with(|pool| with(&mut pool.borrow_mut())).ok()
 }
 
+/// What a connection needs to work.
+pub(super) fn take() -> Box<Lent> {
+    pool(|pool| pool.sets.pop()).flatten().unwrap_or_default()
+}
+
+/// Takes back what was lent, as far as the connection can do without: `None` is all.
+pub(super) fn give(mut lent: Box<Lent>) -> Option<Box<Lent>> {
+    if lent.is_idle() {
+        if lent.writing.capacity() > LARGEST {
+            lent.writing = Outbox::default();
+        }
+        pool(|pool| {
+            if pool.sets.len() < SETS {
+                pool.sets.push(lent);
+            }
+        });
+        return None;
+    }
+    // The input buffer is by far the largest part. What waits for room in it
+    // is kept in a buffer of its own size.
+    if lent.input.len() == INPUT {
+        let rest = lent.input[lent.start..lent.end].into();
+        give_input(std::mem::replace(&mut lent.input, rest));
+        (lent.start, lent.end) = (0, lent.end - lent.start);
+    }
+    Some(lent)
+}
+
 /// A buffer to read into. It has been zeroed once, when it was made.
-pub(super) fn input() -> Box<[u8]> {
+fn input() -> Box<[u8]> {
     pool(|pool| pool.inputs.pop()).flatten().unwrap_or_else(|| vec![0; INPUT].into())
 }
 
-pub(super) fn give_input(input: Box<[u8]>) {
+fn give_input(input: Box<[u8]>) {
     pool(|pool| {
-        if pool.inputs.len() < INPUTS {
+        if pool.inputs.len() < SETS {
             pool.inputs.push(input);
         }
     });

@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     /// Whether the outbox holds something: lets the driver look without the
     /// lock. Changed only under it.
     queued: AtomicBool,
+    /// Whether the `WebSocket` was dropped. Likewise.
+    abandoned: AtomicBool,
 }
 
 pub(super) struct State {
@@ -45,9 +47,9 @@ pub(super) struct State {
     inbox_bytes: usize,
     /// Who waits in `recv`.
     receiver: Option<Waker>,
-    /// Who waits for room in the outbox, for a flush, or for the end.
-    waiting: Vec<Waker>,
-    /// The driver's waker; taken by the first that wakes it.
+    /// Who waits for something else, and for what.
+    waiting: Vec<(Want, Waker)>,
+    /// The driver's waker.
     driver: Option<Waker>,
     /// The driver found nothing to do and waits.
     parked: bool,
@@ -56,8 +58,6 @@ pub(super) struct State {
     /// What `recv` has yet to report of that.
     error: Option<Box<Error>>,
     pub(super) phase: Phase,
-    /// The `WebSocket` was dropped.
-    pub(super) abandoned: bool,
     latency: Option<NonZeroU32>,
     /// Who wants to know of the end: rooms.
     watchers: Vec<Weak<dyn Watcher>>,
@@ -77,6 +77,17 @@ pub(super) enum Phase {
 /// Learns that a connection has ended.
 pub(crate) trait Watcher: Send + Sync {
     fn ended(&self, socket: &Arc<Shared>);
+}
+
+/// What a task waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Want {
+    /// Room in the outbox.
+    Room,
+    /// That this batch has been written.
+    Flush(u32),
+    /// The end.
+    End,
 }
 
 /// What is pushed into the outbox.
@@ -115,6 +126,7 @@ impl Shared {
             config,
             protocol,
             queued: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             state: Mutex::new(State {
                 writer: Writer::new(role),
                 outbox: Outbox::default(),
@@ -130,7 +142,6 @@ impl Shared {
                 cause: None,
                 error: None,
                 phase: Phase::Running,
-                abandoned: false,
                 latency: None,
                 watchers: Vec::new(),
             }),
@@ -146,6 +157,10 @@ impl Shared {
         self.queued.load(Ordering::Relaxed)
     }
 
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
     // ---- what handles do ----
 
     /// Encodes a message into the outbox.
@@ -159,7 +174,7 @@ impl Shared {
                 IfFull::Push => {}
                 IfFull::Refuse => return Pushed::Full,
                 IfFull::Wake(waker) => {
-                    state.wait(waker);
+                    state.wait(Want::Room, waker);
                     return Pushed::Full;
                 }
                 IfFull::DropNewest => return Pushed::Dropped,
@@ -225,7 +240,7 @@ impl Shared {
         if state.has_room(&self.config) {
             return Poll::Ready(Ok(()));
         }
-        state.wait(cx.waker());
+        state.wait(Want::Room, cx.waker());
         Poll::Pending
     }
 
@@ -238,14 +253,13 @@ impl Shared {
     /// Waits until the batch `target` has been handed to the transport.
     pub(super) fn poll_flushed(&self, target: u32, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let mut state = self.lock();
-        // The counters wrap; what is at most half the circle ahead is yet to come.
-        if (state.written.wrapping_sub(target) as i32) >= 0 {
+        if state.is_written(target) {
             return Poll::Ready(Ok(()));
         }
         if state.phase != Phase::Running {
             return Poll::Ready(Err(ErrorKind::Closed.into()));
         }
-        state.wait(cx.waker());
+        state.wait(Want::Flush(target), cx.waker());
         Poll::Pending
     }
 
@@ -319,7 +333,7 @@ impl Shared {
     /// The `WebSocket` is gone.
     pub(super) fn abandon(&self) {
         let mut state = self.lock();
-        state.abandoned = true;
+        self.abandoned.store(true, Ordering::Relaxed);
         state.inbox.clear();
         state.inbox_bytes = 0;
         state.receiver = None;
@@ -333,10 +347,16 @@ impl Shared {
             (Phase::Ended, Some(cause)) => Poll::Ready((**cause).clone()),
             (Phase::Ended, None) => Poll::Ready(CloseCause::Aborted),
             _ => {
-                state.wait(cx.waker());
+                state.wait(Want::End, cx.waker());
                 Poll::Pending
             }
         }
+    }
+
+    /// Whether `recv` has nothing more to return.
+    pub(super) fn is_exhausted(&self) -> bool {
+        let state = self.lock();
+        state.inbox.is_empty() && state.cause.is_some() && state.error.is_none()
     }
 
     pub(crate) fn close_cause(&self) -> Option<CloseCause> {
@@ -364,7 +384,7 @@ impl Shared {
     /// Unlocks, and wakes the driver if it waits.
     fn wake(&self, mut state: MutexGuard<'_, State>) {
         let waker = match state.parked {
-            true => state.driver.take(),
+            true => state.driver.clone(),
             false => None,
         };
         state.parked = false;
@@ -389,7 +409,7 @@ impl Shared {
         state.written = state.taken;
         {
             let State { writer, outbox, .. } = &mut *state;
-            if outbox.capacity() == 0 && (control.pong.is_some() || control.ping.is_some()) {
+            if outbox.capacity() == 0 && !control.is_empty() {
                 *outbox = lend::outbox();
             }
             if let Some(payload) = control.pong.take() {
@@ -405,7 +425,7 @@ impl Shared {
         }
         state.in_flight = writing.len();
         self.queued.store(false, Ordering::Relaxed);
-        wake_all(state, &self.config, cx)
+        self.wake_satisfied(state, cx)
     }
 
     /// Hands messages over to `recv`; says whether the driver's own task waits for them.
@@ -416,7 +436,7 @@ impl Shared {
         cx: &mut Context<'_>,
     ) -> OwnTask {
         let mut state = self.lock();
-        if state.abandoned || state.cause.is_some() {
+        if self.is_abandoned() || state.cause.is_some() {
             batch.clear();
             return OwnTask::Idle;
         }
@@ -448,7 +468,7 @@ impl Shared {
         change(writer, outbox);
         self.queued.store(!state.outbox.is_empty(), Ordering::Relaxed);
         let receiver = state.receiver.take();
-        let own = wake_all(state, &self.config, cx);
+        let own = self.wake_satisfied(state, cx);
         own.or(OwnTask::unless_woken(receiver, cx))
     }
 
@@ -466,7 +486,7 @@ impl Shared {
         self.queued.store(false, Ordering::Relaxed);
         let receiver = state.receiver.take();
         let watchers = std::mem::take(&mut state.watchers);
-        let own = wake_all(state, &self.config, cx);
+        let own = self.wake_satisfied(state, cx);
         for watcher in watchers {
             if let Some(watcher) = watcher.upgrade() {
                 watcher.ended(self);
@@ -474,26 +494,70 @@ impl Shared {
         }
         own.or(OwnTask::unless_woken(receiver, cx))
     }
-}
 
-/// Unlocks and wakes everybody who waits for room, a flush or the end, if there
-/// is any of it.
-fn wake_all(
-    mut state: MutexGuard<'_, State>,
-    config: &Config,
-    cx: &mut Context<'_>,
-) -> OwnTask {
-    if state.waiting.is_empty() {
-        return OwnTask::Idle;
+    /// Waits until it is woken, unless there is something to do after all.
+    /// Gives back what an idle connection does not need. `blocked` is how many
+    /// bytes the peer has yet to read of what was taken, `reading` whether the
+    /// last turn could read.
+    pub(super) fn park(&self, blocked: usize, reading: bool, cx: &mut Context<'_>) -> OwnTask {
+        let mut state = self.lock();
+        state.in_flight = blocked;
+        if blocked == 0 {
+            state.written = state.taken;
+            if !state.outbox.is_empty() {
+                return OwnTask::Ready;
+            }
+        }
+        if state.phase == Phase::Aborted || !reading && !state.inbox_is_full() {
+            return OwnTask::Ready;
+        }
+        if state.inbox.is_empty() && state.inbox.capacity() > 0 {
+            lend::give_inbox(std::mem::take(&mut state.inbox));
+        }
+        if state.outbox.is_empty() && state.outbox.capacity() > 0 {
+            lend::give_outbox(std::mem::take(&mut state.outbox));
+        }
+        if !state.waiting.is_empty() {
+            let own = self.wake_satisfied(state, cx);
+            if own == OwnTask::Ready {
+                return own;
+            }
+            state = self.lock();
+            // Those who were woken may have been quick.
+            if blocked == 0 && !state.outbox.is_empty() {
+                return OwnTask::Ready;
+            }
+        }
+        state.parked = true;
+        match &state.driver {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            _ => state.driver = Some(cx.waker().clone()),
+        }
+        OwnTask::Idle
     }
-    let _ = config;
-    let waiting = std::mem::take(&mut state.waiting);
-    drop(state);
-    let mut own = OwnTask::Idle;
-    for waker in waiting {
-        own = own.or(OwnTask::unless_woken(Some(waker), cx));
+
+    /// Unlocks and wakes those who have got what they waited for; says whether
+    /// the driver's own task is among them.
+    fn wake_satisfied(&self, mut state: MutexGuard<'_, State>, cx: &mut Context<'_>) -> OwnTask {
+        if state.waiting.is_empty() {
+            return OwnTask::Idle;
+        }
+        let mut waiting = std::mem::take(&mut state.waiting);
+        let ended = state.phase == Phase::Ended;
+        let room = state.has_room(&self.config) || !state.writer.is_open() || state.cause.is_some();
+        let satisfied: Vec<_> = waiting
+            .extract_if(.., |(want, _)| match *want {
+                Want::Room => room || ended,
+                Want::Flush(target) => ended || state.is_written(target),
+                Want::End => ended,
+            })
+            .collect();
+        state.waiting = waiting;
+        drop(state);
+        satisfied.into_iter().fold(OwnTask::Idle, |own, (_, waker)| {
+            own.or(OwnTask::unless_woken(Some(waker), cx))
+        })
     }
-    own
 }
 
 /// Control frames on their way out: one of each kind at most, so that no flood
@@ -505,6 +569,12 @@ pub(super) struct Control {
     /// processed Ping frame").
     pub(super) pong: Option<bytes::Bytes>,
     pub(super) ping: Option<[u8; 8]>,
+}
+
+impl Control {
+    pub(super) fn is_empty(&self) -> bool {
+        self.pong.is_none() && self.ping.is_none()
+    }
 }
 
 /// Whether the task that the driver runs in has something new to look at: it is
@@ -544,10 +614,15 @@ impl State {
         queued == 0 || queued < config.output_limit
     }
 
-    fn wait(&mut self, waker: &Waker) {
-        if !self.waiting.iter().any(|it| it.will_wake(waker)) {
-            self.waiting.push(waker.clone());
+    fn wait(&mut self, want: Want, waker: &Waker) {
+        if !self.waiting.iter().any(|(it, known)| *it == want && known.will_wake(waker)) {
+            self.waiting.push((want, waker.clone()));
         }
+    }
+
+    fn is_written(&self, target: u32) -> bool {
+        // The counters wrap: what is at most half the circle behind has been written.
+        self.written.wrapping_sub(target) as i32 >= 0
     }
 
     pub(super) fn inbox_is_full(&self) -> bool {
@@ -581,29 +656,10 @@ impl State {
         self.latency = NonZeroU32::new(micros.max(1));
     }
 
-    /// The driver starts a turn.
-    pub(super) fn unpark(&mut self) {
+    /// The driver starts a turn; says whether in the same task as the last.
+    pub(super) fn unpark(&mut self, cx: &mut Context<'_>) -> bool {
         self.parked = false;
-    }
-
-    /// The driver waits. Gives back what an idle connection does not need.
-    pub(super) fn park(&mut self, blocked: usize, cx: &mut Context<'_>) -> OwnTask {
-        if blocked == 0 {
-            self.written = self.taken;
-        }
-        self.in_flight = blocked;
-        if self.inbox.is_empty() && self.inbox.capacity() > 0 {
-            lend::give_inbox(std::mem::take(&mut self.inbox));
-        }
-        if self.outbox.is_empty() && self.outbox.capacity() > 0 {
-            lend::give_outbox(std::mem::take(&mut self.outbox));
-        }
-        self.parked = true;
-        match &self.driver {
-            Some(waker) if waker.will_wake(cx.waker()) => {}
-            _ => self.driver = Some(cx.waker().clone()),
-        }
-        OwnTask::Idle
+        self.driver.as_ref().is_some_and(|it| it.will_wake(cx.waker()))
     }
 
     pub(super) fn cause(&self) -> Option<&CloseCause> {

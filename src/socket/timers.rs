@@ -26,7 +26,7 @@ pub(super) enum Action {
 /// A frame that arrives only stores the time: the runtime's timer is not
 /// touched until it fires, and is then armed for what is the next deadline by
 /// that time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Timers {
     /// When the last whole frame arrived.
     received: Instant,
@@ -108,8 +108,8 @@ impl Timers {
     }
 
     /// The closing handshake has begun.
-    pub(super) fn close_began(&mut self, now: Instant) {
-        self.closing.get_or_insert(now);
+    pub(super) fn close_began(&mut self, now: impl FnOnce() -> Instant) {
+        self.closing.get_or_insert_with(now);
     }
 
     /// Reading stops: what the peer sends cannot be seen.
@@ -118,8 +118,9 @@ impl Timers {
     }
 
     /// Reading goes on. The peer gets its time anew.
-    pub(super) fn resume(&mut self, now: Instant) {
+    pub(super) fn resume(&mut self, now: impl FnOnce() -> Instant) {
         if self.stalled {
+            let now = now();
             self.stalled = false;
             self.pinged = self.pinged.map(|_| now);
             self.message = self.message.map(|_| now);
@@ -222,7 +223,7 @@ mod tests {
         timers.pinged(now, &config);
         timers.stall();
         assert_eq!(timers.due(now + seconds(1000), &config, false), None);
-        timers.resume(now + seconds(1000));
+        timers.resume(|| now + seconds(1000));
         assert_eq!(timers.due(now + seconds(1019), &config, false), None);
         assert_eq!(timers.due(now + seconds(1020), &config, false), Some(Action::PingTimeout));
     }
@@ -242,8 +243,8 @@ mod tests {
     fn once_the_end_has_begun_only_its_deadline_counts() {
         let (now, config, mut timers) = setup();
         timers.pinged(now, &config);
-        timers.close_began(now + seconds(15));
-        timers.close_began(now + seconds(20));
+        timers.close_began(|| now + seconds(15));
+        timers.close_began(|| now + seconds(20));
         assert_eq!(timers.due(now + seconds(24), &config, false), None);
         assert_eq!(timers.due(now + seconds(25), &config, false), Some(Action::CloseTimeout));
     }

@@ -1,0 +1,570 @@
+//! The task of a connection: one future that owns the IO, reads, runs the
+//! handler, writes and keeps the deadlines.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep};
+
+use super::shared::{OwnTask, Phase, Shared};
+use super::timers::{Action, Timers};
+use super::wire::{End, Received, Room, Sent, Wire};
+use super::{Outcome, random};
+use crate::CloseCode;
+use crate::error::{BoxError, CloseCause, Error, ErrorKind};
+use crate::protocol::Reader;
+use crate::tracker::Permit;
+
+/// How often one poll goes round before others get their turn.
+const ROUNDS: usize = 32;
+
+pin_project! {
+    /// The future of a connection. It is done when the connection has ended and
+    /// the handler has returned. Dropping it cuts the connection off.
+    ///
+    /// One turn: read and parse; poll the handler; write what is queued; again,
+    /// while there is something to read. Then look at the timer and wait.
+    #[must_use = "a connection does nothing unless its future is polled"]
+    pub struct Drive<T, H> {
+        shared: Arc<Shared>,
+        wire: Option<Wire<T>>,
+        stage: Stage,
+        timers: Timers,
+        ping: [u8; 8],
+        armed: Option<Instant>,
+        #[pin]
+        sleep: Option<Sleep>,
+        #[pin]
+        handler: Option<H>,
+        permit: Option<Permit>,
+    }
+
+    impl<T, H> PinnedDrop for Drive<T, H> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if this.wire.is_none() {
+                return;
+            }
+            // Cut off from outside: whoever still holds a handle must learn of it.
+            this.shared.end(CloseCause::Aborted, &mut Context::from_waker(std::task::Waker::noop()));
+        }
+    }
+}
+
+/// ```text
+///   Open ── both close frames through, output written ──► Lingering
+///    │                                                        │ end of input,
+///    │ end of input, IO failure, deadline, abort              │ deadline
+///    ▼                                                        ▼
+///   Ended ◄───────────────────────────────────────────────────┘
+/// ```
+///
+/// Lingering: RFC 6455, section 7.1.1: the server closes first, but a socket
+/// that is closed with unread bytes is reset, and the peer may lose our close
+/// frame. So we send FIN, and read and discard what still comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Open,
+    Lingering { fin: Fin },
+    Ended,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fin {
+    Due,
+    Sent,
+}
+
+impl<T, H> Drive<T, H> {
+    pub(super) fn new(
+        io: T,
+        reader: Reader,
+        shared: Arc<Shared>,
+        handler: Option<H>,
+        permit: Option<Permit>,
+    ) -> Self
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        let now = Instant::now();
+        if let Some(permit) = &permit {
+            permit.attach(&shared);
+        }
+        Drive {
+            timers: Timers::new(now, &shared.config),
+            wire: Some(Wire::new(io, reader)),
+            stage: Stage::Open,
+            ping: [0; 8],
+            armed: None,
+            sleep: None,
+            handler,
+            permit,
+            shared,
+        }
+    }
+
+    /// Nothing to drive: only a handler may be left.
+    pub(super) fn ended(shared: Arc<Shared>) -> Self {
+        Drive {
+            timers: Timers::new(Instant::now(), &shared.config),
+            wire: None,
+            stage: Stage::Ended,
+            ping: [0; 8],
+            armed: None,
+            sleep: None,
+            handler: None,
+            permit: None,
+            shared,
+        }
+    }
+
+    /// Goes on with another handler. The timer is armed anew.
+    pub(super) fn manage<G>(mut self: Pin<Box<Self>>, handler: G) -> Drive<T, G> {
+        let this = self.as_mut().project();
+        Drive {
+            timers: this.timers.clone(),
+            wire: this.wire.take(),
+            stage: *this.stage,
+            ping: *this.ping,
+            armed: None,
+            sleep: None,
+            handler: Some(handler),
+            permit: this.permit.take(),
+            shared: this.shared.clone(),
+        }
+    }
+}
+
+impl<T, H> Future for Drive<T, H>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    H: Future,
+    H::Output: Outcome,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut turn = self.as_mut().begin_turn(cx);
+        for _ in 0..ROUNDS {
+            let mut progress = false;
+            if self.stage == Stage::Open {
+                progress |= self.as_mut().receive(&mut turn, cx);
+            }
+            if turn.take_own() {
+                self.as_mut().poll_handler(cx);
+            }
+            match self.stage {
+                Stage::Open => progress |= self.as_mut().transmit(&mut turn, cx),
+                Stage::Lingering { fin } => self.as_mut().linger(fin, cx),
+                Stage::Ended => {}
+            }
+            if self.stage == Stage::Ended {
+                self.as_mut().end(&mut turn, cx);
+                if self.handler.is_none() {
+                    *self.as_mut().project().permit = None;
+                    return Poll::Ready(());
+                }
+                if turn.own == OwnTask::Idle {
+                    return Poll::Pending;
+                }
+                continue;
+            }
+            if progress || turn.own == OwnTask::Ready || self.as_mut().poll_timer(&mut turn, cx) {
+                continue;
+            }
+            let this = self.as_mut().project();
+            let Some(wire) = this.wire else { continue };
+            wire.park();
+            turn.own = this.shared.park(wire.unwritten(), turn.reading, cx);
+            if turn.own == OwnTask::Idle {
+                return Poll::Pending;
+            }
+        }
+        // There is more to do, but it is the others' turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// What one poll of the driver has seen so far.
+struct Turn {
+    /// Whether the handler has something new to look at.
+    own: OwnTask,
+    /// Whether there was room to read.
+    reading: bool,
+    /// Whether the end of the conversation has begun.
+    closing: bool,
+    /// Whether bytes were read.
+    read: bool,
+    /// Whether the timer knows this task.
+    same_task: bool,
+    /// The clock, read at most once a poll.
+    now: Option<Instant>,
+}
+
+impl Turn {
+    fn now(&mut self) -> Instant {
+        *self.now.get_or_insert_with(Instant::now)
+    }
+
+    fn wake_own(&mut self, own: OwnTask) {
+        self.own = self.own.or(own);
+    }
+
+    fn take_own(&mut self) -> bool {
+        std::mem::replace(&mut self.own, OwnTask::Idle) == OwnTask::Ready
+    }
+}
+
+impl<T, H> Drive<T, H>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    H: Future,
+    H::Output: Outcome,
+{
+    fn begin_turn(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Turn {
+        let (same_task, phase) = {
+            let mut state = self.shared.lock();
+            (state.unpark(cx), state.phase)
+        };
+        let mut turn = Turn {
+            // Whatever woke this task may have been meant for the handler.
+            own: OwnTask::Ready,
+            reading: true,
+            closing: true,
+            read: false,
+            same_task,
+            now: None,
+        };
+        if phase == Phase::Aborted {
+            *self.as_mut().project().stage = Stage::Ended;
+            self.end(&mut turn, cx);
+        }
+        turn
+    }
+
+    /// Reads and parses, if there is room; says whether anything came of it.
+    fn receive(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
+        let this = self.project();
+        let Some(wire) = this.wire else { return false };
+        if wire.reader.is_ended() {
+            return false;
+        }
+        let room = {
+            let state = this.shared.lock();
+            turn.closing = state.is_closing();
+            match (state.phase, turn.closing) {
+                (Phase::Running, false) => {
+                    let (messages, bytes) = state.inbox_room();
+                    Room { messages, bytes, awaited: state.is_awaited() }
+                }
+                // Only the peer's close frame is of interest; messages are discarded.
+                (Phase::Running, true) => {
+                    Room { messages: usize::MAX, bytes: usize::MAX, awaited: true }
+                }
+                _ => {
+                    *this.stage = Stage::Ended;
+                    return false;
+                }
+            }
+        };
+        turn.reading = !room.is_empty();
+        if !turn.reading {
+            this.timers.stall();
+            return false;
+        }
+        this.timers.resume(|| turn.now());
+        let (received, published) = wire.receive(this.shared, room, cx);
+        turn.wake_own(published);
+        if received.read {
+            turn.read = true;
+            let now = turn.now();
+            if received.frames {
+                let asked = this.timers.ping_sent();
+                if let (Some(asked), Some(pong)) = (asked, &received.pong)
+                    && pong[..] == this.ping[..]
+                {
+                    this.shared.lock().set_latency(now - asked);
+                }
+                this.timers.frame_received(now);
+            }
+            match (wire.reader.is_between_messages(), received.messages) {
+                (true, _) => this.timers.message_ended(),
+                (false, true) => this.timers.message_began(now),
+                (false, false) => this.timers.message_continues(now),
+            }
+        }
+        let Received { read, frames, end, .. } = received;
+        if let Some(end) = end {
+            turn.closing = true;
+            turn.wake_own(end_receiving(this.shared, this.stage, end, cx));
+            return true;
+        }
+        read || frames
+    }
+
+    fn poll_handler(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        let mut this = self.project();
+        if let Some(handler) = this.handler.as_mut().as_pin_mut() {
+            // Whatever a panic has left behind is dropped and never looked at.
+            let polled = catch_unwind(AssertUnwindSafe(|| handler.poll(cx)));
+            let outcome = match polled {
+                Ok(Poll::Pending) => None,
+                Ok(Poll::Ready(outcome)) => Some(Ok(outcome.into_result())),
+                Err(panic) => Some(Err(panic)),
+            };
+            if let Some(outcome) = outcome {
+                let dropped = catch_unwind(AssertUnwindSafe(|| this.handler.set(None)));
+                let outcome = outcome.and_then(|result| dropped.map(|()| result));
+                finish_handler(this.shared, outcome);
+            }
+        }
+        // A `WebSocket` that is dropped ends the conversation, in whatever task
+        // that is; but a handler's error or panic comes first.
+        if this.shared.is_abandoned() {
+            let mut state = this.shared.lock();
+            let code = CloseCode::NORMAL;
+            this.shared.close_locked(&mut state, CloseCause::Local(code), code, "");
+        }
+    }
+
+    /// Writes; says whether anything was written.
+    fn transmit(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
+        let this = self.project();
+        let Some(wire) = this.wire else { return false };
+        let mut sent = Sent::default();
+        let written = wire.poll_transmit(this.shared, &mut sent, cx);
+        turn.wake_own(sent.own);
+        match written {
+            Poll::Pending if sent.progress => this.timers.write_blocked(turn.now()),
+            Poll::Pending => this.timers.write_still_blocked(turn.now()),
+            Poll::Ready(Ok(())) => {
+                this.timers.written();
+                // The reader ends with the peer's close frame or a violation;
+                // what answers it has been written by now.
+                if wire.reader.is_ended() {
+                    *this.stage = Stage::Lingering { fin: Fin::Due };
+                    return true;
+                }
+            }
+            Poll::Ready(Err(error)) => {
+                let end = End::Failed(error);
+                turn.wake_own(end_receiving(this.shared, this.stage, end, cx));
+            }
+        }
+        sent.progress
+    }
+
+    fn linger(self: Pin<&mut Self>, fin: Fin, cx: &mut Context<'_>) {
+        let this = self.project();
+        let Some(wire) = this.wire else { return };
+        if fin == Fin::Due {
+            match wire.poll_shutdown(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(())) => *this.stage = Stage::Lingering { fin: Fin::Sent },
+                Poll::Ready(Err(_)) => {
+                    *this.stage = Stage::Ended;
+                    return;
+                }
+            }
+        }
+        if wire.poll_discard(cx).is_ready() {
+            *this.stage = Stage::Ended;
+        }
+    }
+
+    /// Looks at the deadlines; says whether something came of it.
+    fn poll_timer(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
+        let mut this = self.project();
+        let Some(wire) = this.wire else { return false };
+        let config = &this.shared.config;
+        if turn.closing {
+            this.timers.close_began(|| turn.now());
+        }
+        let within = wire.reader.is_within_payload();
+        loop {
+            match (this.timers.next(config, within), *this.armed) {
+                (None, None) => return false,
+                // A timer that fires too early is armed again then; until it
+                // fires nothing has to be done about it.
+                (next, Some(armed)) if next.is_none_or(|next| armed <= next) => {
+                    if turn.read && turn.same_task {
+                        return false;
+                    }
+                }
+                (next, _) => {
+                    if let Some(next) = next {
+                        match this.sleep.as_mut().as_pin_mut() {
+                            Some(sleep) => sleep.reset(next),
+                            None => this.sleep.set(Some(tokio::time::sleep_until(next))),
+                        }
+                    }
+                    *this.armed = next;
+                }
+            }
+            match this.sleep.as_mut().as_pin_mut() {
+                Some(sleep) if sleep.poll(cx).is_pending() => return false,
+                _ => *this.armed = None,
+            }
+            let now = Instant::now();
+            turn.now = Some(now);
+            let Some(action) = this.timers.due(now, config, within) else { continue };
+            let (cause, kind, code, reason) = match action {
+                Action::Ping => {
+                    *this.ping = random().to_ne_bytes();
+                    wire.ping(*this.ping);
+                    this.timers.pinged(now, config);
+                    return true;
+                }
+                Action::MessageTimeout => (
+                    CloseCause::MessageTimeout,
+                    ErrorKind::MessageTimeout,
+                    CloseCode::POLICY_VIOLATION,
+                    "a message was not finished in time",
+                ),
+                Action::PingTimeout => (
+                    CloseCause::PingTimeout,
+                    ErrorKind::PingTimeout,
+                    CloseCode::INTERNAL_ERROR,
+                    "a ping was not answered in time",
+                ),
+                Action::WriteTimeout | Action::CloseTimeout => (
+                    CloseCause::WriteTimeout,
+                    ErrorKind::WriteTimeout,
+                    CloseCode::POLICY_VIOLATION,
+                    "",
+                ),
+            };
+            let own = this.shared.end_receiving(
+                cause,
+                Some(kind.into()),
+                |writer, outbox| drop(writer.close(code, reason, outbox)),
+                cx,
+            );
+            turn.wake_own(own);
+            turn.closing = true;
+            // A peer that sends too slowly is there and may answer the close
+            // frame. One that is silent or does not read is given up; should it
+            // be there after all, this is the last that it hears.
+            if action != Action::MessageTimeout {
+                let _ = wire.poll_transmit(this.shared, &mut Sent::default(), cx);
+                *this.stage = Stage::Ended;
+            }
+            return true;
+        }
+    }
+
+    /// Lets go of the IO and tells everybody.
+    fn end(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) {
+        let mut this = self.project();
+        if let Some(mut wire) = this.wire.take() {
+            wire.park();
+            let aborted = this.shared.lock().phase == Phase::Aborted;
+            turn.wake_own(this.shared.end(CloseCause::Lost, cx));
+            this.sleep.set(None);
+            if aborted {
+                let _ = catch_unwind(AssertUnwindSafe(|| this.handler.set(None)));
+            }
+            log_end(this.shared);
+        }
+    }
+}
+
+/// Receiving ends; the writer hears of it, and `recv` learns why.
+fn end_receiving(shared: &Shared, stage: &mut Stage, end: End, cx: &mut Context<'_>) -> OwnTask {
+    match end {
+        End::Close(frame) => {
+            let reply = frame.clone();
+            let cause = CloseCause::Remote(frame);
+            shared.end_receiving(
+                cause,
+                None,
+                |writer, outbox| writer.received_close(reply.as_ref(), outbox),
+                cx,
+            )
+        }
+        End::Violation(violation) => shared.end_receiving(
+            CloseCause::Violation(violation),
+            Some(violation.into()),
+            |writer, outbox| writer.fail(violation, outbox),
+            cx,
+        ),
+        End::Eof => {
+            *stage = Stage::Ended;
+            shared.end_receiving(CloseCause::Lost, None, |writer, _| writer.received_end(), cx)
+        }
+        End::Failed(error) => {
+            *stage = Stage::Ended;
+            let (cause, error) = match is_disconnect(error.kind()) {
+                true => (CloseCause::Lost, None),
+                false => (CloseCause::Io(error.kind()), Some(error.into())),
+            };
+            shared.end_receiving(cause, error, |writer, _| writer.received_end(), cx)
+        }
+    }
+}
+
+/// The ways in which a peer just goes away.
+fn is_disconnect(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind::*;
+    matches!(
+        kind,
+        ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof | NotConnected | WriteZero
+    )
+}
+
+type Panic = Box<dyn std::any::Any + Send>;
+
+/// The handler has returned, or panicked.
+fn finish_handler(shared: &Shared, outcome: Result<Result<(), BoxError>, Panic>) {
+    let code = CloseCode::INTERNAL_ERROR;
+    match outcome {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            let began = shared.close(CloseCause::HandlerFailed, code, "");
+            // An error that follows from the end of the conversation is no news.
+            if began {
+                log_error(&error);
+            }
+        }
+        Err(panic) => {
+            shared.close(CloseCause::HandlerPanicked, code, "");
+            log_panic(&panic);
+        }
+    }
+}
+
+#[cfg(feature = "tracing")]
+fn log_error(error: &BoxError) {
+    tracing::error!(error = &**error as &dyn std::error::Error, "the WebSocket handler failed");
+}
+
+#[cfg(feature = "tracing")]
+fn log_panic(panic: &Panic) {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    tracing::error!(panic = message, "the WebSocket handler panicked");
+}
+
+#[cfg(feature = "tracing")]
+fn log_end(shared: &Shared) {
+    if let Some(cause) = shared.lock().cause() {
+        tracing::debug!(%cause, "the WebSocket has ended");
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+fn log_error(_: &BoxError) {}
+
+#[cfg(not(feature = "tracing"))]
+fn log_panic(_: &Panic) {}
+
+#[cfg(not(feature = "tracing"))]
+fn log_end(_: &Shared) {}

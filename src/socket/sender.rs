@@ -1,0 +1,218 @@
+//! Sending from any task.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::ready;
+use std::time::Duration;
+
+use super::shared::{IfFull, Item, Pushed, Shared};
+use crate::error::{CloseCause, Error, ErrorKind};
+use crate::protocol::Prepared;
+use crate::{CloseCode, Message};
+
+/// Sends to a socket from any task. Clones are cheap.
+///
+/// Senders and the socket itself share one bounded queue, so one task's
+/// messages leave in the order of its calls, whichever handle it used. A sender
+/// does not keep the connection open: that does the
+/// [`WebSocket`](crate::WebSocket).
+///
+/// ```
+/// # use hyper_ws::{WebSocket, Error};
+/// async fn clock(mut socket: WebSocket) -> Result<(), Error> {
+///     let sender = socket.sender();
+///     tokio::spawn(async move {
+///         while sender.send("tick").await.is_ok() {
+///             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+///         }
+///     });
+///     while socket.recv().await?.is_some() {}
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Sender(Arc<Shared>);
+
+impl Sender {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Sender(shared)
+    }
+
+    /// Queues a message; waits for room unless [`Config::overflow`](crate::Config::overflow)
+    /// says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Closed`] if the conversation has ended or is ending.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future has queued the whole message or nothing of it; in the
+    /// latter case the message is lost. [`reserve`](Self::reserve) keeps it.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
+        let message = message.into();
+        poll_fn(|cx| sent(ready!(self.0.poll_push(&message, cx))).into()).await
+    }
+
+    /// Queues a message, if there is room for it now.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`], with the message.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
+        try_send(&self.0, message.into())
+    }
+
+    /// Queues a message that was encoded before, if there is room for it now.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`], with the message.
+    pub fn try_send_prepared(&self, prepared: &Prepared) -> Result<(), TrySendError> {
+        verdict(self.0.push(Item::Prepared(prepared), IfFull::Refuse), || prepared.message().clone())
+    }
+
+    /// Waits for room in the queue. The permit sends one message, now.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Closed`] if the conversation has ended or is ending.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn reserve(&self) -> Result<Permit<'_>, Error> {
+        poll_fn(|cx| self.0.poll_room(cx)).await?;
+        Ok(Permit::new(&self.0))
+    }
+
+    /// Waits until everything that was queued before has been handed to the transport.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Closed`] if the connection ended before.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect on what was sent.
+    pub async fn flush(&self) -> Result<(), Error> {
+        let target = self.0.flush_target();
+        poll_fn(|cx| self.0.poll_flushed(target, cx)).await
+    }
+
+    /// Begins the closing handshake, after what is queued; does not wait for it.
+    /// The handler's `recv` returns `Ok(None)`. Does nothing if the conversation
+    /// is over.
+    pub fn close(&self, code: CloseCode, reason: &str) {
+        self.0.close(CloseCause::Local(code), code, reason);
+    }
+
+    /// Cuts the connection off, without a closing handshake. The handler is
+    /// dropped.
+    pub fn abort(&self) {
+        self.0.abort(CloseCause::Aborted);
+    }
+
+    /// Waits until the connection has ended, and says how.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn closed(&self) -> CloseCause {
+        poll_fn(|cx| self.0.poll_ended(cx)).await
+    }
+
+    /// How the conversation ended, once it has, or is about to.
+    pub fn close_cause(&self) -> Option<CloseCause> {
+        self.0.close_cause()
+    }
+
+    /// How long the last answered keep-alive ping took to come back.
+    pub fn latency(&self) -> Option<Duration> {
+        self.0.latency()
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("close_cause", &self.close_cause()).finish_non_exhaustive()
+    }
+}
+
+/// The right to send one message without waiting. The queue may exceed its limit
+/// by the message of each permit.
+#[must_use = "a permit that is not used sends nothing"]
+pub struct Permit<'a>(&'a Shared);
+
+impl<'a> Permit<'a> {
+    pub(super) fn new(shared: &'a Shared) -> Self {
+        Permit(shared)
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Closed`] if the conversation has ended meanwhile.
+    pub fn send(self, message: impl Into<Message>) -> Result<(), Error> {
+        sent(self.0.push(Item::Message(&message.into()), IfFull::Push))
+    }
+}
+
+impl fmt::Debug for Permit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Permit")
+    }
+}
+
+/// A message that could not be sent without waiting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrySendError {
+    /// The queue is full: the peer does not read as fast as this side sends.
+    Full(Message),
+    /// The conversation has ended, or is ending.
+    Closed(Message),
+}
+
+impl TrySendError {
+    /// The message.
+    pub fn into_message(self) -> Message {
+        match self {
+            TrySendError::Full(message) | TrySendError::Closed(message) => message,
+        }
+    }
+}
+
+impl fmt::Display for TrySendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TrySendError::Full(_) => "the output queue is full",
+            TrySendError::Closed(_) => "the WebSocket is closed",
+        })
+    }
+}
+
+impl std::error::Error for TrySendError {}
+
+pub(super) fn try_send(shared: &Shared, message: Message) -> Result<(), TrySendError> {
+    let pushed = shared.push(Item::Message(&message), IfFull::Refuse);
+    verdict(pushed, || message)
+}
+
+fn verdict(pushed: Pushed, message: impl FnOnce() -> Message) -> Result<(), TrySendError> {
+    match pushed {
+        Pushed::Queued | Pushed::Dropped => Ok(()),
+        Pushed::Full => Err(TrySendError::Full(message())),
+        Pushed::Closed => Err(TrySendError::Closed(message())),
+    }
+}
+
+/// A message that the policy drops was sent as well as the user wants it to be.
+pub(super) fn sent(pushed: Pushed) -> Result<(), Error> {
+    match pushed {
+        Pushed::Queued | Pushed::Dropped | Pushed::Full => Ok(()),
+        Pushed::Closed => Err(ErrorKind::Closed.into()),
+    }
+}

@@ -1,0 +1,58 @@
+//! [`WebSocket`] as a `Stream` and a `Sink`, for those who combine.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use futures_core::stream::FusedStream;
+use futures_sink::Sink;
+
+use super::shared::{IfFull, Item};
+use super::{WebSocket, sender};
+use crate::Message;
+use crate::error::{CloseCause, Error};
+use crate::CloseCode;
+
+/// What [`recv`](WebSocket::recv) returns, until it returns `Ok(None)`.
+impl Stream for WebSocket {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_recv(cx).map(Result::transpose)
+    }
+}
+
+impl FusedStream for WebSocket {
+    fn is_terminated(&self) -> bool {
+        self.batch.is_empty() && self.shared.is_exhausted()
+    }
+}
+
+/// `feed` queues, `flush` hands to the transport, `close` is the closing
+/// handshake with 1000.
+impl Sink<Message> for WebSocket {
+    type Error = Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.drive(cx);
+        self.shared.poll_room(cx)
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
+        sender::sent(self.shared.push(Item::Message(&message), IfFull::Push))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let target = self.shared.flush_target();
+        self.drive(cx);
+        self.shared.poll_flushed(target, cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let code = CloseCode::NORMAL;
+        self.shared.close(CloseCause::Local(code), code, "");
+        self.drive(cx);
+        ready!(self.shared.poll_ended(cx));
+        Poll::Ready(Ok(()))
+    }
+}

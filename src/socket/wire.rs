@@ -1,0 +1,280 @@
+//! The driver's hands: reads and parses, writes what is queued.
+
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::future::Future;
+use std::task::{Context, Poll, ready};
+
+use bytes::{BufMut, Bytes};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+use super::lend::{self, Lent};
+use super::shared::{OwnTask, Shared};
+use crate::close::CloseFrame;
+use crate::error::Violation;
+use crate::protocol::{Event, LARGE, Reader};
+
+/// How much one read asks for while nobody waits for it.
+const AHEAD: usize = 16 * 1024;
+
+/// The IO and the reading half of the protocol: what the driver alone owns.
+pub(super) struct Wire<T> {
+    io: T,
+    pub(super) reader: Reader,
+    /// What a busy connection needs; `None` while it is idle.
+    lent: Option<Box<Lent>>,
+}
+
+/// What one go at reading came to.
+#[derive(Debug, Default)]
+pub(super) struct Received {
+    /// Whether bytes came from the IO.
+    pub(super) read: bool,
+    /// Whether a whole frame was among them.
+    pub(super) frames: bool,
+    /// Whether a message was completed.
+    pub(super) messages: bool,
+    /// The payload of the last pong.
+    pub(super) pong: Option<Bytes>,
+    /// What ended the receiving, if something did.
+    pub(super) end: Option<End>,
+}
+
+#[derive(Debug)]
+pub(super) enum End {
+    Close(Option<CloseFrame>),
+    Violation(Violation),
+    /// The peer will send nothing more.
+    Eof,
+    Failed(io::Error),
+}
+
+/// How much may be read.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
+    /// Whether `recv` waits.
+    pub(super) awaited: bool,
+}
+
+impl Room {
+    fn is_empty(self) -> bool {
+        self.messages == 0 || self.bytes == 0
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
+    pub(super) fn new(io: T, reader: Reader) -> Self {
+        Wire { io, reader, lent: None }
+    }
+
+    /// Reads once and parses as much as there is room for; publishes the
+    /// messages. `OwnTask` says whether the driver's own task waits for them.
+    pub(super) fn receive(
+        &mut self,
+        shared: &Shared,
+        room: Room,
+        cx: &mut Context<'_>,
+    ) -> (Received, OwnTask) {
+        let mut received = Received::default();
+        let mut room = room;
+        let mut batch_bytes = 0;
+        let lent = self.lent.get_or_insert_with(lend::take);
+        // What is left from before comes first; only then is there more to read.
+        if lent.start == lent.end {
+            match self.poll_read(room.awaited, cx) {
+                Poll::Ready(Ok(Filled::Input(0) | Filled::Payload(0))) => {
+                    received.end = Some(End::Eof);
+                }
+                Poll::Ready(Ok(Filled::Input(_))) => received.read = true,
+                Poll::Ready(Ok(Filled::Payload(count))) => {
+                    received.read = true;
+                    match self.reader.filled(count) {
+                        Ok(Some(Event::Message(message))) => {
+                            received.frames = true;
+                            received.messages = true;
+                            batch_bytes += message.len();
+                            self.lent.get_or_insert_with(lend::take).batch.push_back(message);
+                        }
+                        Ok(_) => received.frames = !self.reader.is_within_payload(),
+                        Err(violation) => received.end = Some(End::Violation(violation)),
+                    }
+                }
+                Poll::Ready(Err(error)) => received.end = Some(End::Failed(error)),
+                Poll::Pending => {}
+            }
+        }
+        let lent = self.lent.get_or_insert_with(lend::take);
+        room.messages = room.messages.saturating_sub(lent.batch.len());
+        room.bytes = room.bytes.saturating_sub(batch_bytes);
+        while lent.start < lent.end && !room.is_empty() && received.end.is_none() {
+            match self.reader.read(&mut lent.input[lent.start..lent.end]) {
+                Ok((taken, event)) => {
+                    lent.start += taken;
+                    let Some(event) = event else { break };
+                    received.frames = true;
+                    match event {
+                        Event::Message(message) => {
+                            received.messages = true;
+                            batch_bytes += message.len();
+                            room.messages -= 1;
+                            room.bytes = room.bytes.saturating_sub(message.len());
+                            lent.batch.push_back(message);
+                        }
+                        Event::Ping(payload) => lent.control.pong = Some(payload),
+                        Event::Pong(payload) => received.pong = Some(payload),
+                        Event::Close(frame) => received.end = Some(End::Close(frame)),
+                    }
+                }
+                Err(violation) => received.end = Some(End::Violation(violation)),
+            }
+        }
+        if self.reader.is_ended() {
+            // Nothing that follows is understood.
+            lent.start = lent.end;
+        }
+        let own = match lent.batch.is_empty() {
+            true => OwnTask::Idle,
+            false => shared.publish(&mut lent.batch, batch_bytes, cx),
+        };
+        (received, own)
+    }
+
+    /// Reads once: into the message that is arriving, if much of it is still to
+    /// come, else into the lent buffer.
+    fn poll_read(&mut self, awaited: bool, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
+        let most = if awaited { lend::INPUT } else { AHEAD };
+        if let Some((buffer, room)) =
+            self.reader.payload_buffer(LARGE).map_err(|_| io::ErrorKind::OutOfMemory)?
+        {
+            // The future holds no state between polls, so it can be made and
+            // dropped within one.
+            let mut limited = buffer.limit(room.min(most));
+            let count = ready!(pin!(self.io.read_buf(&mut limited)).poll(cx))?;
+            return Poll::Ready(Ok(Filled::Payload(count)));
+        }
+        let lent = self.lent.get_or_insert_with(lend::take);
+        let mut buffer = ReadBuf::new(&mut lent.input()[..most]);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
+        (lent.start, lent.end) = (0, buffer.filled().len());
+        Poll::Ready(Ok(Filled::Input(lent.end)))
+    }
+
+    /// Whether bytes that were read wait for room.
+    pub(super) fn has_unparsed(&self) -> bool {
+        self.lent.as_ref().is_some_and(|lent| lent.start < lent.end)
+    }
+
+    /// How many bytes of what was taken from the outbox are not written yet.
+    pub(super) fn unwritten(&self) -> usize {
+        self.lent.as_ref().map_or(0, |lent| lent.writing.len())
+    }
+
+    /// A ping of our own goes out with the next write.
+    pub(super) fn ping(&mut self, payload: [u8; 8]) {
+        self.lent.get_or_insert_with(lend::take).control.ping = Some(payload);
+    }
+
+    /// Whether there is something to take from the outbox or to answer.
+    fn has_output(&self, shared: &Shared) -> bool {
+        shared.is_queued()
+            || self.lent.as_ref().is_some_and(|lent| {
+                lent.unflushed || !lent.writing.is_empty() || !lent.control.is_empty()
+            })
+    }
+
+    /// Writes everything that is queued, and flushes. `progress` is set if bytes
+    /// were written, `own` if the driver's own task has waited for that.
+    pub(super) fn poll_transmit(
+        &mut self,
+        shared: &Shared,
+        sent: &mut Sent,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.has_output(shared) {
+            return Poll::Ready(Ok(()));
+        }
+        let lent = self.lent.get_or_insert_with(lend::take);
+        loop {
+            if lent.writing.is_empty() {
+                if !shared.is_queued() && lent.control.is_empty() {
+                    break;
+                }
+                let own = shared.take_outbox(&mut lent.writing, &mut lent.control, cx);
+                sent.own = sent.own.or(own);
+                if lent.writing.is_empty() {
+                    break;
+                }
+            }
+            let io = Pin::new(&mut self.io);
+            let count = if lent.writing.is_scattered() && io.is_write_vectored() {
+                let mut slices = [IoSlice::new(&[]); 16];
+                let count = lent.writing.chunks(&mut slices);
+                ready!(io.poll_write_vectored(cx, &slices[..count]))?
+            } else {
+                ready!(io.poll_write(cx, lent.writing.chunk()))?
+            };
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            lent.writing.advance(count);
+            lent.unflushed = true;
+            sent.progress = true;
+        }
+        if lent.unflushed {
+            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            lent.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Gives back what an idle connection does not need.
+    pub(super) fn park(&mut self) {
+        self.lent = self.lent.take().and_then(lend::give);
+    }
+
+    /// Sends FIN.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    /// Reads and throws away until the peer sends nothing more.
+    pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let lent = self.lent.get_or_insert_with(lend::take);
+        (lent.start, lent.end) = (0, 0);
+        let input = lent.input();
+        // A peer that goes on sending does not keep the thread: after some
+        // reads others get their turn.
+        for _ in 0..8 {
+            let mut buffer = ReadBuf::new(input);
+            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                _ => return Poll::Ready(()),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Where a read went, and how many bytes it was.
+enum Filled {
+    Input(usize),
+    Payload(usize),
+}
+
+/// What writing came to.
+pub(super) struct Sent {
+    /// Bytes were written.
+    pub(super) progress: bool,
+    /// The driver's own task waited for room or a flush and has got it.
+    pub(super) own: OwnTask,
+}
+
+impl Default for Sent {
+    fn default() -> Self {
+        Sent { progress: false, own: OwnTask::Idle }
+    }
+}
+

@@ -1,0 +1,243 @@
+//! How many sockets there are, how many there may be, and how to end them all.
+//!
+//! hyper forgets a connection when it is upgraded, so its graceful shutdown
+//! does not see WebSockets. A [`Tracker`] does: give it to every service, and
+//! [`drain`](Tracker::drain) it *before* the server's own shutdown.
+//!
+//! ```
+//! use std::time::Duration;
+//! use hyper_ws::{CloseCode, tracker::Tracker};
+//!
+//! # async fn example() {
+//! let tracker = Tracker::new().limit(10_000);
+//! // let service = WebSocketService::new(app).route("/ws", echo).tracker(&tracker);
+//! let drained = tracker.drain(CloseCode::GOING_AWAY, Duration::from_secs(10)).await;
+//! println!("{} closed, {} cut off", drained.closed, drained.aborted);
+//! # }
+//! ```
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::CloseCode;
+use crate::error::CloseCause;
+use crate::socket::Shared;
+
+/// Counts sockets, limits them and drains them. Clones share one count.
+#[derive(Clone)]
+pub struct Tracker {
+    limit: usize,
+    inner: Arc<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    state: Mutex<State>,
+    /// A place has become free.
+    freed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// Sockets, and handshakes that were answered and are not sockets yet.
+    count: usize,
+    draining: bool,
+    next: u64,
+    sockets: HashMap<u64, Arc<Shared>>,
+}
+
+/// What a [`drain`](Tracker::drain) came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drained {
+    /// Sockets that ended in time.
+    pub closed: usize,
+    /// Sockets that had to be cut off at the deadline.
+    pub aborted: usize,
+}
+
+/// Why there is no place for another socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// As many as may be are connected.
+    Full,
+    /// The tracker is being drained, or was.
+    Draining,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refused::Full => "too many connections",
+            Refused::Draining => "the server is shutting down",
+        })
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// How many sockets are closed at a time, so that not all clients come back in
+/// the same moment.
+const BATCH: usize = 500;
+
+/// The pause between two batches, unless the deadline is too near for that.
+const PAUSE: Duration = Duration::from_millis(50);
+
+impl Default for Tracker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tracker {
+    /// A tracker without a limit.
+    pub fn new() -> Self {
+        Tracker { limit: usize::MAX, inner: Arc::default() }
+    }
+
+    /// Refuse handshakes with 503 while this many sockets are connected.
+    pub fn limit(mut self, sockets: usize) -> Self {
+        self.limit = sockets;
+        self
+    }
+
+    /// How many sockets there are, those included whose handshake was just answered.
+    pub fn len(&self) -> usize {
+        self.inner.lock().count
+    }
+
+    /// Whether there is no socket.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A place for another socket. It is free again when the permit is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] if there is none.
+    pub(crate) fn admit(&self) -> Result<Permit, Refused> {
+        let mut state = self.inner.lock();
+        if state.draining {
+            return Err(Refused::Draining);
+        }
+        if state.count >= self.limit {
+            return Err(Refused::Full);
+        }
+        state.count += 1;
+        let id = state.next;
+        state.next += 1;
+        Ok(Permit { id, inner: self.inner.clone() })
+    }
+
+    /// Refuses new handshakes with 503 from now on, closes every socket with
+    /// `code`, a few hundred at a time, waits until they have ended, and cuts
+    /// off those that have not when `patience` runs out.
+    ///
+    /// Handlers see the end of the conversation: `recv` returns `Ok(None)`.
+    /// Those that are still running at the deadline are dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops neither the refusing nor the closing that has
+    /// begun; call it again to go on.
+    pub async fn drain(&self, code: CloseCode, patience: Duration) -> Drained {
+        let deadline = Instant::now() + patience;
+        let (total, sockets) = {
+            let mut state = self.inner.lock();
+            state.draining = true;
+            (state.count, state.sockets.values().cloned().collect::<Vec<_>>())
+        };
+        let batches = sockets.chunks(BATCH);
+        // At least half of the time is left for the answers.
+        let pause = PAUSE.min(patience / 2 / u32::try_from(batches.len().max(1)).unwrap_or(u32::MAX));
+        for (at, batch) in batches.enumerate() {
+            if at > 0 {
+                sleep(pause).await;
+            }
+            for socket in batch {
+                socket.close(CloseCause::Drained(code), code, "");
+            }
+        }
+        drop(sockets);
+        if timeout_at(deadline, self.inner.emptied()).await.is_ok() {
+            return Drained { closed: total, aborted: 0 };
+        }
+        let (left, sockets) = {
+            let state = self.inner.lock();
+            (state.count, state.sockets.values().cloned().collect::<Vec<_>>())
+        };
+        for socket in sockets {
+            socket.abort(CloseCause::Drained(code));
+        }
+        // Each ends when its task is next polled; a handler that never yields
+        // keeps its thread, and is not waited for.
+        let _ = timeout_at(Instant::now() + ABORT, self.inner.emptied()).await;
+        Drained { closed: total.saturating_sub(left), aborted: left }
+    }
+}
+
+/// How long to wait for the tasks of sockets that were cut off.
+const ABORT: Duration = Duration::from_secs(1);
+
+impl fmt::Debug for Tracker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracker").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn emptied(&self) {
+        loop {
+            let freed = self.freed.notified();
+            if self.lock().count == 0 {
+                return;
+            }
+            freed.await;
+        }
+    }
+}
+
+/// A place among the tracked sockets.
+pub(crate) struct Permit {
+    id: u64,
+    inner: Arc<Inner>,
+}
+
+impl Permit {
+    /// The handshake is done: this is the socket.
+    pub(crate) fn attach(&self, socket: &Arc<Shared>) {
+        let mut state = self.inner.lock();
+        state.sockets.insert(self.id, socket.clone());
+        if state.draining {
+            // Answered before the drain, connected after it began.
+            drop(state);
+            let code = CloseCode::GOING_AWAY;
+            socket.close(CloseCause::Drained(code), code, "");
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut state = self.inner.lock();
+        state.count -= 1;
+        let socket = state.sockets.remove(&self.id);
+        let empty = state.count == 0;
+        drop(state);
+        drop(socket);
+        if empty {
+            self.inner.freed.notify_waiters();
+        }
+    }
+}
