@@ -1,0 +1,101 @@
+//! The opening handshake: what a client must ask, and what a server answers
+//! (RFC 6455, section 4; RFC 8441 for HTTP/2).
+//!
+//! Nothing here performs IO: these are pure functions over the types of the
+//! `http` crate. [`Head`] looks at a request, [`Offer`] is what a well-formed
+//! handshake offers, [`Rejection`] is the answer to any other.
+//! [`Upgrade`](crate::Upgrade) does all of this for a hyper server.
+//!
+//! ```
+//! use hyper_ws::handshake::{Agreement, Head};
+//! use http::{Request, Response};
+//!
+//! let request = Request::get("/ws")
+//!     .header("host", "example.com")
+//!     .header("connection", "keep-alive, Upgrade")
+//!     .header("upgrade", "websocket")
+//!     .header("sec-websocket-version", "13")
+//!     .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+//!     .body(())?;
+//! let offer = Head::from(&request).validate()?;
+//! let response: Response<String> = offer.respond(&Agreement::default());
+//!
+//! assert_eq!(response.status(), 101);
+//! assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod headers;
+mod rejection;
+mod server;
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest, Sha1};
+
+pub use rejection::Rejection;
+pub use server::{Head, Offer};
+
+/// What client and server agreed on beyond the frames themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Agreement {
+    pub(crate) protocol: Option<Arc<str>>,
+}
+
+impl Agreement {
+    /// Nothing but the subprotocol, which must be one that was
+    /// [offered](Offer::choose).
+    pub fn on_protocol(protocol: Option<Arc<str>>) -> Self {
+        Agreement { protocol }
+    }
+
+    /// The subprotocol, if there is one (RFC 6455, section 1.9).
+    pub fn protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
+    }
+}
+
+/// The value of `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key`
+/// (RFC 6455, section 4.2.2): 28 characters.
+///
+/// ```
+/// use hyper_ws::handshake::accept_key;
+///
+/// assert_eq!(accept_key("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// ```
+pub fn accept_key(key: impl AsRef<[u8]>) -> String {
+    let mut hash = Sha1::new();
+    hash.update(key.as_ref());
+    hash.update(GUID);
+    STANDARD.encode(hash.finalize())
+}
+
+/// RFC 6455, section 1.3: a string "which is unlikely to be used by network
+/// endpoints that do not understand the WebSocket Protocol".
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_the_rfc_is_answered_as_it_says() {
+        assert_eq!(
+            accept_key("dGhlIHNhbXBsZSBub25jZQ=="),
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        );
+    }
+
+    #[test]
+    fn any_key_is_answered_with_28_characters() {
+        assert_eq!(
+            accept_key("x3JJHMbDL1EzLkh9GBhXDw=="),
+            "HSmrc0sMlYUkAGmm5OPpG2HaGWk="
+        );
+        for key in ["", "AAAAAAAAAAAAAAAAAAAAAA==", "/////////////////////w=="] {
+            assert_eq!(accept_key(key).len(), 28);
+        }
+    }
+}

@@ -1,0 +1,484 @@
+//! The answers to requests that are no acceptable handshake.
+
+use std::fmt;
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, Response, StatusCode, Version};
+
+/// Why a handshake is refused, and the answer that says so: a status, its
+/// headers, and a reason in plain text for whoever reads it with curl.
+///
+/// ```
+/// use hyper_ws::handshake::Head;
+/// use http::{Request, Response};
+///
+/// let request = Request::get("/ws").header("host", "example.com").body(())?;
+/// let rejection = Head::from(&request).validate().unwrap_err();
+/// let response: Response<String> = rejection.into();
+///
+/// assert_eq!(response.status(), 426);
+/// assert_eq!(response.headers()["upgrade"], "websocket");
+/// assert!(response.body().contains("no `Upgrade` header"));
+/// # Ok::<(), http::Error>(())
+/// ```
+///
+/// The reason quotes what the client sent, escaped and cut: it belongs into
+/// the answer, and into a log only where header values may stand there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    refusal: Refusal,
+    wire: Wire,
+}
+
+/// Which HTTP carried the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wire {
+    /// With an `Upgrade` header (RFC 6455, section 4.1).
+    Http1,
+    /// With an extended `CONNECT` (RFC 8441, section 4; RFC 9220 for HTTP/3).
+    Http2,
+}
+
+impl Wire {
+    pub(super) fn of(version: Version) -> Self {
+        match version {
+            Version::HTTP_2 | Version::HTTP_3 => Wire::Http2,
+            _ => Wire::Http1,
+        }
+    }
+}
+
+/// THE table of refusals. A `String` is what the client sent, already
+/// [`shown`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    NoHandshake(NoHandshake),
+    Method(String),
+    Body(&'static str),
+    Host(Fault),
+    Connection(Fault),
+    Version(Fault),
+    Key(Fault),
+    Protocol(String),
+    Extension(String),
+    RepeatedOrigin,
+    Origin {
+        origin: String,
+        rule: OriginRule,
+    },
+    ForeignHost(String),
+    #[cfg(feature = "server")]
+    NoCommonProtocol {
+        offered: String,
+        supported: String,
+    },
+    #[cfg(feature = "server")]
+    NotUpgradable,
+    #[cfg(feature = "server")]
+    Unavailable {
+        reason: &'static str,
+        retry_after: u32,
+    },
+}
+
+/// Why a request is no handshake at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NoHandshake {
+    NoUpgrade,
+    OtherUpgrade(String),
+    Http10,
+    NoProtocol(Method),
+    OtherProtocol(String),
+}
+
+/// What is wrong with a field of which there must be exactly one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    Missing,
+    Repeated,
+    Wrong(String),
+}
+
+/// Which rule an origin broke, and so which switch allows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum OriginRule {
+    /// It is not the origin that the request was sent to: this one.
+    Same(String),
+    List,
+    If,
+}
+
+impl Rejection {
+    pub(super) fn new(refusal: Refusal, wire: Wire) -> Self {
+        Rejection { refusal, wire }
+    }
+
+    /// No subprotocol is common, and the server requires one.
+    #[cfg(feature = "server")]
+    pub(super) fn no_common_protocol(offered: String, supported: String, wire: Wire) -> Self {
+        Rejection::new(Refusal::NoCommonProtocol { offered, supported }, wire)
+    }
+
+    /// There is no connection to take over: something rebuilt the request.
+    #[cfg(feature = "server")]
+    pub(crate) fn not_upgradable(version: Version) -> Self {
+        Rejection::new(Refusal::NotUpgradable, Wire::of(version))
+    }
+
+    /// The server takes no more sockets now; try again after that many seconds.
+    #[cfg(feature = "server")]
+    pub(crate) fn unavailable(reason: &'static str, retry_after: u32) -> Self {
+        // The answer is the same on every wire.
+        Rejection::new(
+            Refusal::Unavailable {
+                reason,
+                retry_after,
+            },
+            Wire::Http1,
+        )
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        let status = match &self.refusal {
+            // RFC 9220, section 3, for HTTP/3; HTTP/2 has nothing better.
+            Refusal::NoHandshake(NoHandshake::OtherProtocol(_)) => StatusCode::NOT_IMPLEMENTED,
+            Refusal::NoHandshake(_) => StatusCode::UPGRADE_REQUIRED,
+            Refusal::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            // RFC 6455, section 4.2.2: "an appropriate HTTP error code (such
+            // as 426 Upgrade Required)".
+            Refusal::Version(_) | Refusal::Connection(_) => StatusCode::UPGRADE_REQUIRED,
+            Refusal::Body(_)
+            | Refusal::Host(_)
+            | Refusal::Key(_)
+            | Refusal::Protocol(_)
+            | Refusal::Extension(_)
+            | Refusal::RepeatedOrigin => StatusCode::BAD_REQUEST,
+            // RFC 6455, section 4.2.2, on /origin/.
+            Refusal::Origin { .. } | Refusal::ForeignHost(_) => StatusCode::FORBIDDEN,
+            #[cfg(feature = "server")]
+            Refusal::NoCommonProtocol { .. } => StatusCode::BAD_REQUEST,
+            #[cfg(feature = "server")]
+            Refusal::NotUpgradable => StatusCode::INTERNAL_SERVER_ERROR,
+            #[cfg(feature = "server")]
+            Refusal::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        match (status, self.wire) {
+            // HTTP/2 has no `Upgrade` (RFC 9113, section 8.6), which a 426
+            // must carry (RFC 9110, section 15.5.22).
+            (StatusCode::UPGRADE_REQUIRED, Wire::Http2) => StatusCode::BAD_REQUEST,
+            (status, _) => status,
+        }
+    }
+
+    /// The answer. The reason is its body, whatever that is made of.
+    pub fn into_response<B: From<String>>(self) -> Response<B> {
+        let status = self.status();
+        let mut response = Response::new(B::from(format!("{self}\n")));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UPGRADE_REQUIRED {
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            // RFC 9110, section 7.8: "A sender of Upgrade MUST also send an
+            // 'Upgrade' connection option".
+            headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        }
+        if let Some((name, value)) = self.header() {
+            headers.insert(name, value);
+        }
+        response
+    }
+
+    /// The header that belongs to this refusal alone.
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        match &self.refusal {
+            // RFC 9110, section 15.5.6: a 405 MUST say what is allowed.
+            Refusal::Method(_) => Some((header::ALLOW, HeaderValue::from_static("GET"))),
+            // RFC 6455, section 4.4.
+            Refusal::Version(_) => Some((
+                header::SEC_WEBSOCKET_VERSION,
+                HeaderValue::from_static("13"),
+            )),
+            // What follows the head may be meant as frames, as a body or as
+            // another request: nothing may be read from this connection again.
+            Refusal::Body(_) if self.wire == Wire::Http1 => {
+                Some((header::CONNECTION, HeaderValue::from_static("close")))
+            }
+            #[cfg(feature = "server")]
+            Refusal::Unavailable { retry_after, .. } => {
+                Some((header::RETRY_AFTER, HeaderValue::from(*retry_after)))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<B: From<String>> From<Rejection> for Response<B> {
+    fn from(rejection: Rejection) -> Self {
+        rejection.into_response()
+    }
+}
+
+/// The reason, in one line.
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.refusal {
+            Refusal::NoHandshake(why) => why.fmt(f),
+            Refusal::Method(method) => {
+                write!(
+                    f,
+                    "a WebSocket handshake is a GET request, and this is {method}"
+                )
+            }
+            Refusal::Body(field) => write!(
+                f,
+                "a WebSocket handshake has no body, and this request announces one with `{field}`"
+            ),
+            Refusal::Host(fault) => fault.of("Host", "the host that is asked", f),
+            Refusal::Connection(fault) => {
+                fault.of("Connection", "a list that contains `Upgrade`", f)?;
+                f.write_str(" (a proxy may have removed it: it must be told to pass it on)")
+            }
+            Refusal::Version(fault) => fault.of("Sec-WebSocket-Version", "`13`", f),
+            Refusal::Key(fault) => fault.of(
+                "Sec-WebSocket-Key",
+                "16 bytes in base64, which are 24 characters",
+                f,
+            ),
+            Refusal::Protocol(wrong) => write!(
+                f,
+                "`Sec-WebSocket-Protocol` must be a list of tokens, and contains `{wrong}`"
+            ),
+            Refusal::Extension(wrong) => write!(
+                f,
+                "`Sec-WebSocket-Extensions` must be a list as RFC 6455, section 9.1, describes it, \
+                 and breaks off at `{wrong}`"
+            ),
+            Refusal::RepeatedOrigin => {
+                f.write_str("exactly one `Origin` header is expected, and there are several")
+            }
+            Refusal::Origin {
+                origin,
+                rule: OriginRule::Same(host),
+            } => write!(
+                f,
+                "a page of the origin `{origin}` may not open a WebSocket on `{host}`: the server \
+                 accepts its own pages only; `Config::allow_origins` names others"
+            ),
+            Refusal::Origin {
+                origin,
+                rule: OriginRule::List,
+            } => write!(
+                f,
+                "a page of the origin `{origin}` may not open a WebSocket here: it is none of \
+                 those that `Config::allow_origins` names"
+            ),
+            Refusal::Origin {
+                origin,
+                rule: OriginRule::If,
+            } => write!(
+                f,
+                "a page of the origin `{origin}` may not open a WebSocket here: the function in \
+                 `Config::allow_origins_if` refuses it"
+            ),
+            Refusal::ForeignHost(host) => write!(
+                f,
+                "this server is not `{host}`: that is none of those that `Config::hosts` names"
+            ),
+            #[cfg(feature = "server")]
+            Refusal::NoCommonProtocol { offered, supported } => write!(
+                f,
+                "no common subprotocol: `Sec-WebSocket-Protocol` offers {offered}, and the server \
+                 speaks {supported}"
+            ),
+            #[cfg(feature = "server")]
+            Refusal::NotUpgradable => f.write_str(
+                "the server cannot take this connection over: something between hyper and the \
+                 WebSocket handler rebuilt the request without its extensions",
+            ),
+            #[cfg(feature = "server")]
+            Refusal::Unavailable { reason, .. } => f.write_str(reason),
+        }
+    }
+}
+
+impl fmt::Display for NoHandshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("here is a WebSocket, and this request is no WebSocket handshake: ")?;
+        match self {
+            NoHandshake::NoUpgrade => f.write_str(
+                "it has no `Upgrade` header (`Upgrade: websocket` is expected; a proxy may have \
+                 removed it)",
+            ),
+            NoHandshake::OtherUpgrade(upgrade) => {
+                write!(
+                    f,
+                    "`websocket` is expected in its `Upgrade` header, which is `{upgrade}`"
+                )
+            }
+            NoHandshake::Http10 => {
+                f.write_str("it came with HTTP/1.0, which has no `Upgrade`; HTTP/1.1 is expected")
+            }
+            NoHandshake::NoProtocol(method) => write!(
+                f,
+                "CONNECT with `:protocol` = `websocket` is expected, and this is {}",
+                shown(method.as_str().as_bytes())
+            ),
+            NoHandshake::OtherProtocol(protocol) => {
+                write!(
+                    f,
+                    "`:protocol` = `websocket` is expected, and it is `{protocol}`"
+                )
+            }
+        }
+    }
+}
+
+impl Fault {
+    fn of(&self, field: &str, expected: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Missing => write!(f, "no `{field}` header; expected is {expected}"),
+            Fault::Repeated => {
+                write!(f, "several `{field}` headers; expected is one: {expected}")
+            }
+            Fault::Wrong(value) => {
+                write!(f, "the `{field}` header is {value}; expected is {expected}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Rejection {}
+
+/// What a client sent, for people: no control character, nothing but ASCII,
+/// nothing long.
+pub(super) fn shown(bytes: &[u8]) -> String {
+    match bytes.get(..SHOWN) {
+        Some(start) if bytes.len() > SHOWN => format!("{}...", start.escape_ascii()),
+        _ => bytes.escape_ascii().to_string(),
+    }
+}
+
+/// How many bytes of a client's are shown: an origin or a key fits.
+const SHOWN: usize = 80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(refusal: Refusal, wire: Wire) -> Response<String> {
+        Rejection::new(refusal, wire).into()
+    }
+
+    fn every_refusal() -> Vec<Refusal> {
+        let text = || "x".to_owned();
+        vec![
+            Refusal::NoHandshake(NoHandshake::NoUpgrade),
+            Refusal::NoHandshake(NoHandshake::OtherUpgrade(text())),
+            Refusal::NoHandshake(NoHandshake::Http10),
+            Refusal::NoHandshake(NoHandshake::NoProtocol(Method::GET)),
+            Refusal::NoHandshake(NoHandshake::OtherProtocol(text())),
+            Refusal::Method(text()),
+            Refusal::Body("Content-Length"),
+            Refusal::Host(Fault::Missing),
+            Refusal::Connection(Fault::Wrong(text())),
+            Refusal::Version(Fault::Repeated),
+            Refusal::Key(Fault::Wrong(text())),
+            Refusal::Protocol(text()),
+            Refusal::Extension(text()),
+            Refusal::RepeatedOrigin,
+            Refusal::Origin {
+                origin: text(),
+                rule: OriginRule::Same(text()),
+            },
+            Refusal::Origin {
+                origin: text(),
+                rule: OriginRule::List,
+            },
+            Refusal::Origin {
+                origin: text(),
+                rule: OriginRule::If,
+            },
+            Refusal::ForeignHost(text()),
+            #[cfg(feature = "server")]
+            Refusal::NoCommonProtocol {
+                offered: text(),
+                supported: text(),
+            },
+            #[cfg(feature = "server")]
+            Refusal::NotUpgradable,
+            #[cfg(feature = "server")]
+            Refusal::Unavailable {
+                reason: "full",
+                retry_after: 5,
+            },
+        ]
+    }
+
+    #[test]
+    fn every_refusal_is_an_error_in_plain_text_that_nobody_stores() {
+        for refusal in every_refusal() {
+            let response = response(refusal, Wire::Http1);
+            assert!(response.status().is_client_error() || response.status().is_server_error());
+            assert_eq!(
+                response.headers()["content-type"],
+                "text/plain; charset=utf-8"
+            );
+            assert_eq!(response.headers()["cache-control"], "no-store");
+            assert_eq!(response.body().find('\n'), Some(response.body().len() - 1));
+        }
+    }
+
+    #[test]
+    fn http2_is_never_told_of_an_upgrade() {
+        for refusal in every_refusal() {
+            let response = response(refusal, Wire::Http2);
+            assert_ne!(response.status(), 426);
+            for name in ["upgrade", "connection"] {
+                assert!(!response.headers().contains_key(name), "{response:?}");
+            }
+        }
+        let version = response(Refusal::Version(Fault::Missing), Wire::Http2);
+        assert_eq!(version.status(), 400);
+        assert_eq!(version.headers()["sec-websocket-version"], "13");
+    }
+
+    #[test]
+    fn every_426_carries_upgrade_as_it_must() {
+        for refusal in every_refusal() {
+            let response = response(refusal, Wire::Http1);
+            let upgrade = response
+                .headers()
+                .get("upgrade")
+                .map(|value| value == "websocket");
+            assert_eq!(upgrade, (response.status() == 426).then_some(true));
+        }
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn a_server_that_is_full_says_when_to_come_back() {
+        let rejection = Rejection::unavailable("draining", 5);
+        assert_eq!(rejection.status(), 503);
+        let response = rejection.into_response::<String>();
+        assert_eq!(response.headers()["retry-after"], "5");
+        assert_eq!(response.body(), "draining\n");
+    }
+
+    #[test]
+    fn what_a_client_sent_is_escaped_and_cut() {
+        assert_eq!(shown(b"a\r\n\"\x1b\xff"), r#"a\r\n\"\x1b\xff"#);
+        assert_eq!(shown(&[b'a'; SHOWN]), "a".repeat(SHOWN));
+        assert_eq!(shown(&[b'a'; 100_000]), "a".repeat(SHOWN) + "...");
+    }
+
+    #[test]
+    fn a_rejection_is_small() {
+        assert!(size_of::<Rejection>() <= 64, "{}", size_of::<Rejection>());
+    }
+}

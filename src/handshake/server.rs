@@ -1,0 +1,899 @@
+//! The server's side: is this a handshake, is it well-formed, and the answer.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Uri, Version, request};
+
+use super::headers::{self, Host, Origin, Single};
+use super::rejection::{Fault, NoHandshake, OriginRule, Refusal, Wire, shown};
+use super::{Agreement, Rejection, accept_key};
+use crate::config::{Config, Origins};
+
+/// What of a request matters to a handshake.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    version: Version,
+    headers: &'a HeaderMap,
+    protocol: Option<&'a str>,
+}
+
+impl<'a> Head<'a> {
+    /// The pseudo-header `:protocol` of an HTTP/2 request (RFC 8441, section
+    /// 4), for which the `http` crate has no place.
+    pub fn protocol(mut self, protocol: Option<&'a str>) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    /// Whether this is a WebSocket handshake, be it a good or a bad one: an
+    /// HTTP/1.1 request whose `Upgrade` names `websocket`, or an HTTP/2
+    /// `CONNECT` whose `:protocol` is it.
+    pub fn is_handshake(&self) -> bool {
+        self.classify().is_ok()
+    }
+
+    /// What the handshake offers, or the answer that says what is wrong with it.
+    ///
+    /// What depends on a [`Config`] is not looked at: see [`Offer::check`].
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] if the request is no handshake, or not as RFC 6455,
+    /// section 4.2.1, describes one.
+    pub fn validate(&self) -> Result<Offer, Rejection> {
+        let wire = Wire::of(self.version);
+        self.offer(wire)
+            .map_err(|refusal| Rejection::new(refusal, wire))
+    }
+
+    fn classify(&self) -> Result<(), NoHandshake> {
+        match self.version {
+            Version::HTTP_2 | Version::HTTP_3 => match self.protocol {
+                _ if self.method != Method::CONNECT => {
+                    Err(NoHandshake::NoProtocol(self.method.clone()))
+                }
+                None => Err(NoHandshake::NoProtocol(self.method.clone())),
+                Some("websocket") => Ok(()),
+                Some(other) => Err(NoHandshake::OtherProtocol(shown(other.as_bytes()))),
+            },
+            Version::HTTP_11 if headers::has_token(self.headers, header::UPGRADE, "websocket") => {
+                Ok(())
+            }
+            Version::HTTP_11 => Err(match self.headers.get(header::UPGRADE) {
+                None => NoHandshake::NoUpgrade,
+                Some(other) => NoHandshake::OtherUpgrade(shown(other.as_bytes())),
+            }),
+            // RFC 9110, section 7.8: "A server MUST ignore an Upgrade header
+            // field that is received in an HTTP/1.0 request."
+            _ => Err(NoHandshake::Http10),
+        }
+    }
+
+    /// The order of the checks is that of help: first what makes it another
+    /// kind of request, last the details.
+    fn offer(&self, wire: Wire) -> Result<Offer, Refusal> {
+        self.classify().map_err(Refusal::NoHandshake)?;
+        if wire == Wire::Http1 && self.method != Method::GET {
+            return Err(Refusal::Method(shown(self.method.as_str().as_bytes())));
+        }
+        self.check_body()?;
+        let host = self.host(wire)?;
+        if wire == Wire::Http1 && !headers::has_token(self.headers, header::CONNECTION, "upgrade") {
+            return Err(Refusal::Connection(
+                match self.headers.get(header::CONNECTION) {
+                    None => Fault::Missing,
+                    Some(other) => Fault::Wrong(quoted(other)),
+                },
+            ));
+        }
+        self.check_version()?;
+        let accept = match wire {
+            Wire::Http1 => Some(self.accept()?),
+            // RFC 8441, section 5: key and answer "are not used".
+            Wire::Http2 => None,
+        };
+        for line in self.headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS) {
+            if let Some(wrong) = headers::extensions(line).find_map(Result::err) {
+                return Err(Refusal::Extension(shown(wrong)));
+            }
+        }
+        let protocols = self.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
+        for line in &protocols {
+            headers::check_protocols(line).map_err(|wrong| Refusal::Protocol(shown(wrong)))?;
+        }
+        let origin = match headers::single(self.headers, header::ORIGIN) {
+            Single::Missing => None,
+            Single::Once(origin) => Some(origin.clone()),
+            Single::Repeated => return Err(Refusal::RepeatedOrigin),
+        };
+        Ok(Offer {
+            wire,
+            accept,
+            host,
+            scheme: self
+                .uri
+                .scheme_str()
+                .filter(|_| wire == Wire::Http2)
+                .map(str::to_owned),
+            origin,
+            protocols: protocols.iter().cloned().collect(),
+        })
+    }
+
+    /// RFC 6455 knows no body, and where there is one, proxies and servers
+    /// disagree on where the frames begin.
+    fn check_body(&self) -> Result<(), Refusal> {
+        if self.headers.contains_key(header::TRANSFER_ENCODING) {
+            return Err(Refusal::Body("Transfer-Encoding"));
+        }
+        match self
+            .headers
+            .get_all(header::CONTENT_LENGTH)
+            .iter()
+            .all(|length| length == "0")
+        {
+            true => Ok(()),
+            false => Err(Refusal::Body("Content-Length")),
+        }
+    }
+
+    /// The host that is asked, and its port.
+    fn host(&self, wire: Wire) -> Result<String, Refusal> {
+        let authority = self.uri.authority().map(|authority| authority.as_str());
+        let host = match (wire, authority, headers::single(self.headers, header::HOST)) {
+            (Wire::Http2, Some(authority), _) => authority.as_bytes(),
+            // RFC 9112, section 3.2: "A server MUST respond with a 400 (Bad
+            // Request) status code to any HTTP/1.1 request message that lacks
+            // a Host header field and to any request message that contains
+            // more than one".
+            (_, _, Single::Missing) => return Err(Refusal::Host(Fault::Missing)),
+            (_, _, Single::Repeated) => return Err(Refusal::Host(Fault::Repeated)),
+            // Section 3.2.2: with a target in absolute-form "an origin server
+            // MUST ignore the received Host header field".
+            (Wire::Http1, Some(authority), Single::Once(_)) => authority.as_bytes(),
+            (_, None, Single::Once(host)) => host.as_bytes(),
+        };
+        std::str::from_utf8(host)
+            .ok()
+            .filter(|host| Host::parse(host).is_some())
+            .map(str::to_owned)
+            .ok_or_else(|| Refusal::Host(Fault::Wrong(format!("`{}`", shown(host)))))
+    }
+
+    fn check_version(&self) -> Result<(), Refusal> {
+        match headers::single(self.headers, header::SEC_WEBSOCKET_VERSION) {
+            Single::Missing => Err(Refusal::Version(Fault::Missing)),
+            Single::Repeated => Err(Refusal::Version(Fault::Repeated)),
+            Single::Once(version) if version == "13" => Ok(()),
+            Single::Once(other) => Err(Refusal::Version(Fault::Wrong(quoted(other)))),
+        }
+    }
+
+    fn accept(&self) -> Result<String, Refusal> {
+        match headers::single(self.headers, header::SEC_WEBSOCKET_KEY) {
+            Single::Missing => Err(Refusal::Key(Fault::Missing)),
+            Single::Repeated => Err(Refusal::Key(Fault::Repeated)),
+            Single::Once(key) if is_key(key.as_bytes()) => Ok(accept_key(key)),
+            Single::Once(other) => Err(Refusal::Key(Fault::Wrong(describe_key(other)))),
+        }
+    }
+}
+
+impl<'a, B> From<&'a Request<B>> for Head<'a> {
+    fn from(request: &'a Request<B>) -> Self {
+        Head {
+            method: request.method(),
+            uri: request.uri(),
+            version: request.version(),
+            headers: request.headers(),
+            protocol: None,
+        }
+    }
+}
+
+impl<'a> From<&'a request::Parts> for Head<'a> {
+    fn from(parts: &'a request::Parts) -> Self {
+        Head {
+            method: &parts.method,
+            uri: &parts.uri,
+            version: parts.version,
+            headers: &parts.headers,
+            protocol: None,
+        }
+    }
+}
+
+/// A well-formed handshake: all of it that is still needed to answer.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    wire: Wire,
+    /// The value of `Sec-WebSocket-Accept`; none on HTTP/2.
+    accept: Option<String>,
+    /// Known to parse.
+    host: String,
+    /// Of the request; none on HTTP/1.1, which does not tell it.
+    scheme: Option<String>,
+    origin: Option<HeaderValue>,
+    /// The lines of `Sec-WebSocket-Protocol`, known to be well-formed.
+    protocols: Vec<HeaderValue>,
+}
+
+impl Offer {
+    /// Whether the configuration lets this client in: its origin, and the host
+    /// it asked for.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] with status 403 if it does not.
+    pub fn check(&self, config: &Config) -> Result<(), Rejection> {
+        self.check_host(config)
+            .and_then(|()| self.check_origin(config))
+            .map_err(|refusal| Rejection::new(refusal, self.wire))
+    }
+
+    fn check_host(&self, config: &Config) -> Result<(), Refusal> {
+        let (Some(hosts), Some(host)) = (&config.hosts, Host::parse(&self.host)) else {
+            return Ok(());
+        };
+        match hosts
+            .iter()
+            .filter_map(|allowed| Host::parse(allowed))
+            .any(|it| host.is(&it))
+        {
+            true => Ok(()),
+            false => Err(Refusal::ForeignHost(shown(self.host.as_bytes()))),
+        }
+    }
+
+    /// RFC 6455, section 10.2: without this, any page on the web could open a
+    /// socket with the cookies of whoever looks at it. No `Origin`, no page.
+    fn check_origin(&self, config: &Config) -> Result<(), Refusal> {
+        let Some(origin) = &self.origin else {
+            return Ok(());
+        };
+        let text = std::str::from_utf8(origin.as_bytes()).ok();
+        let parsed = text.and_then(Origin::parse);
+        let (allowed, rule) = match &config.origins {
+            Origins::Any => return Ok(()),
+            Origins::Same => (
+                parsed
+                    .zip(Host::parse(&self.host))
+                    .is_some_and(|(origin, host)| origin.is_of(&host, self.scheme.as_deref())),
+                OriginRule::Same(match &self.scheme {
+                    None => shown(self.host.as_bytes()),
+                    Some(scheme) => shown(format!("{scheme}://{}", self.host).as_bytes()),
+                }),
+            ),
+            Origins::List(list) => (
+                list.iter().any(|allowed| {
+                    text == Some(allowed)
+                        || parsed
+                            .zip(Origin::parse(allowed))
+                            .is_some_and(|(it, allowed)| it.is(&allowed))
+                }),
+                OriginRule::List,
+            ),
+            Origins::If(allowed) => (text.is_some_and(|text| allowed(text)), OriginRule::If),
+        };
+        match allowed {
+            true => Ok(()),
+            false => Err(Refusal::Origin {
+                origin: shown(origin.as_bytes()),
+                rule,
+            }),
+        }
+    }
+
+    /// The first of the subprotocols the server speaks, in the order of its
+    /// preference, that the client offers too (RFC 6455, section 4.2.2).
+    pub fn choose<P: AsRef<str>>(
+        &self,
+        supported: impl IntoIterator<Item = P>,
+    ) -> Option<Arc<str>> {
+        supported.into_iter().find_map(|supported| {
+            let supported = supported.as_ref();
+            self.protocols()
+                .any(|offered| offered == supported)
+                .then(|| Arc::from(supported))
+        })
+    }
+
+    /// The subprotocols that the client offers, its favourite first.
+    pub fn protocols(&self) -> impl Iterator<Item = &str> {
+        self.protocols.iter().flat_map(headers::protocols)
+    }
+
+    /// The refusal of a client that speaks none of the subprotocols.
+    #[cfg(feature = "server")]
+    pub(crate) fn no_common_protocol<P: AsRef<str>>(&self, supported: &[P]) -> Rejection {
+        let list = |protocols: &mut dyn Iterator<Item = &str>| match protocols.next() {
+            None => "none".to_owned(),
+            Some(first) => protocols
+                .take(9)
+                .fold(format!("`{}`", shown(first.as_bytes())), |list, next| {
+                    list + ", `" + &shown(next.as_bytes()) + "`"
+                }),
+        };
+        let offered = list(&mut self.protocols());
+        let supported = list(&mut supported.iter().map(AsRef::as_ref));
+        Rejection::no_common_protocol(offered, supported, self.wire)
+    }
+
+    /// The answer that accepts: 101 with the computed key on HTTP/1.1 (RFC
+    /// 6455, section 4.2.2), 200 on HTTP/2 (RFC 8441, section 5).
+    ///
+    /// From here on both sides speak frames, so its body must stay empty.
+    pub fn respond<B: Default>(&self, agreement: &Agreement) -> Response<B> {
+        let mut response = Response::new(B::default());
+        // On HTTP/2 the status is the default, 200, and there is no key.
+        if let Some(accept) = &self.accept {
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            let headers = response.headers_mut();
+            headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            if let Ok(accept) = HeaderValue::from_str(accept) {
+                headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+            }
+        }
+        // A protocol that the client offered is a token, and so a valid value;
+        // no other may be answered.
+        let protocol = agreement
+            .protocol()
+            .filter(|it| self.protocols().any(|offered| offered == *it));
+        if let Some(Ok(protocol)) = protocol.map(HeaderValue::from_str) {
+            response
+                .headers_mut()
+                .insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+        }
+        response
+    }
+}
+
+/// RFC 6455, section 4.2.1: "a base64-encoded value that, when decoded, is 16
+/// bytes in length", and so 22 characters of the alphabet and the padding.
+/// What the last character says beyond the 16 bytes is not looked at: RFC
+/// 4648, section 3.5, lets a decoder ignore it, and some clients take 22
+/// random characters.
+fn is_key(key: &[u8]) -> bool {
+    let is_alphabet = |&byte: &u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+    key.len() == 24
+        && key
+            .strip_suffix(b"==")
+            .is_some_and(|characters| characters.iter().all(is_alphabet))
+}
+
+fn describe_key(key: &HeaderValue) -> String {
+    let key = key.as_bytes();
+    let decoded = STANDARD.decode(&key[..key.len().min(128)]);
+    match (key.len(), decoded) {
+        (0, _) => "empty".to_owned(),
+        (..=128, Ok(decoded)) => format!("`{}`, which are {} bytes", shown(key), decoded.len()),
+        (..=128, Err(_)) => format!("`{}`, which is no base64", shown(key)),
+        (length, _) => format!("`{}`, which are {length} characters", shown(key)),
+    }
+}
+
+fn quoted(value: &HeaderValue) -> String {
+    format!("`{}`", shown(value.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+    /// A handshake that nothing is wrong with.
+    fn request() -> Request<()> {
+        with(&[
+            ("host", "example.com"),
+            ("connection", "Upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", KEY),
+        ])
+    }
+
+    fn with(headers: &[(&str, &str)]) -> Request<()> {
+        headers
+            .iter()
+            .fold(Request::get("/ws"), |request, &(name, value)| {
+                request.header(name, value)
+            })
+            .body(())
+            .unwrap()
+    }
+
+    fn changed(change: impl FnOnce(&mut HeaderMap)) -> Request<()> {
+        let mut request = request();
+        change(request.headers_mut());
+        request
+    }
+
+    /// The handshake with one field set to another value.
+    fn set(name: &'static str, value: &'static str) -> Request<()> {
+        changed(|headers| drop(headers.insert(name, HeaderValue::from_static(value))))
+    }
+
+    fn append(name: &'static str, value: &'static str) -> Request<()> {
+        changed(|headers| {
+            headers.append(name, HeaderValue::from_static(value));
+        })
+    }
+
+    fn without(name: &str) -> Request<()> {
+        changed(|headers| drop(headers.remove(name)))
+    }
+
+    fn http2(headers: &[(&str, &str)]) -> Request<()> {
+        let mut request = with(headers);
+        *request.version_mut() = Version::HTTP_2;
+        *request.method_mut() = Method::CONNECT;
+        *request.uri_mut() = Uri::from_static("https://example.com/ws");
+        request
+    }
+
+    fn offer(request: &Request<()>) -> Result<Offer, Rejection> {
+        Head::from(request).validate()
+    }
+
+    #[track_caller]
+    fn refused(request: &Request<()>, status: u16, reason: &str) -> Response<String> {
+        let response = offer(request).unwrap_err().into_response::<String>();
+        assert_eq!(response.status(), status, "{}", response.body());
+        assert!(response.body().contains(reason), "{}", response.body());
+        response
+    }
+
+    fn answer(request: &Request<()>) -> Response<String> {
+        offer(request).unwrap().respond(&Agreement::default())
+    }
+
+    fn checked(request: &Request<()>, config: Config) -> Result<(), String> {
+        offer(request).unwrap().check(&config).map_err(|rejection| {
+            assert_eq!(rejection.status(), 403);
+            rejection.to_string()
+        })
+    }
+
+    #[test]
+    fn a_good_handshake_is_answered_with_101_and_the_computed_key() {
+        let response = answer(&request());
+        assert_eq!(response.status(), 101);
+        assert_eq!(response.headers()["upgrade"], "websocket");
+        assert_eq!(response.headers()["connection"], "Upgrade");
+        assert_eq!(
+            response.headers()["sec-websocket-accept"],
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        );
+        assert_eq!(response.headers().len(), 3);
+        assert!(response.body().is_empty());
+    }
+
+    #[test]
+    fn what_browsers_send_is_accepted() {
+        for request in [
+            set("connection", "keep-alive, Upgrade"),
+            set("upgrade", "WebSocket"),
+            set("upgrade", "h2c, websocket"),
+            append("connection", "close"),
+            set("content-length", "0"),
+            set("expect", "100-continue"),
+            set(
+                "sec-websocket-extensions",
+                "permessage-deflate; client_max_window_bits",
+            ),
+        ] {
+            let response = answer(&request);
+            assert_eq!(response.status(), 101);
+            assert!(!response.headers().contains_key("sec-websocket-extensions"));
+        }
+    }
+
+    #[test]
+    fn a_handshake_is_known_by_its_upgrade_alone() {
+        assert!(Head::from(&request()).is_handshake());
+        assert!(Head::from(&with(&[("upgrade", "websocket")])).is_handshake());
+        assert!(!Head::from(&without("upgrade")).is_handshake());
+        assert!(!Head::from(&set("upgrade", "h2c")).is_handshake());
+        assert!(!Head::from(&set("upgrade", "websockets")).is_handshake());
+    }
+
+    #[test]
+    fn a_request_without_an_upgrade_is_told_to_upgrade() {
+        let response = refused(&without("upgrade"), 426, "no `Upgrade` header");
+        assert_eq!(response.headers()["upgrade"], "websocket");
+        assert_eq!(response.headers()["connection"], "Upgrade");
+        refused(&set("upgrade", "h2c"), 426, "`h2c`");
+        refused(&with(&[]), 426, "no `Upgrade` header");
+    }
+
+    #[test]
+    fn http_1_0_has_no_upgrade() {
+        let mut request = request();
+        *request.version_mut() = Version::HTTP_10;
+        assert!(!Head::from(&request).is_handshake());
+        refused(&request, 426, "HTTP/1.0");
+    }
+
+    #[test]
+    fn a_handshake_that_is_no_get_is_told_what_is_allowed() {
+        for method in [Method::POST, Method::CONNECT, Method::HEAD, Method::OPTIONS] {
+            let mut request = request();
+            *request.method_mut() = method.clone();
+            let response = refused(&request, 405, method.as_str());
+            assert_eq!(response.headers()["allow"], "GET");
+        }
+    }
+
+    #[test]
+    fn a_connection_header_that_a_proxy_ate_is_named() {
+        refused(&without("connection"), 426, "a proxy may have removed it");
+        refused(&set("connection", "close"), 426, "`close`");
+        refused(
+            &set("connection", "not-an-upgrade"),
+            426,
+            "`not-an-upgrade`",
+        );
+    }
+
+    #[test]
+    fn every_version_but_13_is_told_13() {
+        for request in [
+            without("sec-websocket-version"),
+            set("sec-websocket-version", "8"),
+            set("sec-websocket-version", "013"),
+            set("sec-websocket-version", "13, 8"),
+            append("sec-websocket-version", "13"),
+        ] {
+            let response = refused(&request, 426, "Sec-WebSocket-Version");
+            assert_eq!(response.headers()["sec-websocket-version"], "13");
+            assert_eq!(response.headers()["upgrade"], "websocket");
+        }
+        refused(
+            &set("sec-websocket-version", "8"),
+            426,
+            "is `8`; expected is `13`",
+        );
+    }
+
+    #[test]
+    fn a_key_is_16_bytes_of_base64_and_the_answer_says_what_came() {
+        refused(
+            &without("sec-websocket-key"),
+            400,
+            "no `Sec-WebSocket-Key` header",
+        );
+        refused(
+            &append("sec-websocket-key", KEY),
+            400,
+            "several `Sec-WebSocket-Key` headers",
+        );
+        for (key, reason) in [
+            ("", "empty"),
+            ("test", "`test`, which are 3 bytes; expected is 16 bytes"),
+            ("SGVsbG8sIHdvcmxkIQ==", "which are 13 bytes"),
+            ("dGhlIHNhbXBsZSBub25jZSE=", "which are 17 bytes"),
+            ("dGhlIHNhbXBsZSBub25jZSEh", "which are 18 bytes"),
+            ("dGhlIHNhbXBsZSBub25jZQ", "no base64"),
+            ("dGhlIHNhbXBsZSBub25jZQ=", "no base64"),
+            ("dGhlIHNhbXBsZSBub25j====", "no base64"),
+            ("dGhlIHNhbXBsZSBub25_ZQ==", "no base64"),
+            ("dGhlIHNhbXBs SBub25jZQ==", "no base64"),
+            ("************************", "no base64"),
+        ] {
+            refused(&set("sec-websocket-key", key), 400, reason);
+        }
+        let long = HeaderValue::from_str(&"A".repeat(100_000)).unwrap();
+        let long = changed(|headers| drop(headers.insert("sec-websocket-key", long)));
+        let response = refused(&long, 400, "which are 100000 characters");
+        assert!(response.body().len() < 300);
+    }
+
+    #[test]
+    fn bits_of_a_key_beyond_its_16_bytes_do_not_matter() {
+        for key in [
+            "AAAAAAAAAAAAAAAAAAAAAA==",
+            "++++++++++++++++++++//==",
+            "0123456789abcdefghijkl==",
+        ] {
+            assert_eq!(answer(&set("sec-websocket-key", key)).status(), 101);
+        }
+    }
+
+    #[test]
+    fn there_is_exactly_one_host() {
+        refused(&without("host"), 400, "no `Host` header");
+        refused(
+            &append("host", "example.com"),
+            400,
+            "several `Host` headers",
+        );
+        refused(&set("host", ""), 400, "the `Host` header is ``");
+        refused(&set("host", "a/b"), 400, "the `Host` header is `a/b`");
+        refused(&set("host", "user@example.com"), 400, "user@example.com");
+    }
+
+    #[test]
+    fn a_target_in_absolute_form_overrides_the_host() {
+        let mut request = set("origin", "http://example.com");
+        request
+            .headers_mut()
+            .insert("host", HeaderValue::from_static("evil.example"));
+        assert!(checked(&request, Config::new()).is_err());
+        *request.uri_mut() = Uri::from_static("http://example.com/ws");
+        assert_eq!(checked(&request, Config::new()), Ok(()));
+        request.headers_mut().remove("host");
+        refused(&request, 400, "no `Host` header");
+    }
+
+    #[test]
+    fn a_request_with_a_body_is_refused_and_the_connection_closed() {
+        for (name, value) in [
+            ("content-length", "5"),
+            ("content-length", "00"),
+            ("content-length", "x"),
+            ("transfer-encoding", "chunked"),
+            ("transfer-encoding", "identity"),
+        ] {
+            let response = refused(&set(name, value), 400, "no body");
+            assert_eq!(response.headers()["connection"], "close");
+        }
+        let both = changed(|headers| {
+            headers.append("content-length", HeaderValue::from_static("0"));
+            headers.append("content-length", HeaderValue::from_static("5"));
+        });
+        refused(&both, 400, "Content-Length");
+    }
+
+    #[test]
+    fn malformed_lists_are_refused_and_the_part_is_named() {
+        refused(&set("sec-websocket-protocol", "chat, b@d"), 400, "`b@d`");
+        refused(
+            &set("sec-websocket-protocol", ""),
+            400,
+            "Sec-WebSocket-Protocol",
+        );
+        refused(&set("sec-websocket-extensions", "a, b;=1"), 400, "`b;=1`");
+        let second = changed(|headers| {
+            headers.append("sec-websocket-extensions", HeaderValue::from_static("good"));
+            headers.append(
+                "sec-websocket-extensions",
+                HeaderValue::from_static("b a d"),
+            );
+        });
+        refused(&second, 400, "`b a d`");
+    }
+
+    #[test]
+    fn unknown_extensions_are_ignored() {
+        for value in [
+            "x-webkit-deflate-frame",
+            "constructor; __proto__",
+            "permessage-deflate; server_max_window_bits=7",
+            "",
+        ] {
+            let request = set("sec-websocket-extensions", value);
+            assert!(
+                !answer(&request)
+                    .headers()
+                    .contains_key("sec-websocket-extensions")
+            );
+        }
+    }
+
+    #[test]
+    fn the_server_prefers_among_what_the_client_offers() {
+        let request = changed(|headers| {
+            headers.append(
+                "sec-websocket-protocol",
+                HeaderValue::from_static("chat.v1, Chat.v3"),
+            );
+            headers.append(
+                "sec-websocket-protocol",
+                HeaderValue::from_static("chat.v2"),
+            );
+        });
+        let offer = offer(&request).unwrap();
+        assert_eq!(
+            offer.protocols().collect::<Vec<_>>(),
+            ["chat.v1", "Chat.v3", "chat.v2"]
+        );
+        assert_eq!(
+            offer.choose(["chat.v3", "chat.v2", "chat.v1"]).as_deref(),
+            Some("chat.v2")
+        );
+        assert_eq!(offer.choose(["chat"]), None);
+        assert_eq!(offer.choose([] as [&str; 0]), None);
+
+        let agreement = Agreement::on_protocol(offer.choose(["chat.v2"]));
+        assert_eq!(
+            offer.respond::<()>(&agreement).headers()["sec-websocket-protocol"],
+            "chat.v2"
+        );
+    }
+
+    #[test]
+    fn a_protocol_that_was_not_offered_is_never_answered() {
+        let invented = Agreement::on_protocol(Some(Arc::from("x\r\nset-cookie: a=b")));
+        let response = offer(&request()).unwrap().respond::<()>(&invented);
+        assert!(!response.headers().contains_key("sec-websocket-protocol"));
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn without_a_common_protocol_both_lists_are_named() {
+        let offer = offer(&set("sec-websocket-protocol", "a, b")).unwrap();
+        let rejection = offer.no_common_protocol(&["c", "d"]);
+        assert_eq!(rejection.status(), 400);
+        assert!(
+            rejection
+                .to_string()
+                .contains("offers `a`, `b`, and the server speaks `c`, `d`")
+        );
+        let nothing = self::offer(&request()).unwrap().no_common_protocol(&["c"]);
+        assert!(nothing.to_string().contains("offers none"), "{nothing}");
+    }
+
+    #[test]
+    fn no_origin_is_no_page_and_may_connect() {
+        assert_eq!(checked(&request(), Config::new()), Ok(()));
+        assert_eq!(
+            checked(
+                &request(),
+                Config::new().allow_origins(["https://a.example"])
+            ),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn a_page_of_the_same_origin_may_connect() {
+        for origin in [
+            "https://example.com",
+            "http://example.com",
+            "https://EXAMPLE.com:443",
+        ] {
+            assert_eq!(checked(&set("origin", origin), Config::new()), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_page_of_another_origin_is_told_both_values_and_the_switch() {
+        for origin in [
+            "https://evil.example",
+            "https://sub.example.com",
+            "https://example.com.evil",
+            "https://93.184.216.34",
+            "https://example.com:8443",
+            "null",
+            "",
+        ] {
+            let reason = checked(&set("origin", origin), Config::new()).unwrap_err();
+            assert!(reason.contains(&format!("`{origin}`")), "{reason}");
+            assert!(reason.contains("`example.com`"), "{reason}");
+            assert!(reason.contains("Config::allow_origins"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn two_origins_are_none() {
+        let mut request = set("origin", "https://example.com");
+        request
+            .headers_mut()
+            .append("origin", HeaderValue::from_static("https://example.com"));
+        refused(&request, 400, "`Origin`");
+    }
+
+    #[test]
+    fn the_origins_that_are_named_may_connect_and_no_others() {
+        let config = || Config::new().allow_origins(["https://a.example", "http://b.example:8080"]);
+        for origin in [
+            "https://a.example",
+            "https://A.example:443",
+            "http://b.example:8080",
+        ] {
+            assert_eq!(checked(&set("origin", origin), config()), Ok(()));
+        }
+        for origin in [
+            "https://example.com",
+            "http://a.example",
+            "https://b.example:8080",
+            "null",
+        ] {
+            assert!(
+                checked(&set("origin", origin), config()).is_err(),
+                "{origin}"
+            );
+        }
+        let null = Config::new().allow_origins(["null"]);
+        assert_eq!(checked(&set("origin", "null"), null), Ok(()));
+    }
+
+    #[test]
+    fn a_function_or_the_dangerous_switch_decides_about_origins() {
+        let config = || Config::new().allow_origins_if(|origin| origin.ends_with(".example"));
+        assert_eq!(
+            checked(&set("origin", "https://a.example"), config()),
+            Ok(())
+        );
+        let reason = checked(&set("origin", "https://example.com"), config()).unwrap_err();
+        assert!(reason.contains("allow_origins_if"), "{reason}");
+        let any = Config::new().danger_allow_any_origin();
+        assert_eq!(checked(&set("origin", "https://evil.example"), any), Ok(()));
+    }
+
+    #[test]
+    fn only_the_hosts_that_are_named_are_this_server() {
+        let config = || Config::new().hosts(["example.com", "localhost:3000"]);
+        for host in ["example.com", "EXAMPLE.com:8080", "localhost:3000"] {
+            assert_eq!(checked(&set("host", host), config()), Ok(()));
+        }
+        for host in ["evil.example", "localhost", "localhost:3001"] {
+            let reason = checked(&set("host", host), config()).unwrap_err();
+            assert!(reason.contains("Config::hosts"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn http2_is_asked_with_connect_and_answered_with_200() {
+        let request = http2(&[
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-protocol", "chat"),
+        ]);
+        let head = Head::from(&request).protocol(Some("websocket"));
+        assert!(head.is_handshake());
+        let offer = head.validate().unwrap();
+        let agreement = Agreement::on_protocol(offer.choose(["chat"]));
+        let response = offer.respond::<String>(&agreement);
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers().len(), 1);
+        assert_eq!(response.headers()["sec-websocket-protocol"], "chat");
+    }
+
+    #[test]
+    fn http2_is_refused_without_words_it_does_not_have() {
+        let refused = |request: &Request<()>, protocol: Option<&str>, status: u16| {
+            let response = Head::from(request)
+                .protocol(protocol)
+                .validate()
+                .unwrap_err()
+                .into_response::<String>();
+            assert_eq!(response.status(), status, "{}", response.body());
+            assert!(!response.headers().contains_key("upgrade"));
+            assert!(!response.headers().contains_key("connection"));
+            response
+        };
+        let good = http2(&[("sec-websocket-version", "13")]);
+        refused(&good, Some("connect-udp"), 501);
+        refused(&good, None, 400);
+        let version = refused(&http2(&[]), Some("websocket"), 400);
+        assert_eq!(version.headers()["sec-websocket-version"], "13");
+        let body = http2(&[("sec-websocket-version", "13"), ("content-length", "3")]);
+        refused(&body, Some("websocket"), 400);
+        let mut get = http2(&[("upgrade", "websocket")]);
+        *get.method_mut() = Method::GET;
+        refused(&get, None, 400);
+    }
+
+    #[test]
+    fn http2_compares_the_scheme_of_an_origin_too() {
+        let check = |origin| {
+            let request = http2(&[("sec-websocket-version", "13"), ("origin", origin)]);
+            let offer = Head::from(&request)
+                .protocol(Some("websocket"))
+                .validate()
+                .unwrap();
+            offer.check(&Config::new()).is_ok()
+        };
+        assert!(check("https://example.com"));
+        assert!(check("https://example.com:443"));
+        assert!(!check("http://example.com"));
+        assert!(!check("https://example.com:80"));
+    }
+}
