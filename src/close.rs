@@ -102,7 +102,10 @@ impl CloseFrame {
     /// A close frame. A reason that does not fit (123 bytes) is cut at a
     /// character boundary.
     pub fn new(code: CloseCode, reason: &str) -> Self {
-        CloseFrame { code, reason: Text::from(cut(reason)) }
+        CloseFrame {
+            code,
+            reason: Text::from(cut(reason)),
+        }
     }
 }
 
@@ -138,6 +141,9 @@ mod tests {
     #[test]
     fn a_code_is_shown_with_its_name() {
         assert_eq!(CloseCode::GOING_AWAY.to_string(), "1001 (going away)");
-        assert_eq!(CloseCode::new(4001).unwrap().to_string(), "4001 (private use)");
+        assert_eq!(
+            CloseCode::new(4001).unwrap().to_string(),
+            "4001 (private use)"
+        );
     }
 }

@@ -221,7 +221,11 @@ mod tests {
         assert_eq!(config.max_message_size, 1 << 20);
         assert_eq!(config.frame_limit(), 1 << 20);
         assert_eq!(config.output_limit, 64 << 10);
-        assert!(config.keep_alive.is_some_and(|it| it.interval + it.timeout < Duration::from_secs(60)));
+        assert!(
+            config
+                .keep_alive
+                .is_some_and(|it| it.interval + it.timeout < Duration::from_secs(60))
+        );
         assert!(config.message_timeout.is_some());
         assert!(config.write_timeout.is_some());
         assert!(config.close_timeout < Duration::from_secs(60));

@@ -232,7 +232,10 @@ impl Error {
 
     #[cfg(feature = "server")]
     pub(crate) fn upgrade(source: impl Into<BoxError>) -> Self {
-        Error { kind: ErrorKind::Upgrade, source: Some(source.into()) }
+        Error {
+            kind: ErrorKind::Upgrade,
+            source: Some(source.into()),
+        }
     }
 }
 
@@ -250,7 +253,10 @@ impl From<Violation> for Error {
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
-        Error { kind: ErrorKind::Io, source: Some(error.into()) }
+        Error {
+            kind: ErrorKind::Io,
+            source: Some(error.into()),
+        }
     }
 }
 
@@ -294,6 +300,10 @@ mod tests {
 
     #[test]
     fn a_missing_with_upgrades_is_named() {
-        assert!(Error::from(ErrorKind::Upgrade).to_string().contains(".with_upgrades()"));
+        assert!(
+            Error::from(ErrorKind::Upgrade)
+                .to_string()
+                .contains(".with_upgrades()")
+        );
     }
 }

@@ -14,12 +14,7 @@ pub mod handshake;
 pub mod socket;
 #[cfg(feature = "socket")]
 pub mod tracker;
-#[cfg(feature = "server")]
-mod upgrade;
-#[cfg(feature = "server")]
-pub mod middleware;
-#[cfg(feature = "axum")]
-mod axum;
+
 #[cfg(feature = "hub")]
 pub mod hub;
 
@@ -27,9 +22,5 @@ pub use close::CloseCode;
 pub use config::Config;
 pub use error::Error;
 pub use message::Message;
-#[cfg(feature = "server")]
-pub use middleware::{WebSocketLayer, WebSocketService};
 #[cfg(feature = "socket")]
 pub use socket::{Sender, WebSocket};
-#[cfg(feature = "server")]
-pub use upgrade::Upgrade;

@@ -167,7 +167,10 @@ impl fmt::Debug for Text {
         if text.len() <= SHOWN {
             return fmt::Debug::fmt(text, f);
         }
-        let end = (0..=SHOWN).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        let end = (0..=SHOWN)
+            .rev()
+            .find(|&at| text.is_char_boundary(at))
+            .unwrap_or(0);
         write!(f, "{:?}.. ({} bytes)", &text[..end], text.len())
     }
 }
@@ -251,7 +254,12 @@ impl fmt::Debug for Binary {
         if self.len() <= SHOWN {
             return write!(f, "b\"{}\"", self.0.escape_ascii());
         }
-        write!(f, "b\"{}\".. ({} bytes)", self.0[..SHOWN].escape_ascii(), self.len())
+        write!(
+            f,
+            "b\"{}\".. ({} bytes)",
+            self.0[..SHOWN].escape_ascii(),
+            self.len()
+        )
     }
 }
 

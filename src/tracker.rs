@@ -98,7 +98,10 @@ impl Default for Tracker {
 impl Tracker {
     /// A tracker without a limit.
     pub fn new() -> Self {
-        Tracker { limit: usize::MAX, inner: Arc::default() }
+        Tracker {
+            limit: usize::MAX,
+            inner: Arc::default(),
+        }
     }
 
     /// Refuse handshakes with 503 while this many sockets are connected.
@@ -133,7 +136,10 @@ impl Tracker {
         state.count += 1;
         let id = state.next;
         state.next += 1;
-        Ok(Permit { id, inner: self.inner.clone() })
+        Ok(Permit {
+            id,
+            inner: self.inner.clone(),
+        })
     }
 
     /// Refuses new handshakes with 503 from now on, closes every socket with
@@ -152,11 +158,15 @@ impl Tracker {
         let (total, sockets) = {
             let mut state = self.inner.lock();
             state.draining = true;
-            (state.count, state.sockets.values().cloned().collect::<Vec<_>>())
+            (
+                state.count,
+                state.sockets.values().cloned().collect::<Vec<_>>(),
+            )
         };
         let batches = sockets.chunks(BATCH);
         // At least half of the time is left for the answers.
-        let pause = PAUSE.min(patience / 2 / u32::try_from(batches.len().max(1)).unwrap_or(u32::MAX));
+        let pause =
+            PAUSE.min(patience / 2 / u32::try_from(batches.len().max(1)).unwrap_or(u32::MAX));
         for (at, batch) in batches.enumerate() {
             if at > 0 {
                 sleep(pause).await;
@@ -167,11 +177,17 @@ impl Tracker {
         }
         drop(sockets);
         if timeout_at(deadline, self.inner.emptied()).await.is_ok() {
-            return Drained { closed: total, aborted: 0 };
+            return Drained {
+                closed: total,
+                aborted: 0,
+            };
         }
         let (left, sockets) = {
             let state = self.inner.lock();
-            (state.count, state.sockets.values().cloned().collect::<Vec<_>>())
+            (
+                state.count,
+                state.sockets.values().cloned().collect::<Vec<_>>(),
+            )
         };
         for socket in sockets {
             socket.abort(CloseCause::Drained(code));
@@ -179,7 +195,10 @@ impl Tracker {
         // Each ends when its task is next polled; a handler that never yields
         // keeps its thread, and is not waited for.
         let _ = timeout_at(Instant::now() + ABORT, self.inner.emptied()).await;
-        Drained { closed: total.saturating_sub(left), aborted: left }
+        Drained {
+            closed: total.saturating_sub(left),
+            aborted: left,
+        }
     }
 }
 
@@ -188,7 +207,9 @@ const ABORT: Duration = Duration::from_secs(1);
 
 impl fmt::Debug for Tracker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tracker").field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("Tracker")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
     }
 }
 

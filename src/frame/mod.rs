@@ -86,7 +86,9 @@ impl Header {
     /// for the rest.
     #[inline]
     pub(crate) fn decode(input: &[u8]) -> Result<Option<(Header, usize)>, Violation> {
-        let &[first, second, ref rest @ ..] = input else { return Ok(None) };
+        let &[first, second, ref rest @ ..] = input else {
+            return Ok(None);
+        };
         let opcode = Opcode::decode(first & 0x0f)?;
         let fin = first & 0x80 != 0;
         let short = second & 0x7f;
@@ -102,11 +104,15 @@ impl Header {
         }
         let (length, rest) = match short {
             126 => {
-                let Some((bytes, rest)) = rest.split_first_chunk() else { return Ok(None) };
+                let Some((bytes, rest)) = rest.split_first_chunk() else {
+                    return Ok(None);
+                };
                 (u64::from(u16::from_be_bytes(*bytes)), rest)
             }
             127 => {
-                let Some((bytes, rest)) = rest.split_first_chunk() else { return Ok(None) };
+                let Some((bytes, rest)) = rest.split_first_chunk() else {
+                    return Ok(None);
+                };
                 (u64::from_be_bytes(*bytes), rest)
             }
             short => (u64::from(short), rest),
@@ -121,11 +127,19 @@ impl Header {
         let (masking_key, rest) = match second & 0x80 {
             0 => (None, rest),
             _ => {
-                let Some((key, rest)) = rest.split_first_chunk() else { return Ok(None) };
+                let Some((key, rest)) = rest.split_first_chunk() else {
+                    return Ok(None);
+                };
                 (Some(*key), rest)
             }
         };
-        let header = Header { fin, rsv: Rsv(first & 0x70), opcode, masking_key, length };
+        let header = Header {
+            fin,
+            rsv: Rsv(first & 0x70),
+            opcode,
+            masking_key,
+            length,
+        };
         Ok(Some((header, input.len() - rest.len())))
     }
 
@@ -175,11 +189,26 @@ mod tests {
 
     #[test]
     fn every_header_survives_the_wire_and_is_never_taken_for_whole_too_early() {
-        for length in [0, 1, 125, 126, 127, 0xffff, 0x1_0000, 1 << 40, (1 << 63) - 1] {
+        for length in [
+            0,
+            1,
+            125,
+            126,
+            127,
+            0xffff,
+            0x1_0000,
+            1 << 40,
+            (1 << 63) - 1,
+        ] {
             for masking_key in [None, Some([1, 2, 3, 4])] {
                 for fin in [true, false] {
-                    let header =
-                        Header { fin, rsv: Rsv::RSV1, opcode: Opcode::Text, masking_key, length };
+                    let header = Header {
+                        fin,
+                        rsv: Rsv::RSV1,
+                        opcode: Opcode::Text,
+                        masking_key,
+                        length,
+                    };
                     let mut bytes = vec![];
                     header.encode(&mut bytes);
                     assert_eq!(decode(&bytes), Ok(Some((header, bytes.len()))));

@@ -24,9 +24,13 @@ pub(crate) fn validated(bytes: &[u8]) -> &str {
 /// that they end within a character.
 fn mistake(bytes: &[u8]) -> Option<(usize, Option<usize>)> {
     #[cfg(feature = "simdutf8")]
-    return simdutf8::compat::from_utf8(bytes).err().map(|it| (it.valid_up_to(), it.error_len()));
+    return simdutf8::compat::from_utf8(bytes)
+        .err()
+        .map(|it| (it.valid_up_to(), it.error_len()));
     #[cfg(not(feature = "simdutf8"))]
-    return std::str::from_utf8(bytes).err().map(|it| (it.valid_up_to(), it.error_len()));
+    return std::str::from_utf8(bytes)
+        .err()
+        .map(|it| (it.valid_up_to(), it.error_len()));
 }
 
 /// Validates a text piece by piece, wherever it is cut, and fails on the first
@@ -42,7 +46,9 @@ impl Validator {
     /// Takes the next piece.
     pub(crate) fn push(&mut self, mut piece: &[u8]) -> Result<(), Violation> {
         while self.length > 0 {
-            let Some((&next, rest)) = piece.split_first() else { return Ok(()) };
+            let Some((&next, rest)) = piece.split_first() else {
+                return Ok(());
+            };
             piece = rest;
             self.carried[usize::from(self.length)] = next;
             self.length += 1;
@@ -109,7 +115,11 @@ mod tests {
             for first in 0..=sample.len() {
                 for second in first..=sample.len() {
                     let pieces = [&sample[..first], &sample[first..second], &sample[second..]];
-                    assert_eq!(in_pieces(&pieces), valid, "{sample:x?} at {first}, {second}");
+                    assert_eq!(
+                        in_pieces(&pieces),
+                        valid,
+                        "{sample:x?} at {first}, {second}"
+                    );
                 }
             }
         }
@@ -129,7 +139,10 @@ mod tests {
             for byte in &sample[..good] {
                 validator.push(std::slice::from_ref(byte)).unwrap();
             }
-            assert_eq!(validator.push(&sample[good..=good]), Err(Violation::InvalidUtf8));
+            assert_eq!(
+                validator.push(&sample[good..=good]),
+                Err(Violation::InvalidUtf8)
+            );
         }
     }
 }

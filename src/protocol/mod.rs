@@ -38,8 +38,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
-pub use outbox::Outbox;
 pub(crate) use outbox::LARGE;
+pub use outbox::Outbox;
 pub use prepared::Prepared;
 pub use read::Reader;
 pub use write::{Closed, Writer};

@@ -30,9 +30,15 @@ impl Prepared {
     pub fn new(message: impl Into<Message>) -> Self {
         let message = message.into();
         let mut outbox = Outbox::default();
-        Writer::new(Role::Server).message(&message, &mut outbox).expect("a new writer is open");
+        Writer::new(Role::Server)
+            .message(&message, &mut outbox)
+            .expect("a new writer is open");
         let payload = (message.len() >= LARGE).then(|| message.clone().into_bytes());
-        Prepared(Arc::new(Frame { message, encoded: outbox.bytes.into(), payload }))
+        Prepared(Arc::new(Frame {
+            message,
+            encoded: outbox.bytes.into(),
+            payload,
+        }))
     }
 
     /// The message.

@@ -41,11 +41,24 @@ pub struct Reader {
 /// ```
 enum State {
     /// Within a header, of which this much has arrived.
-    Header { bytes: [u8; MAX_HEADER - 1], length: u8 },
+    Header {
+        bytes: [u8; MAX_HEADER - 1],
+        length: u8,
+    },
     /// Within the payload of a data frame.
-    Payload { key: Option<[u8; 4]>, length: usize, left: usize, fin: bool },
+    Payload {
+        key: Option<[u8; 4]>,
+        length: usize,
+        left: usize,
+        fin: bool,
+    },
     /// Within the payload of a control frame.
-    Control { opcode: Opcode, key: Option<[u8; 4]>, left: u8, payload: Vec<u8> },
+    Control {
+        opcode: Opcode,
+        key: Option<[u8; 4]>,
+        left: u8,
+        payload: Vec<u8>,
+    },
     /// After a close frame or a violation: the rest is discarded.
     End,
 }
@@ -72,7 +85,10 @@ impl Reader {
     pub fn new(role: Role, config: &Config) -> Self {
         Reader {
             masked: matches!(role, Role::Server),
-            state: State::Header { bytes: [0; MAX_HEADER - 1], length: 0 },
+            state: State::Header {
+                bytes: [0; MAX_HEADER - 1],
+                length: 0,
+            },
             assembly: None,
             empty_fragments: 0,
             frame_limit: config.frame_limit(),
@@ -83,7 +99,8 @@ impl Reader {
 
     /// Whether nothing of a message or frame has begun to arrive.
     pub fn is_between_messages(&self) -> bool {
-        self.assembly.is_none() && matches!(self.state, State::Header { length: 0, .. } | State::End)
+        self.assembly.is_none()
+            && matches!(self.state, State::Header { length: 0, .. } | State::End)
     }
 
     /// Whether the payload of a data frame is arriving.
@@ -133,7 +150,10 @@ impl Reader {
                 Some((header, taken)) => self.begin(header, &mut input[taken..], taken),
                 None => {
                     bytes[..input.len()].copy_from_slice(input);
-                    self.state = State::Header { bytes: *bytes, length: input.len() as u8 };
+                    self.state = State::Header {
+                        bytes: *bytes,
+                        length: input.len() as u8,
+                    };
                     Ok((input.len(), Step::Starved))
                 }
             },
@@ -157,7 +177,9 @@ impl Reader {
                     }
                 }
             }
-            State::Payload { key, length, left, .. } => {
+            State::Payload {
+                key, length, left, ..
+            } => {
                 let taken = input.len().min(*left);
                 let part = &mut input[..taken];
                 if let Some(key) = *key {
@@ -167,7 +189,9 @@ impl Reader {
                 let step = self.append(part)?;
                 Ok((taken, step))
             }
-            State::Control { key, left, payload, .. } => {
+            State::Control {
+                key, left, payload, ..
+            } => {
                 let taken = input.len().min(usize::from(*left));
                 let part = &mut input[..taken];
                 if let Some(key) = *key {
@@ -178,7 +202,10 @@ impl Reader {
                 if *left > 0 {
                     return Ok((taken, Step::Starved));
                 }
-                let State::Control { opcode, payload, .. } = self.next_frame() else {
+                let State::Control {
+                    opcode, payload, ..
+                } = self.next_frame()
+                else {
                     return Ok((taken, Step::More));
                 };
                 Ok((taken, Step::Event(self.control(opcode, &payload)?)))
@@ -189,7 +216,10 @@ impl Reader {
 
     /// Expects a header next; returns the state that has ended.
     fn next_frame(&mut self) -> State {
-        let header = State::Header { bytes: [0; MAX_HEADER - 1], length: 0 };
+        let header = State::Header {
+            bytes: [0; MAX_HEADER - 1],
+            length: 0,
+        };
         std::mem::replace(&mut self.state, header)
     }
 
@@ -239,7 +269,10 @@ impl Reader {
                 Opcode::Text => Text::from_validated(Bytes::copy_from_slice(payload)).into(),
                 _ => Message::Binary((&*payload).into()),
             };
-            self.state = State::Header { bytes: [0; MAX_HEADER - 1], length: 0 };
+            self.state = State::Header {
+                bytes: [0; MAX_HEADER - 1],
+                length: 0,
+            };
             return Ok((taken + length, Step::Event(Event::Message(message))));
         }
         if header.opcode != Opcode::Continuation {
@@ -331,7 +364,9 @@ impl Reader {
 
     /// Ends the frame if its payload is complete, and the message with its last frame.
     fn finish_frame(&mut self) -> Result<Step, Violation> {
-        let State::Payload { left: 0, fin, .. } = self.state else { return Ok(Step::Starved) };
+        let State::Payload { left: 0, fin, .. } = self.state else {
+            return Ok(Step::Starved);
+        };
         self.next_frame();
         if !fin {
             return Ok(Step::More);
@@ -368,7 +403,9 @@ impl Reader {
                 return Err(Violation::OutOfMemory);
             }
         }
-        let Some(assembly) = &mut self.assembly else { return Ok(None) };
+        let Some(assembly) = &mut self.assembly else {
+            return Ok(None);
+        };
         let room = (assembly.buffer.capacity() - assembly.buffer.len()).min(*left);
         Ok(Some((&mut assembly.buffer, room)))
     }
@@ -381,8 +418,12 @@ impl Reader {
     ///
     /// The first violation; afterwards all input is discarded.
     pub fn filled(&mut self, count: usize) -> Result<Option<Event>, Violation> {
-        let (State::Payload { key, length, left, .. }, Some(assembly)) =
-            (&mut self.state, &mut self.assembly)
+        let (
+            State::Payload {
+                key, length, left, ..
+            },
+            Some(assembly),
+        ) = (&mut self.state, &mut self.assembly)
         else {
             return Ok(None);
         };
@@ -431,7 +472,10 @@ impl Reader {
             mask::apply(key, 0, payload);
         }
         self.next_frame();
-        Ok((taken + length, Step::Event(self.control(header.opcode, payload)?)))
+        Ok((
+            taken + length,
+            Step::Event(self.control(header.opcode, payload)?),
+        ))
     }
 
     fn control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Event, Violation> {
@@ -460,7 +504,13 @@ impl Assembly {
     /// Makes room for the next `part` bytes, of a frame of which `left` more are
     /// to come: as much as has arrived already, or [`GROWTH`], but never more
     /// than is announced or allowed.
-    fn reserve(&mut self, part: usize, left: usize, fin: bool, limit: usize) -> Result<(), Violation> {
+    fn reserve(
+        &mut self,
+        part: usize,
+        left: usize,
+        fin: bool,
+        limit: usize,
+    ) -> Result<(), Violation> {
         let length = self.buffer.len();
         if self.buffer.capacity() - length >= part {
             return Ok(());
@@ -477,11 +527,15 @@ impl Assembly {
             false => length.max((part + left).min(GROWTH)),
         };
         let additional = part.max(announced.min(growth));
-        self.buffer.try_reserve_exact(additional).map_err(|_| Violation::OutOfMemory)
+        self.buffer
+            .try_reserve_exact(additional)
+            .map_err(|_| Violation::OutOfMemory)
     }
 
     fn finish(self) -> Result<Message, Violation> {
-        let Assembly { mut buffer, text, .. } = self;
+        let Assembly {
+            mut buffer, text, ..
+        } = self;
         if buffer.capacity() - buffer.len() > buffer.len() / 8 {
             buffer.shrink_to_fit();
         }
@@ -502,9 +556,14 @@ fn close_frame(payload: &[u8]) -> Result<Option<CloseFrame>, Violation> {
     if payload.is_empty() {
         return Ok(None);
     }
-    let (code, reason) = payload.split_first_chunk().ok_or(Violation::InvalidCloseFrame)?;
+    let (code, reason) = payload
+        .split_first_chunk()
+        .ok_or(Violation::InvalidCloseFrame)?;
     let code = CloseCode::new(u16::from_be_bytes(*code)).ok_or(Violation::InvalidCloseFrame)?;
     // Section 8.1 covers the reason too: bytes that should be UTF-8 and are not.
     let reason = std::str::from_utf8(reason).map_err(|_| Violation::InvalidUtf8)?;
-    Ok(Some(CloseFrame { code, reason: reason.into() }))
+    Ok(Some(CloseFrame {
+        code,
+        reason: reason.into(),
+    }))
 }

@@ -34,7 +34,10 @@ pub struct Writer {
 impl Writer {
     /// A writer at the beginning of a conversation.
     pub fn new(role: Role) -> Self {
-        Writer { role, closing: Closing::Open }
+        Writer {
+            role,
+            closing: Closing::Open,
+        }
     }
 
     /// Whether messages may still be sent.
@@ -100,7 +103,11 @@ impl Writer {
         if !self.closing.may_send() {
             return Err(Closed);
         }
-        self.frame(Opcode::Ping, &payload[..payload.len().min(MAX_CONTROL)], out);
+        self.frame(
+            Opcode::Ping,
+            &payload[..payload.len().min(MAX_CONTROL)],
+            out,
+        );
         Ok(())
     }
 

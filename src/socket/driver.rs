@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -15,7 +15,7 @@ use super::timers::{Action, Timers};
 use super::wire::{End, Received, Room, Sent, Wire};
 use super::{Outcome, random};
 use crate::CloseCode;
-use crate::error::{BoxError, CloseCause, Error, ErrorKind};
+use crate::error::{BoxError, CloseCause, ErrorKind};
 use crate::protocol::Reader;
 use crate::tracker::Permit;
 
@@ -50,7 +50,8 @@ pin_project! {
                 return;
             }
             // Cut off from outside: whoever still holds a handle must learn of it.
-            this.shared.end(CloseCause::Aborted, &mut Context::from_waker(std::task::Waker::noop()));
+            let mut nobody = Context::from_waker(Waker::noop());
+            let _ = this.shared.end(CloseCause::Aborted, &mut nobody);
         }
     }
 }
@@ -260,12 +261,18 @@ where
             match (state.phase, turn.closing) {
                 (Phase::Running, false) => {
                     let (messages, bytes) = state.inbox_room();
-                    Room { messages, bytes, awaited: state.is_awaited() }
+                    Room {
+                        messages,
+                        bytes,
+                        awaited: state.is_awaited(),
+                    }
                 }
                 // Only the peer's close frame is of interest; messages are discarded.
-                (Phase::Running, true) => {
-                    Room { messages: usize::MAX, bytes: usize::MAX, awaited: true }
-                }
+                (Phase::Running, true) => Room {
+                    messages: usize::MAX,
+                    bytes: usize::MAX,
+                    awaited: true,
+                },
                 _ => {
                     *this.stage = Stage::Ended;
                     return false;
@@ -298,7 +305,9 @@ where
                 (false, false) => this.timers.message_continues(now),
             }
         }
-        let Received { read, frames, end, .. } = received;
+        let Received {
+            read, frames, end, ..
+        } = received;
         if let Some(end) = end {
             turn.closing = true;
             turn.wake_own(end_receiving(this.shared, this.stage, end, cx));
@@ -328,7 +337,8 @@ where
         if this.shared.is_abandoned() {
             let mut state = this.shared.lock();
             let code = CloseCode::NORMAL;
-            this.shared.close_locked(&mut state, CloseCause::Local(code), code, "");
+            this.shared
+                .close_locked(&mut state, CloseCause::Local(code), code, "");
         }
     }
 
@@ -406,13 +416,17 @@ where
                     *this.armed = next;
                 }
             }
-            match this.sleep.as_mut().as_pin_mut() {
-                Some(sleep) if sleep.poll(cx).is_pending() => return false,
-                _ => *this.armed = None,
+            if let Some(sleep) = this.sleep.as_mut().as_pin_mut()
+                && sleep.poll(cx).is_pending()
+            {
+                return false;
             }
+            *this.armed = None;
             let now = Instant::now();
             turn.now = Some(now);
-            let Some(action) = this.timers.due(now, config, within) else { continue };
+            let Some(action) = this.timers.due(now, config, within) else {
+                continue;
+            };
             let (cause, kind, code, reason) = match action {
                 Action::Ping => {
                     *this.ping = random().to_ne_bytes();
@@ -442,7 +456,7 @@ where
             let own = this.shared.end_receiving(
                 cause,
                 Some(kind.into()),
-                |writer, outbox| drop(writer.close(code, reason, outbox)),
+                |writer, outbox| _ = writer.close(code, reason, outbox),
                 cx,
             );
             turn.wake_own(own);
@@ -495,7 +509,12 @@ fn end_receiving(shared: &Shared, stage: &mut Stage, end: End, cx: &mut Context<
         ),
         End::Eof => {
             *stage = Stage::Ended;
-            shared.end_receiving(CloseCause::Lost, None, |writer, _| writer.received_end(), cx)
+            shared.end_receiving(
+                CloseCause::Lost,
+                None,
+                |writer, _| writer.received_end(),
+                cx,
+            )
         }
         End::Failed(error) => {
             *stage = Stage::Ended;
@@ -540,7 +559,10 @@ fn finish_handler(shared: &Shared, outcome: Result<Result<(), BoxError>, Panic>)
 
 #[cfg(feature = "tracing")]
 fn log_error(error: &BoxError) {
-    tracing::error!(error = &**error as &dyn std::error::Error, "the WebSocket handler failed");
+    tracing::error!(
+        error = &**error as &dyn std::error::Error,
+        "the WebSocket handler failed"
+    );
 }
 
 #[cfg(feature = "tracing")]

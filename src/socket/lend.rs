@@ -120,7 +120,9 @@ pub(super) fn give(mut lent: Box<Lent>) -> Option<Box<Lent>> {
 
 /// A buffer to read into. It has been zeroed once, when it was made.
 fn input() -> Box<[u8]> {
-    pool(|pool| pool.inputs.pop()).flatten().unwrap_or_else(|| vec![0; INPUT].into())
+    pool(|pool| pool.inputs.pop())
+        .flatten()
+        .unwrap_or_else(|| vec![0; INPUT].into())
 }
 
 fn give_input(input: Box<[u8]>) {
@@ -133,7 +135,9 @@ fn give_input(input: Box<[u8]>) {
 
 /// An empty outbox.
 pub(super) fn outbox() -> Outbox {
-    pool(|pool| pool.outboxes.pop()).flatten().unwrap_or_default()
+    pool(|pool| pool.outboxes.pop())
+        .flatten()
+        .unwrap_or_default()
 }
 
 pub(super) fn give_outbox(outbox: Outbox) {
@@ -150,7 +154,9 @@ pub(super) fn give_outbox(outbox: Outbox) {
 
 /// An empty queue of messages.
 pub(super) fn inbox() -> VecDeque<Message> {
-    pool(|pool| pool.inboxes.pop()).flatten().unwrap_or_default()
+    pool(|pool| pool.inboxes.pop())
+        .flatten()
+        .unwrap_or_default()
 }
 
 pub(super) fn give_inbox(inbox: VecDeque<Message>) {

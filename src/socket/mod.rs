@@ -29,6 +29,8 @@ mod lend;
 mod sender;
 mod shared;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod wire;
 
@@ -44,10 +46,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use driver::Drive;
 pub use sender::{Permit, Sender, TrySendError};
-pub(crate) use shared::{Item, Pushed, Shared, Watcher};
-use shared::IfFull;
+pub(crate) use shared::Shared;
+#[cfg(feature = "hub")]
+pub(crate) use shared::{Item, Pushed, Watcher};
 
-use crate::error::{BoxError, CloseCause, Error, ErrorKind};
+use crate::error::{BoxError, CloseCause, Error};
 use crate::protocol::{Reader, Role};
 use crate::{CloseCode, Config, Message, tracker};
 
@@ -86,7 +89,12 @@ where
     Fut: Future,
     Fut::Output: Outcome,
 {
-    let Start { role, config, protocol, permit } = start;
+    let Start {
+        role,
+        config,
+        protocol,
+        permit,
+    } = start;
     let reader = Reader::new(role, &config);
     let shared = Shared::new(role, config, protocol);
     let handler = handler(WebSocket::new(shared.clone()));
@@ -99,7 +107,12 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let io: BareIo = Box::new(io);
-    let Start { role, config, protocol, permit } = start;
+    let Start {
+        role,
+        config,
+        protocol,
+        permit,
+    } = start;
     let reader = Reader::new(role, &config);
     let shared = Shared::new(role, config, protocol);
     let none = None::<std::future::Ready<()>>;
@@ -147,7 +160,11 @@ pub struct WebSocket {
 
 impl WebSocket {
     fn new(shared: Arc<Shared>) -> Self {
-        WebSocket { shared, batch: VecDeque::new(), driver: None }
+        WebSocket {
+            shared,
+            batch: VecDeque::new(),
+            driver: None,
+        }
     }
 
     /// The next message; `Ok(None)` when the conversation has ended, by
@@ -192,7 +209,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Closed`] if the conversation has ended or is ending.
+    /// [`ErrorKind::Closed`](crate::error::ErrorKind::Closed) if the conversation has ended or is ending.
     ///
     /// # Cancel safety
     ///
@@ -224,7 +241,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Closed`] if the conversation has ended or is ending.
+    /// [`ErrorKind::Closed`](crate::error::ErrorKind::Closed) if the conversation has ended or is ending.
     ///
     /// # Cancel safety
     ///
@@ -242,7 +259,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Closed`] if the connection ended before.
+    /// [`ErrorKind::Closed`](crate::error::ErrorKind::Closed) if the connection ended before.
     ///
     /// # Cancel safety
     ///

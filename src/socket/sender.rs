@@ -70,7 +70,10 @@ impl Sender {
     ///
     /// [`TrySendError`], with the message.
     pub fn try_send_prepared(&self, prepared: &Prepared) -> Result<(), TrySendError> {
-        verdict(self.0.push(Item::Prepared(prepared), IfFull::Refuse), || prepared.message().clone())
+        verdict(
+            self.0.push(Item::Prepared(prepared), IfFull::Refuse),
+            || prepared.message().clone(),
+        )
     }
 
     /// Waits for room in the queue. The permit sends one message, now.
@@ -136,7 +139,9 @@ impl Sender {
 
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender").field("close_cause", &self.close_cause()).finish_non_exhaustive()
+        f.debug_struct("Sender")
+            .field("close_cause", &self.close_cause())
+            .finish_non_exhaustive()
     }
 }
 

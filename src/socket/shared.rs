@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ pub(super) struct State {
     pub(super) phase: Phase,
     latency: Option<NonZeroU32>,
     /// Who wants to know of the end: rooms.
-    watchers: Vec<Weak<dyn Watcher>>,
+    watchers: Vec<Arc<dyn Watcher>>,
 }
 
 /// What the driver is to do about the connection as a whole.
@@ -247,11 +247,17 @@ impl Shared {
     /// The batch to be written by which everything is written that is queued now.
     pub(super) fn flush_target(&self) -> u32 {
         let state = self.lock();
-        state.taken.wrapping_add(u32::from(!state.outbox.is_empty()))
+        state
+            .taken
+            .wrapping_add(u32::from(!state.outbox.is_empty()))
     }
 
     /// Waits until the batch `target` has been handed to the transport.
-    pub(super) fn poll_flushed(&self, target: u32, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    pub(super) fn poll_flushed(
+        &self,
+        target: u32,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
         let mut state = self.lock();
         if state.is_written(target) {
             return Poll::Ready(Ok(()));
@@ -364,11 +370,13 @@ impl Shared {
     }
 
     pub(super) fn latency(&self) -> Option<Duration> {
-        self.lock().latency.map(|it| Duration::from_micros(it.get().into()))
+        self.lock()
+            .latency
+            .map(|it| Duration::from_micros(it.get().into()))
     }
 
     /// Tells `watcher` of the end; returns `false` if the connection is ending already.
-    pub(crate) fn watch(&self, watcher: Weak<dyn Watcher>) -> bool {
+    pub(crate) fn watch(&self, watcher: Arc<dyn Watcher>) -> bool {
         let mut state = self.lock();
         let running = state.cause.is_none();
         if running {
@@ -377,8 +385,8 @@ impl Shared {
         running
     }
 
-    pub(crate) fn unwatch(&self, watcher: &Weak<dyn Watcher>) {
-        self.lock().watchers.retain(|it| !Weak::ptr_eq(it, watcher));
+    pub(crate) fn unwatch(&self, watcher: &Arc<dyn Watcher>) {
+        self.lock().watchers.retain(|it| !Arc::ptr_eq(it, watcher));
     }
 
     /// Unlocks, and wakes the driver if it waits.
@@ -466,7 +474,8 @@ impl Shared {
         }
         let State { writer, outbox, .. } = &mut *state;
         change(writer, outbox);
-        self.queued.store(!state.outbox.is_empty(), Ordering::Relaxed);
+        self.queued
+            .store(!state.outbox.is_empty(), Ordering::Relaxed);
         let receiver = state.receiver.take();
         let own = self.wake_satisfied(state, cx);
         own.or(OwnTask::unless_woken(receiver, cx))
@@ -488,9 +497,7 @@ impl Shared {
         let watchers = std::mem::take(&mut state.watchers);
         let own = self.wake_satisfied(state, cx);
         for watcher in watchers {
-            if let Some(watcher) = watcher.upgrade() {
-                watcher.ended(self);
-            }
+            watcher.ended(self);
         }
         own.or(OwnTask::unless_woken(receiver, cx))
     }
@@ -554,9 +561,11 @@ impl Shared {
             .collect();
         state.waiting = waiting;
         drop(state);
-        satisfied.into_iter().fold(OwnTask::Idle, |own, (_, waker)| {
-            own.or(OwnTask::unless_woken(Some(waker), cx))
-        })
+        satisfied
+            .into_iter()
+            .fold(OwnTask::Idle, |own, (_, waker)| {
+                own.or(OwnTask::unless_woken(Some(waker), cx))
+            })
     }
 }
 
@@ -615,7 +624,11 @@ impl State {
     }
 
     fn wait(&mut self, want: Want, waker: &Waker) {
-        if !self.waiting.iter().any(|(it, known)| *it == want && known.will_wake(waker)) {
+        if !self
+            .waiting
+            .iter()
+            .any(|(it, known)| *it == want && known.will_wake(waker))
+        {
             self.waiting.push((want, waker.clone()));
         }
     }
@@ -647,10 +660,6 @@ impl State {
         self.cause.is_some()
     }
 
-    pub(super) fn has_output(&self) -> bool {
-        !self.outbox.is_empty()
-    }
-
     pub(super) fn set_latency(&mut self, latency: Duration) {
         let micros = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
         self.latency = NonZeroU32::new(micros.max(1));
@@ -659,7 +668,9 @@ impl State {
     /// The driver starts a turn; says whether in the same task as the last.
     pub(super) fn unpark(&mut self, cx: &mut Context<'_>) -> bool {
         self.parked = false;
-        self.driver.as_ref().is_some_and(|it| it.will_wake(cx.waker()))
+        self.driver
+            .as_ref()
+            .is_some_and(|it| it.will_wake(cx.waker()))
     }
 
     pub(super) fn cause(&self) -> Option<&CloseCause> {

@@ -9,9 +9,9 @@ use futures_sink::Sink;
 
 use super::shared::{IfFull, Item};
 use super::{WebSocket, sender};
+use crate::CloseCode;
 use crate::Message;
 use crate::error::{CloseCause, Error};
-use crate::CloseCode;
 
 /// What [`recv`](WebSocket::recv) returns, until it returns `Ok(None)`.
 impl Stream for WebSocket {

@@ -135,17 +135,25 @@ impl Timers {
         config: &Config,
         within_payload: bool,
     ) -> impl Iterator<Item = (Instant, Action)> {
-        let close = self.closing.map(|it| (it + config.close_timeout, Action::CloseTimeout));
+        let close = self
+            .closing
+            .map(|it| (it + config.close_timeout, Action::CloseTimeout));
         // Once the end has begun, only its own deadline matters.
         let open = close.is_none();
         let listening = open && !self.stalled;
-        let message = self.message.zip(config.message_timeout).filter(|_| listening);
+        let message = self
+            .message
+            .zip(config.message_timeout)
+            .filter(|_| listening);
         let write = self.blocked.zip(config.write_timeout).filter(|_| open);
-        let keep_alive = config.keep_alive.filter(|_| listening).and_then(|it| match self.pinged {
-            None => Some((self.received + self.interval, Action::Ping)),
-            Some(_) if within_payload => None,
-            Some(pinged) => Some((pinged + it.timeout, Action::PingTimeout)),
-        });
+        let keep_alive = config
+            .keep_alive
+            .filter(|_| listening)
+            .and_then(|it| match self.pinged {
+                None => Some((self.received + self.interval, Action::Ping)),
+                Some(_) if within_payload => None,
+                Some(pinged) => Some((pinged + it.timeout, Action::PingTimeout)),
+            });
         [
             close,
             message.map(|(since, timeout)| (since + timeout, Action::MessageTimeout)),
@@ -158,11 +166,18 @@ impl Timers {
 
     /// When to look again at the latest.
     pub(super) fn next(&self, config: &Config, within_payload: bool) -> Option<Instant> {
-        self.deadlines(config, within_payload).map(|(at, _)| at).min()
+        self.deadlines(config, within_payload)
+            .map(|(at, _)| at)
+            .min()
     }
 
     /// What is due by `now`: the earliest, if several are.
-    pub(super) fn due(&self, now: Instant, config: &Config, within_payload: bool) -> Option<Action> {
+    pub(super) fn due(
+        &self,
+        now: Instant,
+        config: &Config,
+        within_payload: bool,
+    ) -> Option<Action> {
         self.deadlines(config, within_payload)
             .filter(|(at, _)| *at <= now)
             .min_by_key(|(at, _)| *at)
@@ -189,10 +204,16 @@ mod tests {
     fn a_silent_peer_is_pinged_and_then_given_up() {
         let (now, config, mut timers) = setup();
         assert_eq!(timers.due(now + seconds(20), &config, false), None);
-        assert_eq!(timers.due(now + seconds(28), &config, false), Some(Action::Ping));
+        assert_eq!(
+            timers.due(now + seconds(28), &config, false),
+            Some(Action::Ping)
+        );
         timers.pinged(now + seconds(28), &config);
         assert_eq!(timers.due(now + seconds(47), &config, false), None);
-        assert_eq!(timers.due(now + seconds(48), &config, false), Some(Action::PingTimeout));
+        assert_eq!(
+            timers.due(now + seconds(48), &config, false),
+            Some(Action::PingTimeout)
+        );
         timers.frame_received(now + seconds(40));
         assert_eq!(timers.due(now + seconds(60), &config, false), None);
     }
@@ -202,7 +223,10 @@ mod tests {
         for _ in 0..100 {
             let (now, config, timers) = setup();
             let at = timers.next(&config, false).unwrap() - now;
-            assert!(at >= seconds(25).mul_f64(0.9) && at <= seconds(25).mul_f64(1.1), "{at:?}");
+            assert!(
+                at >= seconds(25).mul_f64(0.9) && at <= seconds(25).mul_f64(1.1),
+                "{at:?}"
+            );
         }
     }
 
@@ -212,8 +236,14 @@ mod tests {
         timers.message_began(now);
         timers.pinged(now, &config);
         assert_eq!(timers.due(now + seconds(21), &config, true), None);
-        assert_eq!(timers.due(now + seconds(21), &config, false), Some(Action::PingTimeout));
-        assert_eq!(timers.due(now + seconds(60), &config, true), Some(Action::MessageTimeout));
+        assert_eq!(
+            timers.due(now + seconds(21), &config, false),
+            Some(Action::PingTimeout)
+        );
+        assert_eq!(
+            timers.due(now + seconds(60), &config, true),
+            Some(Action::MessageTimeout)
+        );
     }
 
     #[test]
@@ -225,7 +255,10 @@ mod tests {
         assert_eq!(timers.due(now + seconds(1000), &config, false), None);
         timers.resume(|| now + seconds(1000));
         assert_eq!(timers.due(now + seconds(1019), &config, false), None);
-        assert_eq!(timers.due(now + seconds(1020), &config, false), Some(Action::PingTimeout));
+        assert_eq!(
+            timers.due(now + seconds(1020), &config, false),
+            Some(Action::PingTimeout)
+        );
     }
 
     #[test]
@@ -236,7 +269,10 @@ mod tests {
         timers.write_blocked(now + seconds(10));
         timers.write_still_blocked(now + seconds(20));
         assert_eq!(timers.due(now + seconds(39), &config, false), None);
-        assert_eq!(timers.due(now + seconds(40), &config, false), Some(Action::WriteTimeout));
+        assert_eq!(
+            timers.due(now + seconds(40), &config, false),
+            Some(Action::WriteTimeout)
+        );
     }
 
     #[test]
@@ -246,6 +282,9 @@ mod tests {
         timers.close_began(|| now + seconds(15));
         timers.close_began(|| now + seconds(20));
         assert_eq!(timers.due(now + seconds(24), &config, false), None);
-        assert_eq!(timers.due(now + seconds(25), &config, false), Some(Action::CloseTimeout));
+        assert_eq!(
+            timers.due(now + seconds(25), &config, false),
+            Some(Action::CloseTimeout)
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! The driver's hands: reads and parses, writes what is queued.
 
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
-use std::future::Future;
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, Bytes};
@@ -59,14 +59,18 @@ pub(super) struct Room {
 }
 
 impl Room {
-    fn is_empty(self) -> bool {
+    pub(super) fn is_empty(self) -> bool {
         self.messages == 0 || self.bytes == 0
     }
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     pub(super) fn new(io: T, reader: Reader) -> Self {
-        Wire { io, reader, lent: None }
+        Wire {
+            io,
+            reader,
+            lent: None,
+        }
     }
 
     /// Reads once and parses as much as there is room for; publishes the
@@ -81,6 +85,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         let mut room = room;
         let mut batch_bytes = 0;
         let lent = self.lent.get_or_insert_with(lend::take);
+        if lent.batch.capacity() == 0 {
+            lent.batch = lend::inbox();
+        }
         // What is left from before comes first; only then is there more to read.
         if lent.start == lent.end {
             match self.poll_read(room.awaited, cx) {
@@ -95,7 +102,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                             received.frames = true;
                             received.messages = true;
                             batch_bytes += message.len();
-                            self.lent.get_or_insert_with(lend::take).batch.push_back(message);
+                            self.lent
+                                .get_or_insert_with(lend::take)
+                                .batch
+                                .push_back(message);
                         }
                         Ok(_) => received.frames = !self.reader.is_within_payload(),
                         Err(violation) => received.end = Some(End::Violation(violation)),
@@ -145,8 +155,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     /// come, else into the lent buffer.
     fn poll_read(&mut self, awaited: bool, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
         let most = if awaited { lend::INPUT } else { AHEAD };
-        if let Some((buffer, room)) =
-            self.reader.payload_buffer(LARGE).map_err(|_| io::ErrorKind::OutOfMemory)?
+        if let Some((buffer, room)) = self
+            .reader
+            .payload_buffer(LARGE)
+            .map_err(|_| io::ErrorKind::OutOfMemory)?
         {
             // The future holds no state between polls, so it can be made and
             // dropped within one.
@@ -159,11 +171,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         (lent.start, lent.end) = (0, buffer.filled().len());
         Poll::Ready(Ok(Filled::Input(lent.end)))
-    }
-
-    /// Whether bytes that were read wait for room.
-    pub(super) fn has_unparsed(&self) -> bool {
-        self.lent.as_ref().is_some_and(|lent| lent.start < lent.end)
     }
 
     /// How many bytes of what was taken from the outbox are not written yet.
@@ -274,7 +281,9 @@ pub(super) struct Sent {
 
 impl Default for Sent {
     fn default() -> Self {
-        Sent { progress: false, own: OwnTask::Idle }
+        Sent {
+            progress: false,
+            own: OwnTask::Idle,
+        }
     }
 }
-

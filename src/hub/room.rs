@@ -1,0 +1,166 @@
+//! One room: who is in it, and how a message gets to them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::Rooms;
+use crate::WebSocket;
+use crate::config::Overflow;
+use crate::protocol::Prepared;
+use crate::socket::{Item, Pushed, Shared, Watcher};
+
+/// A room. Clones are handles to the same room.
+#[derive(Clone)]
+pub struct Room {
+    members: Arc<Members>,
+    overflow: Overflow,
+}
+
+/// What became of a message to a room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sent {
+    /// Members for whom it is queued.
+    pub queued: usize,
+    /// Members that read too slowly and miss it; by the policy
+    /// [`Close`](Overflow::Close) they were closed.
+    pub missed: usize,
+}
+
+impl Room {
+    pub(super) fn new(members: Arc<Members>, overflow: Overflow) -> Self {
+        Room { members, overflow }
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.members.name
+    }
+
+    /// Lets a socket into the room; it gets everything that is sent to the room
+    /// from now on. Membership ends with the connection, or with
+    /// [`leave`](Self::leave). Joining twice changes nothing.
+    pub fn join(&self, socket: &WebSocket) {
+        let socket = socket.shared();
+        let known = self.members.lock().insert(id(socket), socket.clone());
+        // A connection that is ending will not tell again.
+        if known.is_none() && !socket.watch(self.members.clone()) {
+            self.members.remove(socket);
+        }
+    }
+
+    /// Takes a socket out of the room.
+    pub fn leave(&self, socket: &WebSocket) {
+        let socket = socket.shared();
+        let watcher: Arc<dyn Watcher> = self.members.clone();
+        socket.unwatch(&watcher);
+        self.members.remove(socket);
+    }
+
+    /// Queues a message for every member, and waits for none of them.
+    ///
+    /// Messages of one task arrive everywhere in the order of its calls; all
+    /// members get the messages of all tasks in the same order.
+    pub fn send(&self, message: impl Into<Prepared>) -> Sent {
+        self.send_except(message, None)
+    }
+
+    /// Queues a message for every member but `socket`.
+    pub fn send_to_others(&self, socket: &WebSocket, message: impl Into<Prepared>) -> Sent {
+        self.send_except(message, Some(id(socket.shared())))
+    }
+
+    fn send_except(&self, message: impl Into<Prepared>, except: Option<Id>) -> Sent {
+        let message = message.into();
+        let mut sent = Sent::default();
+        // The lock is held for the whole round: that is what gives all members
+        // the same order. Nothing in it waits.
+        for (id, member) in self.members.lock().iter() {
+            if Some(*id) == except {
+                continue;
+            }
+            match member.deliver(Item::Prepared(&message), self.overflow) {
+                Pushed::Queued => sent.queued += 1,
+                Pushed::Dropped | Pushed::Full | Pushed::Closed => sent.missed += 1,
+            }
+        }
+        sent
+    }
+
+    /// How many sockets are in the room.
+    pub fn len(&self) -> usize {
+        self.members.lock().len()
+    }
+
+    /// Whether nobody is in the room.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Room")
+            .field("name", &self.name())
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A socket is known by where its shared state is: as long as it is a member, no
+/// other can be there.
+type Id = usize;
+
+fn id(socket: &Arc<Shared>) -> Id {
+    Arc::as_ptr(socket) as usize
+}
+
+/// What the handles of a room share. A member's connection holds it too, until
+/// it ends or leaves.
+pub(super) struct Members {
+    name: Arc<str>,
+    rooms: Weak<Rooms>,
+    sockets: Mutex<HashMap<Id, Arc<Shared>>>,
+}
+
+impl Members {
+    pub(super) fn new(name: Arc<str>, rooms: Weak<Rooms>) -> Arc<Self> {
+        Arc::new(Members {
+            name,
+            rooms,
+            sockets: Mutex::default(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Id, Arc<Shared>>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remove(&self, socket: &Arc<Shared>) {
+        let removed = self.lock().remove(&id(socket));
+        // Not under the lock: it may be the last handle.
+        drop(removed);
+    }
+}
+
+impl Watcher for Members {
+    fn ended(&self, socket: &Arc<Shared>) {
+        self.remove(socket);
+    }
+}
+
+impl Drop for Members {
+    fn drop(&mut self) {
+        if let Some(rooms) = self.rooms.upgrade() {
+            let mut rooms = rooms.lock();
+            // Another room of this name may have been made meanwhile.
+            if rooms
+                .get(&self.name)
+                .is_some_and(|it| it.strong_count() == 0)
+            {
+                rooms.remove(&self.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! What only a socket can show; the rules of the protocol are tested in
+//! `protocol`, without IO. Time is paused: nothing here waits for a clock.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::time::{Instant, timeout};
+
+use super::*;
+use crate::error::Violation;
+use crate::protocol::{Connection, Event};
+
+/// The other end of the conversation: a sans-IO client on the other side of a pipe.
+struct Peer {
+    io: DuplexStream,
+    connection: Connection,
+    input: Vec<u8>,
+}
+
+impl Peer {
+    fn new(io: DuplexStream) -> Self {
+        let role = Role::Client {
+            masking_key: || [7, 1, 9, 3],
+        };
+        let config = Config::new().max_message_size(1 << 24);
+        Peer {
+            io,
+            connection: Connection::new(role, &config),
+            input: vec![],
+        }
+    }
+
+    async fn send(&mut self, message: impl Into<Message>) {
+        self.connection.send(message).unwrap();
+        self.flush().await;
+    }
+
+    async fn flush(&mut self) {
+        let output = self.connection.take_output();
+        self.io.write_all(&output).await.unwrap();
+    }
+
+    /// The next event; `None` at the end of input.
+    async fn event(&mut self) -> Option<Event> {
+        loop {
+            let (taken, event) = self.connection.receive(&mut self.input).unwrap();
+            self.input.drain(..taken);
+            self.flush_quietly().await;
+            if event.is_some() {
+                return event;
+            }
+            let mut buffer = [0; 4096];
+            match self.io.read(&mut buffer).await {
+                Ok(count) if count > 0 => self.input.extend_from_slice(&buffer[..count]),
+                _ => return None,
+            }
+        }
+    }
+
+    async fn flush_quietly(&mut self) {
+        let output = self.connection.take_output();
+        let _ = self.io.write_all(&output).await;
+    }
+
+    async fn message(&mut self) -> Message {
+        loop {
+            match self.event().await.expect("the conversation goes on") {
+                Event::Message(message) => return message,
+                _ => continue,
+            }
+        }
+    }
+
+    async fn close_frame(&mut self) -> Option<u16> {
+        loop {
+            match self.event().await {
+                Some(Event::Close(frame)) => return frame.map(|it| it.code.value()),
+                Some(_) => continue,
+                None => return None,
+            }
+        }
+    }
+}
+
+fn start(config: Config) -> Start {
+    Start {
+        role: Role::Server,
+        config: Arc::new(config),
+        protocol: None,
+        permit: None,
+    }
+}
+
+/// Spawns a managed socket with `handler`; returns its peer and its task.
+fn serve<F, Fut>(config: Config, handler: F) -> (Peer, tokio::task::JoinHandle<()>)
+where
+    F: FnOnce(WebSocket) -> Fut,
+    Fut: Future + Send + 'static,
+    Fut::Output: Outcome,
+{
+    serve_with(64 * 1024, config, handler)
+}
+
+fn serve_with<F, Fut>(
+    pipe: usize,
+    config: Config,
+    handler: F,
+) -> (Peer, tokio::task::JoinHandle<()>)
+where
+    F: FnOnce(WebSocket) -> Fut,
+    Fut: Future + Send + 'static,
+    Fut::Output: Outcome,
+{
+    let (ours, theirs) = tokio::io::duplex(pipe);
+    let task = tokio::spawn(managed(ours, start(config), handler));
+    (Peer::new(theirs), task)
+}
+
+async fn echo(mut socket: WebSocket) -> Result<(), Error> {
+    while let Some(message) = socket.recv().await? {
+        socket.send(message).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_echo_answers_small_and_large_messages_in_order() {
+    let config = Config::new().max_message_size(1 << 22);
+    let (mut peer, task) = serve(config, echo);
+    for length in [
+        0,
+        1,
+        125,
+        126,
+        16_383,
+        16_384,
+        65_535,
+        65_536,
+        131_072,
+        200_000,
+        1 << 21,
+    ] {
+        let message = Message::from(vec![length as u8; length]);
+        let connection = &mut peer.connection;
+        connection.send(message.clone()).unwrap();
+        let output = connection.take_output();
+        let (mut read, mut write) = tokio::io::split(peer.io);
+        let writing = tokio::spawn(async move {
+            write.write_all(&output).await.unwrap();
+            write
+        });
+        let mut answer = None;
+        while answer.is_none() {
+            let mut buffer = [0; 4096];
+            let count = read.read(&mut buffer).await.unwrap();
+            peer.input.extend_from_slice(&buffer[..count]);
+            let (taken, event) = peer.connection.receive(&mut peer.input).unwrap();
+            peer.input.drain(..taken);
+            answer = event;
+        }
+        assert!(answer == Some(Event::Message(message)), "length {length}");
+        peer.io = read.unsplit(writing.await.unwrap());
+    }
+    peer.connection.close(CloseCode::NORMAL, "").unwrap();
+    peer.flush().await;
+    assert_eq!(peer.close_frame().await, Some(1000));
+    drop(peer);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_moved_into_another_task_lives_until_it_is_dropped_there() {
+    let (sent, received) = tokio::sync::oneshot::channel();
+    let (mut peer, task) = serve(Config::new(), |socket| async move {
+        sent.send(socket).ok();
+    });
+    let mut socket = received.await.unwrap();
+    let elsewhere = tokio::spawn(async move {
+        for _ in 0..3 {
+            let message = socket.recv().await.unwrap().unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            socket.send(message).await.unwrap();
+        }
+    });
+    for text in ["one", "two", "three"] {
+        peer.send(text).await;
+        assert_eq!(peer.message().await, Message::from(text));
+    }
+    elsewhere.await.unwrap();
+    assert_eq!(peer.close_frame().await, Some(1000));
+    drop(peer);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_are_answered_while_the_handler_is_busy() {
+    let (mut peer, _task) = serve(Config::new(), |_socket: WebSocket| async move {
+        let _socket = _socket;
+        std::future::pending::<()>().await;
+    });
+    peer.connection.ping(b"there?").unwrap();
+    peer.flush().await;
+    assert_eq!(peer.event().await, Some(Event::Pong("there?".into())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_fails_or_panics_closes_with_1011() {
+    let (mut peer, task) = serve(Config::new(), |_socket| async move {
+        Err::<(), _>(std::io::Error::other("no database"))
+    });
+    assert_eq!(peer.close_frame().await, Some(1011));
+    drop(peer);
+    task.await.unwrap();
+
+    let (mut peer, task) = serve(Config::new(), |mut socket| async move {
+        socket.recv().await.unwrap();
+        if true {
+            panic!("a bug");
+        }
+    });
+    peer.send("go").await;
+    assert_eq!(peer.close_frame().await, Some(1011));
+    drop(peer);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_pinged_and_given_up() {
+    let began = Instant::now();
+    let (mut peer, task) = serve(Config::new(), |mut socket| async move {
+        let error = socket.recv().await.unwrap_err();
+        assert_eq!(error.kind(), crate::error::ErrorKind::PingTimeout);
+        assert_eq!(socket.recv().await.unwrap(), None);
+        assert_eq!(socket.close_cause(), Some(CloseCause::PingTimeout));
+    });
+    let mut ping = [0; 10];
+    peer.io.read_exact(&mut ping).await.unwrap();
+    assert_eq!(ping[..2], [0x89, 8]);
+    let waited = began.elapsed();
+    assert!((22..28).contains(&waited.as_secs()), "{waited:?}");
+    task.await.unwrap();
+    assert_eq!((began.elapsed() - waited).as_secs(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_violation_is_answered_with_its_code_and_reported_once() {
+    let (mut peer, task) = serve(Config::new(), |mut socket| async move {
+        let error = socket.recv().await.unwrap_err();
+        assert_eq!(error.violation(), Some(Violation::UnmaskedFrame));
+        assert_eq!(socket.recv().await.unwrap(), None);
+        Err::<(), _>(error)
+    });
+    peer.io.write_all(b"\x81\x02hi").await.unwrap();
+    assert_eq!(peer.close_frame().await, Some(1002));
+    drop(peer);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bare_socket_works_while_it_is_awaited() {
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    let mut socket = bare(ours, start(Config::new()));
+    let mut peer = Peer::new(theirs);
+    peer.send("hello").await;
+    let message = socket.recv().await.unwrap().unwrap();
+    socket.send(message).await.unwrap();
+    assert_eq!(peer.message().await, Message::from("hello"));
+    let task = tokio::spawn(socket.run(echo));
+    peer.send("again").await;
+    assert_eq!(peer.message().await, Message::from("again"));
+    drop(peer);
+    timeout(Duration::from_secs(1), task)
+        .await
+        .unwrap()
+        .unwrap();
+}
