@@ -1,0 +1,104 @@
+//! Sends every message to every connected socket, the sender's too.
+//!
+//!     cargo run --release --example broadcast -- --listen 127.0.0.1:9001
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Parser;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_ws::hub::{Hub, Room};
+use hyper_ws::tracker::Tracker;
+use hyper_ws::{CloseCode, Config, WebSocket, WebSocketService};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Parser)]
+struct Options {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:9001")]
+    listen: SocketAddr,
+    /// The largest message to accept.
+    #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024 * 1024)]
+    max_message: usize,
+    /// Worker threads; one a core unless given.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+async fn broadcast(mut socket: WebSocket, room: Room) -> Result<(), hyper_ws::Error> {
+    room.join(&socket);
+    while let Some(message) = socket.recv().await? {
+        room.send(message);
+    }
+    Ok(())
+}
+
+async fn no_page(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let mut response = Response::new(Full::from("connect with a WebSocket\n"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    Ok(response)
+}
+
+fn main() -> std::io::Result<()> {
+    let options = Options::parse();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .init();
+    let mut runtime = match options.threads {
+        Some(1) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    if let Some(threads) = options.threads {
+        runtime.worker_threads(threads);
+    }
+    runtime.enable_all().build()?.block_on(serve(options))
+}
+
+async fn serve(options: Options) -> std::io::Result<()> {
+    let config = Config::new()
+        .max_message_size(options.max_message)
+        .message_timeout(Duration::from_secs(600))
+        .danger_allow_any_origin();
+    let room = Hub::new().room("everybody");
+    let tracker = Tracker::new();
+    let service = WebSocketService::new(service_fn(no_page))
+        .any_path(move |socket| broadcast(socket, room.clone()))
+        .config(config)
+        .tracker(&tracker);
+    let mut server = http1::Builder::new();
+    server
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(10));
+
+    let listener = TcpListener::bind(options.listen).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let mut terminate = signal(SignalKind::terminate())?;
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                // Out of file descriptors, say: others will close theirs.
+                Err(_) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            _ = tokio::signal::ctrl_c() => break,
+            _ = terminate.recv() => break,
+        };
+        let connection = server.serve_connection(TokioIo::new(stream), service.clone());
+        tokio::spawn(connection.with_upgrades());
+    }
+    drop(listener);
+    tracker
+        .drain(CloseCode::GOING_AWAY, Duration::from_secs(10))
+        .await;
+    Ok(())
+}
