@@ -28,6 +28,7 @@
 
 mod close;
 mod outbox;
+mod pong;
 mod prepared;
 mod read;
 #[cfg(test)]
@@ -40,6 +41,7 @@ use bytes::Bytes;
 
 pub(crate) use outbox::LARGE;
 pub use outbox::Outbox;
+pub(crate) use pong::Pongs;
 pub use prepared::Prepared;
 pub use read::Reader;
 pub use write::{Closed, Writer};
@@ -101,8 +103,8 @@ pub struct Connection {
     reader: Reader,
     writer: Writer,
     outbox: Outbox,
-    /// The newest ping that has not been answered.
-    pong: Option<Bytes>,
+    /// Pings that have not been answered.
+    pongs: Pongs,
 }
 
 impl Connection {
@@ -112,16 +114,16 @@ impl Connection {
             reader: Reader::new(role, config),
             writer: Writer::new(role),
             outbox: Outbox::default(),
-            pong: None,
+            pongs: Pongs::default(),
         }
     }
 
     /// Takes bytes off the beginning of `input`: returns how many, and the event
     /// that they complete. Without an event, all of `input` has been taken.
     ///
-    /// Pings and close frames are answered by the way. Of several pings that
-    /// arrive before [`transmit`](Self::transmit) is called, the newest is
-    /// answered (RFC 6455, section 5.5.3).
+    /// Pings and close frames are answered by the way. Of more than sixteen pings
+    /// that arrive before [`transmit`](Self::transmit) is called, the first
+    /// fifteen and the newest are answered (RFC 6455, section 5.5.3).
     ///
     /// # Errors
     ///
@@ -129,13 +131,13 @@ impl Connection {
     /// all that still arrives is discarded.
     pub fn receive(&mut self, input: &mut [u8]) -> Result<(usize, Option<Event>), Violation> {
         let (taken, event) = self.reader.read(input).inspect_err(|&violation| {
-            self.pong = None;
+            self.pongs.clear();
             self.writer.fail(violation, &mut self.outbox);
         })?;
         match &event {
-            Some(Event::Ping(payload)) => self.pong = Some(payload.clone()),
+            Some(Event::Ping(payload)) => self.pongs.push(payload.clone()),
             Some(Event::Close(frame)) => {
-                self.flush_pong();
+                self.flush_pongs();
                 self.writer.received_close(frame.as_ref(), &mut self.outbox);
             }
             _ => {}
@@ -181,14 +183,14 @@ impl Connection {
     ///
     /// [`Closed`] if it has begun before.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Closed> {
-        self.flush_pong();
+        self.flush_pongs();
         self.writer.close(code, reason, &mut self.outbox)
     }
 
     /// What is to be written: write its [`chunk`](Outbox::chunk)s,
     /// [`advance`](Outbox::advance) it, until it is empty.
     pub fn transmit(&mut self) -> &mut Outbox {
-        self.flush_pong();
+        self.flush_pongs();
         &mut self.outbox
     }
 
@@ -213,8 +215,8 @@ impl Connection {
         self.writer.is_done() || self.reader.is_ended()
     }
 
-    fn flush_pong(&mut self) {
-        if let Some(payload) = self.pong.take() {
+    fn flush_pongs(&mut self) {
+        for payload in self.pongs.drain() {
             self.writer.pong(&payload, &mut self.outbox);
         }
     }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::shared::{OwnTask, Phase, Shared};
 use super::timers::{Action, Timers};
-use super::wire::{End, Received, Room, Sent, Wire};
+use super::wire::{End, Room, Sent, Wire};
 use super::{Outcome, random};
 use crate::CloseCode;
 use crate::error::{BoxError, CloseCause, ErrorKind};
@@ -35,6 +35,8 @@ pin_project! {
         stage: Stage,
         timers: Timers,
         ping: [u8; 8],
+        // What ended the receiving, until the handler has seen what came before it.
+        end: Option<End>,
         armed: Option<Instant>,
         #[pin]
         sleep: Option<Sleep>,
@@ -100,6 +102,7 @@ impl<T, H> Drive<T, H> {
             wire: Some(Wire::new(io, reader)),
             stage: Stage::Open,
             ping: [0; 8],
+            end: None,
             armed: None,
             sleep: None,
             handler,
@@ -115,6 +118,7 @@ impl<T, H> Drive<T, H> {
             wire: None,
             stage: Stage::Ended,
             ping: [0; 8],
+            end: None,
             armed: None,
             sleep: None,
             handler: None,
@@ -131,6 +135,7 @@ impl<T, H> Drive<T, H> {
             wire: this.wire.take(),
             stage: *this.stage,
             ping: *this.ping,
+            end: this.end.take(),
             armed: None,
             sleep: None,
             handler: Some(handler),
@@ -252,6 +257,11 @@ where
     fn receive(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let this = self.project();
         let Some(wire) = this.wire else { return false };
+        if let Some(end) = this.end.take() {
+            turn.closing = true;
+            turn.wake_own(end_receiving(this.shared, this.stage, end, cx));
+            return true;
+        }
         if wire.reader.is_ended() {
             return false;
         }
@@ -305,15 +315,17 @@ where
                 (false, false) => this.timers.message_continues(now),
             }
         }
-        let Received {
-            read, frames, end, ..
-        } = received;
-        if let Some(end) = end {
+        let Some(end) = received.end else {
+            return received.read || received.frames;
+        };
+        if received.messages {
+            // What came before it is answered before it.
+            *this.end = Some(end);
+        } else {
             turn.closing = true;
             turn.wake_own(end_receiving(this.shared, this.stage, end, cx));
-            return true;
         }
-        read || frames
+        true
     }
 
     fn poll_handler(self: Pin<&mut Self>, cx: &mut Context<'_>) {
@@ -356,7 +368,7 @@ where
                 this.timers.written();
                 // The reader ends with the peer's close frame or a violation;
                 // what answers it has been written by now.
-                if wire.reader.is_ended() {
+                if wire.reader.is_ended() && this.end.is_none() {
                     *this.stage = Stage::Lingering { fin: Fin::Due };
                     return true;
                 }

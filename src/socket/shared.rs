@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::lend;
 use crate::config::Overflow;
 use crate::error::{CloseCause, Error, ErrorKind, Violation};
-use crate::protocol::{Outbox, Prepared, Role, Writer};
+use crate::protocol::{Outbox, Pongs, Prepared, Role, Writer};
 use crate::{CloseCode, Config, Message};
 
 /// How many messages are read before the handler asks for them.
@@ -420,7 +420,7 @@ impl Shared {
             if outbox.capacity() == 0 && !control.is_empty() {
                 *outbox = lend::outbox();
             }
-            if let Some(payload) = control.pong.take() {
+            for payload in control.pongs.drain() {
                 writer.pong(&payload, outbox);
             }
             if let Some(payload) = control.ping.take() {
@@ -436,14 +436,24 @@ impl Shared {
         self.wake_satisfied(state, cx)
     }
 
-    /// Hands messages over to `recv`; says whether the driver's own task waits for them.
+    /// Hands messages over to `recv`; says whether the driver's own task waits
+    /// for them. Pings that came with them are answered before what the handler
+    /// has to say to the messages.
     pub(super) fn publish(
         &self,
         batch: &mut VecDeque<Message>,
         bytes: usize,
+        pongs: &mut Pongs,
         cx: &mut Context<'_>,
     ) -> OwnTask {
         let mut state = self.lock();
+        if !pongs.is_empty() {
+            let State { writer, outbox, .. } = &mut *state;
+            for payload in pongs.drain() {
+                writer.pong(&payload, outbox);
+            }
+            self.queued.store(!outbox.is_empty(), Ordering::Relaxed);
+        }
         if self.is_abandoned() || state.cause.is_some() {
             batch.clear();
             return OwnTask::Idle;
@@ -569,20 +579,17 @@ impl Shared {
     }
 }
 
-/// Control frames on their way out: one of each kind at most, so that no flood
-/// of pings makes anything grow.
+/// Control frames on their way out.
 #[derive(Default)]
 pub(super) struct Control {
-    /// The newest ping that has not been answered (RFC 6455, section 5.5.3:
-    /// the endpoint "MAY elect to send a Pong frame for only the most recently
-    /// processed Ping frame").
-    pub(super) pong: Option<bytes::Bytes>,
+    pub(super) pongs: Pongs,
+    /// The payload of a ping of our own.
     pub(super) ping: Option<[u8; 8]>,
 }
 
 impl Control {
     pub(super) fn is_empty(&self) -> bool {
-        self.pong.is_none() && self.ping.is_none()
+        self.pongs.is_empty() && self.ping.is_none()
     }
 }
 

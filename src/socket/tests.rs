@@ -274,3 +274,18 @@ async fn a_bare_socket_works_while_it_is_awaited() {
         .unwrap()
         .unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_came_before_a_violation_or_a_close_frame_is_answered_before_it() {
+    let message = b"\x81\x82\0\0\0\0hi";
+    let violation = b"\xa1\x80\0\0\0\0";
+    let close = b"\x88\x82\0\0\0\0\x03\xe8";
+    for (end, code) in [(&violation[..], 1002), (close, 1000)] {
+        let (mut peer, task) = serve(Config::new(), echo);
+        peer.io.write_all(&[message, end].concat()).await.unwrap();
+        assert_eq!(peer.event().await, Some(Event::Message("hi".into())));
+        assert_eq!(peer.close_frame().await, Some(code));
+        drop(peer);
+        task.await.unwrap();
+    }
+}

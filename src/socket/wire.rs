@@ -12,7 +12,7 @@ use super::lend::{self, Lent};
 use super::shared::{OwnTask, Shared};
 use crate::close::CloseFrame;
 use crate::error::Violation;
-use crate::protocol::{Event, LARGE, Reader};
+use crate::protocol::{Event, LARGE, Pongs, Reader};
 
 /// How much one read asks for while nobody waits for it.
 const AHEAD: usize = 16 * 1024;
@@ -132,7 +132,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                             room.bytes = room.bytes.saturating_sub(message.len());
                             lent.batch.push_back(message);
                         }
-                        Event::Ping(payload) => lent.control.pong = Some(payload),
+                        Event::Ping(payload) => lent.control.pongs.push(payload),
                         Event::Pong(payload) => received.pong = Some(payload),
                         Event::Close(frame) => received.end = Some(End::Close(frame)),
                     }
@@ -146,7 +146,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         }
         let own = match lent.batch.is_empty() {
             true => OwnTask::Idle,
-            false => shared.publish(&mut lent.batch, batch_bytes, cx),
+            false => {
+                // While the peer does not read, answers wait where only so many can.
+                let pongs = match lent.writing.is_empty() {
+                    true => &mut lent.control.pongs,
+                    false => &mut Pongs::default(),
+                };
+                shared.publish(&mut lent.batch, batch_bytes, pongs, cx)
+            }
         };
         (received, own)
     }
