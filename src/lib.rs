@@ -15,6 +15,9 @@ pub mod socket;
 #[cfg(feature = "socket")]
 pub mod tracker;
 
+#[cfg(feature = "server")]
+pub mod upgrade;
+
 #[cfg(feature = "hub")]
 pub mod hub;
 
@@ -24,3 +27,5 @@ pub use error::Error;
 pub use message::Message;
 #[cfg(feature = "socket")]
 pub use socket::{Sender, WebSocket};
+#[cfg(feature = "server")]
+pub use upgrade::Upgrade;

@@ -1,0 +1,613 @@
+//! Taking a connection over: from the request to the running conversation.
+//!
+//! [`Upgrade`] is what the [middleware](crate::middleware) and the axum
+//! extractor hand out, and what one calls on a request of one's own:
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use bytes::Bytes;
+//! use http_body_util::Full;
+//! use hyper::body::Incoming;
+//! use hyper::{Request, Response};
+//! use hyper_ws::{Upgrade, WebSocket};
+//!
+//! async fn echo(mut socket: WebSocket) -> Result<(), hyper_ws::Error> {
+//!     while let Some(message) = socket.recv().await? {
+//!         socket.send(message).await?;
+//!     }
+//!     Ok(())
+//! }
+//!
+//! async fn app(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+//!     Ok(match Upgrade::from_request(&mut request) {
+//!         Ok(upgrade) => upgrade.on_upgrade(echo),
+//!         // Never `?`: hyper would close the connection without an answer.
+//!         Err(rejection) => rejection.into(),
+//!     })
+//! }
+//! ```
+//!
+//! The connection must be served with `.with_upgrades()` (hyper-util's `auto`:
+//! with `serve_connection_with_upgrades`), and nothing outside may change the
+//! status of the answer: hyper hands the connection over all the same, and
+//! then two sides read HTTP as frames. Such a conversation ends like that of
+//! any other peer that breaks the protocol.
+
+use std::fmt;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use http::{Extensions, Request, Response, Version, request};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::config::Config;
+use crate::error::{Error, ErrorKind};
+use crate::handshake::{Agreement, Head, Offer, Rejection};
+use crate::protocol::Role;
+use crate::socket::{self, Drive, Outcome, Start, WebSocket};
+use crate::tracker::{Permit, Refused, Tracker};
+
+/// A good handshake that waits for its answer.
+///
+/// What the request itself decides has been checked when this exists; what the
+/// [`Config`] decides (the origin, the host) is checked with the answer, so
+/// that [`config`](Upgrade::config) may still change it. Whichever way it is
+/// answered, the answer may therefore turn out to be a refusal.
+///
+/// Dropping it refuses nothing and accepts nothing: answer with any other
+/// response then.
+#[must_use = "answer with `on_upgrade`, `accept_with` or `accept`, or with a response of your own"]
+pub struct Upgrade {
+    on_upgrade: OnUpgrade,
+    offer: Offer,
+    config: Arc<Config>,
+    protocol: Option<Arc<str>>,
+    demand: Demand,
+    /// What a demand is answered that cannot be met.
+    no_protocol: Option<Rejection>,
+    tracker: Option<Tracker>,
+}
+
+/// Whether there must be a subprotocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Demand {
+    Any,
+    Protocol,
+}
+
+impl Upgrade {
+    /// Looks at a request, and takes hold of its connection if it is a good
+    /// handshake.
+    ///
+    /// The request stays whole but for hyper's `OnUpgrade` in its extensions.
+    /// Do not keep its body: what arrives from now on is frames.
+    ///
+    /// # Errors
+    ///
+    /// The [`Rejection`] to answer with, if it is none. Where some requests are
+    /// no handshakes and belong to somebody else, ask
+    /// [`Head::is_handshake`] first, or use the
+    /// [middleware](crate::middleware).
+    pub fn from_request<B>(request: &mut Request<B>) -> Result<Self, Rejection> {
+        let offer = Head::from(&*request).validate()?;
+        let version = request.version();
+        Upgrade::take_hold(offer, version, request.extensions_mut())
+    }
+
+    /// [`from_request`](Upgrade::from_request) for a request without its body.
+    ///
+    /// # Errors
+    ///
+    /// The [`Rejection`] to answer with, if this is no good handshake.
+    pub fn from_parts(parts: &mut request::Parts) -> Result<Self, Rejection> {
+        let offer = Head::from(&*parts).validate()?;
+        Upgrade::take_hold(offer, parts.version, &mut parts.extensions)
+    }
+
+    /// Looked for before the answer: hyper's own function would return a
+    /// future that fails only after the 101.
+    fn take_hold(
+        offer: Offer,
+        version: Version,
+        extensions: &mut Extensions,
+    ) -> Result<Self, Rejection> {
+        let Some(on_upgrade) = extensions.remove::<OnUpgrade>() else {
+            #[cfg(feature = "tracing")]
+            tracing::error!(
+                "a WebSocket handshake came without hyper's `OnUpgrade` in its extensions: \
+                 something rebuilt the request, or another handler took it"
+            );
+            return Err(Rejection::not_upgradable(version));
+        };
+        Ok(Upgrade {
+            on_upgrade,
+            offer,
+            config: Arc::default(),
+            protocol: None,
+            demand: Demand::Any,
+            no_protocol: None,
+            tracker: None,
+        })
+    }
+
+    /// Limits, timers and who may connect; the defaults unless set.
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.config = config.into();
+        self
+    }
+
+    /// The subprotocols that the server speaks, its favourite first. The first
+    /// that the client offers too is agreed on; without a common one the
+    /// connection has none (a browser that offered some closes it then).
+    pub fn protocols<P: AsRef<str>>(mut self, supported: impl IntoIterator<Item = P>) -> Self {
+        let supported = supported.into_iter().collect::<Vec<_>>();
+        self.protocol = self.offer.choose(&supported);
+        self.no_protocol = match self.protocol {
+            None => Some(self.offer.no_common_protocol(&supported)),
+            Some(_) => None,
+        };
+        self
+    }
+
+    /// Refuse with 400 if no subprotocol is common.
+    pub fn require_protocol(mut self) -> Self {
+        self.demand = Demand::Protocol;
+        self
+    }
+
+    /// Count the connection, and refuse it with 503 when the tracker says so.
+    pub fn tracker(mut self, tracker: &Tracker) -> Self {
+        self.tracker = Some(tracker.clone());
+        self
+    }
+
+    /// The subprotocol that was agreed on.
+    pub fn protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
+    }
+
+    /// Accepts, and runs the handler in a task of its own once the connection
+    /// is handed over.
+    ///
+    /// The task belongs to the current span (feature `tracing`).
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn on_upgrade<B, F, Fut>(self, handler: F) -> Response<B>
+    where
+        B: From<String>,
+        F: FnOnce(WebSocket) -> Fut + Send + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        match self.answer() {
+            Ok((response, waiting)) => {
+                spawn(Conversation::new(Some(waiting), handler));
+                response
+            }
+            Err(rejection) => rejection.into(),
+        }
+    }
+
+    /// Accepts, and returns the conversation for the caller to spawn, or to
+    /// put into a set of tasks.
+    ///
+    /// It begins when the response has been written, so it must not be awaited
+    /// before the response is returned. If the response is a refusal, it ends
+    /// at once and the handler is never called.
+    pub fn accept_with<B, F, Fut>(self, handler: F) -> (Response<B>, Conversation<F, Fut>)
+    where
+        B: From<String>,
+        F: FnOnce(WebSocket) -> Fut + Send + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        match self.answer() {
+            Ok((response, waiting)) => (response, Conversation::new(Some(waiting), handler)),
+            Err(rejection) => (rejection.into(), Conversation::new(None, handler)),
+        }
+    }
+
+    /// Accepts, and returns a future of the bare socket, which moves only while
+    /// one of its methods is awaited.
+    ///
+    /// It is ready when the response has been written, so it must not be
+    /// awaited before the response is returned.
+    pub fn accept<B: From<String>>(self) -> (Response<B>, Accepted) {
+        match self.answer() {
+            Ok((response, waiting)) => (
+                response,
+                Accepted {
+                    waiting: Some(waiting),
+                },
+            ),
+            Err(rejection) => (rejection.into(), Accepted { waiting: None }),
+        }
+    }
+
+    /// On refusal everything else is dropped, `OnUpgrade` without having been
+    /// polled.
+    fn answer<B: From<String>>(self) -> Result<(Response<B>, Waiting), Rejection> {
+        let permit = self.admit()?;
+        let agreement = Agreement::on_protocol(self.protocol);
+        let response = self
+            .offer
+            .respond::<()>(&agreement)
+            .map(|()| B::from(String::new()));
+        let start = Start {
+            role: Role::Server,
+            config: self.config,
+            protocol: agreement.protocol,
+            permit,
+        };
+        Ok((
+            response,
+            Waiting {
+                on_upgrade: self.on_upgrade,
+                start,
+            },
+        ))
+    }
+
+    fn admit(&self) -> Result<Option<Permit>, Rejection> {
+        self.offer.check(&self.config)?;
+        if self.demand == Demand::Protocol && self.protocol.is_none() {
+            return Err(match &self.no_protocol {
+                Some(rejection) => rejection.clone(),
+                None => self.offer.no_common_protocol::<&str>(&[]),
+            });
+        }
+        self.tracker
+            .as_ref()
+            .map(Tracker::admit)
+            .transpose()
+            .map_err(|refused| match refused {
+                Refused::Full => Rejection::unavailable(
+                    "the server holds as many WebSockets as it may",
+                    RETRY_AFTER,
+                ),
+                Refused::Draining => {
+                    Rejection::unavailable("the server is shutting down", RETRY_AFTER)
+                }
+            })
+    }
+}
+
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgrade")
+            .field("protocol", &self.protocol)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Seconds after which a client that found no room may try again.
+const RETRY_AFTER: u32 = 5;
+
+/// A connection between its answer and its first frame.
+struct Waiting {
+    on_upgrade: OnUpgrade,
+    start: Start,
+}
+
+impl Waiting {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Transport, Error>> {
+        Pin::new(&mut self.on_upgrade)
+            .poll(cx)
+            .map(|result| match result {
+                Ok(upgraded) => Ok(Transport::from(upgraded)),
+                // The developer's mistake, the only one hyper reports as such.
+                Err(error) if error.is_user() => {
+                    let error = Error::upgrade(error);
+                    #[cfg(feature = "tracing")]
+                    tracing::error!("{error}");
+                    Err(error)
+                }
+                // Nobody's: the client left before the answer was written, or the
+                // server closed the connection.
+                Err(error) => {
+                    #[cfg(feature = "tracing")]
+                    tracing::debug!("the connection ended before it was handed over: {error}");
+                    Err(io::Error::new(io::ErrorKind::ConnectionAborted, error).into())
+                }
+            })
+    }
+}
+
+/// The bare socket of a handshake that [`accept`](Upgrade::accept) answered.
+///
+/// # Errors
+///
+/// [`ErrorKind::Upgrade`] if the connection is served without
+/// `.with_upgrades()`, [`ErrorKind::Io`] if the client left before the answer
+/// was written, [`ErrorKind::Closed`] if the answer is a refusal.
+///
+/// # Cancel safety
+///
+/// It may be awaited by reference and again later. Dropping it closes the
+/// connection.
+#[must_use = "dropping it closes the connection"]
+pub struct Accepted {
+    waiting: Option<Waiting>,
+}
+
+impl Future for Accepted {
+    type Output = Result<WebSocket, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(waiting) = &mut self.waiting else {
+            return Poll::Ready(Err(ErrorKind::Closed.into()));
+        };
+        let transport = ready!(waiting.poll(cx));
+        let start = self.waiting.take().map(|waiting| waiting.start);
+        Poll::Ready(match start {
+            Some(start) => transport.map(|transport| socket::bare(transport, start)),
+            None => Err(ErrorKind::Closed.into()),
+        })
+    }
+}
+
+impl fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accepted").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// The whole life of a connection that [`accept_with`](Upgrade::accept_with)
+    /// answered: a future that waits for the connection, runs the handler on
+    /// it, and ends when the connection has ended.
+    ///
+    /// Dropping it cuts the connection off.
+    #[must_use = "spawn it: nothing is read or written unless it is polled"]
+    pub struct Conversation<F, Fut> {
+        #[pin]
+        state: State<F, Fut>,
+    }
+}
+
+pin_project! {
+    /// What an idle connection keeps is `Running` alone: what was needed to
+    /// get there is gone by then, and not beside it.
+    #[project = StateProjection]
+    enum State<F, Fut> {
+        Upgrading { begin: Option<(Waiting, F)> },
+        Running { #[pin] drive: Drive<Transport, Fut> },
+    }
+}
+
+impl<F, Fut> Conversation<F, Fut> {
+    fn new(waiting: Option<Waiting>, handler: F) -> Self {
+        let begin = waiting.map(|waiting| (waiting, handler));
+        Conversation {
+            state: State::Upgrading { begin },
+        }
+    }
+}
+
+impl<F, Fut> Future for Conversation<F, Fut>
+where
+    F: FnOnce(WebSocket) -> Fut + Send + 'static,
+    Fut: Future<Output: Outcome> + Send + 'static,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.project().state;
+        if let StateProjection::Upgrading { begin } = state.as_mut().project() {
+            let Some((waiting, _)) = begin else {
+                return Poll::Ready(());
+            };
+            let transport = ready!(waiting.poll(cx));
+            let (Ok(transport), Some((waiting, handler))) = (transport, begin.take()) else {
+                *begin = None;
+                return Poll::Ready(());
+            };
+            let drive = socket::managed(transport, waiting.start, handler);
+            state.set(State::Running { drive });
+        }
+        match state.project() {
+            StateProjection::Running { drive } => drive.poll(cx),
+            StateProjection::Upgrading { .. } => Poll::Ready(()),
+        }
+    }
+}
+
+impl<F, Fut> fmt::Debug for Conversation<F, Fut> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conversation").finish_non_exhaustive()
+    }
+}
+
+fn spawn(conversation: impl Future<Output = ()> + Send + 'static) {
+    #[cfg(feature = "tracing")]
+    {
+        use tracing::Instrument;
+        let span = tracing::Span::current();
+        // A disabled span would be carried by every idle connection for nothing.
+        if !span.is_disabled() {
+            tokio::spawn(conversation.instrument(span));
+            return;
+        }
+    }
+    tokio::spawn(conversation);
+}
+
+/// What was handed over.
+enum Transport {
+    /// The server's own TCP stream, without the layers hyper had around it.
+    Tcp {
+        stream: TcpStream,
+        /// What hyper read past the head, until it has been read from here.
+        leftover: Option<Bytes>,
+    },
+    /// TLS, HTTP/2, or anything else.
+    Upgraded { io: TokioIo<Upgraded> },
+}
+
+impl From<Upgraded> for Transport {
+    fn from(upgraded: Upgraded) -> Self {
+        match upgraded.downcast::<TokioIo<TcpStream>>() {
+            Ok(parts) => {
+                let stream = parts.io.into_inner();
+                // Messages are written whole, so waiting for more to send
+                // (Nagle) costs a round trip and wins nothing. A socket that
+                // cannot be set is one whose peer has left: reading tells.
+                let _ = stream.set_nodelay(true);
+                let leftover = Some(parts.read_buf).filter(|bytes| !bytes.is_empty());
+                Transport::Tcp { stream, leftover }
+            }
+            Err(upgraded) => Transport::Upgraded {
+                io: TokioIo::new(upgraded),
+            },
+        }
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Transport::Tcp {
+                leftover: slot @ Some(_),
+                ..
+            } => {
+                if let Some(mut bytes) = slot.take() {
+                    let length = bytes.len().min(buffer.remaining());
+                    buffer.put_slice(&bytes[..length]);
+                    bytes.advance(length);
+                    // It is a part of hyper's read buffer, and keeps the whole alive.
+                    *slot = Some(bytes).filter(|bytes| !bytes.is_empty());
+                }
+                Poll::Ready(Ok(()))
+            }
+            Transport::Tcp { stream, .. } => Pin::new(stream).poll_read(cx, buffer),
+            Transport::Upgraded { io } => Pin::new(io).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Transport::Tcp { stream, .. } => Pin::new(stream).poll_write(cx, bytes),
+            Transport::Upgraded { io } => Pin::new(io).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Transport::Tcp { stream, .. } => Pin::new(stream).poll_write_vectored(cx, slices),
+            Transport::Upgraded { io } => Pin::new(io).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Transport::Tcp { stream, .. } => stream.is_write_vectored(),
+            Transport::Upgraded { io } => io.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Transport::Tcp { stream, .. } => Pin::new(stream).poll_flush(cx),
+            Transport::Upgraded { io } => Pin::new(io).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Transport::Tcp { stream, .. } => Pin::new(stream).poll_shutdown(cx),
+            Transport::Upgraded { io } => Pin::new(io).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, server) = tokio::join!(client, listener.accept());
+        (client.unwrap(), server.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn what_came_with_the_request_is_read_first_and_once() {
+        let (mut client, stream) = pair().await;
+        let leftover = Some(Bytes::from_static(b"hello"));
+        let mut transport = Transport::Tcp { stream, leftover };
+        client.write_all(b" world").await.unwrap();
+        client.shutdown().await.unwrap();
+
+        let mut start = [0; 2];
+        transport.read_exact(&mut start).await.unwrap();
+        assert_eq!(&start, b"he");
+        let mut rest = String::new();
+        transport.read_to_string(&mut rest).await.unwrap();
+        assert_eq!(rest, "llo world");
+        assert!(matches!(transport, Transport::Tcp { leftover: None, .. }));
+    }
+
+    #[tokio::test]
+    async fn a_read_without_room_does_not_lose_what_came_with_the_request() {
+        let (_client, stream) = pair().await;
+        let leftover = Some(Bytes::from_static(b"hello"));
+        let mut transport = Transport::Tcp { stream, leftover };
+        assert_eq!(transport.read(&mut []).await.unwrap(), 0);
+        let mut all = [0; 5];
+        transport.read_exact(&mut all).await.unwrap();
+        assert_eq!(&all, b"hello");
+    }
+
+    #[tokio::test]
+    async fn a_tcp_stream_is_written_to_in_one_call_for_many_slices() {
+        let (_client, stream) = pair().await;
+        assert!(
+            Transport::Tcp {
+                stream,
+                leftover: None
+            }
+            .is_write_vectored()
+        );
+    }
+
+    #[test]
+    fn a_connection_that_waits_is_not_bigger_than_one_that_runs() {
+        async fn handler(_socket: WebSocket) {}
+        fn sizes<F: FnOnce(WebSocket) -> Fut, Fut>(_: F) -> (usize, usize) {
+            (
+                size_of::<Conversation<F, Fut>>(),
+                size_of::<Drive<Transport, Fut>>(),
+            )
+        }
+        let (whole, running) = sizes(handler);
+        assert!(whole <= running + 8, "{whole} {running}");
+        assert!(size_of::<Transport>() <= 72, "{}", size_of::<Transport>());
+    }
+}
