@@ -16,6 +16,8 @@ pub mod socket;
 pub mod tracker;
 
 #[cfg(feature = "server")]
+pub mod middleware;
+#[cfg(feature = "server")]
 pub mod upgrade;
 
 #[cfg(feature = "hub")]
@@ -25,6 +27,8 @@ pub use close::CloseCode;
 pub use config::Config;
 pub use error::Error;
 pub use message::Message;
+#[cfg(feature = "server")]
+pub use middleware::{WebSocketLayer, WebSocketService};
 #[cfg(feature = "socket")]
 pub use socket::{Sender, WebSocket};
 #[cfg(feature = "server")]

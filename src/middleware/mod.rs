@@ -1,0 +1,77 @@
+//! WebSocket routes around a service that knows nothing of them.
+//!
+//! [`WebSocketService`] is a hyper and a tower service, [`WebSocketLayer`] the
+//! tower layer that makes one. A handshake on one of its routes is answered
+//! here; everything else, whatever its method or path, goes on to the service
+//! that was there before. So one path can be a page and a socket.
+//!
+//! ```no_run
+//! use bytes::Bytes;
+//! use http_body_util::Full;
+//! use hyper::body::Incoming;
+//! use hyper::server::conn::http1;
+//! use hyper::service::service_fn;
+//! use hyper::{Request, Response};
+//! use hyper_util::rt::{TokioIo, TokioTimer};
+//! use hyper_ws::{WebSocket, WebSocketService};
+//! use tokio::net::TcpListener;
+//!
+//! async fn app(_request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+//!     Ok(Response::new(Full::from("hello")))
+//! }
+//!
+//! async fn echo(mut socket: WebSocket) -> Result<(), hyper_ws::Error> {
+//!     while let Some(message) = socket.recv().await? {
+//!         socket.send(message).await?;
+//!     }
+//!     Ok(())
+//! }
+//!
+//! # async fn serve() -> std::io::Result<()> {
+//! let listener = TcpListener::bind("127.0.0.1:3000").await?;
+//! let service = WebSocketService::new(service_fn(app)).route("/ws", echo);
+//! loop {
+//!     let (stream, _) = listener.accept().await?;
+//!     let connection = http1::Builder::new()
+//!         .timer(TokioTimer::new())
+//!         .serve_connection(TokioIo::new(stream), service.clone())
+//!         .with_upgrades();
+//!     tokio::spawn(connection);
+//! }
+//! # }
+//! ```
+//!
+//! A handler has one of two shapes. `async fn(WebSocket)`, which returns
+//! nothing or a `Result<(), E>`, is called once the connection is handed over.
+//! `async fn(Upgrade, Request<()>) -> Response<String>` is called with the
+//! handshake, and may look at the request, choose a subprotocol or refuse:
+//!
+//! ```
+//! use hyper::{Request, Response, StatusCode};
+//! use hyper_ws::{Upgrade, WebSocket};
+//!
+//! async fn private(upgrade: Upgrade, request: Request<()>) -> Response<String> {
+//!     let cookie = request.headers().get("cookie").map(|cookie| cookie.as_bytes());
+//!     match cookie {
+//!         Some(b"session=1234") => upgrade.on_upgrade(|mut socket: WebSocket| async move {
+//!             socket.send("welcome").await
+//!         }),
+//!         _ => {
+//!             let mut response = Response::new("who are you?\n".to_owned());
+//!             *response.status_mut() = StatusCode::UNAUTHORIZED;
+//!             response
+//!         }
+//!     }
+//! }
+//! # let service = hyper_ws::WebSocketService::new(()).route("/private", private);
+//! ```
+//!
+//! State reaches a handler as what its closure captures; the peer's address,
+//! path parameters and the like in the extensions of the request, where the
+//! code that knows them puts them.
+
+mod route;
+mod service;
+
+pub use route::{Answer, Handler};
+pub use service::{ResponseBody, ResponseFuture, WebSocketLayer, WebSocketService};

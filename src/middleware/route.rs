@@ -1,0 +1,211 @@
+//! Which handler answers which handshake.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::{Request, Response};
+
+use crate::config::Config;
+use crate::handshake::Head;
+use crate::socket::{Outcome, WebSocket};
+use crate::tracker::Tracker;
+use crate::upgrade::Upgrade;
+
+/// What can be put on a route: `async fn(WebSocket)` or
+/// `async fn(Upgrade, Request<()>) -> Response<String>`.
+///
+/// `Shape` tells the two apart; it is always inferred. There is no need to
+/// implement this: functions and closures do.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a WebSocket handler",
+    label = "expected `async fn(WebSocket) -> ()` or `-> Result<(), E>`, or `async fn(Upgrade, \
+             Request<()>) -> Response<String>`",
+    note = "a handler's future must be `Send`, an error `Into<Box<dyn Error + Send + Sync>>`",
+    note = "a closure needs the type of its arguments: `|socket: WebSocket| ..`"
+)]
+pub trait Handler<Shape>: Send + Sync + 'static {
+    /// Answers a good handshake.
+    fn call(self: &Arc<Self>, upgrade: Upgrade, request: Request<()>) -> Answer;
+}
+
+/// What a [`Handler`] gives back.
+// Exhaustive on purpose: an answer is there, or it is not there yet.
+pub enum Answer {
+    /// The answer.
+    Now(Response<String>),
+    /// The answer, when it is found.
+    Later(Pin<Box<dyn Future<Output = Response<String>> + Send>>),
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Answer::Now(response) => f.debug_tuple("Now").field(response).finish(),
+            Answer::Later(_) => f.write_str("Later(..)"),
+        }
+    }
+}
+
+impl<F, Fut> Handler<fn(WebSocket)> for F
+where
+    F: Fn(WebSocket) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output: Outcome> + Send + 'static,
+{
+    fn call(self: &Arc<Self>, upgrade: Upgrade, _request: Request<()>) -> Answer {
+        let handler = Arc::clone(self);
+        Answer::Now(upgrade.on_upgrade(move |socket| handler(socket)))
+    }
+}
+
+impl<F, Fut> Handler<fn(Upgrade, Request<()>)> for F
+where
+    F: Fn(Upgrade, Request<()>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Response<String>> + Send + 'static,
+{
+    fn call(self: &Arc<Self>, upgrade: Upgrade, request: Request<()>) -> Answer {
+        Answer::Later(Box::pin(self(upgrade, request)))
+    }
+}
+
+/// A handler whose shape has been forgotten.
+pub(super) type Route = Arc<dyn Fn(Upgrade, Request<()>) -> Answer + Send + Sync>;
+
+/// The routes, and what holds for all of them.
+#[derive(Clone, Default)]
+pub(super) struct Routes {
+    by_path: HashMap<Box<str>, Route>,
+    any_path: Option<Route>,
+    config: Arc<Config>,
+    protocols: Arc<[String]>,
+    tracker: Option<Tracker>,
+}
+
+impl Routes {
+    pub(super) fn route<Shape, H: Handler<Shape>>(&mut self, path: &str, handler: H) {
+        assert!(
+            path.starts_with('/'),
+            "a path begins with `/`, and this does not: {path:?}"
+        );
+        assert!(
+            !path.contains(['?', '#']),
+            "a path has no query and no fragment: {path:?}"
+        );
+        self.by_path.insert(Box::from(path), erase(handler));
+    }
+
+    pub(super) fn any_path<Shape, H: Handler<Shape>>(&mut self, handler: H) {
+        self.any_path = Some(erase(handler));
+    }
+
+    pub(super) fn config(&mut self, config: Arc<Config>) {
+        self.config = config;
+    }
+
+    pub(super) fn protocols<P: Into<String>>(&mut self, supported: impl IntoIterator<Item = P>) {
+        self.protocols = supported.into_iter().map(Into::into).collect();
+    }
+
+    pub(super) fn tracker(&mut self, tracker: &Tracker) {
+        self.tracker = Some(tracker.clone());
+    }
+
+    /// The route of a handshake; none if the request belongs to somebody else.
+    pub(super) fn find<A>(&self, request: &Request<A>) -> Option<&Route> {
+        if !Head::from(request).is_handshake() {
+            return None;
+        }
+        let by_path = self.by_path.get(request.uri().path());
+        by_path.or(self.any_path.as_ref())
+    }
+
+    pub(super) fn answer<A>(&self, route: &Route, request: Request<A>) -> Answer {
+        // The body is dropped here: as long as somebody held it, hyper would
+        // wait for its end and not hand the connection over.
+        let (mut parts, _) = request.into_parts();
+        let mut upgrade = match Upgrade::from_parts(&mut parts) {
+            Ok(upgrade) => upgrade.config(Arc::clone(&self.config)),
+            Err(rejection) => return Answer::Now(rejection.into()),
+        };
+        if !self.protocols.is_empty() {
+            upgrade = upgrade.protocols(self.protocols.iter());
+        }
+        if let Some(tracker) = &self.tracker {
+            upgrade = upgrade.tracker(tracker);
+        }
+        route(upgrade, Request::from_parts(parts, ()))
+    }
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routes")
+            .field("paths", &self.by_path.keys())
+            .field("any_path", &self.any_path.is_some())
+            .field("protocols", &self.protocols)
+            .finish_non_exhaustive()
+    }
+}
+
+fn erase<Shape, H: Handler<Shape>>(handler: H) -> Route {
+    let handler = Arc::new(handler);
+    Arc::new(move |upgrade, request| handler.call(upgrade, request))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn handler(_socket: WebSocket) {}
+
+    fn request(path: &str) -> Request<()> {
+        Request::get(path)
+            .header("upgrade", "websocket")
+            .body(())
+            .unwrap()
+    }
+
+    #[test]
+    fn a_route_is_a_whole_path() {
+        let mut routes = Routes::default();
+        routes.route("/ws", handler);
+        assert!(routes.find(&request("/ws")).is_some());
+        assert!(routes.find(&request("/ws?room=a")).is_some());
+        for path in ["/", "/w", "/ws/", "/ws/a", "/wss", "/WS", "/%77s"] {
+            assert!(routes.find(&request(path)).is_none(), "{path}");
+        }
+        routes.any_path(handler);
+        assert!(routes.find(&request("/ws/a")).is_some());
+    }
+
+    #[test]
+    fn a_bad_handshake_on_a_route_is_answered_and_not_passed_on() {
+        let mut routes = Routes::default();
+        routes.route("/ws", handler);
+        let request = request("/ws");
+        let route = routes.find(&request).unwrap();
+        match routes.answer(route, request) {
+            Answer::Now(response) => assert_eq!(response.status(), 400),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_no_handshake_belongs_to_somebody_else() {
+        let mut routes = Routes::default();
+        routes.any_path(handler);
+        let other = Request::post("/ws")
+            .header("upgrade", "h2c")
+            .body(())
+            .unwrap();
+        assert!(routes.find(&other).is_none());
+    }
+
+    #[test]
+    #[should_panic(expected = "a path begins with `/`")]
+    fn a_path_that_could_never_match_is_a_mistake() {
+        Routes::default().route("ws", handler);
+    }
+}

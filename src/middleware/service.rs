@@ -1,0 +1,370 @@
+//! The routes as a hyper service, a tower service and a tower layer.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::route::{Answer, Handler, Routes};
+use crate::config::Config;
+use crate::tracker::Tracker;
+
+/// A service with WebSocket routes in front of another service.
+///
+/// It is a hyper [`Service`](hyper::service::Service) if the other is one, and
+/// a tower [`Service`](tower_service::Service) if the other is one. Clones
+/// share the routes. See the [module](super) for an example.
+#[derive(Clone, Debug)]
+pub struct WebSocketService<S> {
+    inner: S,
+    routes: Arc<Routes>,
+}
+
+impl<S> WebSocketService<S> {
+    /// A service without routes: every request goes to `inner`.
+    pub fn new(inner: S) -> Self {
+        WebSocketService {
+            inner,
+            routes: Arc::default(),
+        }
+    }
+
+    /// Handshakes on this path go to the handler, which has one of the
+    /// [two shapes](super).
+    ///
+    /// The whole path must be the same, byte by byte; the query does not
+    /// matter. A later handler on the same path replaces an earlier one.
+    ///
+    /// # Panics
+    ///
+    /// If the path does not begin with `/`, or has a `?` or `#`: no request
+    /// could match.
+    pub fn route<Shape, H: Handler<Shape>>(mut self, path: &str, handler: H) -> Self {
+        self.routes_mut().route(path, handler);
+        self
+    }
+
+    /// Handshakes on every path without a route of its own go to the handler.
+    pub fn any_path<Shape, H: Handler<Shape>>(mut self, handler: H) -> Self {
+        self.routes_mut().any_path(handler);
+        self
+    }
+
+    /// Limits, timers and who may connect, for all routes; the defaults unless
+    /// set.
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.routes_mut().config(config.into());
+        self
+    }
+
+    /// The subprotocols that all routes speak, the favourite first: see
+    /// [`Upgrade::protocols`](crate::Upgrade::protocols).
+    pub fn protocols<P: Into<String>>(mut self, supported: impl IntoIterator<Item = P>) -> Self {
+        self.routes_mut().protocols(supported);
+        self
+    }
+
+    /// Count the sockets of all routes, and refuse with 503 those for which
+    /// the tracker has no room.
+    pub fn tracker(mut self, tracker: &Tracker) -> Self {
+        self.routes_mut().tracker(tracker);
+        self
+    }
+
+    /// Clones have the routes that there were when they were made.
+    fn routes_mut(&mut self) -> &mut Routes {
+        Arc::make_mut(&mut self.routes)
+    }
+}
+
+impl<S, A, B> hyper::service::Service<Request<A>> for WebSocketService<S>
+where
+    S: hyper::service::Service<Request<A>, Response = Response<B>>,
+{
+    type Response = Response<ResponseBody<B>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn call(&self, request: Request<A>) -> Self::Future {
+        match self.routes.find(&request) {
+            Some(route) => self.routes.answer(route, request).into(),
+            None => ResponseFuture::inner(self.inner.call(request)),
+        }
+    }
+}
+
+impl<S, A, B> tower_service::Service<Request<A>> for WebSocketService<S>
+where
+    S: tower_service::Service<Request<A>, Response = Response<B>>,
+{
+    type Response = Response<ResponseBody<B>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    /// That of the inner service, though a handshake does not need it: which
+    /// kind of request comes is not known yet.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        match self.routes.find(&request) {
+            Some(route) => self.routes.answer(route, request).into(),
+            None => ResponseFuture::inner(self.inner.call(request)),
+        }
+    }
+}
+
+/// The tower layer that puts WebSocket routes in front of a service.
+///
+/// ```
+/// use std::convert::Infallible;
+///
+/// use bytes::Bytes;
+/// use http_body_util::Full;
+/// use hyper::body::Incoming;
+/// use hyper::{Request, Response};
+/// use hyper_util::service::TowerToHyperService;
+/// use hyper_ws::{WebSocket, WebSocketLayer};
+/// use tower::{ServiceBuilder, service_fn};
+///
+/// async fn app(_request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+///     Ok(Response::new(Full::from("hello")))
+/// }
+///
+/// let service = ServiceBuilder::new()
+///     .layer(WebSocketLayer::new().route("/ws", |mut socket: WebSocket| async move {
+///         socket.send("hello").await
+///     }))
+///     .service(service_fn(app));
+/// // What hyper's `serve_connection` takes:
+/// let service = TowerToHyperService::new(service);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct WebSocketLayer {
+    routes: Arc<Routes>,
+}
+
+impl WebSocketLayer {
+    /// A layer without routes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// See [`WebSocketService::route`].
+    ///
+    /// # Panics
+    ///
+    /// If the path does not begin with `/`, or has a `?` or `#`.
+    pub fn route<Shape, H: Handler<Shape>>(mut self, path: &str, handler: H) -> Self {
+        self.routes_mut().route(path, handler);
+        self
+    }
+
+    /// See [`WebSocketService::any_path`].
+    pub fn any_path<Shape, H: Handler<Shape>>(mut self, handler: H) -> Self {
+        self.routes_mut().any_path(handler);
+        self
+    }
+
+    /// See [`WebSocketService::config`].
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.routes_mut().config(config.into());
+        self
+    }
+
+    /// See [`WebSocketService::protocols`].
+    pub fn protocols<P: Into<String>>(mut self, supported: impl IntoIterator<Item = P>) -> Self {
+        self.routes_mut().protocols(supported);
+        self
+    }
+
+    /// See [`WebSocketService::tracker`].
+    pub fn tracker(mut self, tracker: &Tracker) -> Self {
+        self.routes_mut().tracker(tracker);
+        self
+    }
+
+    fn routes_mut(&mut self) -> &mut Routes {
+        Arc::make_mut(&mut self.routes)
+    }
+}
+
+impl<S> tower_layer::Layer<S> for WebSocketLayer {
+    type Service = WebSocketService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        WebSocketService {
+            inner,
+            routes: Arc::clone(&self.routes),
+        }
+    }
+}
+
+pin_project! {
+    /// The answer of a [`WebSocketService`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless they are polled"]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        state: State<F>,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    #[project = StateProjection]
+    enum State<F> {
+        Inner { #[pin] future: F },
+        Own { answer: Option<Answer> },
+    }
+}
+
+impl<F> ResponseFuture<F> {
+    fn inner(future: F) -> Self {
+        ResponseFuture {
+            state: State::Inner { future },
+        }
+    }
+}
+
+impl<F> From<Answer> for ResponseFuture<F> {
+    fn from(answer: Answer) -> Self {
+        ResponseFuture {
+            state: State::Own {
+                answer: Some(answer),
+            },
+        }
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<ResponseBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Inner { future } => future
+                .poll(cx)
+                .map_ok(|response| response.map(ResponseBody::inner)),
+            StateProjection::Own { answer } => {
+                let response = match answer.take().expect("polled again after it was ready") {
+                    Answer::Now(response) => response,
+                    Answer::Later(mut future) => match future.as_mut().poll(cx) {
+                        Poll::Ready(response) => response,
+                        Poll::Pending => {
+                            *answer = Some(Answer::Later(future));
+                            return Poll::Pending;
+                        }
+                    },
+                };
+                Poll::Ready(Ok(response.map(ResponseBody::own)))
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// The body of the inner service's response, or the text of this crate's
+    /// own: the reason of a refusal, or nothing.
+    #[derive(Debug)]
+    pub struct ResponseBody<B> {
+        #[pin]
+        kind: Kind<B>,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    #[project = KindProjection]
+    enum Kind<B> {
+        Inner { #[pin] body: B },
+        Own { text: Option<Bytes> },
+    }
+}
+
+impl<B> ResponseBody<B> {
+    fn inner(body: B) -> Self {
+        ResponseBody {
+            kind: Kind::Inner { body },
+        }
+    }
+
+    fn own(text: String) -> Self {
+        let text = Some(Bytes::from(text)).filter(|text| !text.is_empty());
+        ResponseBody {
+            kind: Kind::Own { text },
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self.project().kind.project() {
+            KindProjection::Inner { body } => body.poll_frame(cx),
+            KindProjection::Own { text } => Poll::Ready(text.take().map(Frame::data).map(Ok)),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Inner { body } => body.is_end_stream(),
+            Kind::Own { text } => text.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Inner { body } => body.size_hint(),
+            Kind::Own { text } => {
+                SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, Full};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_of_our_own_knows_its_length_and_its_end() {
+        let mut body = ResponseBody::<Full<Bytes>>::own("why\n".to_owned());
+        assert_eq!(body.size_hint().exact(), Some(4));
+        assert!(!body.is_end_stream());
+        let frame = body.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), "why\n");
+        assert_eq!(body.size_hint().exact(), Some(0));
+        assert!(body.is_end_stream());
+        assert!(body.frame().await.is_none());
+    }
+
+    #[test]
+    fn an_empty_body_has_ended_before_it_begins() {
+        let body = ResponseBody::<Full<Bytes>>::own(String::new());
+        assert!(body.is_end_stream());
+        assert_eq!(body.size_hint().exact(), Some(0));
+    }
+
+    #[test]
+    fn the_inner_body_is_what_it_was() {
+        let body = ResponseBody::inner(Full::<Bytes>::from("hello"));
+        assert_eq!(body.size_hint().exact(), Some(5));
+        assert!(!body.is_end_stream());
+    }
+}
