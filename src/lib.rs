@@ -20,6 +20,8 @@ pub mod middleware;
 #[cfg(feature = "server")]
 pub mod upgrade;
 
+#[cfg(feature = "axum")]
+mod axum;
 #[cfg(feature = "hub")]
 pub mod hub;
 
