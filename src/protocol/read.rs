@@ -26,6 +26,7 @@ pub struct Reader {
     state: State,
     assembly: Option<Box<Assembly>>,
     empty_fragments: u16,
+    frames: u32,
     frame_limit: usize,
     message_limit: usize,
     decoder: Option<Box<dyn Decoder>>,
@@ -91,6 +92,7 @@ impl Reader {
             },
             assembly: None,
             empty_fragments: 0,
+            frames: 0,
             frame_limit: config.frame_limit(),
             message_limit: config.max_message_size,
             decoder: None,
@@ -101,6 +103,11 @@ impl Reader {
     pub fn is_between_messages(&self) -> bool {
         self.assembly.is_none()
             && matches!(self.state, State::Header { length: 0, .. } | State::End)
+    }
+
+    /// How many frames have been completed; it wraps.
+    pub fn frames(&self) -> u32 {
+        self.frames
     }
 
     /// Whether the payload of a data frame is arriving.
@@ -215,7 +222,9 @@ impl Reader {
     }
 
     /// Expects a header next; returns the state that has ended.
+    #[inline]
     fn next_frame(&mut self) -> State {
+        self.frames = self.frames.wrapping_add(1);
         let header = State::Header {
             bytes: [0; MAX_HEADER - 1],
             length: 0,
@@ -269,10 +278,7 @@ impl Reader {
                 Opcode::Text => Text::from_validated(Bytes::copy_from_slice(payload)).into(),
                 _ => Message::Binary((&*payload).into()),
             };
-            self.state = State::Header {
-                bytes: [0; MAX_HEADER - 1],
-                length: 0,
-            };
+            self.next_frame();
             return Ok((taken + length, Step::Event(Event::Message(message))));
         }
         if header.opcode != Opcode::Continuation {

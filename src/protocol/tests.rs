@@ -553,6 +553,8 @@ fn conversation() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn the_same_bytes_give_the_same_events_however_they_are_cut(
         bytes in conversation(),
@@ -602,4 +604,20 @@ proptest! {
         prop_assert!(rest.is_empty());
         prop_assert!(message == Some(Event::Message(payload.into())));
     }
+}
+
+#[test]
+fn a_frame_may_be_dripped() {
+    let mut server = server();
+    assert_eq!(
+        feed(&mut server, b"\x81\xfe\x01\x00\0\0\0\0"),
+        (vec![], None)
+    );
+    for at in 0..255 {
+        assert_eq!(feed(&mut server, b"a"), (vec![], None), "{at}");
+    }
+    assert_eq!(
+        feed(&mut server, b"a").0,
+        [Event::Message("a".repeat(256).into())]
+    );
 }

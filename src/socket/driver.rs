@@ -300,7 +300,7 @@ where
         if received.read {
             turn.read = true;
             let now = turn.now();
-            if received.frames {
+            if received.frames > 0 {
                 let asked = this.timers.ping_sent();
                 if let (Some(asked), Some(pong)) = (asked, &received.pong)
                     && pong[..] == this.ping[..]
@@ -316,7 +316,7 @@ where
             }
         }
         let Some(end) = received.end else {
-            return received.read || received.frames;
+            return received.read || received.frames > 0;
         };
         if received.messages {
             // What came before it is answered before it.
@@ -412,9 +412,10 @@ where
             match (this.timers.next(config, within), *this.armed) {
                 (None, None) => return false,
                 // A timer that fires too early is armed again then; until it
-                // fires nothing has to be done about it.
+                // fires nothing has to be done about it. In a turn that read
+                // something (and so knows the time) not even looking at it.
                 (next, Some(armed)) if next.is_none_or(|next| armed <= next) => {
-                    if turn.read && turn.same_task {
+                    if turn.read && turn.same_task && turn.now() < armed {
                         return false;
                     }
                 }

@@ -30,7 +30,7 @@ mod sender;
 mod shared;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timers;
 mod wire;
 

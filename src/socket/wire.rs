@@ -30,8 +30,8 @@ pub(super) struct Wire<T> {
 pub(super) struct Received {
     /// Whether bytes came from the IO.
     pub(super) read: bool,
-    /// Whether a whole frame was among them.
-    pub(super) frames: bool,
+    /// How many frames were completed.
+    pub(super) frames: u32,
     /// Whether a message was completed.
     pub(super) messages: bool,
     /// The payload of the last pong.
@@ -82,6 +82,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         cx: &mut Context<'_>,
     ) -> (Received, OwnTask) {
         let mut received = Received::default();
+        let frames = self.reader.frames();
         let mut room = room;
         let mut batch_bytes = 0;
         let lent = self.lent.get_or_insert_with(lend::take);
@@ -99,7 +100,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                     received.read = true;
                     match self.reader.filled(count) {
                         Ok(Some(Event::Message(message))) => {
-                            received.frames = true;
                             received.messages = true;
                             batch_bytes += message.len();
                             self.lent
@@ -107,7 +107,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                                 .batch
                                 .push_back(message);
                         }
-                        Ok(_) => received.frames = !self.reader.is_within_payload(),
+                        Ok(_) => {}
                         Err(violation) => received.end = Some(End::Violation(violation)),
                     }
                 }
@@ -123,7 +123,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                 Ok((taken, event)) => {
                     lent.start += taken;
                     let Some(event) = event else { break };
-                    received.frames = true;
                     match event {
                         Event::Message(message) => {
                             received.messages = true;
@@ -140,6 +139,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                 Err(violation) => received.end = Some(End::Violation(violation)),
             }
         }
+        received.frames = self.reader.frames().wrapping_sub(frames);
         if self.reader.is_ended() {
             // Nothing that follows is understood.
             lent.start = lent.end;

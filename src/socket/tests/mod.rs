@@ -1,120 +1,20 @@
 //! What only a socket can show; the rules of the protocol are tested in
 //! `protocol`, without IO. Time is paused: nothing here waits for a clock.
 
+mod cancel;
+mod end;
+pub(crate) mod peer;
+mod queue;
+
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::error::Violation;
-use crate::protocol::{Connection, Event};
-
-/// The other end of the conversation: a sans-IO client on the other side of a pipe.
-struct Peer {
-    io: DuplexStream,
-    connection: Connection,
-    input: Vec<u8>,
-}
-
-impl Peer {
-    fn new(io: DuplexStream) -> Self {
-        let role = Role::Client {
-            masking_key: || [7, 1, 9, 3],
-        };
-        let config = Config::new().max_message_size(1 << 24);
-        Peer {
-            io,
-            connection: Connection::new(role, &config),
-            input: vec![],
-        }
-    }
-
-    async fn send(&mut self, message: impl Into<Message>) {
-        self.connection.send(message).unwrap();
-        self.flush().await;
-    }
-
-    async fn flush(&mut self) {
-        let output = self.connection.take_output();
-        self.io.write_all(&output).await.unwrap();
-    }
-
-    /// The next event; `None` at the end of input.
-    async fn event(&mut self) -> Option<Event> {
-        loop {
-            let (taken, event) = self.connection.receive(&mut self.input).unwrap();
-            self.input.drain(..taken);
-            self.flush_quietly().await;
-            if event.is_some() {
-                return event;
-            }
-            let mut buffer = [0; 4096];
-            match self.io.read(&mut buffer).await {
-                Ok(count) if count > 0 => self.input.extend_from_slice(&buffer[..count]),
-                _ => return None,
-            }
-        }
-    }
-
-    async fn flush_quietly(&mut self) {
-        let output = self.connection.take_output();
-        let _ = self.io.write_all(&output).await;
-    }
-
-    async fn message(&mut self) -> Message {
-        loop {
-            match self.event().await.expect("the conversation goes on") {
-                Event::Message(message) => return message,
-                _ => continue,
-            }
-        }
-    }
-
-    async fn close_frame(&mut self) -> Option<u16> {
-        loop {
-            match self.event().await {
-                Some(Event::Close(frame)) => return frame.map(|it| it.code.value()),
-                Some(_) => continue,
-                None => return None,
-            }
-        }
-    }
-}
-
-fn start(config: Config) -> Start {
-    Start {
-        role: Role::Server,
-        config: Arc::new(config),
-        protocol: None,
-        permit: None,
-    }
-}
-
-/// Spawns a managed socket with `handler`; returns its peer and its task.
-fn serve<F, Fut>(config: Config, handler: F) -> (Peer, tokio::task::JoinHandle<()>)
-where
-    F: FnOnce(WebSocket) -> Fut,
-    Fut: Future + Send + 'static,
-    Fut::Output: Outcome,
-{
-    serve_with(64 * 1024, config, handler)
-}
-
-fn serve_with<F, Fut>(
-    pipe: usize,
-    config: Config,
-    handler: F,
-) -> (Peer, tokio::task::JoinHandle<()>)
-where
-    F: FnOnce(WebSocket) -> Fut,
-    Fut: Future + Send + 'static,
-    Fut::Output: Outcome,
-{
-    let (ours, theirs) = tokio::io::duplex(pipe);
-    let task = tokio::spawn(managed(ours, start(config), handler));
-    (Peer::new(theirs), task)
-}
+use crate::protocol::Event;
+use peer::{Peer, serve, start};
 
 async fn echo(mut socket: WebSocket) -> Result<(), Error> {
     while let Some(message) = socket.recv().await? {

@@ -1,0 +1,194 @@
+//! Futures that are dropped: at any poll nothing is lost and nothing doubled.
+
+use std::future::Future;
+use std::pin::pin;
+
+use tokio::sync::oneshot;
+
+use super::peer::serve_with;
+use super::*;
+
+/// Polls a future `polls` times at most, then drops it.
+async fn poll_and_drop<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        let mut output = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(ready) = future.as_mut().poll(cx) {
+                output = Some(ready);
+            }
+            Poll::Ready(())
+        })
+        .await;
+        if output.is_some() {
+            return output;
+        }
+        tokio::task::yield_now().await;
+    }
+    None
+}
+
+async fn receive_with_dropped_futures(mut socket: WebSocket, polls: usize) -> Vec<Message> {
+    let mut messages = vec![];
+    loop {
+        match poll_and_drop(polls, socket.recv()).await {
+            Some(received) => match received.unwrap() {
+                Some(message) => messages.push(message),
+                None => return messages,
+            },
+            None => tokio::task::yield_now().await,
+        }
+    }
+}
+
+async fn drip(mut peer: Peer, expected: &[Message]) {
+    for message in expected {
+        peer.connection.send(message.clone()).unwrap();
+    }
+    let bytes = peer.connection.take_output();
+    for piece in bytes.chunks(700) {
+        peer.io.write_all(piece).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+}
+
+fn messages() -> Vec<Message> {
+    (0..60usize)
+        .map(|at| Message::from(vec![at as u8; [0, 1, 10, 126, 3000, 20_000][at % 6]]))
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recv_that_is_dropped_at_any_poll_loses_nothing() {
+    for polls in 1..4 {
+        let (give, take) = oneshot::channel();
+        let (peer, _task) = serve(Config::new(), move |socket| async move {
+            let received = receive_with_dropped_futures(socket, polls).await;
+            assert!(give.send(received).is_ok());
+        });
+        drip(peer, &messages()).await;
+        assert!(take.await.unwrap() == messages(), "{polls} polls");
+
+        let (ours, theirs) = tokio::io::duplex(5000);
+        let socket = bare(ours, start(Config::new()));
+        let received = tokio::spawn(receive_with_dropped_futures(socket, polls));
+        drip(Peer::new(theirs), &messages()).await;
+        assert!(received.await.unwrap() == messages(), "bare, {polls} polls");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_is_dropped_has_queued_the_whole_message_or_nothing() {
+    for polls in 1..4 {
+        let (give, take) = oneshot::channel();
+        let config = Config::new().output_limit(2000);
+        let (mut peer, _task) = serve_with(256, config, move |mut socket| async move {
+            let mut queued = vec![];
+            for at in 0..200u8 {
+                // Dropped with a full queue, the message is not sent; then the
+                // peer gets time to read.
+                match poll_and_drop(polls, socket.send(vec![at; 500])).await {
+                    Some(sent) => {
+                        sent.unwrap();
+                        queued.push(at);
+                    }
+                    None => tokio::task::yield_now().await,
+                }
+            }
+            socket.close(CloseCode::NORMAL, "").await;
+            give.send(queued).unwrap();
+        });
+        let mut received = vec![];
+        loop {
+            match peer.event().await {
+                Some(Event::Message(message)) => {
+                    let bytes = message.as_bytes();
+                    assert!(bytes.len() == 500 && bytes.iter().all(|it| *it == bytes[0]));
+                    received.push(bytes[0]);
+                }
+                Some(Event::Close(_)) => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        drop(peer);
+        let queued = take.await.unwrap();
+        assert_eq!(received, queued, "{polls} polls");
+        assert!(queued.len() > 4);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_reserves_and_flushes_have_no_effect() {
+    let (mut peer, _task) = serve_with(
+        256,
+        Config::new().output_limit(1000),
+        |mut socket| async move {
+            for at in 0..50u8 {
+                let _ = poll_and_drop(1, socket.reserve()).await;
+                let _ = poll_and_drop(1, socket.flush()).await;
+                socket.reserve().await.unwrap().send(vec![at; 300]).unwrap();
+            }
+            socket.flush().await.unwrap();
+            std::future::pending::<()>().await;
+        },
+    );
+    for at in 0..50u8 {
+        assert_eq!(peer.message().await, vec![at; 300].into());
+    }
+}
+
+async fn select_with_a_ticking_interval(socket: &mut WebSocket) -> usize {
+    let mut tick = tokio::time::interval(Duration::from_millis(1));
+    let mut ticks = 0;
+    let mut messages = 0;
+    loop {
+        tokio::select! {
+            biased;
+            _ = tick.tick(), if ticks < 10_000 => {
+                ticks += 1;
+                socket.send("tick").await.unwrap();
+            }
+            message = socket.recv() => match message.unwrap() {
+                Some(message) => {
+                    messages += 1;
+                    socket.send(message).await.unwrap();
+                }
+                None => return messages,
+            },
+        }
+    }
+}
+
+async fn a_socket_in_select() {
+    let (give, take) = oneshot::channel();
+    let (mut peer, _task) = serve(Config::new(), |mut socket| async move {
+        give.send(select_with_a_ticking_interval(&mut socket).await)
+            .unwrap();
+    });
+    for at in 0..200 {
+        peer.send(format!("message {at}")).await;
+        // Nothing is lost, doubled or reordered between the ticks.
+        loop {
+            let message = peer.message().await;
+            if message != "tick".into() {
+                assert_eq!(message, format!("message {at}").into());
+                break;
+            }
+        }
+        if at % 20 == 0 {
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+    }
+    drop(peer);
+    assert_eq!(take.await.unwrap(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_in_select_with_a_ticking_interval_loses_nothing() {
+    a_socket_in_select().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_socket_in_select_with_a_ticking_interval_loses_nothing_on_several_threads() {
+    a_socket_in_select().await;
+}

@@ -1,0 +1,167 @@
+//! The other side of a conversation, for tests.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+
+use super::super::*;
+use crate::protocol::{Connection, Event};
+
+/// The other end of the conversation: a sans-IO client on the other side of a pipe.
+pub(crate) struct Peer {
+    pub(crate) io: DuplexStream,
+    pub(crate) connection: Connection,
+    pub(crate) input: Vec<u8>,
+}
+
+impl Peer {
+    pub(crate) fn new(io: DuplexStream) -> Self {
+        let role = Role::Client {
+            masking_key: || [7, 1, 9, 3],
+        };
+        let config = Config::new().max_message_size(1 << 24);
+        Peer {
+            io,
+            connection: Connection::new(role, &config),
+            input: vec![],
+        }
+    }
+
+    pub(crate) async fn send(&mut self, message: impl Into<Message>) {
+        self.connection.send(message).unwrap();
+        self.flush().await;
+    }
+
+    pub(crate) async fn flush(&mut self) {
+        let output = self.connection.take_output();
+        self.io.write_all(&output).await.unwrap();
+    }
+
+    /// The next event; `None` at the end of input.
+    pub(crate) async fn event(&mut self) -> Option<Event> {
+        loop {
+            let (taken, event) = self.connection.receive(&mut self.input).unwrap();
+            self.input.drain(..taken);
+            self.flush_quietly().await;
+            if event.is_some() {
+                return event;
+            }
+            let mut buffer = [0; 4096];
+            match self.io.read(&mut buffer).await {
+                Ok(count) if count > 0 => self.input.extend_from_slice(&buffer[..count]),
+                _ => return None,
+            }
+        }
+    }
+
+    pub(crate) async fn flush_quietly(&mut self) {
+        let output = self.connection.take_output();
+        let _ = self.io.write_all(&output).await;
+    }
+
+    pub(crate) async fn message(&mut self) -> Message {
+        loop {
+            match self.event().await.expect("the conversation goes on") {
+                Event::Message(message) => return message,
+                _ => continue,
+            }
+        }
+    }
+
+    pub(crate) async fn close_frame(&mut self) -> Option<u16> {
+        loop {
+            match self.event().await {
+                Some(Event::Close(frame)) => return frame.map(|it| it.code.value()),
+                Some(_) => continue,
+                None => return None,
+            }
+        }
+    }
+}
+
+pub(crate) fn start(config: Config) -> Start {
+    Start {
+        role: Role::Server,
+        config: Arc::new(config),
+        protocol: None,
+        permit: None,
+    }
+}
+
+/// Spawns a managed socket with `handler`; returns its peer and its task.
+pub(crate) fn serve<F, Fut>(config: Config, handler: F) -> (Peer, tokio::task::JoinHandle<()>)
+where
+    F: FnOnce(WebSocket) -> Fut,
+    Fut: Future + Send + 'static,
+    Fut::Output: Outcome,
+{
+    serve_with(64 * 1024, config, handler)
+}
+
+pub(crate) fn serve_with<F, Fut>(
+    pipe: usize,
+    config: Config,
+    handler: F,
+) -> (Peer, tokio::task::JoinHandle<()>)
+where
+    F: FnOnce(WebSocket) -> Fut,
+    Fut: Future + Send + 'static,
+    Fut::Output: Outcome,
+{
+    let (ours, theirs) = tokio::io::duplex(pipe);
+    let task = tokio::spawn(managed(ours, start(config), handler));
+    (Peer::new(theirs), task)
+}
+
+/// Counts the writes that reach the transport.
+pub(crate) struct Counted {
+    pub(crate) io: DuplexStream,
+    pub(crate) writes: Arc<AtomicUsize>,
+    pub(crate) vectored: bool,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.vectored
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
