@@ -262,3 +262,112 @@ impl Drop for Permit {
         }
     }
 }
+
+#[cfg(all(test, feature = "server"))]
+mod tests {
+    use super::*;
+    use crate::socket::tests::peer::{Peer, start};
+    use crate::socket::{WebSocket, managed};
+    use crate::{Config, Error};
+
+    async fn listen(mut socket: WebSocket) -> Result<(), Error> {
+        while socket.recv().await?.is_some() {}
+        Ok(())
+    }
+
+    fn connect<F: Future<Output = Result<(), Error>> + Send + 'static>(
+        tracker: &Tracker,
+        handler: impl FnOnce(WebSocket) -> F,
+    ) -> Peer {
+        let (ours, theirs) = tokio::io::duplex(1024);
+        let mut start = start(Config::new());
+        start.permit = Some(tracker.admit().unwrap());
+        tokio::spawn(managed(ours, start, handler));
+        Peer::new(theirs)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_are_admitted_than_the_limit_and_places_become_free() {
+        let tracker = Tracker::new().limit(2);
+        let first = connect(&tracker, listen);
+        let _second = connect(&tracker, listen);
+        assert_eq!(tracker.admit().err(), Some(Refused::Full));
+        drop(first);
+        while tracker.len() > 1 {
+            tokio::task::yield_now().await;
+        }
+        let _third = connect(&tracker, listen);
+        assert_eq!(tracker.len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_closes_all_and_cuts_off_who_does_not_answer() {
+        let tracker = Tracker::new();
+        let mut answering: Vec<_> = (0..2000).map(|_| connect(&tracker, listen)).collect();
+        let _silent: Vec<_> = (0..500).map(|_| connect(&tracker, listen)).collect();
+        let _deaf = connect(&tracker, |socket| async move {
+            let _socket = socket;
+            std::future::pending().await
+        });
+        tokio::task::yield_now().await;
+        let began = Instant::now();
+        let peers = tokio::spawn(async move {
+            for peer in &mut answering {
+                assert_eq!(peer.close_frame().await, Some(1001));
+            }
+        });
+        let drained = tracker
+            .drain(CloseCode::GOING_AWAY, Duration::from_secs(5))
+            .await;
+        assert_eq!(
+            drained,
+            Drained {
+                closed: 2000,
+                aborted: 501
+            }
+        );
+        assert_eq!(began.elapsed().as_secs(), 5);
+        assert_eq!(tracker.len(), 0);
+        assert_eq!(tracker.admit().err(), Some(Refused::Draining));
+        peers.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_is_over_as_soon_as_nobody_is_left() {
+        let tracker = Tracker::new();
+        let began = Instant::now();
+        tracker
+            .drain(CloseCode::GOING_AWAY, Duration::from_secs(5))
+            .await;
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_socket_whose_handshake_was_answered_before_the_drain_is_closed_too() {
+        let tracker = Tracker::new();
+        let permit = tracker.admit().unwrap();
+        let drain = tokio::spawn({
+            let tracker = tracker.clone();
+            async move {
+                tracker
+                    .drain(CloseCode::GOING_AWAY, Duration::from_secs(5))
+                    .await
+            }
+        });
+        tokio::task::yield_now().await;
+        let (ours, theirs) = tokio::io::duplex(1024);
+        let mut start = start(Config::new());
+        start.permit = Some(permit);
+        tokio::spawn(managed(ours, start, listen));
+        let mut peer = Peer::new(theirs);
+        assert_eq!(peer.close_frame().await, Some(1001));
+        drop(peer);
+        assert_eq!(
+            drain.await.unwrap(),
+            Drained {
+                closed: 1,
+                aborted: 0
+            }
+        );
+    }
+}

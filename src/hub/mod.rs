@@ -23,6 +23,8 @@
 //! most once: a socket that is closed gets nothing more.
 
 mod room;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,0 +1,278 @@
+//! Rooms over sockets in memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::*;
+use crate::config::Overflow;
+use crate::error::{CloseCause, Error};
+use crate::protocol::Event;
+use crate::socket::managed;
+use crate::socket::tests::peer::{Counted, Peer, serve, serve_with, start};
+use crate::{Config, Message, WebSocket};
+
+async fn talk(mut socket: WebSocket, room: Room) -> Result<(), Error> {
+    room.join(&socket);
+    while let Some(message) = socket.recv().await? {
+        room.send(message);
+    }
+    Ok(())
+}
+
+fn member(room: &Room) -> Peer {
+    let room = room.clone();
+    serve(Config::new(), move |socket| talk(socket, room)).0
+}
+
+async fn wait_for(room: &Room, members: usize) {
+    while room.len() != members {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_reaches_every_member_of_its_room_and_nobody_else() {
+    let hub = Hub::new();
+    let (here, there) = (hub.room("here"), hub.room("there"));
+    let mut members = [member(&here), member(&here), member(&here)];
+    let mut other = member(&there);
+    wait_for(&here, 3).await;
+    wait_for(&there, 1).await;
+    members[0].send("hello").await;
+    for member in &mut members {
+        assert_eq!(member.message().await, "hello".into());
+    }
+    assert!(
+        timeout(Duration::from_secs(1), other.message())
+            .await
+            .is_err()
+    );
+    assert_eq!(
+        here.send("again"),
+        Sent {
+            queued: 3,
+            missed: 0
+        }
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_members_get_the_messages_of_all_in_the_same_order() {
+    let hub = Hub::new();
+    let room = hub.room("lobby");
+    let mut members: Vec<_> = (0..8).map(|_| member(&room)).collect();
+    wait_for(&room, 8).await;
+    for at in 0..20 {
+        for (who, member) in members.iter_mut().enumerate() {
+            member.send(format!("{who}:{at}")).await;
+        }
+    }
+    let mut orders = vec![];
+    for member in &mut members {
+        let mut order: Vec<Message> = vec![];
+        for _ in 0..160 {
+            order.push(member.message().await);
+        }
+        orders.push(order);
+    }
+    assert!(orders.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn membership_ends_with_the_connection_whatever_ends_it() {
+    let hub = Hub::new();
+    let room = hub.room("lobby");
+    let mut closing = member(&room);
+    let vanishing = member(&room);
+    let panicking = serve(Config::new(), {
+        let room = room.clone();
+        move |socket| async move {
+            room.join(&socket);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if true {
+                panic!("a bug");
+            }
+        }
+    });
+    let staying = member(&room);
+    wait_for(&room, 4).await;
+    closing
+        .connection
+        .close(crate::CloseCode::NORMAL, "")
+        .unwrap();
+    closing.flush().await;
+    closing.close_frame().await;
+    drop(closing);
+    wait_for(&room, 3).await;
+    drop(vanishing);
+    wait_for(&room, 2).await;
+    drop(panicking);
+    wait_for(&room, 1).await;
+    drop(staying);
+    wait_for(&room, 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_vanishes_with_its_last_member_and_handle() {
+    let hub = Hub::new();
+    let room = hub.room("lobby");
+    assert_eq!((hub.len(), room.name()), (1, "lobby"));
+    let peer = member(&room);
+    wait_for(&room, 1).await;
+    drop(room);
+    assert_eq!(hub.len(), 1);
+    assert_eq!(hub.room("lobby").len(), 1, "it is the same room");
+    drop(peer);
+    while !hub.is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn joining_twice_is_joining_and_leaving_is_leaving() {
+    let hub = Hub::new();
+    let room = hub.room("lobby");
+    let (mut peer, _task) = serve(Config::new(), {
+        let room = room.clone();
+        move |socket| async move {
+            room.join(&socket);
+            room.join(&socket);
+            room.send("once");
+            room.leave(&socket);
+            room.leave(&socket);
+            assert_eq!(room.send("nobody is here"), Sent::default());
+            room.join(&socket);
+            room.send_to_others(&socket, "not for me");
+            room.send("back");
+            std::future::pending::<()>().await;
+        }
+    });
+    assert_eq!(peer.message().await, "once".into());
+    assert_eq!(peer.message().await, "back".into());
+    assert_eq!(room.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_member_is_closed_and_the_others_get_everything() {
+    let hub = Hub::new();
+    let room = hub.room("lobby");
+    let mut fast = member(&room);
+    let (mut slow, _task) = serve_with(1024, Config::new(), {
+        let room = room.clone();
+        move |socket| talk(socket, room)
+    });
+    wait_for(&room, 2).await;
+    for at in 0..1000 {
+        room.send(format!("{at:0>1000}"));
+        assert_eq!(fast.message().await, format!("{at:0>1000}").into());
+    }
+    let code = loop {
+        match slow.event().await {
+            Some(Event::Message(_)) => {}
+            Some(Event::Close(frame)) => break frame.map(|it| it.code.value()),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(code, Some(1013));
+    drop(slow);
+    wait_for(&room, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_member_may_miss_the_oldest_instead() {
+    let hub = Hub::new().overflow(Overflow::DropOldest);
+    let room = hub.room("lobby");
+    let (mut slow, _task) = serve_with(1024, Config::new(), {
+        let room = room.clone();
+        move |socket| talk(socket, room)
+    });
+    wait_for(&room, 1).await;
+    for at in 0..1000 {
+        room.send(format!("{at:0>1000}"));
+        tokio::task::yield_now().await;
+    }
+    let last: Message = format!("{:0>1000}", 999).into();
+    let mut received = 0;
+    while slow.message().await != last {
+        received += 1;
+    }
+    assert!(received < 200, "{received}");
+    assert_eq!(room.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_of_one_wake_up_is_one_write() {
+    let hub = Hub::new();
+    let room = hub.room("lobby");
+    let (io, theirs) = tokio::io::duplex(1 << 20);
+    let writes = Arc::new(AtomicUsize::new(0));
+    let counted = Counted {
+        io,
+        writes: writes.clone(),
+        vectored: true,
+    };
+    let talking = {
+        let room = room.clone();
+        move |socket| talk(socket, room)
+    };
+    tokio::spawn(managed(counted, start(Config::new()), talking));
+    let mut peer = Peer::new(theirs);
+    wait_for(&room, 1).await;
+    for at in 0..40 {
+        room.send(format!("{at}"));
+    }
+    for at in 0..40 {
+        assert_eq!(peer.message().await, format!("{at}").into());
+    }
+    assert_eq!(writes.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_is_ending_does_not_become_a_member() {
+    let hub = Hub::new();
+    let room = hub.room("lobby");
+    let (peer, task) = serve(Config::new(), {
+        let room = room.clone();
+        move |mut socket| async move {
+            while socket.recv().await?.is_some() {}
+            assert_eq!(socket.close_cause(), Some(CloseCause::Lost));
+            room.join(&socket);
+            assert_eq!(room.len(), 0);
+            Ok::<(), Error>(())
+        }
+    });
+    drop(peer);
+    task.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_threads_may_join_send_and_leave_at_once() {
+    let hub = Hub::new();
+    let tasks: Vec<_> = (0..16)
+        .map(|who| {
+            let hub = hub.clone();
+            tokio::spawn(async move {
+                for round in 0..20 {
+                    let room = hub.room(&format!("{}", (who + round) % 3));
+                    let mut peer = member(&room);
+                    peer.send("x").await;
+                    peer.message().await;
+                    drop((room, peer));
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    for _ in 0..1000 {
+        if hub.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{} rooms are left", hub.len());
+}
