@@ -1,0 +1,63 @@
+//! Ending a server in order: no new connections, then the sockets, then what
+//! hyper still has to answer.
+//!
+//!     cargo run --release --example graceful_shutdown
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_ws::tracker::Tracker;
+use hyper_ws::{CloseCode, WebSocket, WebSocketService};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+async fn app(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::new(Full::from("the socket is at /ws\n")))
+}
+
+async fn echo(mut socket: WebSocket) -> Result<(), hyper_ws::Error> {
+    while let Some(message) = socket.recv().await? {
+        socket.send(message).await?;
+    }
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let tracker = Tracker::new();
+    let service = WebSocketService::new(service_fn(app)).route("/ws", echo).tracker(&tracker);
+    // `auto`, because hyper-util's graceful shutdown does not know hyper's own
+    // HTTP/1 connection with upgrades.
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new());
+    let graceful = GracefulShutdown::new();
+
+    let listener = TcpListener::bind("127.0.0.1:3000").await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let mut terminate = signal(SignalKind::terminate())?;
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted?.0,
+            _ = tokio::signal::ctrl_c() => break,
+            _ = terminate.recv() => break,
+        };
+        let connection = server
+            .serve_connection_with_upgrades(TokioIo::new(stream), service.clone())
+            .into_owned();
+        tokio::spawn(graceful.watch(connection));
+    }
+    drop(listener);
+    // Before hyper's own shutdown: that forgets a connection when it becomes a
+    // socket, and over HTTP/2 waits for sockets to end.
+    let drained = tracker.drain(CloseCode::GOING_AWAY, Duration::from_secs(10)).await;
+    println!("{} sockets closed, {} cut off", drained.closed, drained.aborted);
+    graceful.shutdown().await;
+    Ok(())
+}
