@@ -586,6 +586,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_tcp_stream_is_taken_out_of_hypers_layers_and_does_not_delay() {
+        use hyper::server::conn::http1;
+        use hyper::service::service_fn;
+
+        let (mut client, stream) = pair().await;
+        let (sender, mut transports) = tokio::sync::mpsc::unbounded_channel();
+        let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+            let on_upgrade = hyper::upgrade::on(&mut request);
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                let _ = sender.send(Transport::from(on_upgrade.await.unwrap()));
+            });
+            let response = Response::builder().status(101).header("upgrade", "x");
+            std::future::ready(response.body(String::new()))
+        });
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(connection.with_upgrades());
+        let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nrest";
+        client.write_all(request).await.unwrap();
+
+        let Transport::Tcp { stream, leftover } = transports.recv().await.unwrap() else {
+            panic!("it is a TCP stream");
+        };
+        assert!(stream.nodelay().unwrap());
+        assert_eq!(leftover.as_deref(), Some(&b"rest"[..]));
+    }
+
+    #[tokio::test]
     async fn a_tcp_stream_is_written_to_in_one_call_for_many_slices() {
         let (_client, stream) = pair().await;
         assert!(
