@@ -1,0 +1,140 @@
+//! The extractor on axum's own server.
+
+mod support;
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Path, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use hyper_ws::tracker::Tracker;
+use hyper_ws::{Config, Error, Upgrade, WebSocket};
+use support::{Client, TEXT, frame, handshake};
+use tokio::net::TcpListener;
+
+async fn echo(mut socket: WebSocket) -> Result<(), Error> {
+    while let Some(message) = socket.recv().await? {
+        socket.send(message).await?;
+    }
+    Ok(())
+}
+
+async fn handler(upgrade: Upgrade) -> Response {
+    upgrade.protocols(["chat.v1"]).on_upgrade(echo)
+}
+
+/// What axum's own extractors give, beside ours and in any order.
+async fn greet(
+    State(name): State<&'static str>,
+    Path(room): Path<String>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    upgrade: Upgrade,
+    headers: HeaderMap,
+) -> Response {
+    let greeting = format!(
+        "{name} {room} {} {}",
+        peer.ip(),
+        headers["host"].to_str().unwrap()
+    );
+    upgrade.on_upgrade(|mut socket: WebSocket| async move { socket.send(greeting).await })
+}
+
+async fn limited(State(tracker): State<Tracker>, upgrade: Upgrade) -> Response {
+    upgrade
+        .tracker(&tracker)
+        .config(Config::new().max_message_size(10))
+        .on_upgrade(echo)
+}
+
+/// Both a page and a socket.
+async fn either(upgrade: Result<Upgrade, hyper_ws::handshake::Rejection>) -> Response {
+    match upgrade {
+        Ok(upgrade) => upgrade.on_upgrade(echo),
+        Err(_) => "a page".into_response(),
+    }
+}
+
+async fn serve(app: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+#[tokio::test]
+async fn a_handshake_reaches_the_handler_with_its_subprotocol() {
+    let mut client = Client::connect(serve(Router::new().route("/ws", any(handler))).await).await;
+    let mut bytes = handshake("/ws", "Sec-WebSocket-Protocol: chat.v1\r\n").into_bytes();
+    bytes.extend(frame(TEXT, b"glued to the request"));
+    client.send(bytes).await;
+    let head = client.head().await;
+    assert_eq!(head.status, 101);
+    assert_eq!(head.one("sec-websocket-protocol"), Some("chat.v1"));
+    assert_eq!(
+        client.receive().await,
+        (TEXT, b"glued to the request".to_vec())
+    );
+    client.echoes("hello").await;
+    client.close().await;
+}
+
+#[tokio::test]
+async fn other_requests_are_answered_with_the_reason() {
+    let mut client = Client::connect(serve(Router::new().route("/ws", any(handler))).await).await;
+    client
+        .send("GET /ws HTTP/1.1\r\nHost: example.com\r\n\r\n")
+        .await;
+    let (head, reason) = client.response().await;
+    assert_eq!(head.status, 426);
+    assert_eq!(head.one("upgrade"), Some("websocket"));
+    assert!(reason.contains("no `Upgrade` header"), "{reason}");
+
+    client
+        .send(handshake("/ws", "Origin: https://evil.example\r\n"))
+        .await;
+    let (head, reason) = client.response().await;
+    assert_eq!(head.status, 403);
+    assert!(reason.contains("`https://evil.example`"), "{reason}");
+}
+
+#[tokio::test]
+async fn axums_extractors_work_beside_ours() {
+    let app = Router::new()
+        .route("/rooms/{room}", any(greet))
+        .with_state("axum");
+    let mut client = Client::open(serve(app).await, "/rooms/lobby").await;
+    assert_eq!(
+        client.receive().await,
+        (TEXT, b"axum lobby 127.0.0.1 example.com".to_vec())
+    );
+    assert_eq!(client.closed().await, 1000);
+}
+
+#[tokio::test]
+async fn a_handler_may_take_the_rejection_itself() {
+    let app = Router::new().route("/", get(either));
+    let mut client = Client::connect(serve(app).await).await;
+    client
+        .send("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")
+        .await;
+    assert_eq!(client.response().await.1, "a page");
+    client.send(handshake("/", "")).await;
+    assert_eq!(client.head().await.status, 101);
+    client.echoes("hello").await;
+}
+
+#[tokio::test]
+async fn a_tracker_and_a_configuration_hold_here_too() {
+    let tracker = Tracker::new().limit(1);
+    let app = Router::new().route("/ws", any(limited)).with_state(tracker);
+    let address = serve(app).await;
+    let mut client = Client::open(address, "/ws").await;
+    let mut second = Client::connect(address).await;
+    second.send(handshake("/ws", "")).await;
+    assert_eq!(second.response().await.0.status, 503);
+    client.send(frame(TEXT, b"more than ten bytes")).await;
+    assert_eq!(client.closed().await, 1009);
+}

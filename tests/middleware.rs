@@ -1,0 +1,484 @@
+//! WebSocket routes in front of a service: hyper's, tower's, with any body.
+
+mod support;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::{HttpService, service_fn};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use hyper_ws::tracker::Tracker;
+use hyper_ws::{Config, Error, Message, Upgrade, WebSocket, WebSocketLayer, WebSocketService};
+use support::{Client, TEXT, handshake};
+use tokio::net::TcpListener;
+use tower::ServiceBuilder;
+
+async fn echo(mut socket: WebSocket) -> Result<(), Error> {
+    while let Some(message) = socket.recv().await? {
+        socket.send(message).await?;
+    }
+    Ok(())
+}
+
+/// The service that was there before: it tells what it was asked.
+async fn app(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let line = format!("{} {}", request.method(), request.uri());
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    let mut response = Response::new(Full::from([line.as_bytes(), b" ", &body].concat()));
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+        .headers_mut()
+        .insert("x-inner", "yes".parse().unwrap());
+    Ok(response)
+}
+
+async fn serve<S>(service: S) -> SocketAddr
+where
+    S: HttpService<Incoming, Error: std::error::Error + Send + Sync, ResBody: Send>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    <S::ResBody as Body>::Data: Send,
+    <S::ResBody as Body>::Error: std::error::Error + Send + Sync,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service.clone())
+                .with_upgrades();
+            tokio::spawn(connection);
+        }
+    });
+    address
+}
+
+async fn get(client: &mut Client, path: &str) -> (u16, String) {
+    client
+        .send(format!("GET {path} HTTP/1.1\r\nHost: example.com\r\n\r\n"))
+        .await;
+    let (head, body) = client.response().await;
+    (head.status, body)
+}
+
+#[tokio::test]
+async fn one_path_can_be_a_page_and_a_socket() {
+    let address = serve(WebSocketService::new(service_fn(app)).route("/chat", echo)).await;
+    let mut client = Client::connect(address).await;
+    assert_eq!(
+        get(&mut client, "/chat?a=b").await,
+        (202, "GET /chat?a=b ".to_owned())
+    );
+    client.send(handshake("/chat?a=b", "")).await;
+    assert_eq!(client.head().await.status, 101);
+    client.echoes("hello").await;
+    client.close().await;
+}
+
+#[tokio::test]
+async fn what_is_no_handshake_reaches_the_inner_service_whole_whatever_its_method() {
+    let service = WebSocketService::new(service_fn(app))
+        .route("/ws", echo)
+        .any_path(echo);
+    let mut client = Client::connect(serve(service).await).await;
+    for (request, answer) in [
+        (
+            "POST /ws HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody",
+            "POST /ws body",
+        ),
+        ("DELETE /ws HTTP/1.1\r\nHost: a\r\n\r\n", "DELETE /ws "),
+        (
+            "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+            "GET /ws ",
+        ),
+        // `Upgrade` alone makes a handshake.
+        (
+            "GET /ws HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Version: 13\r\n\r\n",
+            "GET /ws ",
+        ),
+    ] {
+        client.send(request).await;
+        let (head, body) = client.response().await;
+        assert_eq!((head.status, body.as_str()), (202, answer), "{request}");
+        assert_eq!(head.one("x-inner"), Some("yes"));
+    }
+    client
+        .send(handshake("/ws", "").replace("HTTP/1.1", "HTTP/1.0"))
+        .await;
+    assert_eq!(client.response().await.1, "GET /ws ");
+}
+
+#[tokio::test]
+async fn a_handshake_on_no_route_is_the_inner_services() {
+    let address = serve(WebSocketService::new(service_fn(app)).route("/ws", echo)).await;
+    for path in ["/", "/ws/", "/ws/room", "/w"] {
+        let mut client = Client::connect(address).await;
+        client.send(handshake(path, "")).await;
+        let (head, body) = client.response().await;
+        assert_eq!((head.status, body), (202, format!("GET {path} ")));
+    }
+}
+
+#[tokio::test]
+async fn a_path_of_its_own_goes_before_any_path() {
+    let service = WebSocketService::new(service_fn(app))
+        .any_path(|mut socket: WebSocket| async move { socket.send("any").await })
+        .route("/own", |mut socket: WebSocket| async move {
+            socket.send("own").await
+        });
+    let address = serve(service).await;
+    for (path, text) in [("/own", "own"), ("/", "any"), ("/own/er", "any")] {
+        let mut client = Client::open(address, path).await;
+        assert_eq!(client.receive().await, (TEXT, text.as_bytes().to_vec()));
+        assert_eq!(client.closed().await, 1000);
+    }
+}
+
+#[tokio::test]
+async fn a_bad_handshake_on_a_route_is_told_why_and_the_connection_goes_on() {
+    let address = serve(WebSocketService::new(service_fn(app)).route("/ws", echo)).await;
+    let mut client = Client::connect(address).await;
+    let good = handshake("/ws", "");
+    for (request, status, reason) in [
+        (good.replace("GET", "POST"), 405, "this is POST"),
+        (
+            good.replace("Connection: Upgrade", "Connection: keep-alive"),
+            426,
+            "`keep-alive`",
+        ),
+        (good.replace("Version: 13", "Version: 8"), 426, "`8`"),
+        (
+            good.replace("dGhlIHNhbXBsZSBub25jZQ==", "test"),
+            400,
+            "3 bytes",
+        ),
+        (good.replace("Host: example.com\r\n", ""), 400, "`Host`"),
+        (
+            handshake("/ws", "Origin: https://evil.example\r\n"),
+            403,
+            "https://evil.example",
+        ),
+        (
+            handshake("/ws", "Sec-WebSocket-Extensions: a;;\r\n"),
+            400,
+            "Extensions",
+        ),
+        (
+            handshake("/ws", "Sec-WebSocket-Protocol: a b\r\n"),
+            400,
+            "`a b`",
+        ),
+    ] {
+        client.send(request).await;
+        let (head, body) = client.response().await;
+        assert_eq!(head.status, status, "{body}");
+        assert!(body.contains(reason), "{body}");
+        assert_eq!(head.one("content-type"), Some("text/plain; charset=utf-8"));
+        assert_eq!(head.one("x-inner"), None);
+    }
+    client.send(good).await;
+    assert_eq!(client.head().await.status, 101);
+    client.echoes("now it is right").await;
+}
+
+#[tokio::test]
+async fn what_browsers_and_curl_send_is_accepted() {
+    let address = serve(WebSocketService::new(service_fn(app)).route("/ws", echo)).await;
+    let good = handshake("/ws", "");
+    for request in [
+        good.replace("Connection: Upgrade", "Connection: keep-alive, Upgrade"),
+        good.replace(
+            "Connection: Upgrade",
+            "Connection: keep-alive\r\nConnection: upgrade",
+        ),
+        good.replace("Upgrade: websocket", "Upgrade: WebSocket"),
+        good.replace("Upgrade: websocket", "Upgrade: h2c, websocket"),
+        handshake("/ws", "Origin: https://example.com\r\n"),
+        handshake(
+            "/ws",
+            "Sec-WebSocket-Extensions: permessage-deflate; unknown=1, x\r\n",
+        ),
+    ] {
+        let mut client = Client::connect(address).await;
+        client.send(&request).await;
+        let head = client.head().await;
+        assert_eq!(head.status, 101, "{request}");
+        assert_eq!(head.one("sec-websocket-extensions"), None);
+        client.echoes("hello").await;
+        client.close().await;
+    }
+}
+
+#[tokio::test]
+async fn the_chosen_subprotocol_reaches_the_client_and_the_handler() {
+    let service = WebSocketService::new(service_fn(app))
+        .protocols(["chat.v2", "chat.v1"])
+        .route("/ws", |mut socket: WebSocket| async move {
+            let protocol = socket.protocol().unwrap_or("none").to_owned();
+            socket.send(protocol).await
+        });
+    let address = serve(service).await;
+    for (offered, chosen) in [
+        (
+            "Sec-WebSocket-Protocol: chat.v1, chat.v2\r\n",
+            Some("chat.v2"),
+        ),
+        (
+            "Sec-WebSocket-Protocol: x\r\nSec-WebSocket-Protocol: chat.v1\r\n",
+            Some("chat.v1"),
+        ),
+        ("Sec-WebSocket-Protocol: CHAT.V1\r\n", None),
+        ("", None),
+    ] {
+        let mut client = Client::connect(address).await;
+        client.send(handshake("/ws", offered)).await;
+        let head = client.head().await;
+        assert_eq!(head.status, 101);
+        assert_eq!(head.one("sec-websocket-protocol"), chosen);
+        let text = chosen.unwrap_or("none").as_bytes().to_vec();
+        assert_eq!(client.receive().await, (TEXT, text));
+    }
+}
+
+/// Lets in who has a cookie; the others hear why not.
+async fn private(upgrade: Upgrade, request: Request<()>) -> Response<String> {
+    let Some(cookie) = request.headers().get("cookie") else {
+        let mut response = Response::new("who are you?".to_owned());
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        response
+            .headers_mut()
+            .insert("www-authenticate", "Cookie".parse().unwrap());
+        return response;
+    };
+    let cookie = cookie.to_str().unwrap().to_owned();
+    let peer = request.extensions().get::<SocketAddr>().copied();
+    let greeting = format!("{cookie} {} {}", request.uri(), peer.is_some());
+    // Something to wait for, as a database would be.
+    tokio::task::yield_now().await;
+    upgrade.on_upgrade(|mut socket: WebSocket| async move { socket.send(greeting).await })
+}
+
+#[tokio::test]
+async fn a_handler_may_look_at_the_request_and_refuse_before_the_101() {
+    let routes = WebSocketService::new(service_fn(app)).route("/private", private);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        // As an accept loop does that knows the peer.
+        request
+            .extensions_mut()
+            .insert(SocketAddr::from(([127, 0, 0, 1], 1)));
+        hyper::service::Service::call(&routes, request)
+    });
+    let mut client = Client::connect(serve(service).await).await;
+    client.send(handshake("/private", "")).await;
+    let (head, body) = client.response().await;
+    assert_eq!((head.status, body.as_str()), (401, "who are you?"));
+    assert_eq!(head.one("www-authenticate"), Some("Cookie"));
+
+    client
+        .send(handshake("/private?x=1", "Cookie: a=b\r\n"))
+        .await;
+    assert_eq!(client.head().await.status, 101);
+    assert_eq!(
+        client.receive().await,
+        (TEXT, b"a=b /private?x=1 true".to_vec())
+    );
+}
+
+#[tokio::test]
+async fn a_route_may_have_a_configuration_of_its_own() {
+    let service = WebSocketService::new(service_fn(app))
+        .config(Config::new().allow_origins(["https://good.example"]))
+        .route("/strict", echo)
+        .route(
+            "/open",
+            |upgrade: Upgrade, _request: Request<()>| async move {
+                upgrade
+                    .config(Config::new().danger_allow_any_origin())
+                    .on_upgrade(echo)
+            },
+        );
+    let address = serve(service).await;
+    for (path, origin, status) in [
+        ("/strict", "https://good.example", 101),
+        ("/strict", "https://example.com", 403),
+        ("/open", "https://evil.example", 101),
+    ] {
+        let mut client = Client::connect(address).await;
+        client
+            .send(handshake(path, &format!("Origin: {origin}\r\n")))
+            .await;
+        assert_eq!(client.head().await.status, status, "{path} {origin}");
+    }
+}
+
+#[tokio::test]
+async fn limits_of_the_configuration_hold_for_every_route() {
+    let service = WebSocketService::new(service_fn(app))
+        .config(Config::new().max_message_size(10))
+        .route("/ws", echo);
+    let mut client = Client::open(serve(service).await, "/ws").await;
+    client.echoes("0123456789").await;
+    client.send(support::frame(TEXT, b"0123456789a")).await;
+    assert_eq!(client.closed().await, 1009);
+}
+
+#[tokio::test]
+async fn a_handler_that_fails_or_panics_closes_with_1011() {
+    let service = WebSocketService::new(service_fn(app))
+        .route("/fails", |_: WebSocket| async {
+            Err(io::Error::other("no database")) as io::Result<()>
+        })
+        .route("/panics", |socket: WebSocket| async move {
+            assert!(socket.protocol().is_some(), "on purpose");
+        });
+    let address = serve(service).await;
+    for path in ["/fails", "/panics"] {
+        let mut client = Client::open(address, path).await;
+        assert_eq!(client.closed().await, 1011, "{path}");
+    }
+    let mut client = Client::connect(address).await;
+    assert_eq!(get(&mut client, "/").await.0, 202);
+}
+
+#[tokio::test]
+async fn sockets_of_all_routes_are_counted_and_limited() {
+    let tracker = Tracker::new().limit(2);
+    let service = WebSocketService::new(service_fn(app))
+        .tracker(&tracker)
+        .route("/a", echo)
+        .route("/b", |upgrade: Upgrade, _: Request<()>| async move {
+            upgrade.on_upgrade(echo)
+        });
+    let address = serve(service).await;
+    let one = Client::open(address, "/a").await;
+    let two = Client::open(address, "/b").await;
+    assert_eq!(tracker.len(), 2);
+    let mut three = Client::connect(address).await;
+    three.send(handshake("/a", "")).await;
+    let (head, reason) = three.response().await;
+    assert_eq!(head.status, 503, "{reason}");
+    assert!(head.one("retry-after").is_some());
+    // What is no socket is not limited.
+    assert_eq!(get(&mut three, "/").await.0, 202);
+    one.close().await;
+    two.close().await;
+    while !tracker.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    Client::open(address, "/b").await.close().await;
+}
+
+#[tokio::test]
+async fn state_reaches_a_handler_by_capture() {
+    let opened = Arc::new(AtomicUsize::new(0));
+    let counter = opened.clone();
+    let service = WebSocketService::new(service_fn(app)).route("/ws", move |socket| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        echo(socket)
+    });
+    let address = serve(service).await;
+    for _ in 0..3 {
+        let mut client = Client::open(address, "/ws").await;
+        client.echoes("hello").await;
+        client.close().await;
+    }
+    assert_eq!(opened.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test]
+async fn every_kind_of_handler_is_one_without_being_told_which() {
+    async fn silent(_socket: WebSocket) {}
+    let service = WebSocketService::new(service_fn(app))
+        .route("/silent", silent)
+        .route("/echo", echo)
+        .route("/private", private)
+        .route("/closure", |socket| async { echo(socket).await })
+        .route("/both", |upgrade, request| async {
+            private(upgrade, request).await
+        })
+        .route("/async", async |mut socket: WebSocket| {
+            socket.send("async").await
+        })
+        .route("/boxed", |mut socket: WebSocket| async move {
+            socket.send(Message::from("boxed")).await?;
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+        });
+    let address = serve(service).await;
+    for (path, text) in [("/async", "async"), ("/boxed", "boxed")] {
+        let mut client = Client::open(address, path).await;
+        assert_eq!(client.receive().await, (TEXT, text.as_bytes().to_vec()));
+    }
+    assert_eq!(Client::open(address, "/silent").await.closed().await, 1000);
+    Client::open(address, "/closure")
+        .await
+        .echoes("hello")
+        .await;
+}
+
+#[tokio::test]
+async fn the_layer_works_in_a_tower_stack_behind_hyper() {
+    let service = ServiceBuilder::new()
+        .layer(WebSocketLayer::new().route("/ws", echo).protocols(["chat"]))
+        .service(tower::service_fn(app));
+    let address = serve(TowerToHyperService::new(service)).await;
+    let mut client = Client::connect(address).await;
+    assert_eq!(get(&mut client, "/ws").await, (202, "GET /ws ".to_owned()));
+    client
+        .send(handshake("/ws", "Sec-WebSocket-Protocol: chat\r\n"))
+        .await;
+    assert_eq!(
+        client.head().await.one("sec-websocket-protocol"),
+        Some("chat")
+    );
+    client.echoes("hello").await;
+    client.close().await;
+}
+
+#[tokio::test]
+async fn the_inner_body_may_be_of_any_kind() {
+    let boxed = service_fn(|_: Request<Incoming>| async {
+        let body: BoxBody<Bytes, io::Error> = Full::new(Bytes::from("boxed"))
+            .map_err(|never| match never {})
+            .boxed();
+        Ok::<_, Infallible>(Response::new(body))
+    });
+    let address = serve(WebSocketService::new(boxed).route("/ws", echo)).await;
+    let mut client = Client::connect(address).await;
+    assert_eq!(get(&mut client, "/").await, (200, "boxed".to_owned()));
+    Client::open(address, "/ws").await.echoes("hello").await;
+
+    let empty = service_fn(|_: Request<Incoming>| async {
+        Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+    });
+    let address = serve(WebSocketService::new(empty).route("/ws", echo)).await;
+    let mut client = Client::connect(address).await;
+    assert_eq!(get(&mut client, "/").await, (200, String::new()));
+    let bad = handshake("/ws", "").replace("Version: 13", "Version: 12");
+    client.send(bad).await;
+    assert_eq!(client.response().await.0.status, 426);
+}
+
+#[tokio::test]
+async fn a_clone_keeps_the_routes_that_it_was_made_with() {
+    let one = WebSocketService::new(service_fn(app)).route("/one", echo);
+    let two = one.clone().route("/two", echo);
+    let (one, two) = (serve(one).await, serve(two).await);
+    let mut client = Client::connect(one).await;
+    client.send(handshake("/two", "")).await;
+    assert_eq!(client.head().await.status, 202);
+    Client::open(two, "/one").await.echoes("hello").await;
+    Client::open(two, "/two").await.echoes("hello").await;
+}
