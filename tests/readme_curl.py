@@ -2,8 +2,10 @@
 """Runs the curl commands that a Markdown file shows and compares the answers.
 
     readme_curl.py README.md SERVER
+    readme_curl.py --write README.md SERVER
 
-The commands stand in blocks marked `console`: a line that begins with `$ ` is
+The second form writes the real answers into the file, to be read before they
+are committed.  The commands stand in blocks marked `console`: a line that begins with `$ ` is
 a command (a backslash at its end continues it), what follows up to the next
 command is what it must print, exactly; only the value of `date:` may differ.
 After a 101 the connection is a WebSocket and not text: of such an answer the
@@ -84,48 +86,75 @@ def comparable(text_lines):
     return lines
 
 
+def run(command, address):
+    """The lines that the command prints, its status, and its complaints."""
+    there = f"curl --noproxy '*' --connect-to {SHOWN}:{address} "
+    ended = subprocess.run(["bash", "-c", there + command.removeprefix("curl ")],
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, timeout=30)
+    lines = ended.stdout.decode("utf-8", "replace").splitlines()
+    return lines, ended.returncode, ended.stderr.decode("utf-8", "replace").strip()
+
+
 def check(command, expected, address):
     """What is wrong with the answer; nothing if it is as shown."""
     if SHOWN not in command:
         return f"the command does not name {SHOWN}"
-    there = f"curl --noproxy '*' --connect-to {SHOWN}:{address} "
-    run = subprocess.run(["bash", "-c", there + command.removeprefix("curl ")],
-                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                         stderr=subprocess.PIPE, timeout=30)
-    got = comparable(run.stdout.decode("utf-8", "replace").splitlines())
+    lines, status, complaints = run(command, address)
+    got = comparable(lines)
     want = comparable(expected)
     if not want:
         return "no answer is shown"
     switched = got[:1] and re.match(r"HTTP/1\.1 101 ", got[0])
     if got != want:
         return "\n".join(difflib.unified_diff(want, got, "shown", "received", lineterm=""))
-    if run.returncode != (TIMED_OUT if switched else 0):
-        return f"curl ended with status {run.returncode}: {run.stderr.decode().strip()}"
+    if status != (TIMED_OUT if switched else 0):
+        return f"curl ended with status {status}: {complaints}"
+    return None
+
+
+def write(path, found, address):
+    """Puts the real answers where the shown ones are."""
+    text = path.read_text(encoding="utf-8").splitlines()
+    for line, command, expected in reversed(found):
+        lines = [answer.rstrip("\r") for answer in run(command, address)[0]]
+        if lines and re.match(r"HTTP/1\.1 101 ", lines[0]):
+            lines = head(lines)
+        start = line + command.count("\n")
+        text[start:start + len(expected)] = lines
+    path.write_text("\n".join(text) + "\n", encoding="utf-8")
+
+
+def listening(server):
+    for line in server.stdout:
+        found = re.match(rb"listening on http://([^\s/]+)", line)
+        if found:
+            return found[1].decode()
     return None
 
 
 def main():
-    if len(sys.argv) != 3:
+    arguments = sys.argv[1:]
+    writing = arguments[:1] == ["--write"]
+    if len(arguments) != (3 if writing else 2):
         sys.exit(__doc__)
-    readme, program = sys.argv[1:]
-    found = commands(pathlib.Path(readme).read_text(encoding="utf-8"))
+    path, program = pathlib.Path(arguments[-2]), arguments[-1]
+    found = commands(path.read_text(encoding="utf-8"))
     if not found:
-        sys.exit(f"no curl command in {readme}")
+        sys.exit(f"no curl command in {path}")
 
+    failed = 0
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen([program, "--listen", "127.0.0.1:0"],
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
         try:
-            address = None
-            for line in server.stdout:
-                listening = re.match(rb"listening on http://([^\s/]+)", line)
-                if listening:
-                    address = listening[1].decode()
-                    break
+            address = listening(server)
             if address is None:
                 log.seek(0)
                 sys.exit(f"{program} does not say where it listens: {log.read().decode()}")
-            failed = 0
+            if writing:
+                write(path, found, address)
+                found = commands(path.read_text(encoding="utf-8"))
             for line, command, expected in found:
                 wrong = check(command, expected, address)
                 failed += wrong is not None
