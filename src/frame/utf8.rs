@@ -11,15 +11,6 @@ pub(crate) fn is_valid(bytes: &[u8]) -> bool {
     return std::str::from_utf8(bytes).is_ok();
 }
 
-/// Bytes that have been validated before, as text.
-pub(crate) fn validated(bytes: &[u8]) -> &str {
-    #[cfg(feature = "simdutf8")]
-    let text = simdutf8::basic::from_utf8(bytes).ok();
-    #[cfg(not(feature = "simdutf8"))]
-    let text = std::str::from_utf8(bytes).ok();
-    text.expect("a text was validated before it was made")
-}
-
 /// Where `bytes` stop being UTF-8; `None` for the length of the mistake means
 /// that they end within a character.
 fn mistake(bytes: &[u8]) -> Option<(usize, Option<usize>)> {
