@@ -1,0 +1,76 @@
+//! README's `diff` block is the difference between two examples that compile:
+//! applied to the first it gives the second, but for their opening comments.
+
+use std::fs;
+use std::path::Path;
+
+/// Lines that an existing server needs more, blank ones not counted.
+const PROMISED: usize = 9;
+
+#[test]
+fn the_lines_that_readme_adds_turn_one_example_into_the_other() {
+    let readme = read("README.md");
+    let hunks = hunks(&readme);
+    assert!(!hunks.is_empty(), "README.md has no `diff` block");
+
+    let before = without_opening_comment(&read("examples/hello.rs"));
+    let after = without_opening_comment(&read("examples/hello_socket.rs"));
+    assert_ne!(before, after);
+    assert_eq!(apply(&before, &hunks), after);
+}
+
+#[test]
+fn a_server_needs_no_more_lines_than_readme_promises() {
+    let readme = read("README.md");
+    let added = hunks(&readme)
+        .iter()
+        .flatten()
+        .filter(|line| line.starts_with('+') && line.trim_end().len() > 1)
+        .count();
+    assert_eq!(added, PROMISED);
+}
+
+/// The parts of the first `diff` block: `@@` begins each, as in a unified diff.
+fn hunks(readme: &str) -> Vec<Vec<&str>> {
+    let mut hunks = Vec::new();
+    let block = readme.lines().skip_while(|line| *line != "```diff").skip(1);
+    for line in block.take_while(|line| *line != "```") {
+        if line.starts_with("@@") {
+            hunks.push(Vec::new());
+        } else {
+            hunks
+                .last_mut()
+                .expect("a `diff` block begins with `@@`")
+                .push(line);
+        }
+    }
+    hunks
+}
+
+/// What `before` becomes. Each part must have exactly one place.
+fn apply(before: &str, hunks: &[Vec<&str>]) -> String {
+    let mut text = before.to_owned();
+    for hunk in hunks {
+        let side = |other: char| -> String {
+            let lines = hunk.iter().filter(|line| !line.starts_with(other));
+            // An editor may have removed the space of an empty line.
+            lines
+                .map(|line| format!("{}\n", line.get(1..).unwrap_or("")))
+                .collect()
+        };
+        let (old, new) = (side('+'), side('-'));
+        assert_eq!(text.matches(&old).count(), 1, "not there once:\n{old}");
+        text = text.replacen(&old, &new, 1);
+    }
+    text
+}
+
+fn without_opening_comment(source: &str) -> String {
+    let lines = source.lines().skip_while(|line| line.starts_with("//!"));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
