@@ -63,6 +63,10 @@ impl Lent {
 }
 
 struct Pool {
+    #[expect(
+        clippy::vec_box,
+        reason = "between here and a connection only the pointer moves"
+    )]
     sets: Vec<Box<Lent>>,
     inputs: Vec<Box<[u8]>>,
     outboxes: Vec<Outbox>,
