@@ -189,11 +189,13 @@ class Check:
         ann.until("who closes the page is gone", "return [...people].sort().join() === 'Ann,Ben' && messages.innerText.includes('Ben (2) left')")
 
     def old_messages_are_caught_up(self, ben):
+        ben.script("draft.value = 'not finished'; draft.dispatchEvent(new Event('input'))")
         before = ben.script("return [...messages.querySelectorAll('.text')].map(e => e.textContent)")
         ben.open(f"{self.origin}/?room=rust")
         ben.until("a reloaded page is in the room again", "return you === 'Ben' && byId('state').textContent === 'Connected'")
         after = ben.script("return [...messages.querySelectorAll('.text')].map(e => e.textContent)")
         self.holds("it shows what was said before, once", before == after, f"{len(before)} before, {len(after)} after")
+        self.holds("a draft survives the reload", ben.script("return draft.value") == "not finished")
         self.holds("it knows which messages are its own", ben.script("return messages.querySelectorAll('.own').length") == 1)
 
     def unread_messages_are_counted(self, ann, ben):
@@ -215,7 +217,7 @@ class Check:
         self.server.kill()
         for page in (ann, ben):
             page.until(f"{page.name} is told that the connection is lost",
-                       "return byId('state').textContent === 'Disconnected' && !byId('outage').hidden && byId('outage').innerText.includes('connection was lost')")
+                       "return byId('state').textContent.startsWith('Disconnected') && !byId('outage').hidden && /connection was lost|cannot be reached/.test(byId('outage').innerText)")
             page.until("and when it is tried again", "return /Trying again in \\d+ s|Trying now/.test(byId('countdown').textContent)")
         pauses = ben.script("return [0, 1, 2, 3, 4, 9].map(n => { attempt = n; retry('The connection was lost.'); return retryAt - Date.now(); })")
         self.holds("the pauses grow, and end", all(1000 * low <= pause <= 1000 * high + 50 for pause, (low, high) in zip(
@@ -239,7 +241,7 @@ class Check:
     def second_outage(self, ann, ben):
         self.server.kill()
         for page in (ann, ben):
-            page.until(f"{page.name} notices a second time", "return byId('state').textContent === 'Disconnected'")
+            page.until(f"{page.name} notices a second time", "return ['waiting', 'connecting'].includes(document.body.dataset.state) && !byId('outage').hidden")
         self.server = Program([self.options.binary, "--listen", self.server.matched], r"^listening on http://(127\.0\.0\.1:\d+)$")
         ann.script("if (!byId('try-now').hidden) byId('try-now').click()")
         ben.script("window.dispatchEvent(new Event('online'))")
@@ -292,21 +294,24 @@ class Check:
         directory = self.options.screenshots
         directory.mkdir(parents=True, exist_ok=True)
         talk(self, ann, ben)
-        for shade in ["light", "dark"]:
-            for width, height, name in [(1280, 800, "desktop"), (390, 844, "phone")]:
+        for width, height, size in [(1280, 800, "desktop"), (390, 844, "phone")]:
+            for shade in ["light", "dark"]:
+                def take(what):
+                    time.sleep(.4)  # transitions end, pictures only
+                    ann.picture(directory / f"{size}-{shade}-{what}.png")
+
                 ann.look(width, height, shade)
                 ann.script("toEnd()")
-                ann.picture(directory / f"{name}-{shade}.png")
-                if name == "phone":
+                take("talk")
+                ann.script("const kept = name; name = null; askName(); name = kept; byId('name').value = 'Ann'; byId('name').select()")
+                take("name")
+                ann.script("dialog.close(); attempt = 3; retry('The connection was lost.'); queue('unsent', 'Are you all still there?')")
+                take("outage")
+                ann.script("pending.get('unsent').element.remove(); pending.delete('unsent'); attempt = 0; clearInterval(timer); show('online', 'Connected')")
+                if size == "phone":
                     ann.click("#drawer-toggle")
-                    time.sleep(.3)
-                    ann.picture(directory / f"drawer-{shade}.png")
+                    take("drawer")
                     ann.keys("\ue00c")
-                ann.script("askName()")
-                ann.picture(directory / f"{name}-name-{shade}.png")
-                ann.script("dialog.close(); document.body.dataset.state = 'waiting'; attempt = 3; retry('The connection was lost.')")
-                ann.picture(directory / f"{name}-outage-{shade}.png")
-                ann.script("clearInterval(timer); attempt = 0; show('online', 'Connected')")
         ann.look(1280, 800, "")
 
     # Helpers of the checks.
@@ -496,44 +501,45 @@ class Program:
 
 def talk(check, ann, ben):
     """A conversation to look at, in a room of its own."""
-    for page in (ann, ben):
-        page.open(f"{check.origin}/?room=bread-club")
-        page.until(f"{page.name} is in the room for the pictures", "return byId('state').textContent === 'Connected'")
-    ann.script("show('online', 'Connected')")
-    names = ["Priya", "Tomás", "小林"]
-    here = ben.window()
-    guests = []
-    for name in names:
-        handle = ben.call("POST", "/window/new", {"type": "tab"})["handle"]
-        guests.append(handle)
-        ben.call("POST", "/window", {"handle": handle})
+    connected = "return byId('state').textContent === 'Connected'"
+    for width, shade in [(1280, "light"), (390, "dark")]:
+        ann.look(width, 844 if width < 500 else 800, shade)
+        ann.open(f"{check.origin}/?room=bread-club")
+        ann.until("Ann is in the room for the pictures", connected)
+        ann.picture(check.options.screenshots / f"empty-{width}-{shade}.png")
+    speakers = {}
+    for name in ["Ben", "Priya", "Tomás", "Ελένη", "سلمى"]:
+        if speakers:
+            speakers[name] = ben.call("POST", "/window/new", {"type": "tab"})["handle"]
+            ben.call("POST", "/window", {"handle": speakers[name]})
+        else:
+            speakers[name] = ben.window()
         ben.open(f"{check.origin}/?room=bread-club")
-        ben.until("a guest is there", "return byId('state').textContent === 'Connected'")
-        ben.script("name = arguments[0]; const old = socket; socket = null; you = null; old.close(); connect()", [name])
-        ben.until("a guest has a name", f"return you === {json.dumps(name)}")
+        ben.until("a guest is there", connected)
+        ben.script("if (name === arguments[0]) return; name = arguments[0]; const old = socket; socket = you = null; old.close(); connect()", [name])
+        ben.until(f"{name} is there", f"return you === {json.dumps(name)}")
     lines = [
-        (None, "The starter doubled overnight. I think today is the day 🍞"),
-        (here, "Finally! Which flour did you end up using?"),
-        (None, "Half rye, half the strong white from the mill"),
-        (None, "Hydration around 75 %, so it is a bit of a handful"),
-        (guests[0], "Do wet your hands. Mine stuck to everything but the basket last time"),
-        (guests[2], "いいですね！写真を見せてください"),
-        (None, "🎉"),
-        (guests[1], "I wrote down the timings I use:\n\n  08:00  mix, rest 40 minutes\n  09:00  four folds, every half hour\n  13:00  shape, into the fridge\n\nBake the next morning in a very hot pot."),
-        (here, "Saved. Is that with the lid on for the first half?"),
-        (guests[1], "Yes, 20 minutes with, 20 without"),
-        (None, "Then I will be back tomorrow with either bread or a doorstop."),
+        ("Ann", "The starter doubled overnight. I think today is the day 🍞"),
+        ("Ben", "Finally! Which flour did you end up using?"),
+        ("Ann", "Half rye, half the strong white from the mill"),
+        ("Ann", "Hydration around 75 %, so it is a bit of a handful"),
+        ("Priya", "Do wet your hands. Mine stuck to everything but the basket last time"),
+        ("Priya", "And the worktop. And the cat."),
+        ("سلمى", "أرسلي لنا صورة من فضلك!"),
+        ("Ann", "🎉"),
+        ("Tomás", "My timings:\n  08:00  mix, rest 40 minutes\n  09:00  four folds, every half hour\n  13:00  shape, into the fridge\nBake the next morning in a very hot pot."),
+        ("Ben", "Saved. Is that with the lid on for the first half?"),
+        ("Tomás", "Yes, 20 minutes with, 20 without"),
+        ("Ann", "Then I will be back tomorrow with either bread or a doorstop."),
     ]
     for speaker, text in lines:
-        if speaker is None:
-            ann.say(text)
-            ann.until("said", "return !pending.size")
-        else:
-            ben.call("POST", "/window", {"handle": speaker})
-            ben.say(text)
-            ben.until("said", "return !pending.size")
-    ben.call("POST", "/window", {"handle": here})
-    ann.until("all was said", f"return shown.size >= {len(lines)}")
+        page = ann if speaker == "Ann" else ben
+        if page is ben:
+            ben.call("POST", "/window", {"handle": speakers[speaker]})
+        page.say(text)
+        page.until("said", "return !pending.size")
+    ben.call("POST", "/window", {"handle": speakers["Ben"]})
+    ann.until("all was said", f"return shown.size === {len(lines)}")
 
 
 if __name__ == "__main__":
