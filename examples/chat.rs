@@ -1,0 +1,422 @@
+//! A chat: one port serves the page at `/` and its socket at `/ws`.
+//!
+//! ```text
+//! cargo run --release --example chat
+//! ```
+//!
+//! Open the address it prints in two windows. A room is in the address: `/?room=rust`.
+//!
+//! A room, its people and its last messages live as long as somebody is in it, so memory is
+//! bounded by the connections. Nothing that a page says is believed: the server knows who speaks
+//! and when, and everything has a size.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use bytes::Bytes;
+use clap::Parser;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_ws::hub::Hub;
+use hyper_ws::tracker::Tracker;
+use hyper_ws::{CloseCode, Config, Error, Message, WebSocket, WebSocketService};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+
+/// A chat in the browser.
+#[derive(Parser)]
+struct Options {
+    /// Where to listen; port 0 takes any that is free.
+    #[arg(long, default_value = "127.0.0.1:3000")]
+    listen: SocketAddr,
+}
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    tracing_subscriber::fmt().with_writer(io::stderr).init();
+    let options = Options::parse();
+
+    let chat = Arc::new(Chat::default());
+    let tracker = Tracker::new();
+    let service = WebSocketService::new(service_fn(page))
+        .route("/ws", move |socket| converse(socket, chat.clone()))
+        .config(
+            Config::new()
+                .max_message_size(MAX_REQUEST)
+                .output_limit(MAX_WAITING),
+        )
+        .tracker(&tracker);
+
+    let listener = TcpListener::bind(options.listen).await?;
+    let mut stop = std::pin::pin!(asked_to_stop()?);
+    println!("listening on http://{}", listener.local_addr()?);
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Too many open files, most likely: they become fewer, but not at once.
+                    tracing::warn!("cannot accept a connection: {error}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+            () = &mut stop => break,
+        };
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .serve_connection(TokioIo::new(stream), service.clone())
+            .with_upgrades();
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!("connection: {error}");
+            }
+        });
+    }
+    drop(listener);
+    tracker
+        .drain(CloseCode::GOING_AWAY, Duration::from_secs(10))
+        .await;
+    Ok(())
+}
+
+/// SIGINT or SIGTERM, from now on: whoever has read "listening" may send one.
+#[cfg(unix)]
+fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Ctrl-C, from now on.
+#[cfg(windows)]
+fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
+    })
+}
+
+// ---- The page.
+
+const PAGE: &str = include_str!("chat.html");
+
+/// What the page may do: run its own script and style, which are known by their hashes, and talk
+/// to its own server. `require-trusted-types-for` makes the browser refuse to turn text into markup.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "default-src 'none'; script-src {}; style-src {}; img-src data:; connect-src 'self'; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+        hash_of("script"),
+        hash_of("style"),
+    )
+});
+
+fn hash_of(element: &str) -> String {
+    let (_, rest) = PAGE
+        .split_once(&format!("<{element}>"))
+        .expect("the page has one");
+    let (inside, _) = rest
+        .split_once(&format!("</{element}>"))
+        .expect("the page closes it");
+    // A checkout may have made CRLF of the line ends; an HTML parser makes LF of them again.
+    let hash = Sha256::digest(inside.replace("\r\n", "\n"));
+    format!("'sha256-{}'", BASE64_STANDARD.encode(hash))
+}
+
+async fn page(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (status, kind, body) = match (request.uri().path(), request.method()) {
+        ("/", &Method::GET | &Method::HEAD) => (StatusCode::OK, "text/html; charset=utf-8", PAGE),
+        ("/", _) => (
+            StatusCode::METHOD_NOT_ALLOWED,
+            "text/plain",
+            "only GET and HEAD\n",
+        ),
+        ("/ws", _) => (
+            StatusCode::UPGRADE_REQUIRED,
+            "text/plain",
+            "this is a WebSocket; its page is at /\n",
+        ),
+        _ => (
+            StatusCode::NOT_FOUND,
+            "text/plain",
+            "not here; the page is at /\n",
+        ),
+    };
+    let response = Response::builder()
+        .status(status)
+        .header(CONTENT_TYPE, kind)
+        .header(CONTENT_SECURITY_POLICY, POLICY.as_str())
+        .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .header(REFERRER_POLICY, "no-referrer")
+        .header(CACHE_CONTROL, "no-cache")
+        .header(ALLOW, "GET, HEAD")
+        .body(Full::from(body));
+    Ok(response.expect("every header is valid"))
+}
+
+// ---- The conversation with one page.
+
+/// What a page says: first `join`, then `say` as often as it likes.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Said {
+    Join {
+        room: String,
+        name: String,
+    },
+    /// The identity is the page's: it says the same again when it does not know whether it arrived.
+    Say {
+        id: String,
+        text: String,
+    },
+}
+
+/// What a page is told.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Event<'a> {
+    Welcome {
+        you: &'a str,
+        people: Vec<&'a String>,
+        messages: &'a VecDeque<Entry>,
+    },
+    Joined {
+        name: &'a str,
+    },
+    Left {
+        name: &'a str,
+    },
+    Said(&'a Entry),
+}
+
+async fn converse(mut socket: WebSocket, chat: Arc<Chat>) -> Result<(), Error> {
+    let Some(first) = socket.recv().await? else {
+        return Ok(());
+    };
+    let Some(Said::Join { room, name }) = parse(&first) else {
+        socket
+            .close(
+                CloseCode::POLICY_VIOLATION,
+                "the first message must be a join",
+            )
+            .await;
+        return Ok(());
+    };
+    let seat = match Chat::join(&chat, &mut socket, room, &name) {
+        Ok(seat) => seat,
+        Err(reason) => {
+            socket.close(CloseCode::POLICY_VIOLATION, reason).await;
+            return Ok(());
+        }
+    };
+    while let Some(message) = socket.recv().await? {
+        match parse(&message) {
+            Some(Said::Say { id, text }) if id.len() <= MAX_ID && text.len() <= MAX_TEXT => {
+                seat.say(id, text)
+            }
+            _ => {
+                socket
+                    .close(
+                        CloseCode::POLICY_VIOLATION,
+                        "that is no message, or one that is too long",
+                    )
+                    .await;
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn parse(message: &Message) -> Option<Said> {
+    serde_json::from_str(message.as_text()?).ok()
+}
+
+// ---- The rooms.
+
+/// Who is where. The hub delivers; this knows the names.
+#[derive(Default)]
+struct Chat {
+    hub: Hub,
+    rooms: Mutex<HashMap<String, Room>>,
+}
+
+#[derive(Default)]
+struct Room {
+    /// By their names in lower case: "ann" is not to be taken for "Ann".
+    people: BTreeMap<String, String>,
+    /// The last messages, for those who come, or come back.
+    messages: VecDeque<Entry>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    id: String,
+    from: String,
+    /// Milliseconds since 1970.
+    at: u128,
+    text: String,
+}
+
+/// Somebody's place in a room; they leave when it is dropped, however their conversation ended.
+struct Seat {
+    chat: Arc<Chat>,
+    room: String,
+    name: String,
+}
+
+impl Chat {
+    fn join(
+        chat: &Arc<Chat>,
+        socket: &mut WebSocket,
+        room: String,
+        name: &str,
+    ) -> Result<Seat, &'static str> {
+        if !is_room(&room) {
+            return Err("a room is named by 1 to 32 letters, digits, - or _");
+        }
+        let name = name.trim();
+        if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control)
+        {
+            return Err("a name has 1 to 32 characters");
+        }
+        let mut rooms = chat.rooms();
+        let Room { people, messages } = rooms.entry(room.clone()).or_default();
+        let name = (1..)
+            .map(|count| {
+                if count == 1 {
+                    name.to_owned()
+                } else {
+                    format!("{name} ({count})")
+                }
+            })
+            .find(|name| !people.contains_key(&name.to_lowercase()))
+            .expect("there are fewer people than numbers");
+        people.insert(name.to_lowercase(), name.clone());
+
+        // Under the lock, so that the newcomer misses nothing and hears nothing twice. The queue of
+        // a new socket is empty: the welcome always finds room in it.
+        let welcome = Event::Welcome {
+            you: &name,
+            people: people.values().collect(),
+            messages,
+        };
+        socket.try_send(json(&welcome)).ok();
+        let members = chat.hub.room(&room);
+        members.send(json(&Event::Joined { name: &name }));
+        members.join(socket);
+        Ok(Seat {
+            chat: chat.clone(),
+            room,
+            name,
+        })
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, HashMap<String, Room>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    fn say(&self, id: String, text: String) {
+        let mut rooms = self.chat.rooms();
+        let messages = &mut rooms
+            .get_mut(&self.room)
+            .expect("somebody sits in it")
+            .messages;
+        if messages.iter().any(|message| message.id == id) {
+            return;
+        }
+        let at = SystemTime::UNIX_EPOCH
+            .elapsed()
+            .unwrap_or_default()
+            .as_millis();
+        let entry = Entry {
+            id,
+            from: self.name.clone(),
+            at,
+            text,
+        };
+        self.chat
+            .hub
+            .room(&self.room)
+            .send(json(&Event::Said(&entry)));
+        messages.push_back(entry);
+        while messages.len() > MAX_KEPT
+            || messages
+                .iter()
+                .map(|message| message.text.len())
+                .sum::<usize>()
+                > MAX_KEPT_BYTES
+        {
+            messages.pop_front();
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut rooms = self.chat.rooms();
+        let people = &mut rooms
+            .get_mut(&self.room)
+            .expect("somebody sits in it")
+            .people;
+        people.remove(&self.name.to_lowercase());
+        if people.is_empty() {
+            rooms.remove(&self.room);
+        }
+        self.chat
+            .hub
+            .room(&self.room)
+            .send(json(&Event::Left { name: &self.name }));
+    }
+}
+
+fn is_room(name: &str) -> bool {
+    (1..=MAX_ROOM).contains(&name.chars().count())
+        && name
+            .chars()
+            .all(|c| c.is_alphanumeric() || "-_".contains(c))
+}
+
+fn json(event: &Event<'_>) -> String {
+    serde_json::to_string(event).expect("every event has a JSON form")
+}
+
+// ---- Limits; the page says the same before it sends.
+
+/// Characters of a name, and of a room's.
+const MAX_NAME: usize = 32;
+const MAX_ROOM: usize = 32;
+/// Bytes of a text in UTF-8, and of a message's identity.
+const MAX_TEXT: usize = 64 * 1024;
+const MAX_ID: usize = 64;
+/// Bytes of JSON, in which one byte of text may become six: `\u0001`.
+const MAX_REQUEST: usize = 6 * MAX_TEXT + 1024;
+/// Messages kept in a room, and the bytes of their texts.
+const MAX_KEPT: usize = 50;
+const MAX_KEPT_BYTES: usize = 4 * MAX_TEXT;
+/// Bytes that may wait for a page that does not read; one that is slower is closed, and comes back.
+const MAX_WAITING: usize = 1024 * 1024;
