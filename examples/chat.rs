@@ -48,7 +48,10 @@ struct Options {
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
-    tracing_subscriber::fmt().with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(io::stderr)
+        .init();
     let options = Options::parse();
 
     let chat = Arc::new(Chat::default());
@@ -62,6 +65,11 @@ async fn main() -> io::Result<()> {
         )
         .tracker(&tracker);
 
+    let mut server = http1::Builder::new();
+    server
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(10));
+
     let listener = TcpListener::bind(options.listen).await?;
     let mut stop = std::pin::pin!(asked_to_stop()?);
     println!("listening on http://{}", listener.local_addr()?);
@@ -69,24 +77,16 @@ async fn main() -> io::Result<()> {
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
-                Err(error) => {
-                    // Too many open files, most likely: they become fewer, but not at once.
-                    tracing::warn!("cannot accept a connection: {error}");
+                Err(_) => {
+                    // Out of file descriptors, say: others will close theirs.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
             },
             () = &mut stop => break,
         };
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .serve_connection(TokioIo::new(stream), service.clone())
-            .with_upgrades();
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!("connection: {error}");
-            }
-        });
+        let connection = server.serve_connection(TokioIo::new(stream), service.clone());
+        tokio::spawn(connection.with_upgrades());
     }
     drop(listener);
     tracker

@@ -88,6 +88,7 @@ class Check:
         self.names_are_distinct(ann, ben)
         self.old_messages_are_caught_up(ben)
         self.unread_messages_are_counted(ann, ben)
+        self.nonsense_is_refused(ann, ben)
         self.dead_connections(ann, ben)
         self.outage(ann, ben)
         self.keyboard_and_names(ann)
@@ -213,6 +214,32 @@ class Check:
         self.holds("the title says so too", ben.script("return document.title").startswith("(2) #rust"))
         ben.click("#pill")
         ben.until("one press shows them", "return atEnd() && byId('pill').hidden && document.title.startsWith('#rust')")
+
+    def nonsense_is_refused(self, ann, ben):
+        join = {"type": "join", "room": "nonsense", "name": "Nobody"}
+        nonsense = [
+            ("what is no JSON", ["hello"]),
+            ("speaking before joining", [{"type": "say", "id": "1", "text": "hello"}]),
+            ("a room that is no name", [join | {"room": "a room"}]),
+            ("an empty name", [join | {"name": " "}]),
+            ("a name of 33 characters", [join | {"name": "x" * 33}]),
+            ("a name with a control character", [join | {"name": "a\nb"}]),
+            ("joining twice", [join, join]),
+            ("a text of one byte too many", [join, {"type": "say", "id": "1", "text": EMOJI + "!"}]),
+            ("a long identity", [join, {"type": "say", "id": "1" * 65, "text": "hello"}]),
+        ]
+        for what, messages in nonsense:
+            texts = [message if isinstance(message, str) else json.dumps(message) for message in messages]
+            code, reason = ann.script_later("""const [texts, done] = arguments, other = new WebSocket(address);
+                other.onopen = () => texts.forEach(text => other.send(text));
+                other.onclose = event => done([event.code, event.reason])""", [texts])
+            self.holds(f"{what} is refused with 1008 and a reason", code == 1008 and reason, [code, reason])
+        ben.script("send({ type: 'join', room, name })")
+        ben.until("a page that is refused says why, and does not insist",
+                  "return document.body.dataset.state === 'refused' && byId('outage-text').textContent.startsWith('The server said no: ')")
+        ben.click("#try-now")
+        ben.until("until it is asked to", "return byId('state').textContent === 'Connected' && byId('outage').hidden")
+        self.both_are_here(ann, ben, "nobody else is there")
 
     def dead_connections(self, ann, ben):
         ann.script("socket.send = () => {}")
@@ -400,6 +427,9 @@ class Session:
 
     def script(self, source, arguments=()):
         return self.call("POST", "/execute/sync", {"script": source, "args": list(arguments)})
+
+    def script_later(self, source, arguments=()):
+        return self.call("POST", "/execute/async", {"script": source, "args": list(arguments)})
 
     def until(self, what, source):
         """Wait until the script returns true; that is the check."""
