@@ -12,28 +12,23 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::convert::Infallible;
-use std::future::Future;
 use std::io;
+use std::iter;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use bytes::Bytes;
 use clap::Parser;
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
-};
+use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_ws::hub::Hub;
+use hyper_ws::hub::{self, Hub};
 use hyper_ws::tracker::Tracker;
-use hyper_ws::{CloseCode, Config, Error, Message, WebSocket, WebSocketService};
+use hyper_ws::{CloseCode, Config, Error, Message, Upgrade, WebSocket, WebSocketService};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
@@ -145,34 +140,25 @@ fn hash_of(element: &str) -> String {
     format!("'sha256-{}'", BASE64_STANDARD.encode(hash))
 }
 
-async fn page(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (status, kind, body) = match (request.uri().path(), request.method()) {
-        ("/", &Method::GET | &Method::HEAD) => (StatusCode::OK, "text/html; charset=utf-8", PAGE),
-        ("/", _) => (
-            StatusCode::METHOD_NOT_ALLOWED,
-            "text/plain",
-            "only GET and HEAD\n",
-        ),
-        ("/ws", _) => (
-            StatusCode::UPGRADE_REQUIRED,
-            "text/plain",
-            "this is a WebSocket; its page is at /\n",
-        ),
-        _ => (
-            StatusCode::NOT_FOUND,
-            "text/plain",
-            "not here; the page is at /\n",
-        ),
+async fn page(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    // A handshake does not come here: this one says what is missing to be one.
+    if request.uri().path() == "/ws"
+        && let Err(rejection) = Upgrade::from_request(&mut request)
+    {
+        return Ok(rejection.into_response());
+    }
+    let (status, kind, body) = match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/") => (StatusCode::OK, "text/html", PAGE),
+        _ => (StatusCode::NOT_FOUND, "text/plain", "The page is at /\n"),
     };
     let response = Response::builder()
         .status(status)
-        .header(CONTENT_TYPE, kind)
-        .header(CONTENT_SECURITY_POLICY, POLICY.as_str())
-        .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
-        .header(REFERRER_POLICY, "no-referrer")
-        .header(CACHE_CONTROL, "no-cache")
-        .header(ALLOW, "GET, HEAD")
-        .body(Full::from(body));
+        .header("content-type", format!("{kind}; charset=utf-8"))
+        .header("content-security-policy", POLICY.as_str())
+        .header("x-content-type-options", "nosniff")
+        .header("referrer-policy", "no-referrer")
+        .header("cache-control", "no-cache")
+        .body(body.into());
     Ok(response.expect("every header is valid"))
 }
 
@@ -212,39 +198,17 @@ enum Event<'a> {
 }
 
 async fn converse(mut socket: WebSocket, chat: Arc<Chat>) -> Result<(), Error> {
-    let Some(first) = socket.recv().await? else {
-        return Ok(());
-    };
-    let Some(Said::Join { room, name }) = parse(&first) else {
-        socket
-            .close(
-                CloseCode::POLICY_VIOLATION,
-                "the first message must be a join",
-            )
-            .await;
-        return Ok(());
-    };
-    let seat = match Chat::join(&chat, &mut socket, room, &name) {
-        Ok(seat) => seat,
-        Err(reason) => {
-            socket.close(CloseCode::POLICY_VIOLATION, reason).await;
-            return Ok(());
-        }
-    };
+    let mut seat = None;
     while let Some(message) = socket.recv().await? {
-        match parse(&message) {
-            Some(Said::Say { id, text }) if id.len() <= MAX_ID && text.len() <= MAX_TEXT => {
-                seat.say(id, text)
-            }
-            _ => {
-                socket
-                    .close(
-                        CloseCode::POLICY_VIOLATION,
-                        "that is no message, or one that is too long",
-                    )
-                    .await;
-                return Ok(());
-            }
+        let outcome = match (parse(&message), &seat) {
+            (Some(Said::Join { room, name }), None) => chat
+                .join(&mut socket, room, name.trim())
+                .map(|taken| seat = Some(taken)),
+            (Some(Said::Say { id, text }), Some(seat)) => seat.say(id, text),
+            _ => Err("join a room first, and once; then say something"),
+        };
+        if let Err(reason) = outcome {
+            socket.close(CloseCode::POLICY_VIOLATION, reason).await;
         }
     }
     Ok(())
@@ -269,6 +233,8 @@ struct Room {
     people: BTreeMap<String, String>,
     /// The last messages, for those who come, or come back.
     messages: VecDeque<Entry>,
+    /// Of their texts.
+    bytes: usize,
 }
 
 #[derive(Serialize)]
@@ -283,13 +249,13 @@ struct Entry {
 /// Somebody's place in a room; they leave when it is dropped, however their conversation ended.
 struct Seat {
     chat: Arc<Chat>,
-    room: String,
+    members: hub::Room,
     name: String,
 }
 
 impl Chat {
     fn join(
-        chat: &Arc<Chat>,
+        self: &Arc<Self>,
         socket: &mut WebSocket,
         room: String,
         name: &str,
@@ -297,39 +263,34 @@ impl Chat {
         if !is_room(&room) {
             return Err("a room is named by 1 to 32 letters, digits, - or _");
         }
-        let name = name.trim();
-        if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control)
-        {
+        if !is_name(name) {
             return Err("a name has 1 to 32 characters");
         }
-        let mut rooms = chat.rooms();
-        let Room { people, messages } = rooms.entry(room.clone()).or_default();
-        let name = (1..)
-            .map(|count| {
-                if count == 1 {
-                    name.to_owned()
-                } else {
-                    format!("{name} ({count})")
-                }
-            })
+        let members = self.hub.room(&room);
+        let mut rooms = self.rooms();
+        let Room {
+            people, messages, ..
+        } = rooms.entry(room).or_default();
+        let name = iter::once(name.to_owned())
+            .chain((2..).map(|number| format!("{name} ({number})")))
             .find(|name| !people.contains_key(&name.to_lowercase()))
             .expect("there are fewer people than numbers");
         people.insert(name.to_lowercase(), name.clone());
 
-        // Under the lock, so that the newcomer misses nothing and hears nothing twice. The queue of
-        // a new socket is empty: the welcome always finds room in it.
+        // Under the lock, so that the newcomer misses nothing and hears nothing twice. The queue
+        // of a new socket is empty, and an empty one has room for any message.
         let welcome = Event::Welcome {
             you: &name,
             people: people.values().collect(),
             messages,
         };
-        socket.try_send(json(&welcome)).ok();
-        let members = chat.hub.room(&room);
+        let _ = socket.try_send(json(&welcome));
         members.send(json(&Event::Joined { name: &name }));
         members.join(socket);
+        let chat = self.clone();
         Ok(Seat {
-            chat: chat.clone(),
-            room,
+            chat,
+            members,
             name,
         })
     }
@@ -340,76 +301,64 @@ impl Chat {
 }
 
 impl Seat {
-    fn say(&self, id: String, text: String) {
-        let mut rooms = self.chat.rooms();
-        let messages = &mut rooms
-            .get_mut(&self.room)
-            .expect("somebody sits in it")
-            .messages;
-        if messages.iter().any(|message| message.id == id) {
-            return;
+    fn say(&self, id: String, text: String) -> Result<(), &'static str> {
+        if id.len() > MAX_ID || text.len() > MAX_TEXT {
+            return Err("a text has at most 64 KiB");
         }
-        let at = SystemTime::UNIX_EPOCH
-            .elapsed()
-            .unwrap_or_default()
-            .as_millis();
+        let mut rooms = self.chat.rooms();
+        let room = rooms.get_mut(self.members.name()).expect(SITS_IN_IT);
+        if room.messages.iter().any(|entry| entry.id == id) {
+            return Ok(());
+        }
+        let at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let entry = Entry {
             id,
             from: self.name.clone(),
-            at,
+            at: at.as_millis(),
             text,
         };
-        self.chat
-            .hub
-            .room(&self.room)
-            .send(json(&Event::Said(&entry)));
-        messages.push_back(entry);
-        while messages.len() > MAX_KEPT
-            || messages
-                .iter()
-                .map(|message| message.text.len())
-                .sum::<usize>()
-                > MAX_KEPT_BYTES
-        {
-            messages.pop_front();
+        self.members.send(json(&Event::Said(&entry)));
+        room.bytes += entry.text.len();
+        room.messages.push_back(entry);
+        while room.messages.len() > MAX_KEPT || room.bytes > MAX_KEPT_BYTES {
+            let oldest = room.messages.pop_front().expect("there is one too many");
+            room.bytes -= oldest.text.len();
         }
+        Ok(())
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut rooms = self.chat.rooms();
-        let people = &mut rooms
-            .get_mut(&self.room)
-            .expect("somebody sits in it")
-            .people;
-        people.remove(&self.name.to_lowercase());
-        if people.is_empty() {
-            rooms.remove(&self.room);
+        let room = rooms.get_mut(self.members.name()).expect(SITS_IN_IT);
+        room.people.remove(&self.name.to_lowercase());
+        if room.people.is_empty() {
+            rooms.remove(self.members.name());
         }
-        self.chat
-            .hub
-            .room(&self.room)
-            .send(json(&Event::Left { name: &self.name }));
+        self.members.send(json(&Event::Left { name: &self.name }));
     }
 }
 
 fn is_room(name: &str) -> bool {
-    (1..=MAX_ROOM).contains(&name.chars().count())
-        && name
-            .chars()
-            .all(|c| c.is_alphanumeric() || "-_".contains(c))
+    let allowed = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+    (1..=MAX_NAME).contains(&name.chars().count()) && name.chars().all(allowed)
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control)
 }
 
 fn json(event: &Event<'_>) -> String {
     serde_json::to_string(event).expect("every event has a JSON form")
 }
 
+const SITS_IN_IT: &str = "a room lasts as long as somebody sits in it";
+
 // ---- Limits; the page says the same before it sends.
 
-/// Characters of a name, and of a room's.
+/// Characters of a name, a room's too.
 const MAX_NAME: usize = 32;
-const MAX_ROOM: usize = 32;
 /// Bytes of a text in UTF-8, and of a message's identity.
 const MAX_TEXT: usize = 64 * 1024;
 const MAX_ID: usize = 64;

@@ -40,6 +40,8 @@ def main():
     arguments.add_argument("--screenshots", metavar="DIR", type=pathlib.Path, help="leave pictures of the page there")
     options = arguments.parse_args()
     browser, driver = find("chromium"), find("chromedriver")
+    if not pathlib.Path(options.binary).is_file():
+        sys.exit(f"{options.binary} is missing; type: cargo build --release --example chat")
     with tempfile.TemporaryDirectory(prefix="chat-check-") as scratch:
         check = Check(options, browser, driver, pathlib.Path(scratch))
         try:
