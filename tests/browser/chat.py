@@ -165,7 +165,10 @@ class Check:
         arrived = ben.script("return [...messages.querySelectorAll('.text')].at(-1).textContent")
         self.holds("they arrive whole", arrived == EMOJI, f"{len(arrived)} characters of {len(EMOJI)}")
         ben.click(".more")
-        self.holds("shown in full they do not break the page", ben.script(
+        unbroken = "unbroken" * 200
+        ann.say(unbroken)
+        ben.arrives("a word without an end arrives", "Ann", unbroken)
+        self.holds("shown in full neither breaks the page", ben.script(
             "return !document.querySelector('.long') && document.documentElement.scrollWidth <= innerWidth && log.scrollWidth <= log.clientWidth"))
         ann.script("draft.value = arguments[0]; draftChanged()", [EMOJI + "!"])
         self.holds("one byte more is not sent, and the page says so", ann.script(
