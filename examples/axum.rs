@@ -13,7 +13,10 @@ use hyper_ws::{CloseCode, Upgrade, WebSocket};
 use tokio::net::TcpListener;
 
 async fn socket(State(tracker): State<Tracker>, upgrade: Upgrade) -> Response {
-    upgrade.tracker(&tracker).protocols(["echo.v1"]).on_upgrade(echo)
+    upgrade
+        .tracker(&tracker)
+        .protocols(["echo.v1"])
+        .on_upgrade(echo)
 }
 
 async fn echo(mut socket: WebSocket) -> Result<(), hyper_ws::Error> {
@@ -37,7 +40,9 @@ async fn main() -> std::io::Result<()> {
         .with_graceful_shutdown(async move {
             let _ = tokio::signal::ctrl_c().await;
             // First the sockets: the server does not see them.
-            tracker.drain(CloseCode::GOING_AWAY, Duration::from_secs(10)).await;
+            tracker
+                .drain(CloseCode::GOING_AWAY, Duration::from_secs(10))
+                .await;
         })
         .await
 }

@@ -32,7 +32,9 @@ async fn echo(mut socket: WebSocket) -> Result<(), hyper_ws::Error> {
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let tracker = Tracker::new();
-    let service = WebSocketService::new(service_fn(app)).route("/ws", echo).tracker(&tracker);
+    let service = WebSocketService::new(service_fn(app))
+        .route("/ws", echo)
+        .tracker(&tracker);
     // `auto`, because hyper-util's graceful shutdown does not know hyper's own
     // HTTP/1 connection with upgrades.
     let mut server = auto::Builder::new(TokioExecutor::new());
@@ -56,8 +58,13 @@ async fn main() -> std::io::Result<()> {
     drop(listener);
     // Before hyper's own shutdown: that forgets a connection when it becomes a
     // socket, and over HTTP/2 waits for sockets to end.
-    let drained = tracker.drain(CloseCode::GOING_AWAY, Duration::from_secs(10)).await;
-    println!("{} sockets closed, {} cut off", drained.closed, drained.aborted);
+    let drained = tracker
+        .drain(CloseCode::GOING_AWAY, Duration::from_secs(10))
+        .await;
+    println!(
+        "{} sockets closed, {} cut off",
+        drained.closed, drained.aborted
+    );
     graceful.shutdown().await;
     Ok(())
 }

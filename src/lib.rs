@@ -1,5 +1,6 @@
-//! WebSockets for hyper 1.x servers.
-
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![forbid(unsafe_code)]
 // Layers are written for those above them. Where these are left out, what only
 // they use is not dead: the lints judge the whole.
 #![cfg_attr(
@@ -31,6 +32,10 @@ pub mod upgrade;
 mod axum;
 #[cfg(feature = "hub")]
 pub mod hub;
+
+#[doc = include_str!("design.md")]
+#[cfg(doc)]
+pub mod design {}
 
 pub use close::CloseCode;
 pub use config::Config;
