@@ -1,5 +1,9 @@
 //! The closing handshake (RFC 6455, section 7).
 
+use crate::CloseCode;
+use crate::close::CloseFrame;
+use crate::error::Violation;
+
 /// Where the closing handshake stands.
 ///
 /// ```text
@@ -34,4 +38,23 @@ impl Closing {
     pub(crate) fn may_send(self) -> bool {
         self == Closing::Open
     }
+}
+
+/// Section 5.5.1: "If there is a body, the first two bytes of the body MUST be a
+/// 2-byte unsigned integer", "Following the 2-byte integer, the body MAY contain
+/// UTF-8-encoded data".
+pub(super) fn parse_close_frame(payload: &[u8]) -> Result<Option<CloseFrame>, Violation> {
+    if payload.is_empty() {
+        return Ok(None);
+    }
+    let (code, reason) = payload
+        .split_first_chunk()
+        .ok_or(Violation::InvalidCloseFrame)?;
+    let code = CloseCode::new(u16::from_be_bytes(*code)).ok_or(Violation::InvalidCloseFrame)?;
+    // Section 8.1 covers the reason too: bytes that should be UTF-8 and are not.
+    let reason = std::str::from_utf8(reason).map_err(|_| Violation::InvalidUtf8)?;
+    Ok(Some(CloseFrame {
+        code,
+        reason: reason.into(),
+    }))
 }

@@ -2,20 +2,18 @@
 
 use bytes::Bytes;
 
+use super::assembly::Assembly;
+use super::close::parse_close_frame;
 use super::{Event, Role};
-use crate::close::CloseFrame;
 use crate::error::Violation;
 use crate::extension::Decoder;
 use crate::frame::{Header, MAX_CONTROL, MAX_HEADER, Opcode, Rsv, mask, utf8};
 use crate::message::Text;
-use crate::{CloseCode, Config, Message};
+use crate::{Config, Message};
 
 /// How many empty fragments a message may have in a row. Autobahn (6.1.2) wants
 /// some; a peer that sends nothing else wants our time.
 const MAX_EMPTY_FRAGMENTS: u16 = 1024;
-
-/// What a message's buffer grows by at least, if so much is still to come.
-const GROWTH: usize = 128 * 1024;
 
 /// Turns bytes into [`Event`]s, whatever pieces they come in.
 ///
@@ -62,17 +60,6 @@ enum State {
     },
     /// After a close frame or a violation: the rest is discarded.
     End,
-}
-
-/// A message of which not everything has arrived.
-struct Assembly {
-    buffer: Vec<u8>,
-    /// `None` for a binary message.
-    text: Option<utf8::Validator>,
-    /// The reserved bits of its first frame.
-    rsv: Rsv,
-    /// Bytes of payload on the wire: what an extension may turn into more.
-    wire_length: usize,
 }
 
 impl std::fmt::Debug for Reader {
@@ -489,7 +476,7 @@ impl Reader {
             Opcode::Ping => Event::Ping(Bytes::copy_from_slice(payload)),
             Opcode::Pong => Event::Pong(Bytes::copy_from_slice(payload)),
             _ => {
-                let frame = close_frame(payload)?;
+                let frame = parse_close_frame(payload)?;
                 self.end();
                 Event::Close(frame)
             }
@@ -504,72 +491,4 @@ enum Step {
     /// All input is taken.
     Starved,
     Event(Event),
-}
-
-impl Assembly {
-    /// Makes room for the next `part` bytes, of a frame of which `left` more are
-    /// to come: as much as has arrived already, or [`GROWTH`], but never more
-    /// than is announced or allowed.
-    fn reserve(
-        &mut self,
-        part: usize,
-        left: usize,
-        fin: bool,
-        limit: usize,
-    ) -> Result<(), Violation> {
-        let length = self.buffer.len();
-        if self.buffer.capacity() - length >= part {
-            return Ok(());
-        }
-        // Of the last frame it is known where the message ends. Before it,
-        // growing by doubles keeps many small fragments from costing more than
-        // their bytes.
-        let announced = match fin {
-            true => part + left,
-            false => limit.saturating_sub(length),
-        };
-        let growth = match fin {
-            true => length.max(GROWTH),
-            false => length.max((part + left).min(GROWTH)),
-        };
-        let additional = part.max(announced.min(growth));
-        self.buffer
-            .try_reserve_exact(additional)
-            .map_err(|_| Violation::OutOfMemory)
-    }
-
-    fn finish(self) -> Result<Message, Violation> {
-        let Assembly {
-            mut buffer, text, ..
-        } = self;
-        if buffer.capacity() - buffer.len() > buffer.len() / 8 {
-            buffer.shrink_to_fit();
-        }
-        match text {
-            Some(text) => {
-                text.finish()?;
-                Ok(Text::from_validated(buffer.into()).into())
-            }
-            None => Ok(buffer.into()),
-        }
-    }
-}
-
-/// Section 5.5.1: "If there is a body, the first two bytes of the body MUST be a
-/// 2-byte unsigned integer", "Following the 2-byte integer, the body MAY contain
-/// UTF-8-encoded data".
-fn close_frame(payload: &[u8]) -> Result<Option<CloseFrame>, Violation> {
-    if payload.is_empty() {
-        return Ok(None);
-    }
-    let (code, reason) = payload
-        .split_first_chunk()
-        .ok_or(Violation::InvalidCloseFrame)?;
-    let code = CloseCode::new(u16::from_be_bytes(*code)).ok_or(Violation::InvalidCloseFrame)?;
-    // Section 8.1 covers the reason too: bytes that should be UTF-8 and are not.
-    let reason = std::str::from_utf8(reason).map_err(|_| Violation::InvalidUtf8)?;
-    Ok(Some(CloseFrame {
-        code,
-        reason: reason.into(),
-    }))
 }

@@ -8,14 +8,17 @@ use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
-use super::shared::{OwnTask, Phase, Shared};
+use super::alarm::Alarm;
+use super::ending::{end_receiving, finish_handler, log_end};
+use super::exchange::OwnTask;
+use super::shared::{Phase, Shared};
 use super::timers::{Action, Timers};
 use super::wire::{End, Room, Sent, Wire};
 use super::{Outcome, random};
 use crate::CloseCode;
-use crate::error::{BoxError, CloseCause, ErrorKind};
+use crate::error::{CloseCause, ErrorKind};
 use crate::protocol::Reader;
 use crate::tracker::Permit;
 
@@ -37,9 +40,8 @@ pin_project! {
         ping: [u8; 8],
         // What ended the receiving, until the handler has seen what came before it.
         end: Option<End>,
-        armed: Option<Instant>,
         #[pin]
-        sleep: Option<Sleep>,
+        alarm: Alarm,
         #[pin]
         handler: Option<H>,
         permit: Option<Permit>,
@@ -103,8 +105,7 @@ impl<T, H> Drive<T, H> {
             stage: Stage::Open,
             ping: [0; 8],
             end: None,
-            armed: None,
-            sleep: None,
+            alarm: Alarm::default(),
             handler,
             permit,
             shared,
@@ -119,8 +120,7 @@ impl<T, H> Drive<T, H> {
             stage: Stage::Ended,
             ping: [0; 8],
             end: None,
-            armed: None,
-            sleep: None,
+            alarm: Alarm::default(),
             handler: None,
             permit: None,
             shared,
@@ -136,8 +136,7 @@ impl<T, H> Drive<T, H> {
             stage: *this.stage,
             ping: *this.ping,
             end: this.end.take(),
-            armed: None,
-            sleep: None,
+            alarm: Alarm::default(),
             handler: Some(handler),
             permit: this.permit.take(),
             shared: this.shared.clone(),
@@ -204,8 +203,6 @@ struct Turn {
     reading: bool,
     /// Whether the end of the conversation has begun.
     closing: bool,
-    /// Whether bytes were read.
-    read: bool,
     /// Whether the timer knows this task.
     same_task: bool,
     /// The clock, read at most once a poll.
@@ -219,6 +216,20 @@ impl Turn {
 
     fn wake_own(&mut self, own: OwnTask) {
         self.own = self.own.or(own);
+    }
+
+    fn end_receiving(
+        &mut self,
+        shared: &Shared,
+        stage: &mut Stage,
+        end: End,
+        cx: &mut Context<'_>,
+    ) {
+        self.closing = true;
+        if end.is_final() {
+            *stage = Stage::Ended;
+        }
+        self.wake_own(end_receiving(shared, end, cx));
     }
 
     fn take_own(&mut self) -> bool {
@@ -242,7 +253,6 @@ where
             own: OwnTask::Ready,
             reading: true,
             closing: true,
-            read: false,
             same_task,
             now: None,
         };
@@ -258,8 +268,7 @@ where
         let this = self.project();
         let Some(wire) = this.wire else { return false };
         if let Some(end) = this.end.take() {
-            turn.closing = true;
-            turn.wake_own(end_receiving(this.shared, this.stage, end, cx));
+            turn.end_receiving(this.shared, this.stage, end, cx);
             return true;
         }
         if wire.reader.is_ended() {
@@ -298,7 +307,6 @@ where
         let (received, published) = wire.receive(this.shared, room, cx);
         turn.wake_own(published);
         if received.read {
-            turn.read = true;
             let now = turn.now();
             if received.frames > 0 {
                 let asked = this.timers.ping_sent();
@@ -322,8 +330,7 @@ where
             // What came before it is answered before it.
             *this.end = Some(end);
         } else {
-            turn.closing = true;
-            turn.wake_own(end_receiving(this.shared, this.stage, end, cx));
+            turn.end_receiving(this.shared, this.stage, end, cx);
         }
         true
     }
@@ -374,8 +381,7 @@ where
                 }
             }
             Poll::Ready(Err(error)) => {
-                let end = End::Failed(error);
-                turn.wake_own(end_receiving(this.shared, this.stage, end, cx));
+                turn.end_receiving(this.shared, this.stage, End::Failed(error), cx);
             }
         }
         sent.progress
@@ -409,32 +415,11 @@ where
         }
         let within = wire.reader.is_within_payload();
         loop {
-            match (this.timers.next(config, within), *this.armed) {
-                (None, None) => return false,
-                // A timer that fires too early is armed again then; until it
-                // fires nothing has to be done about it. In a turn that read
-                // something (and so knows the time) not even looking at it.
-                (next, Some(armed)) if next.is_none_or(|next| armed <= next) => {
-                    if turn.read && turn.same_task && turn.now() < armed {
-                        return false;
-                    }
-                }
-                (next, _) => {
-                    if let Some(next) = next {
-                        match this.sleep.as_mut().as_pin_mut() {
-                            Some(sleep) => sleep.reset(next),
-                            None => this.sleep.set(Some(tokio::time::sleep_until(next))),
-                        }
-                    }
-                    *this.armed = next;
-                }
-            }
-            if let Some(sleep) = this.sleep.as_mut().as_pin_mut()
-                && sleep.poll(cx).is_pending()
-            {
+            let next = this.timers.next(config, within);
+            let known = turn.now.filter(|_| turn.same_task);
+            if this.alarm.as_mut().poll(next, known, cx).is_pending() {
                 return false;
             }
-            *this.armed = None;
             let now = Instant::now();
             turn.now = Some(now);
             let Some(action) = this.timers.due(now, config, within) else {
@@ -492,7 +477,7 @@ where
             wire.park();
             let aborted = this.shared.lock().phase == Phase::Aborted;
             turn.wake_own(this.shared.end(CloseCause::Lost, cx));
-            this.sleep.set(None);
+            this.alarm.stop();
             if aborted {
                 let _ = catch_unwind(AssertUnwindSafe(|| this.handler.set(None)));
             }
@@ -500,106 +485,3 @@ where
         }
     }
 }
-
-/// Receiving ends; the writer hears of it, and `recv` learns why.
-fn end_receiving(shared: &Shared, stage: &mut Stage, end: End, cx: &mut Context<'_>) -> OwnTask {
-    match end {
-        End::Close(frame) => {
-            let reply = frame.clone();
-            let cause = CloseCause::Remote(frame);
-            shared.end_receiving(
-                cause,
-                None,
-                |writer, outbox| writer.received_close(reply.as_ref(), outbox),
-                cx,
-            )
-        }
-        End::Violation(violation) => shared.end_receiving(
-            CloseCause::Violation(violation),
-            Some(violation.into()),
-            |writer, outbox| writer.fail(violation, outbox),
-            cx,
-        ),
-        End::Eof => {
-            *stage = Stage::Ended;
-            shared.end_receiving(
-                CloseCause::Lost,
-                None,
-                |writer, _| writer.received_end(),
-                cx,
-            )
-        }
-        End::Failed(error) => {
-            *stage = Stage::Ended;
-            let (cause, error) = match is_disconnect(error.kind()) {
-                true => (CloseCause::Lost, None),
-                false => (CloseCause::Io(error.kind()), Some(error.into())),
-            };
-            shared.end_receiving(cause, error, |writer, _| writer.received_end(), cx)
-        }
-    }
-}
-
-/// The ways in which a peer just goes away.
-fn is_disconnect(kind: std::io::ErrorKind) -> bool {
-    use std::io::ErrorKind::*;
-    matches!(
-        kind,
-        ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof | NotConnected | WriteZero
-    )
-}
-
-type Panic = Box<dyn std::any::Any + Send>;
-
-/// The handler has returned, or panicked.
-fn finish_handler(shared: &Shared, outcome: Result<Result<(), BoxError>, Panic>) {
-    let code = CloseCode::INTERNAL_ERROR;
-    match outcome {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            let began = shared.close(CloseCause::HandlerFailed, code, "");
-            // An error that follows from the end of the conversation is no news.
-            if began {
-                log_error(&error);
-            }
-        }
-        Err(panic) => {
-            shared.close(CloseCause::HandlerPanicked, code, "");
-            log_panic(&panic);
-        }
-    }
-}
-
-#[cfg(feature = "tracing")]
-fn log_error(error: &BoxError) {
-    tracing::error!(
-        error = &**error as &dyn std::error::Error,
-        "the WebSocket handler failed"
-    );
-}
-
-#[cfg(feature = "tracing")]
-fn log_panic(panic: &Panic) {
-    let message = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
-    tracing::error!(panic = message, "the WebSocket handler panicked");
-}
-
-#[cfg(feature = "tracing")]
-fn log_end(shared: &Shared) {
-    if let Some(cause) = shared.lock().cause() {
-        tracing::debug!(%cause, "the WebSocket has ended");
-    }
-}
-
-#[cfg(not(feature = "tracing"))]
-fn log_error(_: &BoxError) {}
-
-#[cfg(not(feature = "tracing"))]
-fn log_panic(_: &Panic) {}
-
-#[cfg(not(feature = "tracing"))]
-fn log_end(_: &Shared) {}

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
-use super::shared::Control;
+use super::exchange::Control;
 use crate::Message;
 use crate::protocol::Outbox;
 

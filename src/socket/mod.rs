@@ -24,7 +24,10 @@
 //! - **Read-ahead is bounded**: 64 messages or 64 KiB. Then reading stops, and
 //!   the peer feels it.
 
+mod alarm;
 mod driver;
+mod ending;
+mod exchange;
 mod lend;
 mod sender;
 mod shared;

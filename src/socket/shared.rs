@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::lend;
 use crate::config::Overflow;
 use crate::error::{CloseCause, Error, ErrorKind, Violation};
-use crate::protocol::{Outbox, Pongs, Prepared, Role, Writer};
+use crate::protocol::{Outbox, Prepared, Role, Writer};
 use crate::{CloseCode, Config, Message};
 
 /// How many messages are read before the handler asks for them.
@@ -28,7 +28,7 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Whether the outbox holds something: lets the driver look without the
     /// lock. Changed only under it.
-    queued: AtomicBool,
+    pub(super) queued: AtomicBool,
     /// Whether the `WebSocket` was dropped. Likewise.
     abandoned: AtomicBool,
 }
@@ -36,31 +36,31 @@ pub(crate) struct Shared {
 pub(super) struct State {
     pub(super) writer: Writer,
     /// Encoded frames that the driver has not taken.
-    outbox: Outbox,
+    pub(super) outbox: Outbox,
     /// Bytes that the driver has taken and not written.
-    in_flight: usize,
+    pub(super) in_flight: usize,
     /// How often the driver has taken the outbox, and which of these is written.
-    taken: u32,
-    written: u32,
+    pub(super) taken: u32,
+    pub(super) written: u32,
     /// Messages that `recv` has not taken.
-    inbox: VecDeque<Message>,
-    inbox_bytes: usize,
+    pub(super) inbox: VecDeque<Message>,
+    pub(super) inbox_bytes: usize,
     /// Who waits in `recv`.
-    receiver: Option<Waker>,
+    pub(super) receiver: Option<Waker>,
     /// Who waits for something else, and for what.
-    waiting: Vec<(Want, Waker)>,
+    pub(super) waiting: Vec<(Want, Waker)>,
     /// The driver's waker.
-    driver: Option<Waker>,
+    pub(super) driver: Option<Waker>,
     /// The driver found nothing to do and waits.
-    parked: bool,
+    pub(super) parked: bool,
     /// How the conversation ended: set once. Nothing is received any more.
-    cause: Option<Box<CloseCause>>,
+    pub(super) cause: Option<Box<CloseCause>>,
     /// What `recv` has yet to report of that.
-    error: Option<Box<Error>>,
+    pub(super) error: Option<Box<Error>>,
     pub(super) phase: Phase,
-    latency: Option<NonZeroU32>,
+    pub(super) latency: Option<NonZeroU32>,
     /// Who wants to know of the end: rooms.
-    watchers: Vec<Arc<dyn Watcher>>,
+    pub(super) watchers: Vec<Arc<dyn Watcher>>,
 }
 
 /// What the driver is to do about the connection as a whole.
@@ -81,7 +81,7 @@ pub(crate) trait Watcher: Send + Sync {
 
 /// What a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Want {
+pub(super) enum Want {
     /// Room in the outbox.
     Room,
     /// That this batch has been written.
@@ -160,8 +160,6 @@ impl Shared {
     pub(super) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::Relaxed)
     }
-
-    // ---- what handles do ----
 
     /// Encodes a message into the outbox.
     pub(super) fn push(&self, item: Item<'_>, if_full: IfFull<'_>) -> Pushed {
@@ -401,231 +399,11 @@ impl Shared {
             waker.wake();
         }
     }
-
-    // ---- what the driver does ----
-
-    /// Takes what is queued into `writing`, which is written, after the answer
-    /// to a ping and a ping of our own. Wakes whoever waited for room or for
-    /// the flush; says whether the driver's own task was among them.
-    pub(super) fn take_outbox(
-        &self,
-        writing: &mut Outbox,
-        control: &mut Control,
-        cx: &mut Context<'_>,
-    ) -> OwnTask {
-        let mut state = self.lock();
-        state.written = state.taken;
-        {
-            let State { writer, outbox, .. } = &mut *state;
-            if outbox.capacity() == 0 && !control.is_empty() {
-                *outbox = lend::outbox();
-            }
-            for payload in control.pongs.drain() {
-                writer.pong(&payload, outbox);
-            }
-            if let Some(payload) = control.ping.take() {
-                let _ = writer.ping(&payload, outbox);
-            }
-        }
-        if !state.outbox.is_empty() {
-            state.taken = state.taken.wrapping_add(1);
-            std::mem::swap(&mut state.outbox, writing);
-        }
-        state.in_flight = writing.len();
-        self.queued.store(false, Ordering::Relaxed);
-        self.wake_satisfied(state, cx)
-    }
-
-    /// Hands messages over to `recv`; says whether the driver's own task waits
-    /// for them. Pings that came with them are answered before what the handler
-    /// has to say to the messages.
-    pub(super) fn publish(
-        &self,
-        batch: &mut VecDeque<Message>,
-        bytes: usize,
-        pongs: &mut Pongs,
-        cx: &mut Context<'_>,
-    ) -> OwnTask {
-        let mut state = self.lock();
-        if !pongs.is_empty() {
-            let State { writer, outbox, .. } = &mut *state;
-            for payload in pongs.drain() {
-                writer.pong(&payload, outbox);
-            }
-            self.queued.store(!outbox.is_empty(), Ordering::Relaxed);
-        }
-        if self.is_abandoned() || state.cause.is_some() {
-            batch.clear();
-            return OwnTask::Idle;
-        }
-        if state.inbox.is_empty() {
-            std::mem::swap(&mut state.inbox, batch);
-        } else {
-            state.inbox.append(batch);
-        }
-        state.inbox_bytes += bytes;
-        let receiver = state.receiver.take();
-        drop(state);
-        OwnTask::unless_woken(receiver, cx)
-    }
-
-    /// Ends the receiving half with a cause, unless there is one.
-    pub(super) fn end_receiving(
-        &self,
-        cause: CloseCause,
-        error: Option<Error>,
-        change: impl FnOnce(&mut Writer, &mut Outbox),
-        cx: &mut Context<'_>,
-    ) -> OwnTask {
-        let mut state = self.lock();
-        if state.cause.is_none() {
-            state.cause = Some(Box::new(cause));
-            state.error = error.map(Box::new);
-        }
-        let State { writer, outbox, .. } = &mut *state;
-        change(writer, outbox);
-        self.queued
-            .store(!state.outbox.is_empty(), Ordering::Relaxed);
-        let receiver = state.receiver.take();
-        let own = self.wake_satisfied(state, cx);
-        own.or(OwnTask::unless_woken(receiver, cx))
-    }
-
-    /// The connection has ended: tells everybody.
-    pub(super) fn end(self: &Arc<Self>, cause: CloseCause, cx: &mut Context<'_>) -> OwnTask {
-        let mut state = self.lock();
-        if state.phase == Phase::Ended {
-            return OwnTask::Idle;
-        }
-        state.phase = Phase::Ended;
-        state.cause.get_or_insert_with(|| Box::new(cause));
-        state.writer.received_end();
-        state.outbox = Outbox::default();
-        state.in_flight = 0;
-        self.queued.store(false, Ordering::Relaxed);
-        let receiver = state.receiver.take();
-        let watchers = std::mem::take(&mut state.watchers);
-        let own = self.wake_satisfied(state, cx);
-        for watcher in watchers {
-            watcher.ended(self);
-        }
-        own.or(OwnTask::unless_woken(receiver, cx))
-    }
-
-    /// Waits until it is woken, unless there is something to do after all.
-    /// Gives back what an idle connection does not need. `blocked` is how many
-    /// bytes the peer has yet to read of what was taken, `reading` whether the
-    /// last turn could read.
-    pub(super) fn park(&self, blocked: usize, reading: bool, cx: &mut Context<'_>) -> OwnTask {
-        let mut state = self.lock();
-        state.in_flight = blocked;
-        if blocked == 0 {
-            state.written = state.taken;
-            if !state.outbox.is_empty() {
-                return OwnTask::Ready;
-            }
-        }
-        if state.phase == Phase::Aborted || !reading && !state.inbox_is_full() {
-            return OwnTask::Ready;
-        }
-        if state.inbox.is_empty() && state.inbox.capacity() > 0 {
-            lend::give_inbox(std::mem::take(&mut state.inbox));
-        }
-        if state.outbox.is_empty() && state.outbox.capacity() > 0 {
-            lend::give_outbox(std::mem::take(&mut state.outbox));
-        }
-        if !state.waiting.is_empty() {
-            let own = self.wake_satisfied(state, cx);
-            if own == OwnTask::Ready {
-                return own;
-            }
-            state = self.lock();
-            // Those who were woken may have been quick.
-            if blocked == 0 && !state.outbox.is_empty() {
-                return OwnTask::Ready;
-            }
-        }
-        state.parked = true;
-        match &state.driver {
-            Some(waker) if waker.will_wake(cx.waker()) => {}
-            _ => state.driver = Some(cx.waker().clone()),
-        }
-        OwnTask::Idle
-    }
-
-    /// Unlocks and wakes those who have got what they waited for; says whether
-    /// the driver's own task is among them.
-    fn wake_satisfied(&self, mut state: MutexGuard<'_, State>, cx: &mut Context<'_>) -> OwnTask {
-        if state.waiting.is_empty() {
-            return OwnTask::Idle;
-        }
-        let mut waiting = std::mem::take(&mut state.waiting);
-        let ended = state.phase == Phase::Ended;
-        let room = state.has_room(&self.config) || !state.writer.is_open() || state.cause.is_some();
-        let satisfied: Vec<_> = waiting
-            .extract_if(.., |(want, _)| match *want {
-                Want::Room => room || ended,
-                Want::Flush(target) => ended || state.is_written(target),
-                Want::End => ended,
-            })
-            .collect();
-        state.waiting = waiting;
-        drop(state);
-        satisfied
-            .into_iter()
-            .fold(OwnTask::Idle, |own, (_, waker)| {
-                own.or(OwnTask::unless_woken(Some(waker), cx))
-            })
-    }
-}
-
-/// Control frames on their way out.
-#[derive(Default)]
-pub(super) struct Control {
-    pub(super) pongs: Pongs,
-    /// The payload of a ping of our own.
-    pub(super) ping: Option<[u8; 8]>,
-}
-
-impl Control {
-    pub(super) fn is_empty(&self) -> bool {
-        self.pongs.is_empty() && self.ping.is_none()
-    }
-}
-
-/// Whether the task that the driver runs in has something new to look at: it is
-/// polled again then, instead of being woken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(super) enum OwnTask {
-    Idle,
-    Ready,
-}
-
-impl OwnTask {
-    pub(super) fn or(self, other: Self) -> Self {
-        match self {
-            OwnTask::Ready => self,
-            OwnTask::Idle => other,
-        }
-    }
-
-    /// Wakes `waker`, unless it is the driver's own.
-    fn unless_woken(waker: Option<Waker>, cx: &mut Context<'_>) -> Self {
-        match waker {
-            Some(waker) if waker.will_wake(cx.waker()) => OwnTask::Ready,
-            Some(waker) => {
-                waker.wake();
-                OwnTask::Idle
-            }
-            None => OwnTask::Idle,
-        }
-    }
 }
 
 impl State {
     /// Whether another message may be queued: one always may if nothing else waits.
-    fn has_room(&self, config: &Config) -> bool {
+    pub(super) fn has_room(&self, config: &Config) -> bool {
         let queued = self.outbox.len() + self.in_flight;
         queued == 0 || queued < config.output_limit
     }
@@ -640,7 +418,7 @@ impl State {
         }
     }
 
-    fn is_written(&self, target: u32) -> bool {
+    pub(super) fn is_written(&self, target: u32) -> bool {
         // The counters wrap: what is at most half the circle behind has been written.
         self.written.wrapping_sub(target) as i32 >= 0
     }

@@ -8,8 +8,9 @@ use std::task::{Context, Poll, ready};
 use bytes::{BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
+use super::exchange::OwnTask;
 use super::lend::{self, Lent};
-use super::shared::{OwnTask, Shared};
+use super::shared::Shared;
 use crate::close::CloseFrame;
 use crate::error::Violation;
 use crate::protocol::{Event, LARGE, Pongs, Reader};
@@ -47,6 +48,13 @@ pub(super) enum End {
     /// The peer will send nothing more.
     Eof,
     Failed(io::Error),
+}
+
+impl End {
+    /// Whether nothing can be said to the peer any more.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, End::Eof | End::Failed(_))
+    }
 }
 
 /// How much may be read.

@@ -34,20 +34,18 @@
 //! then two sides read HTTP as frames. Such a conversation ends like that of
 //! any other peer that breaks the protocol.
 
+mod transport;
+
 use std::fmt;
 use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
 use http::{Extensions, Request, Response, Version, request};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
+use hyper::upgrade::OnUpgrade;
 use pin_project_lite::pin_project;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
@@ -55,6 +53,7 @@ use crate::handshake::{Agreement, Head, Offer, Rejection};
 use crate::protocol::Role;
 use crate::socket::{self, Drive, Outcome, Start, WebSocket};
 use crate::tracker::{Permit, Refused, Tracker};
+use transport::Transport;
 
 /// A good handshake that waits for its answer.
 ///
@@ -441,189 +440,9 @@ fn spawn(conversation: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(conversation);
 }
 
-/// What was handed over.
-enum Transport {
-    /// The server's own TCP stream, without the layers hyper had around it.
-    Tcp {
-        stream: TcpStream,
-        /// What hyper read past the head, until it has been read from here.
-        leftover: Option<Bytes>,
-    },
-    /// TLS, HTTP/2, or anything else.
-    Upgraded { io: TokioIo<Upgraded> },
-}
-
-impl From<Upgraded> for Transport {
-    fn from(upgraded: Upgraded) -> Self {
-        match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => {
-                let stream = parts.io.into_inner();
-                // Messages are written whole, so waiting for more to send
-                // (Nagle) costs a round trip and wins nothing. A socket that
-                // cannot be set is one whose peer has left: reading tells.
-                let _ = stream.set_nodelay(true);
-                let leftover = Some(parts.read_buf).filter(|bytes| !bytes.is_empty());
-                Transport::Tcp { stream, leftover }
-            }
-            Err(upgraded) => Transport::Upgraded {
-                io: TokioIo::new(upgraded),
-            },
-        }
-    }
-}
-
-impl AsyncRead for Transport {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Transport::Tcp {
-                leftover: slot @ Some(_),
-                ..
-            } => {
-                if let Some(mut bytes) = slot.take() {
-                    let length = bytes.len().min(buffer.remaining());
-                    buffer.put_slice(&bytes[..length]);
-                    bytes.advance(length);
-                    // It is a part of hyper's read buffer, and keeps the whole alive.
-                    *slot = Some(bytes).filter(|bytes| !bytes.is_empty());
-                }
-                Poll::Ready(Ok(()))
-            }
-            Transport::Tcp { stream, .. } => Pin::new(stream).poll_read(cx, buffer),
-            Transport::Upgraded { io } => Pin::new(io).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Transport {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Transport::Tcp { stream, .. } => Pin::new(stream).poll_write(cx, bytes),
-            Transport::Upgraded { io } => Pin::new(io).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Transport::Tcp { stream, .. } => Pin::new(stream).poll_write_vectored(cx, slices),
-            Transport::Upgraded { io } => Pin::new(io).poll_write_vectored(cx, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Transport::Tcp { stream, .. } => stream.is_write_vectored(),
-            Transport::Upgraded { io } => io.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Transport::Tcp { stream, .. } => Pin::new(stream).poll_flush(cx),
-            Transport::Upgraded { io } => Pin::new(io).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Transport::Tcp { stream, .. } => Pin::new(stream).poll_shutdown(cx),
-            Transport::Upgraded { io } => Pin::new(io).poll_shutdown(cx),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
-
     use super::*;
-
-    async fn pair() -> (TcpStream, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap());
-        let (client, server) = tokio::join!(client, listener.accept());
-        (client.unwrap(), server.unwrap().0)
-    }
-
-    #[tokio::test]
-    async fn what_came_with_the_request_is_read_first_and_once() {
-        let (mut client, stream) = pair().await;
-        let leftover = Some(Bytes::from_static(b"hello"));
-        let mut transport = Transport::Tcp { stream, leftover };
-        client.write_all(b" world").await.unwrap();
-        client.shutdown().await.unwrap();
-
-        let mut start = [0; 2];
-        transport.read_exact(&mut start).await.unwrap();
-        assert_eq!(&start, b"he");
-        let mut rest = String::new();
-        transport.read_to_string(&mut rest).await.unwrap();
-        assert_eq!(rest, "llo world");
-        assert!(matches!(transport, Transport::Tcp { leftover: None, .. }));
-    }
-
-    #[tokio::test]
-    async fn a_read_without_room_does_not_lose_what_came_with_the_request() {
-        let (_client, stream) = pair().await;
-        let leftover = Some(Bytes::from_static(b"hello"));
-        let mut transport = Transport::Tcp { stream, leftover };
-        assert_eq!(transport.read(&mut []).await.unwrap(), 0);
-        let mut all = [0; 5];
-        transport.read_exact(&mut all).await.unwrap();
-        assert_eq!(&all, b"hello");
-    }
-
-    #[tokio::test]
-    async fn a_tcp_stream_is_taken_out_of_hypers_layers_and_does_not_delay() {
-        use hyper::server::conn::http1;
-        use hyper::service::service_fn;
-
-        let (mut client, stream) = pair().await;
-        let (sender, mut transports) = tokio::sync::mpsc::unbounded_channel();
-        let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
-            let on_upgrade = hyper::upgrade::on(&mut request);
-            let sender = sender.clone();
-            tokio::spawn(async move {
-                let _ = sender.send(Transport::from(on_upgrade.await.unwrap()));
-            });
-            let response = Response::builder().status(101).header("upgrade", "x");
-            std::future::ready(response.body(String::new()))
-        });
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-        tokio::spawn(connection.with_upgrades());
-        let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nrest";
-        client.write_all(request).await.unwrap();
-
-        let Transport::Tcp { stream, leftover } = transports.recv().await.unwrap() else {
-            panic!("it is a TCP stream");
-        };
-        assert!(stream.nodelay().unwrap());
-        assert_eq!(leftover.as_deref(), Some(&b"rest"[..]));
-    }
-
-    #[tokio::test]
-    async fn a_tcp_stream_is_written_to_in_one_call_for_many_slices() {
-        let (_client, stream) = pair().await;
-        assert!(
-            Transport::Tcp {
-                stream,
-                leftover: None
-            }
-            .is_write_vectored()
-        );
-    }
 
     #[test]
     fn a_connection_that_waits_is_not_bigger_than_one_that_runs() {

@@ -1,0 +1,64 @@
+//! The one timer of a connection.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep};
+
+pin_project! {
+    /// A timer that is set as seldom as possible: it fires too early rather than
+    /// being moved with every deadline.
+    #[derive(Default)]
+    pub(super) struct Alarm {
+        armed: Option<Instant>,
+        #[pin]
+        sleep: Option<Sleep>,
+    }
+}
+
+impl Alarm {
+    /// Ready when it has fired, for a deadline that may have moved since; pending
+    /// until `next` at the latest, or for good without one. `known` is the time,
+    /// if the runtime's timer knows this task: then an alarm that is ahead need
+    /// not be looked at.
+    pub(super) fn poll(
+        self: Pin<&mut Self>,
+        next: Option<Instant>,
+        known: Option<Instant>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        let mut this = self.project();
+        match (next, *this.armed) {
+            (None, None) => return Poll::Pending,
+            (next, Some(armed)) if next.is_none_or(|next| armed <= next) => {
+                if known.is_some_and(|now| now < armed) {
+                    return Poll::Pending;
+                }
+            }
+            (None, Some(_)) => {}
+            (Some(next), _) => {
+                match this.sleep.as_mut().as_pin_mut() {
+                    Some(sleep) => sleep.reset(next),
+                    None => this.sleep.set(Some(tokio::time::sleep_until(next))),
+                }
+                *this.armed = Some(next);
+            }
+        }
+        if let Some(sleep) = this.sleep.as_mut().as_pin_mut()
+            && sleep.poll(cx).is_pending()
+        {
+            return Poll::Pending;
+        }
+        *this.armed = None;
+        Poll::Ready(())
+    }
+
+    /// Takes the timer off the runtime.
+    pub(super) fn stop(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        this.sleep.set(None);
+        *this.armed = None;
+    }
+}

@@ -1,0 +1,109 @@
+//! From what happened to how the conversation ends.
+
+use std::io;
+use std::task::Context;
+
+use super::exchange::OwnTask;
+use super::shared::Shared;
+use super::wire::End;
+use crate::CloseCode;
+use crate::error::{BoxError, CloseCause};
+
+/// Receiving ends; the writer hears of it, and `recv` learns why.
+pub(super) fn end_receiving(shared: &Shared, end: End, cx: &mut Context<'_>) -> OwnTask {
+    match end {
+        End::Close(frame) => {
+            let reply = frame.clone();
+            let cause = CloseCause::Remote(frame);
+            shared.end_receiving(
+                cause,
+                None,
+                |writer, outbox| writer.received_close(reply.as_ref(), outbox),
+                cx,
+            )
+        }
+        End::Violation(violation) => shared.end_receiving(
+            CloseCause::Violation(violation),
+            Some(violation.into()),
+            |writer, outbox| writer.fail(violation, outbox),
+            cx,
+        ),
+        End::Eof => shared.end_receiving(
+            CloseCause::Lost,
+            None,
+            |writer, _| writer.received_end(),
+            cx,
+        ),
+        End::Failed(error) => {
+            let (cause, error) = match is_disconnect(error.kind()) {
+                true => (CloseCause::Lost, None),
+                false => (CloseCause::Io(error.kind()), Some(error.into())),
+            };
+            shared.end_receiving(cause, error, |writer, _| writer.received_end(), cx)
+        }
+    }
+}
+
+/// The ways in which a peer just goes away.
+fn is_disconnect(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::*;
+    matches!(
+        kind,
+        ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof | NotConnected | WriteZero
+    )
+}
+
+type Panic = Box<dyn std::any::Any + Send>;
+
+/// The handler has returned, or panicked.
+pub(super) fn finish_handler(shared: &Shared, outcome: Result<Result<(), BoxError>, Panic>) {
+    let code = CloseCode::INTERNAL_ERROR;
+    match outcome {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            let began = shared.close(CloseCause::HandlerFailed, code, "");
+            // An error that follows from the end of the conversation is no news.
+            if began {
+                log_error(&error);
+            }
+        }
+        Err(panic) => {
+            shared.close(CloseCause::HandlerPanicked, code, "");
+            log_panic(&panic);
+        }
+    }
+}
+
+#[cfg(feature = "tracing")]
+fn log_error(error: &BoxError) {
+    tracing::error!(
+        error = &**error as &dyn std::error::Error,
+        "the WebSocket handler failed"
+    );
+}
+
+#[cfg(feature = "tracing")]
+fn log_panic(panic: &Panic) {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    tracing::error!(panic = message, "the WebSocket handler panicked");
+}
+
+#[cfg(feature = "tracing")]
+pub(super) fn log_end(shared: &Shared) {
+    if let Some(cause) = shared.lock().cause() {
+        tracing::debug!(%cause, "the WebSocket has ended");
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+fn log_error(_: &BoxError) {}
+
+#[cfg(not(feature = "tracing"))]
+fn log_panic(_: &Panic) {}
+
+#[cfg(not(feature = "tracing"))]
+pub(super) fn log_end(_: &Shared) {}

@@ -1,0 +1,233 @@
+//! What the driver exchanges with the handles: messages in, frames out, and the
+//! end.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
+use std::task::{Context, Waker};
+
+use super::lend;
+use super::shared::{Phase, Shared, State, Want};
+use crate::Message;
+use crate::error::{CloseCause, Error};
+use crate::protocol::{Outbox, Pongs, Writer};
+
+impl Shared {
+    /// Takes what is queued into `writing`, which is written, after the answer
+    /// to a ping and a ping of our own. Wakes whoever waited for room or for
+    /// the flush; says whether the driver's own task was among them.
+    pub(super) fn take_outbox(
+        &self,
+        writing: &mut Outbox,
+        control: &mut Control,
+        cx: &mut Context<'_>,
+    ) -> OwnTask {
+        let mut state = self.lock();
+        state.written = state.taken;
+        {
+            let State { writer, outbox, .. } = &mut *state;
+            if outbox.capacity() == 0 && !control.is_empty() {
+                *outbox = lend::outbox();
+            }
+            for payload in control.pongs.drain() {
+                writer.pong(&payload, outbox);
+            }
+            if let Some(payload) = control.ping.take() {
+                let _ = writer.ping(&payload, outbox);
+            }
+        }
+        if !state.outbox.is_empty() {
+            state.taken = state.taken.wrapping_add(1);
+            std::mem::swap(&mut state.outbox, writing);
+        }
+        state.in_flight = writing.len();
+        self.queued.store(false, Ordering::Relaxed);
+        self.wake_satisfied(state, cx)
+    }
+
+    /// Hands messages over to `recv`; says whether the driver's own task waits
+    /// for them. Pings that came with them are answered before what the handler
+    /// has to say to the messages.
+    pub(super) fn publish(
+        &self,
+        batch: &mut VecDeque<Message>,
+        bytes: usize,
+        pongs: &mut Pongs,
+        cx: &mut Context<'_>,
+    ) -> OwnTask {
+        let mut state = self.lock();
+        if !pongs.is_empty() {
+            let State { writer, outbox, .. } = &mut *state;
+            for payload in pongs.drain() {
+                writer.pong(&payload, outbox);
+            }
+            self.queued.store(!outbox.is_empty(), Ordering::Relaxed);
+        }
+        if self.is_abandoned() || state.cause.is_some() {
+            batch.clear();
+            return OwnTask::Idle;
+        }
+        if state.inbox.is_empty() {
+            std::mem::swap(&mut state.inbox, batch);
+        } else {
+            state.inbox.append(batch);
+        }
+        state.inbox_bytes += bytes;
+        let receiver = state.receiver.take();
+        drop(state);
+        OwnTask::unless_woken(receiver, cx)
+    }
+
+    /// Ends the receiving half with a cause, unless there is one.
+    pub(super) fn end_receiving(
+        &self,
+        cause: CloseCause,
+        error: Option<Error>,
+        change: impl FnOnce(&mut Writer, &mut Outbox),
+        cx: &mut Context<'_>,
+    ) -> OwnTask {
+        let mut state = self.lock();
+        if state.cause.is_none() {
+            state.cause = Some(Box::new(cause));
+            state.error = error.map(Box::new);
+        }
+        let State { writer, outbox, .. } = &mut *state;
+        change(writer, outbox);
+        self.queued
+            .store(!state.outbox.is_empty(), Ordering::Relaxed);
+        let receiver = state.receiver.take();
+        let own = self.wake_satisfied(state, cx);
+        own.or(OwnTask::unless_woken(receiver, cx))
+    }
+
+    /// The connection has ended: tells everybody.
+    pub(super) fn end(self: &Arc<Self>, cause: CloseCause, cx: &mut Context<'_>) -> OwnTask {
+        let mut state = self.lock();
+        if state.phase == Phase::Ended {
+            return OwnTask::Idle;
+        }
+        state.phase = Phase::Ended;
+        state.cause.get_or_insert_with(|| Box::new(cause));
+        state.writer.received_end();
+        state.outbox = Outbox::default();
+        state.in_flight = 0;
+        self.queued.store(false, Ordering::Relaxed);
+        let receiver = state.receiver.take();
+        let watchers = std::mem::take(&mut state.watchers);
+        let own = self.wake_satisfied(state, cx);
+        for watcher in watchers {
+            watcher.ended(self);
+        }
+        own.or(OwnTask::unless_woken(receiver, cx))
+    }
+
+    /// Waits until it is woken, unless there is something to do after all.
+    /// Gives back what an idle connection does not need. `blocked` is how many
+    /// bytes the peer has yet to read of what was taken, `reading` whether the
+    /// last turn could read.
+    pub(super) fn park(&self, blocked: usize, reading: bool, cx: &mut Context<'_>) -> OwnTask {
+        let mut state = self.lock();
+        state.in_flight = blocked;
+        if blocked == 0 {
+            state.written = state.taken;
+            if !state.outbox.is_empty() {
+                return OwnTask::Ready;
+            }
+        }
+        if state.phase == Phase::Aborted || !reading && !state.inbox_is_full() {
+            return OwnTask::Ready;
+        }
+        if state.inbox.is_empty() && state.inbox.capacity() > 0 {
+            lend::give_inbox(std::mem::take(&mut state.inbox));
+        }
+        if state.outbox.is_empty() && state.outbox.capacity() > 0 {
+            lend::give_outbox(std::mem::take(&mut state.outbox));
+        }
+        if !state.waiting.is_empty() {
+            let own = self.wake_satisfied(state, cx);
+            if own == OwnTask::Ready {
+                return own;
+            }
+            state = self.lock();
+            // Those who were woken may have been quick.
+            if blocked == 0 && !state.outbox.is_empty() {
+                return OwnTask::Ready;
+            }
+        }
+        state.parked = true;
+        match &state.driver {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            _ => state.driver = Some(cx.waker().clone()),
+        }
+        OwnTask::Idle
+    }
+
+    /// Unlocks and wakes those who have got what they waited for; says whether
+    /// the driver's own task is among them.
+    fn wake_satisfied(&self, mut state: MutexGuard<'_, State>, cx: &mut Context<'_>) -> OwnTask {
+        if state.waiting.is_empty() {
+            return OwnTask::Idle;
+        }
+        let mut waiting = std::mem::take(&mut state.waiting);
+        let ended = state.phase == Phase::Ended;
+        let room = state.has_room(&self.config) || !state.writer.is_open() || state.cause.is_some();
+        let satisfied: Vec<_> = waiting
+            .extract_if(.., |(want, _)| match *want {
+                Want::Room => room || ended,
+                Want::Flush(target) => ended || state.is_written(target),
+                Want::End => ended,
+            })
+            .collect();
+        state.waiting = waiting;
+        drop(state);
+        satisfied
+            .into_iter()
+            .fold(OwnTask::Idle, |own, (_, waker)| {
+                own.or(OwnTask::unless_woken(Some(waker), cx))
+            })
+    }
+}
+
+/// Control frames on their way out.
+#[derive(Default)]
+pub(super) struct Control {
+    pub(super) pongs: Pongs,
+    /// The payload of a ping of our own.
+    pub(super) ping: Option<[u8; 8]>,
+}
+
+impl Control {
+    pub(super) fn is_empty(&self) -> bool {
+        self.pongs.is_empty() && self.ping.is_none()
+    }
+}
+
+/// Whether the task that the driver runs in has something new to look at: it is
+/// polled again then, instead of being woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum OwnTask {
+    Idle,
+    Ready,
+}
+
+impl OwnTask {
+    pub(super) fn or(self, other: Self) -> Self {
+        match self {
+            OwnTask::Ready => self,
+            OwnTask::Idle => other,
+        }
+    }
+
+    /// Wakes `waker`, unless it is the driver's own.
+    fn unless_woken(waker: Option<Waker>, cx: &mut Context<'_>) -> Self {
+        match waker {
+            Some(waker) if waker.will_wake(cx.waker()) => OwnTask::Ready,
+            Some(waker) => {
+                waker.wake();
+                OwnTask::Idle
+            }
+            None => OwnTask::Idle,
+        }
+    }
+}
