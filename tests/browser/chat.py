@@ -239,6 +239,10 @@ class Check:
                 other.onopen = () => texts.forEach(text => other.send(text));
                 other.onclose = event => done([event.code, event.reason])""", [texts])
             self.holds(f"{what} is refused with 1008 and a reason", code == 1008 and reason, [code, reason])
+        heard = ann.script_later("""const [join, done] = arguments, other = new WebSocket(address), heard = [];
+            other.onopen = () => [join, ...['a', 'b', 'a', 'c'].map(id => ({ type: 'say', id, text: id }))].forEach(it => other.send(JSON.stringify(it)));
+            other.onmessage = ({ data }) => { const { id } = JSON.parse(data); if (id) heard.push(id); if (id === 'c') { other.close(); done(heard.join()); } }""", [join])
+        self.holds("a message that comes twice is passed on once", heard == "a,b,c", heard)
         ben.script("send({ type: 'join', room, name })")
         ben.until("a page that is refused says why, and does not insist",
                   "return document.body.dataset.state === 'refused' && byId('outage-text').textContent.startsWith('The server said no: ')")
@@ -292,6 +296,7 @@ class Check:
         self.second_outage(ann, ben)
 
     def second_outage(self, ann, ben):
+        news = [page.script("return messages.textContent.split('came in').length") for page in (ann, ben)]
         self.server.kill()
         for page in (ann, ben):
             page.until(f"{page.name} notices a second time", "return ['waiting', 'connecting'].includes(document.body.dataset.state) && !byId('outage').hidden")
@@ -301,6 +306,8 @@ class Check:
         for page in (ann, ben):
             page.until(f"{page.name} is back", "return byId('state').textContent === 'Connected' && byId('outage').hidden")
         self.both_are_here(ann, ben, "both are here a second time")
+        self.holds("who was there before the outage is no news", news == [
+            page.script("return messages.textContent.split('came in').length") for page in (ann, ben)])
         ben.say("and on")
         ann.arrives("and go on", "Ben", "and on")
 
@@ -448,7 +455,7 @@ class Session:
             else:
                 found = None
             if time.monotonic() > deadline:
-                seen = found or self.script("return document.body.dataset.state + ' | ' + document.body.innerText.slice(0, 700)")
+                seen = found or self.script("return document.body.dataset.state + ' | ' + [...document.body.innerText].slice(0, 700).join('')")
                 raise Failure(f"{what} ({self.name}): not within {PAGE_SHOWS_WITHIN} s; the page shows: {seen}")
             time.sleep(.03)
 
