@@ -14,6 +14,7 @@ pub mod error;
 mod extension;
 mod frame;
 pub mod message;
+mod payload;
 pub mod protocol;
 
 #[cfg(feature = "handshake")]

@@ -8,6 +8,8 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 
+use crate::payload::Payload;
+
 /// A whole message, as it was sent or is to be sent.
 ///
 /// Cloning is cheap: the payload is shared.
@@ -97,42 +99,43 @@ impl fmt::Debug for Message {
 /// # Ok::<(), std::str::Utf8Error>(())
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Text(Bytes);
+pub struct Text(Payload);
 
 impl Text {
     /// A text whose bytes the reader has validated as they arrived.
-    pub(crate) fn from_validated(bytes: Bytes) -> Self {
-        debug_assert!(std::str::from_utf8(&bytes).is_ok());
-        Text(bytes)
+    pub(crate) fn from_validated(payload: impl Into<Payload>) -> Self {
+        let payload = payload.into();
+        debug_assert!(std::str::from_utf8(payload.as_slice()).is_ok());
+        Text(payload)
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
         #[cfg(feature = "simdutf8")]
-        let text = simdutf8::basic::from_utf8(&self.0).ok();
+        let text = simdutf8::basic::from_utf8(self.0.as_slice()).ok();
         #[cfg(not(feature = "simdutf8"))]
-        let text = std::str::from_utf8(&self.0).ok();
+        let text = std::str::from_utf8(self.0.as_slice()).ok();
         text.expect("a text was validated before it was made")
     }
 
     /// The bytes of the text.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.0.as_slice()
     }
 
-    /// The bytes of the text, without copying.
+    /// The bytes of the text, without copying (but for very short ones).
     pub fn into_bytes(self) -> Bytes {
-        self.0
+        self.0.into_bytes()
     }
 
     /// The length in bytes.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.as_bytes().len()
     }
 
     /// Whether there is no text.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.as_bytes().is_empty()
     }
 }
 
@@ -191,13 +194,13 @@ impl PartialEq<&str> for Text {
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Text(text.into())
+        Text(text.into_bytes().into())
     }
 }
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Text(Bytes::copy_from_slice(text.as_bytes()))
+        Text(Payload::copy_from_slice(text.as_bytes()))
     }
 }
 
@@ -206,7 +209,7 @@ impl TryFrom<Bytes> for Text {
 
     fn try_from(bytes: Bytes) -> Result<Self, Self::Error> {
         std::str::from_utf8(&bytes)?;
-        Ok(Text(bytes))
+        Ok(Text(bytes.into()))
     }
 }
 
@@ -227,12 +230,12 @@ impl TryFrom<Vec<u8>> for Text {
 /// assert_eq!(&binary[1..], [2, 3]);
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Binary(Bytes);
+pub struct Binary(Payload);
 
 impl Binary {
-    /// The bytes, without copying.
+    /// The bytes, without copying (but for very few).
     pub fn into_bytes(self) -> Bytes {
-        self.0
+        self.0.into_bytes()
     }
 }
 
@@ -240,13 +243,13 @@ impl Deref for Binary {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0
+        self.0.as_slice()
     }
 }
 
 impl AsRef<[u8]> for Binary {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        self.0.as_slice()
     }
 }
 
@@ -254,20 +257,26 @@ impl AsRef<[u8]> for Binary {
 impl fmt::Debug for Binary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.len() <= SHOWN {
-            return write!(f, "b\"{}\"", self.0.escape_ascii());
+            return write!(f, "b\"{}\"", self.escape_ascii());
         }
         write!(
             f,
             "b\"{}\".. ({} bytes)",
-            self.0[..SHOWN].escape_ascii(),
+            self[..SHOWN].escape_ascii(),
             self.len()
         )
     }
 }
 
+impl From<Payload> for Binary {
+    fn from(payload: Payload) -> Self {
+        Binary(payload)
+    }
+}
+
 impl From<Bytes> for Binary {
     fn from(bytes: Bytes) -> Self {
-        Binary(bytes)
+        Binary(bytes.into())
     }
 }
 
@@ -279,7 +288,7 @@ impl From<Vec<u8>> for Binary {
 
 impl From<&[u8]> for Binary {
     fn from(bytes: &[u8]) -> Self {
-        Binary(Bytes::copy_from_slice(bytes))
+        Binary(Payload::copy_from_slice(bytes))
     }
 }
 

@@ -146,36 +146,23 @@ impl Header {
     /// Appends the header to `out`.
     #[inline]
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        let mut bytes = [0; MAX_HEADER];
-        let end = self.encode_into(&mut bytes);
-        out.extend_from_slice(&bytes[..end]);
-    }
-
-    #[inline]
-    fn encode_into(&self, bytes: &mut [u8; MAX_HEADER]) -> usize {
-        bytes[0] = (self.fin as u8) << 7 | self.rsv.0 | self.opcode as u8;
-        let mut end = match self.length {
-            0..=125 => {
-                bytes[1] = self.length as u8;
-                2
-            }
+        let first = (self.fin as u8) << 7 | self.rsv.0 | self.opcode as u8;
+        let masked = (self.masking_key.is_some() as u8) << 7;
+        // Arrays of a known length, which are stored without a call.
+        match self.length {
+            0..=125 => out.extend_from_slice(&[first, masked | self.length as u8]),
             126..=0xffff => {
-                bytes[1] = 126;
-                bytes[2..4].copy_from_slice(&(self.length as u16).to_be_bytes());
-                4
+                let [a, b] = (self.length as u16).to_be_bytes();
+                out.extend_from_slice(&[first, masked | 126, a, b]);
             }
             _ => {
-                bytes[1] = 127;
-                bytes[2..10].copy_from_slice(&self.length.to_be_bytes());
-                10
+                out.extend_from_slice(&[first, masked | 127]);
+                out.extend_from_slice(&self.length.to_be_bytes());
             }
-        };
-        if let Some(key) = self.masking_key {
-            bytes[1] |= 0x80;
-            bytes[end..end + 4].copy_from_slice(&key);
-            end += 4;
         }
-        end
+        if let Some(key) = self.masking_key {
+            out.extend_from_slice(&key);
+        }
     }
 }
 

@@ -61,7 +61,7 @@ impl Assembly {
         match text {
             Some(text) => {
                 text.finish()?;
-                Ok(Text::from_validated(buffer.into()).into())
+                Ok(Text::from_validated(buffer).into())
             }
             None => Ok(buffer.into()),
         }

@@ -9,6 +9,7 @@ use crate::error::Violation;
 use crate::extension::Decoder;
 use crate::frame::{Header, MAX_CONTROL, MAX_HEADER, Opcode, Rsv, mask, utf8};
 use crate::message::Text;
+use crate::payload::{INLINE, Payload};
 use crate::{Config, Message};
 
 /// How many empty fragments a message may have in a row. Autobahn (6.1.2) wants
@@ -45,9 +46,9 @@ enum State {
         length: u8,
     },
     /// Within the payload of a data frame.
+    /// The key begins with the byte that is next.
     Payload {
         key: Option<[u8; 4]>,
-        length: usize,
         left: usize,
         fin: bool,
     },
@@ -171,13 +172,12 @@ impl Reader {
                     }
                 }
             }
-            State::Payload {
-                key, length, left, ..
-            } => {
+            State::Payload { key, left, .. } => {
                 let taken = input.len().min(*left);
                 let part = &mut input[..taken];
-                if let Some(key) = *key {
-                    mask::apply(key, *length - *left, part);
+                if let Some(key) = key {
+                    mask::apply(*key, part);
+                    *key = mask::after(*key, taken);
                 }
                 *left -= taken;
                 let step = self.append(part)?;
@@ -189,7 +189,7 @@ impl Reader {
                 let taken = input.len().min(usize::from(*left));
                 let part = &mut input[..taken];
                 if let Some(key) = *key {
-                    mask::apply(key, payload.len(), part);
+                    mask::apply(mask::after(key, payload.len()), part);
                 }
                 payload.extend_from_slice(part);
                 *left -= taken as u8;
@@ -248,22 +248,19 @@ impl Reader {
             _ => {}
         }
         let length = self.check_length(&header)?;
-        // The usual case: a whole message in one frame that is all there. Its
-        // payload gets an allocation of its own, so that a message that is kept
-        // pins nothing but itself.
+        // The usual case: a whole message in one frame that is all there.
         if header.fin
             && header.opcode != Opcode::Continuation
             && header.rsv.is_none()
             && input.len() >= length
         {
-            let payload = &mut input[..length];
-            if let Some(key) = header.masking_key {
-                mask::apply(key, 0, payload);
-            }
+            let payload = unmask(header.masking_key, &mut input[..length]);
             let message = match header.opcode {
-                Opcode::Text if !utf8::is_valid(payload) => return Err(Violation::InvalidUtf8),
-                Opcode::Text => Text::from_validated(Bytes::copy_from_slice(payload)).into(),
-                _ => Message::Binary((&*payload).into()),
+                Opcode::Text if utf8::is_valid(payload.as_slice()) => {
+                    Text::from_validated(payload).into()
+                }
+                Opcode::Text => return Err(Violation::InvalidUtf8),
+                _ => Message::Binary(payload.into()),
             };
             self.next_frame();
             return Ok((taken + length, Step::Event(Event::Message(message))));
@@ -278,7 +275,6 @@ impl Reader {
         }
         self.state = State::Payload {
             key: header.masking_key,
-            length,
             left: length,
             fin: header.fin,
         };
@@ -411,19 +407,16 @@ impl Reader {
     ///
     /// The first violation; afterwards all input is discarded.
     pub fn filled(&mut self, count: usize) -> Result<Option<Event>, Violation> {
-        let (
-            State::Payload {
-                key, length, left, ..
-            },
-            Some(assembly),
-        ) = (&mut self.state, &mut self.assembly)
+        let (State::Payload { key, left, .. }, Some(assembly)) =
+            (&mut self.state, &mut self.assembly)
         else {
             return Ok(None);
         };
         let start = assembly.buffer.len() - count;
         let part = &mut assembly.buffer[start..];
-        if let Some(key) = *key {
-            mask::apply(key, *length - *left, part);
+        if let Some(key) = key {
+            mask::apply(*key, part);
+            *key = mask::after(*key, count);
         }
         *left -= count;
         assembly.wire_length += count;
@@ -462,7 +455,7 @@ impl Reader {
         }
         let payload = &mut input[..length];
         if let Some(key) = header.masking_key {
-            mask::apply(key, 0, payload);
+            mask::apply(key, payload);
         }
         self.next_frame();
         Ok((
@@ -482,6 +475,25 @@ impl Reader {
             }
         })
     }
+}
+
+/// A copy of a payload, unmasked. It gets a place of its own, so that a message
+/// that is kept pins nothing but itself.
+#[inline]
+fn unmask(key: Option<[u8; 4]>, payload: &mut [u8]) -> Payload {
+    let length = payload.len();
+    if length <= INLINE {
+        // Three whole words, whatever the length: what stands beyond it is never
+        // looked at.
+        let mut words = [0; INLINE + 1];
+        words[..length].copy_from_slice(payload);
+        mask::apply(key.unwrap_or_default(), &mut words);
+        return Payload::inline(&words, length);
+    }
+    if let Some(key) = key {
+        mask::apply(key, payload);
+    }
+    Payload::copy_from_slice(payload)
 }
 
 /// What a [`Reader::step`] came to.

@@ -64,7 +64,7 @@ fn raw_frame(first: u8, payload: &[u8], key: Option<[u8; 4]>) -> Vec<u8> {
     let start = bytes.len();
     bytes.extend_from_slice(payload);
     if let Some(key) = key {
-        mask::apply(key, 0, &mut bytes[start..]);
+        mask::apply(key, &mut bytes[start..]);
     }
     bytes
 }
@@ -113,7 +113,7 @@ fn sent_close_code(connection: &mut Connection) -> Option<u16> {
         let (header, length) = Header::decode(rest).unwrap().unwrap();
         let (payload, after) = rest[length..].split_at_mut(header.length as usize);
         if let Some(key) = header.masking_key {
-            mask::apply(key, 0, payload);
+            mask::apply(key, payload);
         }
         if header.opcode == Opcode::Close {
             assert!(after.is_empty(), "nothing follows a close frame");

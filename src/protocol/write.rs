@@ -9,7 +9,7 @@ use super::outbox::{LARGE, Outbox};
 use super::{Prepared, Role};
 use crate::close::{CloseFrame, cut};
 use crate::error::Violation;
-use crate::frame::{Header, MAX_CONTROL, Opcode, Rsv, mask};
+use crate::frame::{Header, MAX_CONTROL, MAX_HEADER, Opcode, Rsv, mask};
 use crate::{CloseCode, Message};
 
 /// Nothing can be sent any more: a close frame was queued, or the peer has gone.
@@ -180,11 +180,12 @@ impl Writer {
     #[inline]
     fn frame(&mut self, opcode: Opcode, payload: &[u8], out: &mut Outbox) {
         let header = self.header(opcode, payload.len());
+        out.bytes.reserve(MAX_HEADER + payload.len());
         header.encode(&mut out.bytes);
         let start = out.bytes.len();
         out.bytes.extend_from_slice(payload);
         if let Some(key) = header.masking_key {
-            mask::apply(key, 0, &mut out.bytes[start..]);
+            mask::apply(key, &mut out.bytes[start..]);
         }
     }
 
@@ -196,7 +197,7 @@ impl Writer {
             Some(key) => {
                 // In place when nobody else holds the payload.
                 let mut payload = payload.try_into_mut().unwrap_or_else(|it| (&it[..]).into());
-                mask::apply(key, 0, &mut payload);
+                mask::apply(key, &mut payload);
                 payload.freeze()
             }
         });

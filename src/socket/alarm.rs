@@ -19,10 +19,17 @@ pin_project! {
 }
 
 impl Alarm {
+    /// Whether it will fire after `known`, which is the time if the runtime's
+    /// timer knows this task.
+    pub(super) fn is_ahead(&self, known: Option<Instant>) -> bool {
+        self.armed
+            .zip(known)
+            .is_some_and(|(armed, now)| now < armed)
+    }
+
     /// Ready when it has fired, for a deadline that may have moved since; pending
-    /// until `next` at the latest, or for good without one. `known` is the time,
-    /// if the runtime's timer knows this task: then an alarm that is ahead need
-    /// not be looked at.
+    /// until `next` at the latest, or for good without one. An alarm that
+    /// [is ahead](Self::is_ahead) is not looked at.
     pub(super) fn poll(
         self: Pin<&mut Self>,
         next: Option<Instant>,

@@ -15,7 +15,7 @@ use super::ending::{end_receiving, finish_handler, log_end};
 use super::exchange::OwnTask;
 use super::shared::{Phase, Shared};
 use super::timers::{Action, Timers};
-use super::wire::{End, Room, Sent, Wire};
+use super::wire::{Demand, End, Sent, Wire};
 use super::{Outcome, random};
 use crate::CloseCode;
 use crate::error::{CloseCause, ErrorKind};
@@ -39,7 +39,7 @@ pin_project! {
         timers: Timers,
         ping: [u8; 8],
         // What ended the receiving, until the handler has seen what came before it.
-        end: Option<End>,
+        end: Option<Box<End>>,
         #[pin]
         alarm: Alarm,
         #[pin]
@@ -183,9 +183,9 @@ where
             }
             let this = self.as_mut().project();
             let Some(wire) = this.wire else { continue };
-            wire.park();
-            turn.own = this.shared.park(wire.unwritten(), turn.reading, cx);
+            turn.own = this.shared.park(wire.lent(), turn.reading, cx);
             if turn.own == OwnTask::Idle {
+                wire.park();
                 return Poll::Pending;
             }
         }
@@ -205,6 +205,8 @@ struct Turn {
     closing: bool,
     /// Whether the timer knows this task.
     same_task: bool,
+    /// What is to be read, as far as it is known.
+    demand: Option<Demand>,
     /// The clock, read at most once a poll.
     now: Option<Instant>,
 }
@@ -244,20 +246,26 @@ where
     H::Output: Outcome,
 {
     fn begin_turn(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Turn {
-        let (same_task, phase) = {
-            let mut state = self.shared.lock();
-            (state.unpark(cx), state.phase)
+        let this = self.as_mut().project();
+        let mut spare = this.wire.as_mut().and_then(|it| it.lent().spare.take());
+        let (same_task, demand) = {
+            let mut state = this.shared.lock();
+            (state.unpark(&mut spare, cx), state.demand())
         };
+        if let Some(wire) = this.wire {
+            wire.lent().spare = spare;
+        }
         let mut turn = Turn {
             // Whatever woke this task may have been meant for the handler.
             own: OwnTask::Ready,
             reading: true,
             closing: true,
             same_task,
+            demand,
             now: None,
         };
-        if phase == Phase::Aborted {
-            *self.as_mut().project().stage = Stage::Ended;
+        if demand.is_none() {
+            *this.stage = Stage::Ended;
             self.end(&mut turn, cx);
         }
         turn
@@ -268,43 +276,28 @@ where
         let this = self.project();
         let Some(wire) = this.wire else { return false };
         if let Some(end) = this.end.take() {
-            turn.end_receiving(this.shared, this.stage, end, cx);
+            turn.end_receiving(this.shared, this.stage, *end, cx);
             return true;
         }
         if wire.reader.is_ended() {
             return false;
         }
-        let room = {
-            let state = this.shared.lock();
-            turn.closing = state.is_closing();
-            match (state.phase, turn.closing) {
-                (Phase::Running, false) => {
-                    let (messages, bytes) = state.inbox_room();
-                    Room {
-                        messages,
-                        bytes,
-                        awaited: state.is_awaited(),
-                    }
-                }
-                // Only the peer's close frame is of interest; messages are discarded.
-                (Phase::Running, true) => Room {
-                    messages: usize::MAX,
-                    bytes: usize::MAX,
-                    awaited: true,
-                },
-                _ => {
-                    *this.stage = Stage::Ended;
-                    return false;
-                }
-            }
+        let demand = match turn.demand.take() {
+            Some(demand) => Some(demand),
+            None => this.shared.lock().demand(),
         };
-        turn.reading = !room.is_empty();
+        let Some(demand) = demand else {
+            *this.stage = Stage::Ended;
+            return false;
+        };
+        turn.closing = matches!(demand, Demand::Discard);
+        turn.reading = demand.has_room();
         if !turn.reading {
             this.timers.stall();
             return false;
         }
         this.timers.resume(|| turn.now());
-        let (received, published) = wire.receive(this.shared, room, cx);
+        let (received, published) = wire.receive(this.shared, demand, cx);
         turn.wake_own(published);
         if received.read {
             let now = turn.now();
@@ -328,7 +321,7 @@ where
         };
         if received.messages {
             // What came before it is answered before it.
-            *this.end = Some(end);
+            *this.end = Some(Box::new(end));
         } else {
             turn.end_receiving(this.shared, this.stage, end, cx);
         }
@@ -413,10 +406,13 @@ where
         if turn.closing {
             this.timers.close_began(|| turn.now());
         }
+        let known = turn.now.filter(|_| turn.same_task);
+        if !this.timers.take_nearer() && this.alarm.is_ahead(known) {
+            return false;
+        }
         let within = wire.reader.is_within_payload();
         loop {
             let next = this.timers.next(config, within);
-            let known = turn.now.filter(|_| turn.same_task);
             if this.alarm.as_mut().poll(next, known, cx).is_pending() {
                 return false;
             }

@@ -1,14 +1,13 @@
 //! What the driver exchanges with the handles: messages in, frames out, and the
 //! end.
 
-use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Waker};
 
-use super::lend;
+use super::inbox::Inbox;
+use super::lend::{self, Lent};
 use super::shared::{Phase, Shared, State, Want};
-use crate::Message;
 use crate::error::{CloseCause, Error};
 use crate::protocol::{Outbox, Pongs, Writer};
 
@@ -18,17 +17,15 @@ impl Shared {
     /// the flush; says whether the driver's own task was among them.
     pub(super) fn take_outbox(
         &self,
-        writing: &mut Outbox,
+        writing: &mut Box<Outbox>,
         control: &mut Control,
         cx: &mut Context<'_>,
     ) -> OwnTask {
         let mut state = self.lock();
         state.written = state.taken;
-        {
+        if !control.is_empty() {
             let State { writer, outbox, .. } = &mut *state;
-            if outbox.capacity() == 0 && !control.is_empty() {
-                *outbox = lend::outbox();
-            }
+            let outbox = outbox.get_or_insert_with(lend::outbox);
             for payload in control.pongs.drain() {
                 writer.pong(&payload, outbox);
             }
@@ -36,9 +33,9 @@ impl Shared {
                 let _ = writer.ping(&payload, outbox);
             }
         }
-        if !state.outbox.is_empty() {
+        if let Some(outbox) = state.outbox.as_mut().filter(|it| !it.is_empty()) {
+            std::mem::swap(outbox, writing);
             state.taken = state.taken.wrapping_add(1);
-            std::mem::swap(&mut state.outbox, writing);
         }
         state.in_flight = writing.len();
         self.queued.store(false, Ordering::Relaxed);
@@ -50,29 +47,27 @@ impl Shared {
     /// has to say to the messages.
     pub(super) fn publish(
         &self,
-        batch: &mut VecDeque<Message>,
-        bytes: usize,
+        batch: &mut Option<Box<Inbox>>,
         pongs: &mut Pongs,
         cx: &mut Context<'_>,
     ) -> OwnTask {
         let mut state = self.lock();
         if !pongs.is_empty() {
             let State { writer, outbox, .. } = &mut *state;
+            let outbox = outbox.get_or_insert_with(lend::outbox);
             for payload in pongs.drain() {
                 writer.pong(&payload, outbox);
             }
             self.queued.store(!outbox.is_empty(), Ordering::Relaxed);
         }
-        if self.is_abandoned() || state.cause.is_some() {
-            batch.clear();
-            return OwnTask::Idle;
+        match (&mut state.inbox, batch) {
+            (_, Some(batch)) if self.is_abandoned() => {
+                batch.clear();
+                return OwnTask::Idle;
+            }
+            (Some(inbox), Some(batch)) if !inbox.is_empty() => inbox.append(batch),
+            (inbox, batch) => std::mem::swap(inbox, batch),
         }
-        if state.inbox.is_empty() {
-            std::mem::swap(&mut state.inbox, batch);
-        } else {
-            state.inbox.append(batch);
-        }
-        state.inbox_bytes += bytes;
         let receiver = state.receiver.take();
         drop(state);
         OwnTask::unless_woken(receiver, cx)
@@ -92,9 +87,8 @@ impl Shared {
             state.error = error.map(Box::new);
         }
         let State { writer, outbox, .. } = &mut *state;
-        change(writer, outbox);
-        self.queued
-            .store(!state.outbox.is_empty(), Ordering::Relaxed);
+        change(writer, outbox.get_or_insert_with(lend::outbox));
+        self.queued.store(state.has_output(), Ordering::Relaxed);
         let receiver = state.receiver.take();
         let own = self.wake_satisfied(state, cx);
         own.or(OwnTask::unless_woken(receiver, cx))
@@ -109,7 +103,7 @@ impl Shared {
         state.phase = Phase::Ended;
         state.cause.get_or_insert_with(|| Box::new(cause));
         state.writer.received_end();
-        state.outbox = Outbox::default();
+        state.outbox = None;
         state.in_flight = 0;
         self.queued.store(false, Ordering::Relaxed);
         let receiver = state.receiver.take();
@@ -122,37 +116,40 @@ impl Shared {
     }
 
     /// Waits until it is woken, unless there is something to do after all.
-    /// Gives back what an idle connection does not need. `blocked` is how many
-    /// bytes the peer has yet to read of what was taken, `reading` whether the
-    /// last turn could read.
-    pub(super) fn park(&self, blocked: usize, reading: bool, cx: &mut Context<'_>) -> OwnTask {
+    /// Takes back what an idle connection does not need. `reading` says whether
+    /// the last turn could read.
+    pub(super) fn park(&self, lent: &mut Lent, reading: bool, cx: &mut Context<'_>) -> OwnTask {
         let mut state = self.lock();
-        state.in_flight = blocked;
-        if blocked == 0 {
+        state.in_flight = lent.writing.len();
+        let blocked = state.in_flight > 0;
+        if !blocked {
             state.written = state.taken;
-            if !state.outbox.is_empty() {
-                return OwnTask::Ready;
-            }
-        }
-        if state.phase == Phase::Aborted || !reading && !state.inbox_is_full() {
-            return OwnTask::Ready;
-        }
-        if state.inbox.is_empty() && state.inbox.capacity() > 0 {
-            lend::give_inbox(std::mem::take(&mut state.inbox));
-        }
-        if state.outbox.is_empty() && state.outbox.capacity() > 0 {
-            lend::give_outbox(std::mem::take(&mut state.outbox));
         }
         if !state.waiting.is_empty() {
             let own = self.wake_satisfied(state, cx);
             if own == OwnTask::Ready {
                 return own;
             }
+            // Those who were woken may have been quick: look again.
             state = self.lock();
-            // Those who were woken may have been quick.
-            if blocked == 0 && !state.outbox.is_empty() {
-                return OwnTask::Ready;
-            }
+        }
+        if !blocked && state.has_output()
+            || state.phase == Phase::Aborted
+            || !reading && !state.inbox_room().is_empty()
+        {
+            return OwnTask::Ready;
+        }
+        if !state.has_output()
+            && let Some(outbox) = state.outbox.take()
+            && let Some(outbox) = lent.spare.replace(outbox)
+        {
+            lend::give_outbox(outbox);
+        }
+        if !state.has_input()
+            && let Some(inbox) = state.inbox.take()
+            && let Some(inbox) = lent.batch.replace(inbox)
+        {
+            lend::give_inbox(inbox);
         }
         state.parked = true;
         match &state.driver {

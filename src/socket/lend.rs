@@ -5,10 +5,9 @@
 //! and a busy thread allocates none.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 
 use super::exchange::Control;
-use crate::Message;
+use super::inbox::Inbox;
 use crate::protocol::Outbox;
 
 /// How much one read asks for when `recv` waits. 64 KiB would be a bad size: a
@@ -34,9 +33,11 @@ pub(super) struct Lent {
     pub(super) start: usize,
     pub(super) end: usize,
     /// Messages that have not been published.
-    pub(super) batch: VecDeque<Message>,
+    pub(super) batch: Option<Box<Inbox>>,
     /// What is being written.
-    pub(super) writing: Outbox,
+    pub(super) writing: Box<Outbox>,
+    /// An empty outbox for the handler to fill.
+    pub(super) spare: Option<Box<Outbox>>,
     /// Pings and pongs that are to be written.
     pub(super) control: Control,
     /// Bytes were written since the last flush.
@@ -50,7 +51,7 @@ impl Lent {
             && self.writing.is_empty()
             && !self.unflushed
             && self.control.is_empty()
-            && self.batch.is_empty()
+            && self.batch.as_ref().is_none_or(|it| it.is_empty())
     }
 
     /// Makes sure that there is a buffer to read into.
@@ -62,15 +63,15 @@ impl Lent {
     }
 }
 
+#[expect(
+    clippy::vec_box,
+    reason = "between here and a connection only the pointer moves"
+)]
 struct Pool {
-    #[expect(
-        clippy::vec_box,
-        reason = "between here and a connection only the pointer moves"
-    )]
     sets: Vec<Box<Lent>>,
     inputs: Vec<Box<[u8]>>,
-    outboxes: Vec<Outbox>,
-    inboxes: Vec<VecDeque<Message>>,
+    outboxes: Vec<Box<Outbox>>,
+    inboxes: Vec<Box<Inbox>>,
 }
 
 thread_local! {
@@ -103,7 +104,7 @@ pub(super) fn take() -> Box<Lent> {
 pub(super) fn give(mut lent: Box<Lent>) -> Option<Box<Lent>> {
     if lent.is_idle() {
         if lent.writing.capacity() > LARGEST {
-            lent.writing = Outbox::default();
+            *lent.writing = Outbox::default();
         }
         pool(|pool| {
             if pool.sets.len() < SETS {
@@ -138,15 +139,15 @@ fn give_input(input: Box<[u8]>) {
 }
 
 /// An empty outbox.
-pub(super) fn outbox() -> Outbox {
+pub(super) fn outbox() -> Box<Outbox> {
     pool(|pool| pool.outboxes.pop())
         .flatten()
         .unwrap_or_default()
 }
 
-pub(super) fn give_outbox(outbox: Outbox) {
+pub(super) fn give_outbox(outbox: Box<Outbox>) {
     debug_assert!(outbox.is_empty());
-    if outbox.capacity() == 0 || outbox.capacity() > LARGEST {
+    if outbox.capacity() > LARGEST {
         return;
     }
     pool(|pool| {
@@ -157,17 +158,14 @@ pub(super) fn give_outbox(outbox: Outbox) {
 }
 
 /// An empty queue of messages.
-pub(super) fn inbox() -> VecDeque<Message> {
+pub(super) fn inbox() -> Box<Inbox> {
     pool(|pool| pool.inboxes.pop())
         .flatten()
         .unwrap_or_default()
 }
 
-pub(super) fn give_inbox(inbox: VecDeque<Message>) {
+pub(super) fn give_inbox(inbox: Box<Inbox>) {
     debug_assert!(inbox.is_empty());
-    if inbox.capacity() == 0 {
-        return;
-    }
     pool(|pool| {
         if pool.inboxes.len() < QUEUES {
             pool.inboxes.push(inbox);

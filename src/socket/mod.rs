@@ -28,6 +28,7 @@ mod alarm;
 mod driver;
 mod ending;
 mod exchange;
+mod inbox;
 mod lend;
 mod sender;
 mod shared;
@@ -37,7 +38,6 @@ pub(crate) mod tests;
 mod timers;
 mod wire;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -48,6 +48,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use driver::Drive;
+use inbox::Inbox;
 pub use sender::{Permit, Sender, TrySendError};
 pub(crate) use shared::Shared;
 #[cfg(feature = "hub")]
@@ -121,7 +122,7 @@ where
     let none = None::<std::future::Ready<()>>;
     let driver = Drive::new(io, reader, shared.clone(), none, permit);
     let mut socket = WebSocket::new(shared);
-    socket.driver = Some(Mutex::new(Box::pin(driver)));
+    socket.driver = Some(Box::new(Mutex::new(Box::pin(driver))));
     socket
 }
 
@@ -155,17 +156,17 @@ type BareDriver = Pin<Box<Drive<BareIo, std::future::Ready<()>>>>;
 pub struct WebSocket {
     shared: Arc<Shared>,
     /// Messages taken from the inbox and not returned yet.
-    batch: VecDeque<Message>,
+    batch: Option<Box<Inbox>>,
     /// The driver of a bare socket. The mutex is never locked: it makes the
     /// socket `Sync`, so that futures that borrow it are `Send`.
-    driver: Option<Mutex<BareDriver>>,
+    driver: Option<Box<Mutex<BareDriver>>>,
 }
 
 impl WebSocket {
     fn new(shared: Arc<Shared>) -> Self {
         WebSocket {
             shared,
-            batch: VecDeque::new(),
+            batch: None,
             driver: None,
         }
     }
@@ -186,21 +187,15 @@ impl WebSocket {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
+    #[inline]
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
-        if let Some(message) = self.batch.pop_front() {
+        if let Some(message) = self.batch.as_mut().and_then(|it| it.pop()) {
             return Poll::Ready(Ok(Some(message)));
         }
         self.drive(cx);
-        match self.shared.poll_receive(&mut self.batch, cx) {
-            Poll::Ready(Ok(true)) => Poll::Ready(Ok(self.batch.pop_front())),
-            Poll::Ready(Ok(false)) => Poll::Ready(Ok(None)),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => {
-                if self.batch.capacity() > 0 {
-                    lend::give_inbox(std::mem::take(&mut self.batch));
-                }
-                Poll::Pending
-            }
+        match ready!(self.shared.poll_receive(&mut self.batch, cx))? {
+            true => Poll::Ready(Ok(self.batch.as_mut().and_then(|it| it.pop()))),
+            false => Poll::Ready(Ok(None)),
         }
     }
 
@@ -218,16 +213,11 @@ impl WebSocket {
     ///
     /// A dropped future has queued the whole message or nothing of it; in the
     /// latter case the message is lost. [`reserve`](Self::reserve) keeps it.
-    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
-        let message = message.into();
-        poll_fn(|cx| {
-            self.drive(cx);
-            sender::sent(ready!(self.shared.poll_push(&message, cx))).into()
-        })
-        .await?;
-        match self.driver {
-            Some(_) => self.flush().await,
-            None => Ok(()),
+    pub fn send(&mut self, message: impl Into<Message>) -> Sending<'_> {
+        Sending {
+            message: message.into(),
+            step: Step::Queue,
+            socket: self,
         }
     }
 
@@ -285,7 +275,7 @@ impl WebSocket {
     /// The closing handshake has begun when the future was polled once, and
     /// goes on in the background (of a bare socket: when it is dropped).
     pub async fn close(&mut self, code: CloseCode, reason: &str) {
-        self.batch.clear();
+        self.batch = None;
         let mut reason = Some(reason);
         poll_fn(|cx| {
             if let Some(reason) = reason.take() {
@@ -355,6 +345,50 @@ impl WebSocket {
                 self.driver = None;
             }
         }
+    }
+}
+
+/// The future of [`WebSocket::send`].
+#[must_use = "a message is not sent unless its future is awaited"]
+pub struct Sending<'a> {
+    message: Message,
+    step: Step,
+    socket: &'a mut WebSocket,
+}
+
+enum Step {
+    Queue,
+    /// Of a bare socket: until this batch has been written.
+    Flush(u32),
+}
+
+impl Future for Sending<'_> {
+    type Output = Result<(), Error>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if let Step::Queue = this.step {
+            this.socket.drive(cx);
+            sender::sent(ready!(this.socket.shared.poll_push(&this.message, cx)))?;
+            if this.socket.driver.is_none() {
+                return Poll::Ready(Ok(()));
+            }
+            this.step = Step::Flush(this.socket.shared.flush_target());
+        }
+        let Step::Flush(target) = this.step else {
+            return Poll::Pending;
+        };
+        this.socket.drive(cx);
+        this.socket.shared.poll_flushed(target, cx)
+    }
+}
+
+impl fmt::Debug for Sending<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sending")
+            .field("message", &self.message)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,23 +1,18 @@
 //! What a connection's driver and its handles share, under one lock.
 
-use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::inbox::{Inbox, Room};
 use super::lend;
+use super::wire::Demand;
 use crate::config::Overflow;
 use crate::error::{CloseCause, Error, ErrorKind, Violation};
 use crate::protocol::{Outbox, Prepared, Role, Writer};
 use crate::{CloseCode, Config, Message};
-
-/// How many messages are read before the handler asks for them.
-pub(super) const INBOX_MESSAGES: usize = 64;
-
-/// How many bytes are.
-pub(super) const INBOX_BYTES: usize = 64 * 1024;
 
 /// One connection, as all its handles see it.
 ///
@@ -36,15 +31,14 @@ pub(crate) struct Shared {
 pub(super) struct State {
     pub(super) writer: Writer,
     /// Encoded frames that the driver has not taken.
-    pub(super) outbox: Outbox,
+    pub(super) outbox: Option<Box<Outbox>>,
     /// Bytes that the driver has taken and not written.
     pub(super) in_flight: usize,
     /// How often the driver has taken the outbox, and which of these is written.
     pub(super) taken: u32,
     pub(super) written: u32,
     /// Messages that `recv` has not taken.
-    pub(super) inbox: VecDeque<Message>,
-    pub(super) inbox_bytes: usize,
+    pub(super) inbox: Option<Box<Inbox>>,
     /// Who waits in `recv`.
     pub(super) receiver: Option<Waker>,
     /// Who waits for something else, and for what.
@@ -129,12 +123,11 @@ impl Shared {
             abandoned: AtomicBool::new(false),
             state: Mutex::new(State {
                 writer: Writer::new(role),
-                outbox: Outbox::default(),
+                outbox: None,
                 in_flight: 0,
                 taken: 0,
                 written: 0,
-                inbox: VecDeque::new(),
-                inbox_bytes: 0,
+                inbox: None,
                 receiver: None,
                 waiting: Vec::new(),
                 driver: None,
@@ -178,7 +171,9 @@ impl Shared {
                 IfFull::DropNewest => return Pushed::Dropped,
                 IfFull::DropOldest => {
                     let limit = self.config.output_limit.saturating_sub(1 + state.in_flight);
-                    state.outbox.drop_oldest(limit);
+                    if let Some(outbox) = &mut state.outbox {
+                        outbox.drop_oldest(limit);
+                    }
                 }
                 IfFull::Close => {
                     let code = CloseCode::TRY_AGAIN_LATER;
@@ -189,9 +184,7 @@ impl Shared {
             }
         }
         let State { writer, outbox, .. } = &mut *state;
-        if outbox.capacity() == 0 {
-            *outbox = lend::outbox();
-        }
+        let outbox = outbox.get_or_insert_with(lend::outbox);
         let pushed = match item {
             Item::Message(message) => writer.message(message, outbox),
             Item::Prepared(prepared) => writer.prepared(prepared, outbox),
@@ -245,9 +238,7 @@ impl Shared {
     /// The batch to be written by which everything is written that is queued now.
     pub(super) fn flush_target(&self) -> u32 {
         let state = self.lock();
-        state
-            .taken
-            .wrapping_add(u32::from(!state.outbox.is_empty()))
+        state.taken.wrapping_add(u32::from(state.has_output()))
     }
 
     /// Waits until the batch `target` has been handed to the transport.
@@ -267,18 +258,17 @@ impl Shared {
         Poll::Pending
     }
 
-    /// Takes all messages that have arrived into `batch`, which is empty, or
-    /// waits for some. `Ok(false)`: no more will come.
+    /// Takes all messages that have arrived into `batch`, in which there are none,
+    /// or waits for some. `Ok(false)`: no more will come.
     pub(super) fn poll_receive(
         &self,
-        batch: &mut VecDeque<Message>,
+        batch: &mut Option<Box<Inbox>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<bool, Error>> {
         let mut state = self.lock();
-        if !state.inbox.is_empty() {
-            let was_full = state.inbox_is_full();
+        if state.has_input() {
+            let was_full = state.inbox_room().is_empty();
             std::mem::swap(&mut state.inbox, batch);
-            state.inbox_bytes = 0;
             state.receiver = None;
             if was_full && state.parked {
                 self.wake(state);
@@ -294,6 +284,12 @@ impl Shared {
         match &state.receiver {
             Some(waker) if waker.will_wake(cx.waker()) => {}
             _ => state.receiver = Some(cx.waker().clone()),
+        }
+        // The driver fills it next.
+        if state.inbox.is_none() {
+            state.inbox = batch.take();
+        } else if let Some(batch) = batch.take() {
+            lend::give_inbox(batch);
         }
         Poll::Pending
     }
@@ -318,6 +314,7 @@ impl Shared {
         }
         state.cause = Some(Box::new(cause));
         let State { writer, outbox, .. } = state;
+        let outbox = outbox.get_or_insert_with(lend::outbox);
         if writer.close(code, reason, outbox).is_ok() {
             self.queued.store(true, Ordering::Relaxed);
         }
@@ -338,8 +335,7 @@ impl Shared {
     pub(super) fn abandon(&self) {
         let mut state = self.lock();
         self.abandoned.store(true, Ordering::Relaxed);
-        state.inbox.clear();
-        state.inbox_bytes = 0;
+        state.inbox = None;
         state.receiver = None;
         self.wake(state);
     }
@@ -360,7 +356,7 @@ impl Shared {
     /// Whether `recv` has nothing more to return.
     pub(super) fn is_exhausted(&self) -> bool {
         let state = self.lock();
-        state.inbox.is_empty() && state.cause.is_some() && state.error.is_none()
+        !state.has_input() && state.cause.is_some() && state.error.is_none()
     }
 
     pub(crate) fn close_cause(&self) -> Option<CloseCause> {
@@ -404,7 +400,7 @@ impl Shared {
 impl State {
     /// Whether another message may be queued: one always may if nothing else waits.
     pub(super) fn has_room(&self, config: &Config) -> bool {
-        let queued = self.outbox.len() + self.in_flight;
+        let queued = self.outbox.as_ref().map_or(0, |it| it.len()) + self.in_flight;
         queued == 0 || queued < config.output_limit
     }
 
@@ -423,26 +419,30 @@ impl State {
         self.written.wrapping_sub(target) as i32 >= 0
     }
 
-    pub(super) fn inbox_is_full(&self) -> bool {
-        self.inbox.len() >= INBOX_MESSAGES || self.inbox_bytes >= INBOX_BYTES
+    pub(super) fn has_output(&self) -> bool {
+        self.outbox.as_ref().is_some_and(|it| !it.is_empty())
     }
 
-    /// How many messages and bytes may still be read.
-    pub(super) fn inbox_room(&self) -> (usize, usize) {
-        (
-            INBOX_MESSAGES.saturating_sub(self.inbox.len()),
-            INBOX_BYTES.saturating_sub(self.inbox_bytes),
-        )
+    pub(super) fn has_input(&self) -> bool {
+        self.inbox.as_ref().is_some_and(|it| !it.is_empty())
     }
 
-    /// Whether `recv` waits for a message.
-    pub(super) fn is_awaited(&self) -> bool {
-        self.receiver.is_some()
+    /// How much may still be read.
+    pub(super) fn inbox_room(&self) -> Room {
+        match &self.inbox {
+            Some(inbox) if !inbox.is_empty() => inbox.room(),
+            _ => Room::WHOLE,
+        }
     }
 
-    /// Whether messages that arrive are of no use to anybody.
-    pub(super) fn is_closing(&self) -> bool {
-        self.cause.is_some()
+    /// What is to be read now; `None` when the connection is to end at once.
+    pub(super) fn demand(&self) -> Option<Demand> {
+        match (self.phase, &self.cause, &self.receiver) {
+            (Phase::Running, Some(_), _) => Some(Demand::Discard),
+            (Phase::Running, None, Some(_)) => Some(Demand::Awaited(self.inbox_room())),
+            (Phase::Running, None, None) => Some(Demand::Ahead(self.inbox_room())),
+            (Phase::Aborted | Phase::Ended, ..) => None,
+        }
     }
 
     pub(super) fn set_latency(&mut self, latency: Duration) {
@@ -451,8 +451,12 @@ impl State {
     }
 
     /// The driver starts a turn; says whether in the same task as the last.
-    pub(super) fn unpark(&mut self, cx: &mut Context<'_>) -> bool {
+    /// `spare` is for what the handler will send.
+    pub(super) fn unpark(&mut self, spare: &mut Option<Box<Outbox>>, cx: &mut Context<'_>) -> bool {
         self.parked = false;
+        if self.outbox.is_none() {
+            self.outbox = spare.take();
+        }
         self.driver
             .as_ref()
             .is_some_and(|it| it.will_wake(cx.waker()))

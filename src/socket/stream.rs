@@ -24,7 +24,7 @@ impl Stream for WebSocket {
 
 impl FusedStream for WebSocket {
     fn is_terminated(&self) -> bool {
-        self.batch.is_empty() && self.shared.is_exhausted()
+        self.batch.as_ref().is_none_or(|it| it.is_empty()) && self.shared.is_exhausted()
     }
 }
 

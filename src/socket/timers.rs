@@ -1,5 +1,6 @@
 //! The deadlines of a connection, as arithmetic: no clock is read here.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -28,28 +29,57 @@ pub(super) enum Action {
 /// that time.
 #[derive(Clone, Debug)]
 pub(super) struct Timers {
+    /// When the connection began: all other times count from here.
+    start: Instant,
     /// When the last whole frame arrived.
-    received: Instant,
-    /// How long after that the peer is pinged: the configured interval, give or take.
-    interval: Duration,
-    pinged: Option<Instant>,
-    message: Option<Instant>,
-    blocked: Option<Instant>,
-    closing: Option<Instant>,
+    received: Time,
+    pinged: Option<Time>,
+    message: Option<Time>,
+    blocked: Option<Time>,
+    closing: Option<Time>,
+    /// How long after the last frame the peer is pinged: the configured
+    /// interval, give or take, in milliseconds.
+    interval: u32,
     /// Nothing is read for want of room; the peer is not to blame for silence.
     stalled: bool,
+    /// A deadline may have come nearer since it was last looked.
+    nearer: bool,
+}
+
+/// Nanoseconds since the connection began, and one: half as large as an
+/// `Instant`, and good for some centuries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Time(NonZeroU64);
+
+impl Time {
+    const ZERO: Self = Time(NonZeroU64::MIN);
+
+    fn between(start: Instant, now: Instant) -> Self {
+        Time::ZERO.after(now.saturating_duration_since(start))
+    }
+
+    fn after(self, duration: Duration) -> Self {
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Time(self.0.saturating_add(nanoseconds))
+    }
+
+    fn instant(self, start: Instant) -> Instant {
+        start + Duration::from_nanos(self.0.get() - 1)
+    }
 }
 
 impl Timers {
     pub(super) fn new(now: Instant, config: &Config) -> Self {
         let mut timers = Timers {
-            received: now,
-            interval: Duration::ZERO,
+            start: now,
+            received: Time::ZERO,
             pinged: None,
             message: None,
             blocked: None,
             closing: None,
+            interval: 0,
             stalled: false,
+            nearer: true,
         };
         timers.draw_interval(config);
         timers
@@ -60,33 +90,44 @@ impl Timers {
     fn draw_interval(&mut self, config: &Config) {
         if let Some(keep_alive) = config.keep_alive {
             let share = 0.9 + 0.2 * (super::random() as u32 as f64 / u32::MAX as f64);
-            self.interval = keep_alive.interval.mul_f64(share);
+            // Saturates, after seven weeks.
+            self.interval = (keep_alive.interval.as_secs_f64() * 1000.0 * share) as u32;
         }
+    }
+
+    fn time(&self, now: Instant) -> Time {
+        Time::between(self.start, now)
     }
 
     /// A whole frame arrived: the peer is there.
     pub(super) fn frame_received(&mut self, now: Instant) {
-        self.received = now;
+        self.received = self.time(now);
         self.pinged = None;
     }
 
     pub(super) fn pinged(&mut self, now: Instant, config: &Config) {
-        self.pinged = Some(now);
+        self.pinged = Some(self.time(now));
+        self.nearer = true;
         self.draw_interval(config);
     }
 
     /// When the ping was sent that has not been answered.
     pub(super) fn ping_sent(&self) -> Option<Instant> {
-        self.pinged
+        self.pinged.map(|it| it.instant(self.start))
     }
 
     /// A message or frame has begun to arrive and is not complete.
     pub(super) fn message_began(&mut self, now: Instant) {
-        self.message = Some(now);
+        self.message = Some(self.time(now));
+        self.nearer = true;
     }
 
     pub(super) fn message_continues(&mut self, now: Instant) {
-        self.message.get_or_insert(now);
+        if self.message.is_none() {
+            self.message_began(now);
+        }
+        // A payload in the way of a pong may have ended.
+        self.nearer = true;
     }
 
     /// Nothing is half received.
@@ -96,11 +137,14 @@ impl Timers {
 
     /// Output waits for the peer to read. Call it again with every byte of progress.
     pub(super) fn write_blocked(&mut self, now: Instant) {
-        self.blocked = Some(now);
+        self.blocked = Some(self.time(now));
+        self.nearer = true;
     }
 
     pub(super) fn write_still_blocked(&mut self, now: Instant) {
-        self.blocked.get_or_insert(now);
+        if self.blocked.is_none() {
+            self.write_blocked(now);
+        }
     }
 
     pub(super) fn written(&mut self) {
@@ -109,7 +153,10 @@ impl Timers {
 
     /// The closing handshake has begun.
     pub(super) fn close_began(&mut self, now: impl FnOnce() -> Instant) {
-        self.closing.get_or_insert_with(now);
+        if self.closing.is_none() {
+            self.closing = Some(self.time(now()));
+            self.nearer = true;
+        }
     }
 
     /// Reading stops: what the peer sends cannot be seen.
@@ -120,12 +167,18 @@ impl Timers {
     /// Reading goes on. The peer gets its time anew.
     pub(super) fn resume(&mut self, now: impl FnOnce() -> Instant) {
         if self.stalled {
-            let now = now();
+            let now = self.time(now());
             self.stalled = false;
+            self.nearer = true;
             self.pinged = self.pinged.map(|_| now);
             self.message = self.message.map(|_| now);
             self.received = now;
         }
+    }
+
+    /// Whether the next deadline may be earlier than when this was last asked.
+    pub(super) fn take_nearer(&mut self) -> bool {
+        std::mem::take(&mut self.nearer)
     }
 
     /// Every deadline that counts, with what is due then. `within_payload`: the
@@ -134,34 +187,35 @@ impl Timers {
         &self,
         config: &Config,
         within_payload: bool,
-    ) -> impl Iterator<Item = (Instant, Action)> {
+    ) -> impl Iterator<Item = (Time, Action)> {
         let close = self
             .closing
-            .map(|it| (it + config.close_timeout, Action::CloseTimeout));
+            .map(|it| (it.after(config.close_timeout), Action::CloseTimeout));
         // Once the end has begun, only its own deadline matters.
         let open = close.is_none();
         let listening = open && !self.stalled;
         let message = self
             .message
             .zip(config.message_timeout)
-            .filter(|_| listening);
-        let write = self.blocked.zip(config.write_timeout).filter(|_| open);
+            .filter(|_| listening)
+            .map(|(since, timeout)| (since.after(timeout), Action::MessageTimeout));
+        let write = self
+            .blocked
+            .zip(config.write_timeout)
+            .filter(|_| open)
+            .map(|(since, timeout)| (since.after(timeout), Action::WriteTimeout));
         let keep_alive = config
             .keep_alive
             .filter(|_| listening)
             .and_then(|it| match self.pinged {
-                None => Some((self.received + self.interval, Action::Ping)),
+                None => {
+                    let interval = Duration::from_millis(self.interval.into());
+                    Some((self.received.after(interval), Action::Ping))
+                }
                 Some(_) if within_payload => None,
-                Some(pinged) => Some((pinged + it.timeout, Action::PingTimeout)),
+                Some(pinged) => Some((pinged.after(it.timeout), Action::PingTimeout)),
             });
-        [
-            close,
-            message.map(|(since, timeout)| (since + timeout, Action::MessageTimeout)),
-            write.map(|(since, timeout)| (since + timeout, Action::WriteTimeout)),
-            keep_alive,
-        ]
-        .into_iter()
-        .flatten()
+        [close, message, write, keep_alive].into_iter().flatten()
     }
 
     /// When to look again at the latest.
@@ -169,6 +223,7 @@ impl Timers {
         self.deadlines(config, within_payload)
             .map(|(at, _)| at)
             .min()
+            .map(|it| it.instant(self.start))
     }
 
     /// What is due by `now`: the earliest, if several are.
@@ -178,6 +233,7 @@ impl Timers {
         config: &Config,
         within_payload: bool,
     ) -> Option<Action> {
+        let now = self.time(now);
         self.deadlines(config, within_payload)
             .filter(|(at, _)| *at <= now)
             .min_by_key(|(at, _)| *at)

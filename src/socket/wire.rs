@@ -9,6 +9,7 @@ use bytes::{BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::exchange::OwnTask;
+use super::inbox::Room;
 use super::lend::{self, Lent};
 use super::shared::Shared;
 use crate::close::CloseFrame;
@@ -41,6 +42,33 @@ pub(super) struct Received {
     pub(super) end: Option<End>,
 }
 
+impl Received {
+    /// Takes what the reader made of some bytes.
+    #[inline]
+    fn take(
+        &mut self,
+        event: Result<Option<Event>, Violation>,
+        demand: &mut Demand,
+        lent: &mut Lent,
+    ) {
+        match event {
+            Ok(None) => {}
+            Ok(Some(Event::Message(message))) => match demand {
+                Demand::Awaited(room) | Demand::Ahead(room) => {
+                    room.take(&message);
+                    lent.batch.get_or_insert_with(lend::inbox).push(message);
+                    self.messages = true;
+                }
+                Demand::Discard => {}
+            },
+            Ok(Some(Event::Ping(payload))) => lent.control.pongs.push(payload),
+            Ok(Some(Event::Pong(payload))) => self.pong = Some(payload),
+            Ok(Some(Event::Close(frame))) => self.end = Some(End::Close(frame)),
+            Err(violation) => self.end = Some(End::Violation(violation)),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum End {
     Close(Option<CloseFrame>),
@@ -57,18 +85,24 @@ impl End {
     }
 }
 
-/// How much may be read.
+/// How much is to be read, and what for.
 #[derive(Clone, Copy)]
-pub(super) struct Room {
-    pub(super) messages: usize,
-    pub(super) bytes: usize,
-    /// Whether `recv` waits.
-    pub(super) awaited: bool,
+pub(super) enum Demand {
+    /// `recv` waits for messages.
+    Awaited(Room),
+    /// Nobody waits for them yet.
+    Ahead(Room),
+    /// Only the peer's close frame is of interest.
+    Discard,
 }
 
-impl Room {
-    pub(super) fn is_empty(self) -> bool {
-        self.messages == 0 || self.bytes == 0
+impl Demand {
+    /// Whether there is room for a message.
+    pub(super) fn has_room(self) -> bool {
+        match self {
+            Demand::Awaited(room) | Demand::Ahead(room) => !room.is_empty(),
+            Demand::Discard => true,
+        }
     }
 }
 
@@ -81,70 +115,48 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         }
     }
 
+    /// What was lent for this turn.
+    pub(super) fn lent(&mut self) -> &mut Lent {
+        self.lent.get_or_insert_with(lend::take)
+    }
+
     /// Reads once and parses as much as there is room for; publishes the
     /// messages. `OwnTask` says whether the driver's own task waits for them.
     pub(super) fn receive(
         &mut self,
         shared: &Shared,
-        room: Room,
+        mut demand: Demand,
         cx: &mut Context<'_>,
     ) -> (Received, OwnTask) {
         let mut received = Received::default();
         let frames = self.reader.frames();
-        let mut room = room;
-        let mut batch_bytes = 0;
-        let lent = self.lent.get_or_insert_with(lend::take);
-        if lent.batch.capacity() == 0 {
-            lent.batch = lend::inbox();
-        }
         // What is left from before comes first; only then is there more to read.
-        if lent.start == lent.end {
-            match self.poll_read(room.awaited, cx) {
+        if self.lent().start == self.lent().end {
+            match self.poll_read(demand, cx) {
                 Poll::Ready(Ok(Filled::Input(0) | Filled::Payload(0))) => {
                     received.end = Some(End::Eof);
                 }
                 Poll::Ready(Ok(Filled::Input(_))) => received.read = true,
                 Poll::Ready(Ok(Filled::Payload(count))) => {
                     received.read = true;
-                    match self.reader.filled(count) {
-                        Ok(Some(Event::Message(message))) => {
-                            received.messages = true;
-                            batch_bytes += message.len();
-                            self.lent
-                                .get_or_insert_with(lend::take)
-                                .batch
-                                .push_back(message);
-                        }
-                        Ok(_) => {}
-                        Err(violation) => received.end = Some(End::Violation(violation)),
-                    }
+                    let filled = self.reader.filled(count);
+                    received.take(filled, &mut demand, self.lent());
                 }
                 Poll::Ready(Err(error)) => received.end = Some(End::Failed(error)),
                 Poll::Pending => {}
             }
         }
         let lent = self.lent.get_or_insert_with(lend::take);
-        room.messages = room.messages.saturating_sub(lent.batch.len());
-        room.bytes = room.bytes.saturating_sub(batch_bytes);
-        while lent.start < lent.end && !room.is_empty() && received.end.is_none() {
-            match self.reader.read(&mut lent.input[lent.start..lent.end]) {
-                Ok((taken, event)) => {
-                    lent.start += taken;
-                    let Some(event) = event else { break };
-                    match event {
-                        Event::Message(message) => {
-                            received.messages = true;
-                            batch_bytes += message.len();
-                            room.messages -= 1;
-                            room.bytes = room.bytes.saturating_sub(message.len());
-                            lent.batch.push_back(message);
-                        }
-                        Event::Ping(payload) => lent.control.pongs.push(payload),
-                        Event::Pong(payload) => received.pong = Some(payload),
-                        Event::Close(frame) => received.end = Some(End::Close(frame)),
-                    }
-                }
-                Err(violation) => received.end = Some(End::Violation(violation)),
+        while lent.start < lent.end && demand.has_room() && received.end.is_none() {
+            let read = self.reader.read(&mut lent.input[lent.start..lent.end]);
+            let event = read.map(|(taken, event)| {
+                lent.start += taken;
+                event
+            });
+            let starved = matches!(event, Ok(None));
+            received.take(event, &mut demand, lent);
+            if starved {
+                break;
             }
         }
         received.frames = self.reader.frames().wrapping_sub(frames);
@@ -152,15 +164,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
             // Nothing that follows is understood.
             lent.start = lent.end;
         }
-        let own = match lent.batch.is_empty() {
-            true => OwnTask::Idle,
-            false => {
+        let own = match received.messages {
+            false => OwnTask::Idle,
+            true => {
                 // While the peer does not read, answers wait where only so many can.
                 let pongs = match lent.writing.is_empty() {
                     true => &mut lent.control.pongs,
                     false => &mut Pongs::default(),
                 };
-                shared.publish(&mut lent.batch, batch_bytes, pongs, cx)
+                shared.publish(&mut lent.batch, pongs, cx)
             }
         };
         (received, own)
@@ -168,8 +180,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
 
     /// Reads once: into the message that is arriving, if much of it is still to
     /// come, else into the lent buffer.
-    fn poll_read(&mut self, awaited: bool, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
-        let most = if awaited { lend::INPUT } else { AHEAD };
+    fn poll_read(&mut self, demand: Demand, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
+        let most = match demand {
+            Demand::Awaited(_) | Demand::Discard => lend::INPUT,
+            Demand::Ahead(_) => AHEAD,
+        };
         if let Some((buffer, room)) = self
             .reader
             .payload_buffer(LARGE)
@@ -186,11 +201,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         (lent.start, lent.end) = (0, buffer.filled().len());
         Poll::Ready(Ok(Filled::Input(lent.end)))
-    }
-
-    /// How many bytes of what was taken from the outbox are not written yet.
-    pub(super) fn unwritten(&self) -> usize {
-        self.lent.as_ref().map_or(0, |lent| lent.writing.len())
     }
 
     /// A ping of our own goes out with the next write.

@@ -1,0 +1,80 @@
+//! Messages that have arrived and not been received.
+
+use std::collections::VecDeque;
+
+use crate::Message;
+
+/// How many messages are read before the handler asks for them.
+const MESSAGES: usize = 64;
+
+/// How many bytes are.
+const BYTES: usize = 64 * 1024;
+
+/// A bounded queue of messages. It travels as a box: from the driver, which
+/// fills it, over the shared state to `recv`, which empties it, and back.
+#[derive(Default)]
+pub(super) struct Inbox {
+    messages: VecDeque<Message>,
+    /// Of the messages that were pushed since it was empty.
+    bytes: usize,
+}
+
+/// How many messages and bytes an inbox still takes.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    messages: usize,
+    bytes: usize,
+}
+
+impl Inbox {
+    pub(super) fn push(&mut self, message: Message) {
+        self.bytes += message.len();
+        self.messages.push_back(message);
+    }
+
+    #[inline]
+    pub(super) fn pop(&mut self) -> Option<Message> {
+        self.messages.pop_front()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.messages.clear();
+        self.bytes = 0;
+    }
+
+    pub(super) fn append(&mut self, other: &mut Inbox) {
+        self.bytes += other.bytes;
+        self.messages.append(&mut other.messages);
+        other.bytes = 0;
+    }
+
+    /// What it takes, if nothing is taken out of it.
+    pub(super) fn room(&self) -> Room {
+        Room {
+            messages: MESSAGES.saturating_sub(self.messages.len()),
+            bytes: BYTES.saturating_sub(self.bytes),
+        }
+    }
+}
+
+impl Room {
+    /// The room of an empty inbox.
+    pub(super) const WHOLE: Self = Room {
+        messages: MESSAGES,
+        bytes: BYTES,
+    };
+
+    /// One message fits whenever there is any room, whatever its size.
+    pub(super) fn is_empty(self) -> bool {
+        self.messages == 0 || self.bytes == 0
+    }
+
+    pub(super) fn take(&mut self, message: &Message) {
+        self.messages = self.messages.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(message.len());
+    }
+}
