@@ -52,15 +52,18 @@ enum State {
         left: usize,
         fin: bool,
     },
-    /// Within the payload of a control frame.
-    Control {
-        opcode: Opcode,
-        key: Option<[u8; 4]>,
-        left: u8,
-        payload: Vec<u8>,
-    },
+    /// Within the payload of a control frame. That is seldom cut, so it is boxed.
+    Control(Box<Control>),
     /// After a close frame or a violation: the rest is discarded.
     End,
+}
+
+/// A control frame of which not everything has arrived.
+struct Control {
+    opcode: Opcode,
+    key: Option<[u8; 4]>,
+    left: usize,
+    payload: Vec<u8>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -183,26 +186,22 @@ impl Reader {
                 let step = self.append(part)?;
                 Ok((taken, step))
             }
-            State::Control {
-                key, left, payload, ..
-            } => {
-                let taken = input.len().min(usize::from(*left));
+            State::Control(control) => {
+                let taken = input.len().min(control.left);
                 let part = &mut input[..taken];
-                if let Some(key) = *key {
-                    mask::apply(mask::after(key, payload.len()), part);
+                if let Some(key) = control.key {
+                    mask::apply(mask::after(key, control.payload.len()), part);
                 }
-                payload.extend_from_slice(part);
-                *left -= taken as u8;
-                if *left > 0 {
+                control.payload.extend_from_slice(part);
+                control.left -= taken;
+                if control.left > 0 {
                     return Ok((taken, Step::Starved));
                 }
-                let State::Control {
-                    opcode, payload, ..
-                } = self.next_frame()
-                else {
+                let State::Control(control) = self.next_frame() else {
                     return Ok((taken, Step::More));
                 };
-                Ok((taken, Step::Event(self.control(opcode, &payload)?)))
+                let event = self.control(control.opcode, &control.payload)?;
+                Ok((taken, Step::Event(event)))
             }
             State::End => Ok((input.len(), Step::Starved)),
         }
@@ -445,12 +444,12 @@ impl Reader {
         let length = header.length as usize;
         debug_assert!(length <= MAX_CONTROL);
         if input.len() < length {
-            self.state = State::Control {
+            self.state = State::Control(Box::new(Control {
                 opcode: header.opcode,
                 key: header.masking_key,
-                left: length as u8,
+                left: length,
                 payload: Vec::new(),
-            };
+            }));
             return Ok((taken, Step::More));
         }
         let payload = &mut input[..length];

@@ -12,7 +12,7 @@ pin_project! {
     /// being moved with every deadline.
     #[derive(Default)]
     pub(super) struct Alarm {
-        armed: Option<Instant>,
+        armed: bool,
         #[pin]
         sleep: Option<Sleep>,
     }
@@ -22,9 +22,16 @@ impl Alarm {
     /// Whether it will fire after `known`, which is the time if the runtime's
     /// timer knows this task.
     pub(super) fn is_ahead(&self, known: Option<Instant>) -> bool {
-        self.armed
+        self.deadline()
             .zip(known)
-            .is_some_and(|(armed, now)| now < armed)
+            .is_some_and(|(deadline, now)| now < deadline)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.sleep
+            .as_ref()
+            .filter(|_| self.armed)
+            .map(Sleep::deadline)
     }
 
     /// Ready when it has fired, for a deadline that may have moved since; pending
@@ -36,8 +43,9 @@ impl Alarm {
         known: Option<Instant>,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
+        let deadline = self.deadline();
         let mut this = self.project();
-        match (next, *this.armed) {
+        match (next, deadline) {
             (None, None) => return Poll::Pending,
             (next, Some(armed)) if next.is_none_or(|next| armed <= next) => {
                 if known.is_some_and(|now| now < armed) {
@@ -50,7 +58,7 @@ impl Alarm {
                     Some(sleep) => sleep.reset(next),
                     None => this.sleep.set(Some(tokio::time::sleep_until(next))),
                 }
-                *this.armed = Some(next);
+                *this.armed = true;
             }
         }
         if let Some(sleep) = this.sleep.as_mut().as_pin_mut()
@@ -58,7 +66,7 @@ impl Alarm {
         {
             return Poll::Pending;
         }
-        *this.armed = None;
+        *this.armed = false;
         Poll::Ready(())
     }
 
@@ -66,6 +74,6 @@ impl Alarm {
     pub(super) fn stop(self: Pin<&mut Self>) {
         let mut this = self.project();
         this.sleep.set(None);
-        *this.armed = None;
+        *this.armed = false;
     }
 }

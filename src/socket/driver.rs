@@ -10,13 +10,13 @@ use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
+use super::Outcome;
 use super::alarm::Alarm;
 use super::ending::{end_receiving, finish_handler, log_end};
 use super::exchange::OwnTask;
 use super::shared::{Phase, Shared};
 use super::timers::{Action, Timers};
 use super::wire::{Demand, End, Sent, Wire};
-use super::{Outcome, random};
 use crate::CloseCode;
 use crate::error::{CloseCause, ErrorKind};
 use crate::protocol::Reader;
@@ -37,14 +37,11 @@ pin_project! {
         wire: Option<Wire<T>>,
         stage: Stage,
         timers: Timers,
-        ping: [u8; 8],
-        // What ended the receiving, until the handler has seen what came before it.
-        end: Option<Box<End>>,
         #[pin]
         alarm: Alarm,
         #[pin]
         handler: Option<H>,
-        permit: Option<Permit>,
+        permit: Option<Box<Permit>>,
     }
 
     impl<T, H> PinnedDrop for Drive<T, H> {
@@ -103,11 +100,9 @@ impl<T, H> Drive<T, H> {
             timers: Timers::new(now, &shared.config),
             wire: Some(Wire::new(io, reader)),
             stage: Stage::Open,
-            ping: [0; 8],
-            end: None,
             alarm: Alarm::default(),
             handler,
-            permit,
+            permit: permit.map(Box::new),
             shared,
         }
     }
@@ -118,8 +113,6 @@ impl<T, H> Drive<T, H> {
             timers: Timers::new(Instant::now(), &shared.config),
             wire: None,
             stage: Stage::Ended,
-            ping: [0; 8],
-            end: None,
             alarm: Alarm::default(),
             handler: None,
             permit: None,
@@ -134,8 +127,6 @@ impl<T, H> Drive<T, H> {
             timers: this.timers.clone(),
             wire: this.wire.take(),
             stage: *this.stage,
-            ping: *this.ping,
-            end: this.end.take(),
             alarm: Alarm::default(),
             handler: Some(handler),
             permit: this.permit.take(),
@@ -275,8 +266,8 @@ where
     fn receive(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let this = self.project();
         let Some(wire) = this.wire else { return false };
-        if let Some(end) = this.end.take() {
-            turn.end_receiving(this.shared, this.stage, *end, cx);
+        if let Some(end) = wire.lent().ended.take() {
+            turn.end_receiving(this.shared, this.stage, end, cx);
             return true;
         }
         if wire.reader.is_ended() {
@@ -302,11 +293,10 @@ where
         if received.read {
             let now = turn.now();
             if received.frames > 0 {
-                let asked = this.timers.ping_sent();
-                if let (Some(asked), Some(pong)) = (asked, &received.pong)
-                    && pong[..] == this.ping[..]
+                if let (Some((payload, sent)), Some(pong)) = (this.timers.ping(), &received.pong)
+                    && pong[..] == payload
                 {
-                    this.shared.lock().set_latency(now - asked);
+                    this.shared.lock().set_latency(now - sent);
                 }
                 this.timers.frame_received(now);
             }
@@ -321,7 +311,7 @@ where
         };
         if received.messages {
             // What came before it is answered before it.
-            *this.end = Some(Box::new(end));
+            wire.lent().ended = Some(end);
         } else {
             turn.end_receiving(this.shared, this.stage, end, cx);
         }
@@ -368,7 +358,7 @@ where
                 this.timers.written();
                 // The reader ends with the peer's close frame or a violation;
                 // what answers it has been written by now.
-                if wire.reader.is_ended() && this.end.is_none() {
+                if wire.reader.is_ended() && wire.lent().ended.is_none() {
                     *this.stage = Stage::Lingering { fin: Fin::Due };
                     return true;
                 }
@@ -423,9 +413,7 @@ where
             };
             let (cause, kind, code, reason) = match action {
                 Action::Ping => {
-                    *this.ping = random().to_ne_bytes();
-                    wire.ping(*this.ping);
-                    this.timers.pinged(now, config);
+                    wire.ping(this.timers.pinged(now, config));
                     return true;
                 }
                 Action::MessageTimeout => (

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 
 use super::exchange::Control;
 use super::inbox::Inbox;
+use super::wire::End;
 use crate::protocol::Outbox;
 
 /// How much one read asks for when `recv` waits. 64 KiB would be a bad size: a
@@ -40,6 +41,8 @@ pub(super) struct Lent {
     pub(super) spare: Option<Box<Outbox>>,
     /// Pings and pongs that are to be written.
     pub(super) control: Control,
+    /// What ended the receiving, until the handler has seen what came before it.
+    pub(super) ended: Option<End>,
     /// Bytes were written since the last flush.
     pub(super) unflushed: bool,
 }
@@ -50,6 +53,7 @@ impl Lent {
         self.start == self.end
             && self.writing.is_empty()
             && !self.unflushed
+            && self.ended.is_none()
             && self.control.is_empty()
             && self.batch.as_ref().is_none_or(|it| it.is_empty())
     }

@@ -63,6 +63,11 @@ impl Time {
         Time(self.0.saturating_add(nanoseconds))
     }
 
+    /// No two pings of a connection have the same.
+    fn payload(self) -> [u8; 8] {
+        self.0.get().to_be_bytes()
+    }
+
     fn instant(self, start: Instant) -> Instant {
         start + Duration::from_nanos(self.0.get() - 1)
     }
@@ -105,15 +110,18 @@ impl Timers {
         self.pinged = None;
     }
 
-    pub(super) fn pinged(&mut self, now: Instant, config: &Config) {
-        self.pinged = Some(self.time(now));
+    /// A ping is sent; returns its payload.
+    pub(super) fn pinged(&mut self, now: Instant, config: &Config) -> [u8; 8] {
+        let time = self.time(now);
+        self.pinged = Some(time);
         self.nearer = true;
         self.draw_interval(config);
+        time.payload()
     }
 
-    /// When the ping was sent that has not been answered.
-    pub(super) fn ping_sent(&self) -> Option<Instant> {
-        self.pinged.map(|it| it.instant(self.start))
+    /// The payload of the ping that has not been answered, and when it was sent.
+    pub(super) fn ping(&self) -> Option<([u8; 8], Instant)> {
+        self.pinged.map(|it| (it.payload(), it.instant(self.start)))
     }
 
     /// A message or frame has begun to arrive and is not complete.
