@@ -1,0 +1,32 @@
+//! This crate, as its README writes it: default features, default configuration.
+
+use std::convert::Infallible;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_ws::{WebSocket, WebSocketService};
+
+async fn echo(mut socket: WebSocket) -> Result<(), hyper_ws::Error> {
+    while let Some(message) = socket.recv().await? {
+        socket.send(message).await?;
+    }
+    Ok(())
+}
+
+async fn app(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::new(Full::from("connect with a WebSocket\n")))
+}
+
+fn main() -> std::io::Result<()> {
+    let service = WebSocketService::new(service_fn(app)).route("/", echo);
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new());
+    compare::run(move |stream| {
+        let connection = server.serve_connection(TokioIo::new(stream), service.clone());
+        async move { _ = connection.with_upgrades().await }
+    })
+}

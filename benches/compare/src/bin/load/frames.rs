@@ -1,0 +1,152 @@
+//! The handshake and the frames of a client (RFC 6455), made beforehand.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest, Sha1};
+
+use crate::{Options, Protocol};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Binary,
+    Text,
+}
+
+impl FromStr for Kind {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "binary" => Ok(Kind::Binary),
+            "text" => Ok(Kind::Text),
+            _ => Err("binary or text"),
+        }
+    }
+}
+
+/// What one connection sends in one write, and what must come back for it.
+pub struct Batch {
+    pub request: Vec<u8>,
+    pub reply: Vec<u8>,
+}
+
+impl Batch {
+    pub fn new(options: &Options) -> Self {
+        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        let (mut request, mut reply) = (Vec::new(), Vec::new());
+        for _ in 0..options.in_flight {
+            let payload = match options.kind {
+                Kind::Binary => (0..options.size).map(|_| random.next() as u8).collect(),
+                Kind::Text => text(options.size, &mut random),
+            };
+            let opcode = match options.kind {
+                Kind::Text => 0x81,
+                Kind::Binary => 0x82,
+            };
+            let mask = (random.next() as u32).to_be_bytes();
+            header(opcode, 0x80, payload.len(), &mut request);
+            request.extend(mask);
+            request.extend(payload.iter().zip(mask.iter().cycle()).map(|(a, b)| a ^ b));
+            header(opcode, 0, payload.len(), &mut reply);
+            reply.extend(payload);
+        }
+        if options.protocol == Protocol::Raw {
+            reply.clone_from(&request);
+        }
+        Batch { request, reply }
+    }
+}
+
+/// Section 5.2.
+fn header(opcode: u8, mask_bit: u8, length: usize, out: &mut Vec<u8>) {
+    out.push(opcode);
+    match length {
+        0..=125 => out.push(mask_bit | length as u8),
+        126..=0xffff => {
+            out.push(mask_bit | 126);
+            out.extend((length as u16).to_be_bytes());
+        }
+        _ => {
+            out.push(mask_bit | 127);
+            out.extend((length as u64).to_be_bytes());
+        }
+    }
+}
+
+/// Words of many scripts in random order, so that no branch can be foreseen.
+fn text(size: usize, random: &mut Random) -> Vec<u8> {
+    const WORDS: [&str; 12] = [
+        "plain",
+        "words ",
+        "naïve",
+        "façade ",
+        "Привет",
+        "мир ",
+        "Ελλάδα",
+        "漢字",
+        "かな",
+        "👋",
+        "🦀🌍",
+        "mixed, ",
+    ];
+    let mut text = Vec::with_capacity(size + 32);
+    loop {
+        let word = WORDS[(random.next() >> 33) as usize % WORDS.len()];
+        if text.len() + word.len() > size {
+            text.resize(size, b'.');
+            return text;
+        }
+        text.extend_from_slice(word.as_bytes());
+    }
+}
+
+/// A linear congruential generator: every run sends the same bytes.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 16
+    }
+}
+
+/// Connects, and shakes hands unless the server is raw. The stream blocks.
+pub fn connect(options: &Options) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(options.server)?;
+    stream.set_nodelay(true)?;
+    if options.protocol == Protocol::Raw {
+        return Ok(stream);
+    }
+    let key = STANDARD.encode(b"sixteen bytes ok");
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n",
+        options.server
+    );
+    stream.write_all(request.as_bytes())?;
+    let mut head = Vec::new();
+    let mut buffer = [0; 1024];
+    while !head.ends_with(b"\r\n\r\n") {
+        let count = stream.read(&mut buffer)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        head.extend_from_slice(&buffer[..count]);
+    }
+    let head = String::from_utf8_lossy(&head).to_lowercase();
+    let accept = Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
+    let accept = STANDARD.encode(accept).to_lowercase();
+    let is_good = head.starts_with("http/1.1 101")
+        && head.contains(&format!("sec-websocket-accept: {accept}\r\n"));
+    match is_good {
+        true => Ok(stream),
+        false => Err(io::Error::other(format!("no good handshake:\n{head}"))),
+    }
+}

@@ -1,0 +1,88 @@
+//! One thread that keeps connections busy, and measures the server meanwhile.
+//!
+//!     load echo --server HOST:PORT --pid PID [--raw] [--connections N]
+//!          [--in-flight P] [--size BYTES] [--kind binary|text]
+//!          [--seconds S | --messages N]
+//!     load idle --server HOST:PORT --pid PID [--raw] [--connections N] [--size BYTES]
+//!
+//! Prints one line of JSON. `--raw` talks to a server without a protocol.
+
+mod echo;
+mod frames;
+mod idle;
+mod system;
+
+use std::fmt::Display;
+use std::io;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+fn main() -> io::Result<()> {
+    let options = Options::parse();
+    match std::env::args().nth(1).as_deref() {
+        Some("echo") => echo::run(&options),
+        Some("idle") => idle::run(&options),
+        _ => stop("the first word says what to do: echo or idle"),
+    }
+}
+
+/// What the command line says.
+struct Options {
+    server: SocketAddr,
+    pid: u32,
+    protocol: Protocol,
+    connections: usize,
+    in_flight: usize,
+    size: usize,
+    kind: frames::Kind,
+    length: Length,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    WebSocket,
+    Raw,
+}
+
+/// How long to go on.
+#[derive(Clone, Copy)]
+enum Length {
+    Seconds(f64),
+    Messages(u64),
+}
+
+impl Options {
+    fn parse() -> Self {
+        Options {
+            server: value("server").unwrap_or_else(|| stop("--server HOST:PORT is missing")),
+            pid: value("pid").unwrap_or_else(|| stop("--pid PID is missing")),
+            protocol: match std::env::args().any(|it| it == "--raw") {
+                true => Protocol::Raw,
+                false => Protocol::WebSocket,
+            },
+            connections: value("connections").unwrap_or(100),
+            in_flight: value("in-flight").unwrap_or(1),
+            size: value("size").unwrap_or(20),
+            kind: value("kind").unwrap_or(frames::Kind::Binary),
+            length: match value("messages") {
+                Some(messages) => Length::Messages(messages),
+                None => Length::Seconds(value("seconds").unwrap_or(1.0)),
+            },
+        }
+    }
+}
+
+fn value<T: FromStr<Err: Display>>(name: &str) -> Option<T> {
+    let mut arguments = std::env::args();
+    arguments.find(|it| it.strip_prefix("--") == Some(name))?;
+    match arguments.next().map(|it| it.parse()) {
+        Some(Ok(value)) => Some(value),
+        Some(Err(error)) => stop(&format!("--{name}: {error}")),
+        None => stop(&format!("--{name} wants a value")),
+    }
+}
+
+fn stop(reason: &str) -> ! {
+    eprintln!("load: {reason}");
+    std::process::exit(2)
+}
