@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Compares WebSocket servers with each other and with a bare TCP echo.
 
-    python3 run.py                      everything, some minutes
+    python3 run.py                      this crate beside a bare TCP echo
     python3 run.py --short              the same at a glance, within a minute
+    python3 run.py --peers              all servers, half an hour
     python3 run.py --only raw,hyper-ws --load "20 B, 16 in flight" --rounds 9
     python3 run.py --part idle          one part: echo, idle or instructions
 
@@ -46,7 +47,21 @@ SERVERS = [
     Server(RAW, "raw", raw=True),
     Server("raw lent", "raw", "--lent", raw=True),
     Server("hyper-ws", "hyper-ws"),
+    Server("fastwebsockets", "fastwebsockets"),
+    Server("hyper-tungstenite", "hyper-tungstenite"),
+    Server("hyper-tungstenite batch", "hyper-tungstenite", "--batch"),
+    Server("axum", "axum"),
+    Server("axum batch", "axum", "--batch"),
+    Server("tokio-websockets", "tokio-websockets"),
+    Server("tokio-websockets batch", "tokio-websockets", "--batch"),
+    Server("yawc", "yawc"),
+    Server("yawc batch", "yawc", "--batch"),
+    Server("sockudo-ws", "sockudo-ws"),
+    Server("sockudo-ws batch", "sockudo-ws", "--batch"),
 ]
+
+# What runs unless other servers are asked for.
+USUAL = [RAW, "raw lent", "hyper-ws"]
 
 # Name, connections, messages in flight on each, their size and kind.
 LOADS = [
@@ -74,6 +89,7 @@ def arguments():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--short", action="store_true", help="within a minute")
+    parser.add_argument("--peers", action="store_true", help="all servers")
     parser.add_argument("--only", help="these servers, separated by commas")
     parser.add_argument("--load", action="append", help="this load only")
     parser.add_argument("--part", action="append", choices=["echo", "idle", "instructions"])
@@ -83,7 +99,8 @@ def arguments():
     options = parser.parse_args()
     options.rounds = options.rounds or (3 if options.short else 7)
     options.seconds = options.seconds or (0.7 if options.short else 2.0)
-    wanted = options.only.split(",") if options.only else [it.name for it in SERVERS]
+    wanted = [it.name for it in SERVERS] if options.peers else USUAL
+    wanted = options.only.split(",") if options.only else wanted
     options.servers = [it for it in SERVERS if it.name in wanted]
     if len(options.servers) != len(wanted):
         parser.error(f"the servers are: {', '.join(it.name for it in SERVERS)}")

@@ -1,0 +1,36 @@
+//! yawc behind hyper, as its documentation has it; `--batch`: flushed when
+//! nothing more is ready.
+
+use futures_util::{SinkExt, StreamExt};
+use http_body_util::Empty;
+use hyper::body::{Bytes, Incoming};
+use hyper::{Request, Response};
+use yawc::{Frame, OpCode, Result, UpgradeFut, WebSocket};
+
+async fn echo(upgrade: UpgradeFut) -> Result<()> {
+    let mut socket = upgrade.await?;
+    if compare::has_flag("batch") {
+        let as_answer = |frame: Frame| Some(frame).filter(is_data);
+        return compare::echo_in_batches(&mut socket, as_answer).await;
+    }
+    while let Some(frame) = socket.next().await {
+        if is_data(&frame) {
+            socket.send(frame).await?;
+        }
+    }
+    Ok(())
+}
+
+fn is_data(frame: &Frame) -> bool {
+    matches!(frame.opcode(), OpCode::Text | OpCode::Binary)
+}
+
+async fn app(request: Request<Incoming>) -> Result<Response<Empty<Bytes>>> {
+    let (response, upgrade) = WebSocket::upgrade(request)?;
+    tokio::spawn(async { _ = echo(upgrade).await });
+    Ok(response)
+}
+
+fn main() -> std::io::Result<()> {
+    compare::run_hyper(app)
+}
