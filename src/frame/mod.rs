@@ -144,7 +144,8 @@ impl Header {
     }
 
     /// Appends the header to `out`.
-    #[inline]
+    // Inlined, it shrinks to what the caller's kind of header needs.
+    #[inline(always)]
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let first = (self.fin as u8) << 7 | self.rsv.0 | self.opcode as u8;
         let masked = (self.masking_key.is_some() as u8) << 7;

@@ -1,5 +1,7 @@
 //! The reading half: bytes in, events out.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 
 use super::assembly::Assembly;
@@ -119,21 +121,39 @@ impl Reader {
     /// # Errors
     ///
     /// The first violation; afterwards all input is discarded.
-    #[inline]
     pub fn read(&mut self, input: &mut [u8]) -> Result<(usize, Option<Event>), Violation> {
+        let mut event = None;
+        let taken = self.drain(input, &mut |it| {
+            event = Some(it);
+            ControlFlow::Break(())
+        })?;
+        Ok((taken, event))
+    }
+
+    /// [`read`](Self::read) for many events: gives each to `sink`, until that
+    /// breaks or all of `input` has been taken. An event is made where it goes,
+    /// instead of being moved there through the results of three functions.
+    ///
+    /// # Errors
+    ///
+    /// The first violation; afterwards all input is discarded.
+    #[inline]
+    pub fn drain(
+        &mut self,
+        input: &mut [u8],
+        sink: &mut impl FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<usize, Violation> {
         let mut at = 0;
-        let result = loop {
-            match self.step(&mut input[at..]) {
+        loop {
+            match self.step(&mut input[at..], sink) {
                 Ok((taken, Step::More)) => at += taken,
-                Ok((taken, Step::Event(event))) => break Ok((at + taken, Some(event))),
-                Ok((taken, Step::Starved)) => break Ok((at + taken, None)),
-                Err(violation) => break Err(violation),
+                Ok((taken, Step::Stop)) => return Ok(at + taken),
+                Err(violation) => {
+                    self.end();
+                    return Err(violation);
+                }
             }
-        };
-        if result.is_err() {
-            self.end();
         }
-        result
     }
 
     fn end(&mut self) {
@@ -142,17 +162,21 @@ impl Reader {
     }
 
     #[inline]
-    fn step(&mut self, input: &mut [u8]) -> Result<(usize, Step), Violation> {
+    fn step(
+        &mut self,
+        input: &mut [u8],
+        sink: &mut impl FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<(usize, Step), Violation> {
         match &mut self.state {
             State::Header { bytes, length: 0 } => match Header::decode(input)? {
-                Some((header, taken)) => self.begin(header, &mut input[taken..], taken),
+                Some((header, taken)) => self.begin(header, &mut input[taken..], taken, sink),
                 None => {
                     bytes[..input.len()].copy_from_slice(input);
                     self.state = State::Header {
                         bytes: *bytes,
                         length: input.len() as u8,
                     };
-                    Ok((input.len(), Step::Starved))
+                    Ok((input.len(), Step::Stop))
                 }
             },
             State::Header { bytes, length } => {
@@ -166,12 +190,12 @@ impl Reader {
                 match Header::decode(&header[..end])? {
                     Some((header, whole)) => {
                         let taken = whole - before;
-                        self.begin(header, &mut input[taken..], taken)
+                        self.begin(header, &mut input[taken..], taken, sink)
                     }
                     None => {
                         bytes[..end].copy_from_slice(&header[..end]);
                         *length = end as u8;
-                        Ok((taken, Step::Starved))
+                        Ok((taken, Step::Stop))
                     }
                 }
             }
@@ -183,7 +207,7 @@ impl Reader {
                     *key = mask::after(*key, taken);
                 }
                 *left -= taken;
-                let step = self.append(part)?;
+                let step = self.append(part, sink)?;
                 Ok((taken, step))
             }
             State::Control(control) => {
@@ -195,15 +219,15 @@ impl Reader {
                 control.payload.extend_from_slice(part);
                 control.left -= taken;
                 if control.left > 0 {
-                    return Ok((taken, Step::Starved));
+                    return Ok((taken, Step::Stop));
                 }
                 let State::Control(control) = self.next_frame() else {
                     return Ok((taken, Step::More));
                 };
                 let event = self.control(control.opcode, &control.payload)?;
-                Ok((taken, Step::Event(event)))
+                Ok((taken, sink(event).into()))
             }
-            State::End => Ok((input.len(), Step::Starved)),
+            State::End => Ok((input.len(), Step::Stop)),
         }
     }
 
@@ -220,12 +244,13 @@ impl Reader {
 
     /// A header of `taken` bytes is complete; `input` is what follows it. Checks
     /// all that a header can show to be wrong before a byte of payload is kept.
-    #[inline]
+    #[inline(always)]
     fn begin(
         &mut self,
         header: Header,
         input: &mut [u8],
         taken: usize,
+        sink: &mut impl FnMut(Event) -> ControlFlow<()>,
     ) -> Result<(usize, Step), Violation> {
         match (self.masked, header.masking_key) {
             // Section 5.1: "The server MUST close the connection upon receiving
@@ -239,7 +264,7 @@ impl Reader {
             self.check_reserved_bits(&header)?;
         }
         if header.opcode.is_control() {
-            return self.begin_control(header, input, taken);
+            return self.begin_control(header, input, taken, sink);
         }
         match (header.opcode, &self.assembly) {
             (Opcode::Continuation, None) => return Err(Violation::UnexpectedContinuation),
@@ -262,7 +287,7 @@ impl Reader {
                 _ => Message::Binary(payload.into()),
             };
             self.next_frame();
-            return Ok((taken + length, Step::Event(Event::Message(message))));
+            return Ok((taken + length, sink(Event::Message(message)).into()));
         }
         if header.opcode != Opcode::Continuation {
             self.assembly = Some(Box::new(Assembly {
@@ -322,7 +347,11 @@ impl Reader {
 
     /// Takes a part of a data frame's payload, which has been unmasked and
     /// counted off `left`.
-    fn append(&mut self, part: &[u8]) -> Result<Step, Violation> {
+    fn append(
+        &mut self,
+        part: &[u8],
+        sink: &mut impl FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<Step, Violation> {
         let (State::Payload { left, fin, .. }, Some(assembly)) = (&self.state, &mut self.assembly)
         else {
             return Ok(Step::More);
@@ -347,22 +376,22 @@ impl Reader {
                 assembly.buffer.extend_from_slice(part);
             }
         }
-        self.finish_frame()
+        match self.finish_frame()? {
+            Frame::Unfinished => Ok(Step::Stop),
+            Frame::Finished(None) => Ok(Step::More),
+            Frame::Finished(Some(message)) => Ok(sink(Event::Message(message)).into()),
+        }
     }
 
     /// Ends the frame if its payload is complete, and the message with its last frame.
-    fn finish_frame(&mut self) -> Result<Step, Violation> {
+    fn finish_frame(&mut self) -> Result<Frame, Violation> {
         let State::Payload { left: 0, fin, .. } = self.state else {
-            return Ok(Step::Starved);
+            return Ok(Frame::Unfinished);
         };
         self.next_frame();
-        if !fin {
-            return Ok(Step::More);
-        }
-        match self.assembly.take() {
-            Some(assembly) => Ok(Step::Event(Event::Message(assembly.finish()?))),
-            None => Ok(Step::More),
-        }
+        let assembly = if fin { self.assembly.take() } else { None };
+        let message = assembly.map(|it| it.finish()).transpose()?;
+        Ok(Frame::Finished(message))
     }
 
     /// The buffer of the message that is arriving, if at least `worthwhile`
@@ -423,14 +452,14 @@ impl Reader {
             Some(text) => text.push(part),
             None => Ok(()),
         };
-        let step = valid.and_then(|()| self.finish_frame());
-        if step.is_err() {
-            self.end();
+        match valid.and_then(|()| self.finish_frame()) {
+            Ok(Frame::Finished(message)) => Ok(message.map(Event::Message)),
+            Ok(Frame::Unfinished) => Ok(None),
+            Err(violation) => {
+                self.end();
+                Err(violation)
+            }
         }
-        Ok(match step? {
-            Step::Event(event) => Some(event),
-            _ => None,
-        })
     }
 
     /// Control frames may stand between the fragments of a message (section 5.4).
@@ -439,6 +468,7 @@ impl Reader {
         header: Header,
         input: &mut [u8],
         taken: usize,
+        sink: &mut impl FnMut(Event) -> ControlFlow<()>,
     ) -> Result<(usize, Step), Violation> {
         // 125 at most: the header was refused otherwise.
         let length = header.length as usize;
@@ -457,10 +487,8 @@ impl Reader {
             mask::apply(key, payload);
         }
         self.next_frame();
-        Ok((
-            taken + length,
-            Step::Event(self.control(header.opcode, payload)?),
-        ))
+        let event = self.control(header.opcode, payload)?;
+        Ok((taken + length, sink(event).into()))
     }
 
     fn control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Event, Violation> {
@@ -478,7 +506,7 @@ impl Reader {
 
 /// A copy of a payload, unmasked. It gets a place of its own, so that a message
 /// that is kept pins nothing but itself.
-#[inline]
+#[inline(always)]
 fn unmask(key: Option<[u8; 4]>, payload: &mut [u8]) -> Payload {
     let length = payload.len();
     if length <= INLINE {
@@ -499,7 +527,22 @@ fn unmask(key: Option<[u8; 4]>, payload: &mut [u8]) -> Payload {
 enum Step {
     /// Go on with the rest of the input.
     More,
-    /// All input is taken.
-    Starved,
-    Event(Event),
+    /// All input is taken, or the sink has had enough.
+    Stop,
+}
+
+impl From<ControlFlow<()>> for Step {
+    fn from(flow: ControlFlow<()>) -> Self {
+        match flow {
+            ControlFlow::Continue(()) => Step::More,
+            ControlFlow::Break(()) => Step::Stop,
+        }
+    }
+}
+
+/// What a part of a payload made of its frame.
+enum Frame {
+    Unfinished,
+    /// And of its message, if it was the last.
+    Finished(Option<Message>),
 }

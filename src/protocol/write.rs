@@ -167,6 +167,7 @@ impl Writer {
         self.frame(Opcode::Close, &payload[..end], out);
     }
 
+    #[inline]
     fn header(&self, opcode: Opcode, length: usize) -> Header {
         Header {
             fin: true,

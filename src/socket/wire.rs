@@ -2,14 +2,15 @@
 
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-use super::exchange::OwnTask;
-use super::inbox::Room;
+use super::exchange::{Control, OwnTask};
+use super::inbox::{Inbox, Room};
 use super::lend::{self, Lent};
 use super::shared::Shared;
 use crate::close::CloseFrame;
@@ -43,29 +44,35 @@ pub(super) struct Received {
 }
 
 impl Received {
-    /// Takes what the reader made of some bytes.
-    #[inline]
+    /// Takes an event; breaks when there is no room for another.
+    #[inline(always)]
     fn take(
         &mut self,
-        event: Result<Option<Event>, Violation>,
+        event: Event,
         demand: &mut Demand,
-        lent: &mut Lent,
-    ) {
+        batch: &mut Option<Box<Inbox>>,
+        control: &mut Control,
+    ) -> ControlFlow<()> {
         match event {
-            Ok(None) => {}
-            Ok(Some(Event::Message(message))) => match demand {
+            Event::Message(message) => match demand {
                 Demand::Awaited(room) | Demand::Ahead(room) => {
                     room.take(&message);
-                    lent.batch.get_or_insert_with(lend::inbox).push(message);
+                    batch.get_or_insert_with(lend::inbox).push(message);
                     self.messages = true;
+                    if room.is_empty() {
+                        return ControlFlow::Break(());
+                    }
                 }
                 Demand::Discard => {}
             },
-            Ok(Some(Event::Ping(payload))) => lent.control.pongs.push(payload),
-            Ok(Some(Event::Pong(payload))) => self.pong = Some(payload),
-            Ok(Some(Event::Close(frame))) => self.end = Some(End::Close(frame)),
-            Err(violation) => self.end = Some(End::Violation(violation)),
+            Event::Ping(payload) => control.pongs.push(payload),
+            Event::Pong(payload) => self.pong = Some(payload),
+            Event::Close(frame) => {
+                self.end = Some(End::Close(frame));
+                return ControlFlow::Break(());
+            }
         }
+        ControlFlow::Continue(())
     }
 }
 
@@ -140,23 +147,36 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                 Poll::Ready(Ok(Filled::Payload(count))) => {
                     received.read = true;
                     let filled = self.reader.filled(count);
-                    received.take(filled, &mut demand, self.lent());
+                    let Lent { batch, control, .. } = self.lent();
+                    match filled {
+                        Ok(Some(event)) => {
+                            let _ = received.take(event, &mut demand, batch, control);
+                        }
+                        Ok(None) => {}
+                        Err(violation) => received.end = Some(End::Violation(violation)),
+                    }
                 }
                 Poll::Ready(Err(error)) => received.end = Some(End::Failed(error)),
                 Poll::Pending => {}
             }
         }
         let lent = self.lent.get_or_insert_with(lend::take);
-        while lent.start < lent.end && demand.has_room() && received.end.is_none() {
-            let read = self.reader.read(&mut lent.input[lent.start..lent.end]);
-            let event = read.map(|(taken, event)| {
-                lent.start += taken;
-                event
+        if lent.start < lent.end && demand.has_room() && received.end.is_none() {
+            let Lent {
+                input,
+                start,
+                end,
+                batch,
+                control,
+                ..
+            } = &mut **lent;
+            let input = &mut input[*start..*end];
+            let drained = self.reader.drain(input, &mut |event| {
+                received.take(event, &mut demand, batch, control)
             });
-            let starved = matches!(event, Ok(None));
-            received.take(event, &mut demand, lent);
-            if starved {
-                break;
+            match drained {
+                Ok(taken) => *start += taken,
+                Err(violation) => received.end = Some(End::Violation(violation)),
             }
         }
         received.frames = self.reader.frames().wrapping_sub(frames);
