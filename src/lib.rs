@@ -14,7 +14,6 @@ pub mod error;
 mod extension;
 mod frame;
 pub mod message;
-mod payload;
 pub mod protocol;
 
 #[cfg(feature = "handshake")]

@@ -11,7 +11,7 @@ use crate::error::Violation;
 use crate::extension::Decoder;
 use crate::frame::{Header, MAX_CONTROL, MAX_HEADER, Opcode, Rsv, mask, utf8};
 use crate::message::Text;
-use crate::payload::{INLINE, Payload};
+use crate::message::payload::{INLINE, Payload};
 use crate::{Config, Message};
 
 /// How many empty fragments a message may have in a row. Autobahn (6.1.2) wants

@@ -3,12 +3,14 @@
 //! RFC 6455 knows two kinds of message, text and binary (section 5.6). Pings,
 //! pongs and close frames are the library's business and never appear here.
 
+pub(crate) mod payload;
+
 use std::fmt;
 use std::ops::Deref;
 
 use bytes::Bytes;
 
-use crate::payload::Payload;
+use payload::Payload;
 
 /// A whole message, as it was sent or is to be sent.
 ///
