@@ -28,6 +28,7 @@
 
 mod assembly;
 mod close;
+mod fill;
 mod outbox;
 mod pong;
 mod prepared;

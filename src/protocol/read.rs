@@ -23,14 +23,14 @@ const MAX_EMPTY_FRAGMENTS: u16 = 1024;
 /// Between two reads it keeps an incomplete header (13 bytes at most) and the
 /// message that is being assembled, nothing else. No byte is parsed twice.
 pub struct Reader {
-    masked: bool,
-    state: State,
-    assembly: Option<Box<Assembly>>,
-    empty_fragments: u16,
-    frames: u32,
-    frame_limit: usize,
-    message_limit: usize,
-    decoder: Option<Box<dyn Decoder>>,
+    pub(super) masked: bool,
+    pub(super) state: State,
+    pub(super) assembly: Option<Box<Assembly>>,
+    pub(super) empty_fragments: u16,
+    pub(super) frames: u32,
+    pub(super) frame_limit: usize,
+    pub(super) message_limit: usize,
+    pub(super) decoder: Option<Box<dyn Decoder>>,
 }
 
 /// ```text
@@ -41,7 +41,7 @@ pub struct Reader {
 ///     └─────────────────────────────────────────────────────────┘
 ///   any ── close frame, violation ──► End
 /// ```
-enum State {
+pub(super) enum State {
     /// Within a header, of which this much has arrived.
     Header {
         bytes: [u8; MAX_HEADER - 1],
@@ -61,7 +61,7 @@ enum State {
 }
 
 /// A control frame of which not everything has arrived.
-struct Control {
+pub(super) struct Control {
     opcode: Opcode,
     key: Option<[u8; 4]>,
     left: usize,
@@ -156,7 +156,7 @@ impl Reader {
         }
     }
 
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         self.state = State::End;
         self.assembly = None;
     }
@@ -233,7 +233,7 @@ impl Reader {
 
     /// Expects a header next; returns the state that has ended.
     #[inline]
-    fn next_frame(&mut self) -> State {
+    pub(super) fn next_frame(&mut self) -> State {
         self.frames = self.frames.wrapping_add(1);
         let header = State::Header {
             bytes: [0; MAX_HEADER - 1],
@@ -345,123 +345,6 @@ impl Reader {
         Ok(length)
     }
 
-    /// Takes a part of a data frame's payload, which has been unmasked and
-    /// counted off `left`.
-    fn append(
-        &mut self,
-        part: &[u8],
-        sink: &mut impl FnMut(Event) -> ControlFlow<()>,
-    ) -> Result<Step, Violation> {
-        let (State::Payload { left, fin, .. }, Some(assembly)) = (&self.state, &mut self.assembly)
-        else {
-            return Ok(Step::More);
-        };
-        let (left, fin) = (*left, *fin);
-        assembly.wire_length += part.len();
-        match &mut self.decoder {
-            Some(decoder) if !assembly.rsv.is_none() => {
-                let before = assembly.buffer.len();
-                let last = fin && left == 0;
-                let buffer = &mut assembly.buffer;
-                decoder.decode(assembly.rsv, part, last, buffer, self.message_limit)?;
-                if let Some(text) = &mut assembly.text {
-                    text.push(&assembly.buffer[before..])?;
-                }
-            }
-            _ => {
-                if let Some(text) = &mut assembly.text {
-                    text.push(part)?;
-                }
-                assembly.reserve(part.len(), left, fin, self.message_limit)?;
-                assembly.buffer.extend_from_slice(part);
-            }
-        }
-        match self.finish_frame()? {
-            Frame::Unfinished => Ok(Step::Stop),
-            Frame::Finished(None) => Ok(Step::More),
-            Frame::Finished(Some(message)) => Ok(sink(Event::Message(message)).into()),
-        }
-    }
-
-    /// Ends the frame if its payload is complete, and the message with its last frame.
-    fn finish_frame(&mut self) -> Result<Frame, Violation> {
-        let State::Payload { left: 0, fin, .. } = self.state else {
-            return Ok(Frame::Unfinished);
-        };
-        self.next_frame();
-        let assembly = if fin { self.assembly.take() } else { None };
-        let message = assembly.map(|it| it.finish()).transpose()?;
-        Ok(Frame::Finished(message))
-    }
-
-    /// The buffer of the message that is arriving, if at least `worthwhile`
-    /// bytes of the current frame's payload are still to come, and how many
-    /// bytes may be read into its spare capacity. Report what was read with
-    /// [`filled`](Self::filled).
-    ///
-    /// # Errors
-    ///
-    /// [`Violation::OutOfMemory`].
-    pub fn payload_buffer(
-        &mut self,
-        worthwhile: usize,
-    ) -> Result<Option<(&mut Vec<u8>, usize)>, Violation> {
-        let (State::Payload { left, fin, .. }, Some(assembly)) = (&self.state, &mut self.assembly)
-        else {
-            return Ok(None);
-        };
-        if *left < worthwhile || !assembly.rsv.is_none() {
-            return Ok(None);
-        }
-        if assembly.buffer.capacity() == assembly.buffer.len() {
-            let reserved = assembly.reserve(1, *left - 1, *fin, self.message_limit);
-            if reserved.is_err() {
-                self.end();
-                return Err(Violation::OutOfMemory);
-            }
-        }
-        let Some(assembly) = &mut self.assembly else {
-            return Ok(None);
-        };
-        let room = (assembly.buffer.capacity() - assembly.buffer.len()).min(*left);
-        Ok(Some((&mut assembly.buffer, room)))
-    }
-
-    /// `count` bytes of payload were read to the end of the
-    /// [`payload_buffer`](Self::payload_buffer). They are unmasked and validated;
-    /// a message that they complete is returned.
-    ///
-    /// # Errors
-    ///
-    /// The first violation; afterwards all input is discarded.
-    pub fn filled(&mut self, count: usize) -> Result<Option<Event>, Violation> {
-        let (State::Payload { key, left, .. }, Some(assembly)) =
-            (&mut self.state, &mut self.assembly)
-        else {
-            return Ok(None);
-        };
-        let start = assembly.buffer.len() - count;
-        let part = &mut assembly.buffer[start..];
-        if let Some(key) = key {
-            mask::apply(*key, part);
-            *key = mask::after(*key, count);
-        }
-        *left -= count;
-        assembly.wire_length += count;
-        let valid = match &mut assembly.text {
-            Some(text) => text.push(part),
-            None => Ok(()),
-        };
-        match valid.and_then(|()| self.finish_frame()) {
-            Ok(Frame::Finished(message)) => Ok(message.map(Event::Message)),
-            Ok(Frame::Unfinished) => Ok(None),
-            Err(violation) => {
-                self.end();
-                Err(violation)
-            }
-        }
-    }
-
     /// Control frames may stand between the fragments of a message (section 5.4).
     fn begin_control(
         &mut self,
@@ -524,7 +407,7 @@ fn unmask(key: Option<[u8; 4]>, payload: &mut [u8]) -> Payload {
 }
 
 /// What a [`Reader::step`] came to.
-enum Step {
+pub(super) enum Step {
     /// Go on with the rest of the input.
     More,
     /// All input is taken, or the sink has had enough.
@@ -538,11 +421,4 @@ impl From<ControlFlow<()>> for Step {
             ControlFlow::Break(()) => Step::Stop,
         }
     }
-}
-
-/// What a part of a payload made of its frame.
-enum Frame {
-    Unfinished,
-    /// And of its message, if it was the last.
-    Finished(Option<Message>),
 }
