@@ -5,11 +5,11 @@ mod attacker;
 
 use std::time::Duration;
 
+use attacker::{Client, KEY, Server, close_frame, frame, header, page};
 use hyper::service::service_fn;
 use hyper_ws::error::{CloseCause, Violation};
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{Config, WebSocket, WebSocketService};
-use attacker::{Client, KEY, Server, close_frame, frame, header, page};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;

@@ -290,7 +290,10 @@ where
         this.timers.resume(|| turn.now());
         let (received, published) = wire.receive(this.shared, demand, cx);
         turn.wake_own(published);
-        if received.read {
+        // What was left from before counts like what was read just now: it may
+        // be the beginning of a frame, or a pong, and nothing was read after it.
+        let progress = received.read || received.left_over;
+        if progress {
             let now = turn.now();
             if received.frames > 0 {
                 if let (Some((payload, sent)), Some(pong)) = (this.timers.ping(), &received.pong)
@@ -307,7 +310,7 @@ where
             }
         }
         let Some(end) = received.end else {
-            return received.read || received.frames > 0;
+            return progress;
         };
         if received.messages {
             // What came before it is answered before it.

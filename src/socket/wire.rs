@@ -33,6 +33,8 @@ pub(super) struct Wire<T> {
 pub(super) struct Received {
     /// Whether bytes came from the IO.
     pub(super) read: bool,
+    /// Whether there were bytes from before, for which there had been no room.
+    pub(super) left_over: bool,
     /// How many frames were completed.
     pub(super) frames: u32,
     /// Whether a message was completed.
@@ -138,7 +140,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         let mut received = Received::default();
         let frames = self.reader.frames();
         // What is left from before comes first; only then is there more to read.
-        if self.lent().start == self.lent().end {
+        received.left_over = self.lent().start < self.lent().end;
+        if !received.left_over {
             match self.poll_read(demand, cx) {
                 Poll::Ready(Ok(Filled::Input(0) | Filled::Payload(0))) => {
                     received.end = Some(End::Eof);
