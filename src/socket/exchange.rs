@@ -130,10 +130,12 @@ impl Shared {
             if own == OwnTask::Ready {
                 return own;
             }
-            // Those who were woken may have been quick: look again.
             state = self.lock();
         }
-        if !blocked && state.has_output()
+        // From here on the lock is held: whoever came before has not woken this
+        // task, which was not parked, and whoever comes after does.
+        if std::mem::take(&mut state.called)
+            || !blocked && state.has_output()
             || state.phase == Phase::Aborted
             || !reading && !state.inbox_room().is_empty()
         {

@@ -47,6 +47,8 @@ pub(super) struct State {
     pub(super) driver: Option<Waker>,
     /// The driver found nothing to do and waits.
     pub(super) parked: bool,
+    /// It was to be woken and was not parked: it has to look again before it is.
+    pub(super) called: bool,
     /// How the conversation ended: set once. Nothing is received any more.
     pub(super) cause: Option<Box<CloseCause>>,
     /// What `recv` has yet to report of that.
@@ -132,6 +134,7 @@ impl Shared {
                 waiting: Vec::new(),
                 driver: None,
                 parked: false,
+                called: false,
                 cause: None,
                 error: None,
                 phase: Phase::Running,
@@ -389,6 +392,7 @@ impl Shared {
             true => state.driver.clone(),
             false => None,
         };
+        state.called |= !state.parked;
         state.parked = false;
         drop(state);
         if let Some(waker) = waker {
