@@ -6,7 +6,7 @@ use crate::frame::{Rsv, utf8};
 use crate::message::Text;
 
 /// What a message's buffer grows by at least, if so much is still to come.
-const GROWTH: usize = 128 * 1024;
+const LEAST_GROWTH: usize = 1024;
 
 /// A message of which not everything has arrived.
 pub(super) struct Assembly {
@@ -21,8 +21,9 @@ pub(super) struct Assembly {
 
 impl Assembly {
     /// Makes room for the next `part` bytes, of a frame of which `left` more are
-    /// to come: as much as has arrived already, or [`GROWTH`], but never more
-    /// than is announced or allowed.
+    /// to come: as much again as has arrived with them, so that what is announced
+    /// and does not come costs nothing; but never more than is announced or
+    /// allowed.
     pub(super) fn reserve(
         &mut self,
         part: usize,
@@ -41,10 +42,7 @@ impl Assembly {
             true => part + left,
             false => limit.saturating_sub(length),
         };
-        let growth = match fin {
-            true => length.max(GROWTH),
-            false => length.max((part + left).min(GROWTH)),
-        };
+        let growth = (length + part).max(LEAST_GROWTH);
         let additional = part.max(announced.min(growth));
         self.buffer
             .try_reserve_exact(additional)

@@ -59,9 +59,10 @@ impl Reader {
     }
 
     /// The buffer of the message that is arriving, if at least `worthwhile`
-    /// bytes of the current frame's payload are still to come, and how many
-    /// bytes may be read into its spare capacity. Report what was read with
-    /// [`filled`](Self::filled).
+    /// bytes of the current frame's payload are still to come and as many of the
+    /// message have arrived (or it would be allocated for an announcement), and
+    /// how many bytes may be read into its spare capacity. Report what was read
+    /// with [`filled`](Self::filled).
     ///
     /// # Errors
     ///
@@ -74,7 +75,7 @@ impl Reader {
         else {
             return Ok(None);
         };
-        if *left < worthwhile || !assembly.rsv.is_none() {
+        if *left < worthwhile || assembly.buffer.len() < worthwhile || !assembly.rsv.is_none() {
             return Ok(None);
         }
         if assembly.buffer.capacity() == assembly.buffer.len() {
