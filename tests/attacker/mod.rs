@@ -191,24 +191,36 @@ where
         .await;
 }
 
-/// A client over a pipe in memory, whose clock may be tokio's paused one.
-/// `buffer` bytes fit into the pipe either way.
+/// A client over a pipe in memory, whose clock may be tokio's paused one, and a
+/// server that echoes. `buffer` bytes fit into the pipe either way.
 pub(crate) fn piped(config: Config, buffer: usize) -> (Client<DuplexStream>, Tracker) {
     let tracker = Tracker::new();
     let service = WebSocketService::new(service_fn(page))
         .route("/ws", echo)
         .config(config)
         .tracker(&tracker);
+    (pipe(service, buffer), tracker)
+}
+
+/// A client over a pipe to `service`.
+pub(crate) fn pipe<S, B>(service: S, buffer: usize) -> Client<DuplexStream>
+where
+    S: HttpService<Incoming, ResBody = B> + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let (near, far) = tokio::io::duplex(buffer);
     tokio::spawn(serve(far, service));
-    let client = Client {
+    Client {
         io: near,
         received: Vec::new(),
         window: vec![0; WINDOW].into(),
         // The paused clock runs ahead whenever everybody waits.
         patience: Duration::from_secs(1_000_000),
-    };
-    (client, tracker)
+    }
 }
 
 /// Lets other tasks run until `reached`.
