@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use attacker::{Client, Server, close_frame, echo, frame, handshake, page, until};
 use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
 use hyper_ws::hub::Hub;
 use hyper_ws::tracker::Tracker;
-use hyper_ws::{CloseCode, Config, Sender, WebSocket, WebSocketService};
+use hyper_ws::{CloseCode, Config, Sender, Upgrade, WebSocket, WebSocketService};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
@@ -98,4 +99,323 @@ async fn a_socket_that_is_dropped_in_another_task_is_closed_whenever_that_happen
     server.emptied().await;
     drop(server);
     dropping.join().unwrap();
+}
+
+/// A server whose handler joins a room, says so, and then does what it is told:
+/// what it is sent decides how it ends.
+async fn obedient(limit: usize) -> (Server, Hub, Arc<AtomicUsize>) {
+    let hub = Hub::new();
+    let tracker = Tracker::new().limit(limit);
+    let running = Arc::new(AtomicUsize::new(0));
+    let (rooms, counter) = (hub.clone(), Arc::clone(&running));
+    let service = WebSocketService::new(service_fn(page))
+        .route("/ws", move |mut socket: WebSocket| {
+            let room = rooms.room("room");
+            let counted = Counted::new(&counter);
+            async move {
+                let _counted = counted;
+                room.join(&socket);
+                socket.send("ready").await?;
+                let _senders = [socket.sender(), socket.sender()];
+                while let Some(order) = socket.recv().await? {
+                    match order.as_text() {
+                        Some("return") => return Ok(()),
+                        Some("fail") => return Err("as ordered".into()),
+                        Some("panic") => panic!("as ordered"),
+                        Some("abort") => {
+                            socket.abort();
+                            return std::future::pending().await;
+                        }
+                        Some("close") => socket.close(CloseCode::NORMAL, "as ordered").await,
+                        Some("wait") => std::future::pending().await,
+                        _ => {}
+                    }
+                }
+                Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+            }
+        })
+        .route("/early", |_: WebSocket| -> std::future::Ready<()> {
+            panic!("before there is a future")
+        })
+        .config(Config::new().close_timeout(Duration::from_millis(300)))
+        .tracker(&tracker);
+    (Server::start(service, tracker).await, hub, running)
+}
+
+/// Counts handlers that exist.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(counter: &Arc<AtomicUsize>) -> Self {
+        counter.fetch_add(1, Ordering::SeqCst);
+        Counted(Arc::clone(counter))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// An obedient socket that is in its room.
+async fn ready(server: &Server) -> Client<TcpStream> {
+    let mut client = server.open().await;
+    client.expect(0x81, "ready").await;
+    client
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_a_connection_ends_its_place_its_handler_and_its_membership_are_free_again() {
+    // One place: a single leak would refuse everybody after it.
+    let (server, hub, running) = obedient(1).await;
+    for round in 0..10 {
+        for order in ["return", "fail", "panic", "close", "abort"] {
+            let mut client = ready(&server).await;
+            client.send(frame(0x81, order.as_bytes())).await;
+            let expected = match order {
+                "return" | "close" => Some(1000),
+                "fail" | "panic" => Some(1011),
+                _ => None,
+            };
+            match expected {
+                Some(code) => client.expect_close(code).await,
+                None => client.end().await,
+            }
+            if round % 2 == 0 {
+                // Otherwise it vanishes without an answer.
+                let _ = client.io.write_all(&close_frame(1000, b"")).await;
+            }
+            drop(client);
+            server.emptied().await;
+        }
+        for violation in [
+            frame(0x83, b""),
+            frame(0x81, b"\xff"),
+            close_frame(1001, b""),
+        ] {
+            let mut client = ready(&server).await;
+            client.send(violation).await;
+            assert!(client.close_code().await.is_some());
+            drop(client);
+            server.emptied().await;
+        }
+        for last in [&b""[..], b"\x81", &frame(0x82, &[0; 60_000])[..30_000]] {
+            // RST, and FIN, within a frame or between two.
+            let mut client = ready(&server).await;
+            client.send(last).await;
+            client.reset();
+            server.emptied().await;
+            let mut client = ready(&server).await;
+            client.send(last).await;
+            client.io.shutdown().await.unwrap();
+            client.end().await;
+            server.emptied().await;
+        }
+    }
+    until("the room is empty", || hub.is_empty()).await;
+    until("no handler is left", || running.load(Ordering::SeqCst) == 0).await;
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_before_it_has_a_future_takes_nothing_with_it() {
+    let (server, _, _) = obedient(1).await;
+    for _ in 0..10 {
+        let mut client = server.connect().await;
+        client.send(handshake("").replace("/ws", "/early")).await;
+        assert_eq!(client.answer().await.status, 101);
+        // Its connection is gone, its place is free, the server lives.
+        server.emptied().await;
+    }
+    ready(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_more_than_there_is_room_for_is_told_to_come_back() {
+    let (server, _, _) = obedient(3).await;
+    for _ in 0..3 {
+        let mut clients = vec![];
+        for _ in 0..3 {
+            clients.push(ready(&server).await);
+        }
+        for _ in 0..10 {
+            let mut refused = server.connect().await;
+            refused.send(handshake("")).await;
+            let answer = refused.answer().await;
+            assert_eq!(answer.status, 503);
+            let seconds = answer.header("retry-after").unwrap();
+            assert!(seconds.parse::<u32>().unwrap() > 0);
+            // What is no socket is served as ever, on the same connection.
+            refused
+                .send("GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                .await;
+            assert_eq!(refused.answer().await.body, "GET /page\n");
+        }
+        assert_eq!(server.tracker.len(), 3);
+        // One place becomes free, and is taken again.
+        clients.pop().unwrap().reset();
+        until("a place is free", || server.tracker.len() < 3).await;
+        clients.push(ready(&server).await);
+        drop(clients);
+        server.emptied().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reset_between_the_request_and_the_first_frame_kills_nothing() {
+    let (server, hub, running) = obedient(usize::MAX).await;
+    for round in 0..300 {
+        let mut client = server.connect().await;
+        let request = handshake("");
+        match round % 5 {
+            // Within the request, right behind it, behind a frame behind it.
+            0 => client.send(&request[..request.len() - round % 50]).await,
+            1 => client.send(&request).await,
+            2 => {
+                client
+                    .send([request.as_bytes(), &frame(0x81, b"x")].concat())
+                    .await
+            }
+            // Right after the 101, and some way into the first frame.
+            3 => client.open().await,
+            _ => {
+                client.open().await;
+                client.send(&frame(0x82, &[0; 100])[..round % 100]).await;
+            }
+        }
+        client.reset();
+    }
+    server.emptied().await;
+    until("the room is empty", || hub.is_empty()).await;
+    until("no handler is left", || running.load(Ordering::SeqCst) == 0).await;
+    ready(&server).await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_dropped_before_its_answer_leaves_nothing() {
+    let (begun, mut beginnings) = mpsc::unbounded_channel();
+    let tracker = Tracker::new();
+    let service = WebSocketService::new(service_fn(page))
+        // It holds the handshake and never answers.
+        .route("/never", move |upgrade: Upgrade, _: Request<()>| {
+            let begun = begun.clone();
+            async move {
+                let _upgrade = upgrade;
+                begun.send(()).unwrap();
+                std::future::pending::<Response<String>>().await
+            }
+        })
+        // It answers, and drops what would have served the connection.
+        .route("/dropped", |upgrade: Upgrade, _: Request<()>| async move {
+            let (response, conversation) = upgrade.accept_with(echo);
+            drop(conversation);
+            response
+        })
+        .route("/bare", |upgrade: Upgrade, _: Request<()>| async move {
+            let (response, accepted) = upgrade.accept();
+            drop(accepted);
+            response
+        })
+        // It takes the handshake and answers something else.
+        .route("/refused", |upgrade: Upgrade, _: Request<()>| async move {
+            drop(upgrade);
+            let mut response = Response::new("no\n".to_owned());
+            *response.status_mut() = StatusCode::UNAUTHORIZED;
+            response
+        })
+        .route("/ws", echo)
+        .tracker(&tracker);
+    let server = Server::start(service, tracker).await;
+    for _ in 0..20 {
+        let mut client = server.connect().await;
+        client.send(handshake("").replace("/ws", "/never")).await;
+        beginnings.recv().await.unwrap();
+        client.reset();
+        for path in ["/dropped", "/bare"] {
+            let mut client = server.connect().await;
+            client.send(handshake("").replace("/ws", path)).await;
+            assert_eq!(client.answer().await.status, 101);
+            client.end().await;
+        }
+        let mut client = server.connect().await;
+        client.send(handshake("").replace("/ws", "/refused")).await;
+        assert_eq!(client.answer().await.status, 401);
+        client.open().await;
+    }
+    server.emptied().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eight_tasks_that_send_during_the_close_send_whole_messages_or_none() {
+    let (hand, mut handed) = mpsc::unbounded_channel::<Sender>();
+    let tracker = Tracker::new();
+    let service = WebSocketService::new(service_fn(page))
+        .route("/ws", move |mut socket: WebSocket| {
+            hand.send(socket.sender()).unwrap();
+            async move { while let Ok(Some(_)) = socket.recv().await {} }
+        })
+        .tracker(&tracker);
+    let server = Server::start(service, tracker).await;
+    for round in 0..40u32 {
+        let mut client = server.open().await;
+        let sender = handed.recv().await.unwrap();
+        let mut tasks = vec![];
+        for task in 0..8u32 {
+            let sender = sender.clone();
+            tasks.push(tokio::spawn(async move {
+                let mut sent = 0u32;
+                // Some are large enough to be written from where they are.
+                let size = if task % 2 == 0 { 20 } else { 20_000 };
+                loop {
+                    let mut message = vec![task as u8; size];
+                    message[..4].copy_from_slice(&sent.to_be_bytes());
+                    match sender.send(message).await {
+                        Ok(()) => sent += 1,
+                        Err(error) => {
+                            assert!(error.is_closed(), "{error}");
+                            return sent;
+                        }
+                    }
+                }
+            }));
+        }
+        // The close comes from either side, or from both, some way into it.
+        let mut received = [0u32; 8];
+        let mut count = 0;
+        let code = loop {
+            let frame = client.frame().await.expect("a close frame");
+            if frame.first == 0x88 {
+                break frame.close_code();
+            }
+            let task = usize::from(frame.payload[19]);
+            let size = if task % 2 == 0 { 20 } else { 20_000 };
+            assert_eq!(frame.payload.len(), size);
+            // Each task's messages come in its order, without a gap.
+            assert_eq!(frame.payload[..4], received[task].to_be_bytes());
+            assert!(frame.payload[4..].iter().all(|it| usize::from(*it) == task));
+            received[task] += 1;
+            count += 1;
+            if count == 10 + round {
+                if round % 3 != 0 {
+                    client.send(close_frame(1001, b"")).await;
+                }
+                if round % 3 != 1 {
+                    sender.close(CloseCode::NORMAL, "");
+                }
+            }
+        };
+        assert!(matches!(code, Some(1000 | 1001)), "{code:?}");
+        let _ = client.io.write_all(&close_frame(1000, b"")).await;
+        client.end().await;
+        for (task, received) in tasks.into_iter().zip(received) {
+            // What was accepted before our close frame has been delivered; what
+            // the peer's close frame overtook may be lost.
+            let sent = task.await.unwrap();
+            assert!(received <= sent, "{received} of {sent}");
+            if round % 3 == 0 {
+                assert_eq!(received, sent);
+            }
+        }
+    }
+    server.emptied().await;
 }
