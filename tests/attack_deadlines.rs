@@ -146,7 +146,10 @@ async fn whatever_frame_arrives_says_that_the_peer_is_there() {
     assert_eq!(tracker.len(), 1);
 }
 
-/// A server whose handler runs `say` and reports what ends it.
+/// How a conversation ended, by the cause and by what `recv` said.
+type Report = (Option<CloseCause>, Option<ErrorKind>);
+
+/// A server that talks without end, and reports how that ends.
 fn reporting(
     config: Config,
     buffer: usize,
@@ -154,7 +157,7 @@ fn reporting(
 ) -> (
     Client<DuplexStream>,
     Tracker,
-    mpsc::UnboundedReceiver<(Option<CloseCause>, Option<ErrorKind>)>,
+    mpsc::UnboundedReceiver<Report>,
 ) {
     let (report, reports) = mpsc::unbounded_channel();
     let tracker = Tracker::new();

@@ -324,18 +324,28 @@ async fn every_kind_of_unmasked_frame_is_refused() {
     assert_eq!(client.close_code().await, Some(1002));
 }
 
-/// Sends text cut in two at `cut`, as two fragments or as two writes of one
-/// frame.
-async fn send_cut(client: &mut Client<TcpStream>, text: &[u8], cut: usize, fragments: bool) {
-    if fragments {
-        client.send(frame(0x01, &text[..cut])).await;
-        client.send(frame(0x80, &text[cut..])).await;
-    } else {
-        let frame = frame(0x81, text);
-        let cut = frame.len() - text.len() + cut;
-        client.send(&frame[..cut]).await;
-        tokio::task::yield_now().await;
-        client.send(&frame[cut..]).await;
+/// What text is cut into.
+#[derive(Clone, Copy)]
+enum Pieces {
+    Fragments,
+    /// Of one frame.
+    Writes,
+}
+
+/// Sends text cut in two at `cut`.
+async fn send_cut(client: &mut Client<TcpStream>, text: &[u8], cut: usize, pieces: Pieces) {
+    match pieces {
+        Pieces::Fragments => {
+            client.send(frame(0x01, &text[..cut])).await;
+            client.send(frame(0x80, &text[cut..])).await;
+        }
+        Pieces::Writes => {
+            let frame = frame(0x81, text);
+            let cut = frame.len() - text.len() + cut;
+            client.send(&frame[..cut]).await;
+            tokio::task::yield_now().await;
+            client.send(&frame[cut..]).await;
+        }
     }
 }
 
@@ -345,8 +355,8 @@ async fn text_may_be_cut_anywhere_and_is_refused_if_it_is_no_text() {
     let good = "aß\u{7ff}\u{800}€\u{d7ff}\u{e000}\u{ffff}\u{10000}𝄞\u{10ffff}z".as_bytes();
     let mut client = server.open().await;
     for cut in 0..=good.len() {
-        for fragments in [true, false] {
-            send_cut(&mut client, good, cut, fragments).await;
+        for pieces in [Pieces::Fragments, Pieces::Writes] {
+            send_cut(&mut client, good, cut, pieces).await;
             client.expect(0x81, good).await;
         }
     }
@@ -366,9 +376,9 @@ async fn text_may_be_cut_anywhere_and_is_refused_if_it_is_no_text() {
     ];
     for text in bad {
         for cut in 0..=text.len() {
-            for fragments in [true, false] {
+            for pieces in [Pieces::Fragments, Pieces::Writes] {
                 let mut client = server.open().await;
-                send_cut(&mut client, text, cut, fragments).await;
+                send_cut(&mut client, text, cut, pieces).await;
                 assert_eq!(client.close_code().await, Some(1007), "{text:x?} at {cut}");
             }
         }
@@ -465,11 +475,9 @@ async fn what_came_before_a_violation_is_answered_before_it() {
     let mut client = server.open().await;
     let bytes = [frame(0x81, b"one"), frame(0x89, b"two"), frame(0x83, b"")].concat();
     client.send(bytes).await;
-    let mut frames = vec![client.frame().await.unwrap(), client.frame().await.unwrap()];
+    let mut frames = [client.frame().await.unwrap(), client.frame().await.unwrap()];
     frames.sort_by_key(|it| it.first);
-    let [echo, pong] = &frames[..] else {
-        unreachable!()
-    };
+    let [echo, pong] = &frames;
     assert_eq!((echo.first, &echo.payload[..]), (0x81, &b"one"[..]));
     assert_eq!((pong.first, &pong.payload[..]), (0x8a, &b"two"[..]));
     assert_eq!(client.close_code().await, Some(1002));

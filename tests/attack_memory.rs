@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_ws::config::Overflow;
 use hyper_ws::hub::Hub;
 use hyper_ws::tracker::Tracker;
-use hyper_ws::{CloseCode, Config, WebSocket, WebSocketService};
+use hyper_ws::{CloseCode, Config, Sender, WebSocket, WebSocketService};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Stats, StatsAlloc};
 use tokio::net::TcpStream;
 
@@ -487,5 +487,44 @@ fn a_head_of_separators_is_read_in_memory_of_its_size() {
             }
         }
         assert!(before > 0);
+    });
+}
+
+#[test]
+fn those_who_stop_waiting_leave_nothing_behind_on_a_socket() {
+    alone(|| async {
+        let (hand, mut handed) = tokio::sync::mpsc::unbounded_channel::<Sender>();
+        let tracker = Tracker::new();
+        let service = WebSocketService::new(service_fn(page))
+            .route("/ws", move |mut socket: WebSocket| {
+                hand.send(socket.sender()).unwrap();
+                async move { while let Ok(Some(_)) = socket.recv().await {} }
+            })
+            .tracker(&tracker);
+        let server = Server::start(service, tracker).await;
+        let mut client = server.connect_narrow().await;
+        client.open().await;
+        let sender = handed.recv().await.unwrap();
+        // The queue is full, the peer does not read.
+        while sender.try_send(vec![0; 10_000]).is_ok() {
+            tokio::task::yield_now().await;
+        }
+        let meter = Meter::start();
+        for _ in 0..1_000 {
+            // Each in a task of its own, as in a server where every message has one.
+            let waiting = sender.clone();
+            let task = tokio::spawn(async move {
+                tokio::select! {
+                    biased;
+                    _ = waiting.closed() => {}
+                    _ = waiting.send("more") => {}
+                    _ = waiting.reserve() => {}
+                    _ = waiting.flush() => {}
+                    () = tokio::task::yield_now() => {}
+                }
+            });
+            task.await.unwrap();
+        }
+        assert!(meter.grown() < SMALL, "{}", meter.grown());
     });
 }

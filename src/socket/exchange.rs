@@ -7,7 +7,8 @@ use std::task::{Context, Waker};
 
 use super::inbox::Inbox;
 use super::lend::{self, Lent};
-use super::shared::{Phase, Shared, State, Want};
+use super::shared::{Phase, Shared, State};
+use super::waiting::Want;
 use crate::error::{CloseCause, Error};
 use crate::protocol::{Outbox, Pongs, Writer};
 
@@ -171,7 +172,7 @@ impl Shared {
         let ended = state.phase == Phase::Ended;
         let room = state.has_room(&self.config) || !state.writer.is_open() || state.cause.is_some();
         let satisfied: Vec<_> = waiting
-            .extract_if(.., |(want, _)| match *want {
+            .extract_if(.., |waiting| match waiting.want {
                 Want::Room => room || ended,
                 Want::Flush(target) => ended || state.is_written(target),
                 Want::End => ended,
@@ -179,11 +180,9 @@ impl Shared {
             .collect();
         state.waiting = waiting;
         drop(state);
-        satisfied
-            .into_iter()
-            .fold(OwnTask::Idle, |own, (_, waker)| {
-                own.or(OwnTask::unless_woken(Some(waker), cx))
-            })
+        satisfied.into_iter().fold(OwnTask::Idle, |own, waiting| {
+            own.or(OwnTask::unless_woken(Some(waiting.waker), cx))
+        })
     }
 }
 

@@ -36,6 +36,7 @@ mod stream;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timers;
+mod waiting;
 mod wire;
 
 use std::fmt;
@@ -53,6 +54,7 @@ pub use sender::{Permit, Sender, TrySendError};
 pub(crate) use shared::Shared;
 #[cfg(feature = "hub")]
 pub(crate) use shared::{Item, Pushed, Watcher};
+use waiting::SOCKET;
 
 use crate::error::{BoxError, CloseCause, Error};
 use crate::protocol::{Reader, Role};
@@ -242,7 +244,7 @@ impl WebSocket {
     pub async fn reserve(&mut self) -> Result<Permit<'_>, Error> {
         poll_fn(|cx| {
             self.drive(cx);
-            self.shared.poll_room(cx)
+            self.shared.poll_room(SOCKET, cx)
         })
         .await?;
         Ok(Permit::new(&self.shared))
@@ -261,7 +263,7 @@ impl WebSocket {
         let target = self.shared.flush_target();
         poll_fn(|cx| {
             self.drive(cx);
-            self.shared.poll_flushed(target, cx)
+            self.shared.poll_flushed(target, SOCKET, cx)
         })
         .await
     }
@@ -282,7 +284,7 @@ impl WebSocket {
                 self.shared.close(CloseCause::Local(code), code, reason);
             }
             self.drive(cx);
-            self.shared.poll_ended(cx).map(drop)
+            self.shared.poll_ended(SOCKET, cx).map(drop)
         })
         .await;
     }
@@ -370,7 +372,8 @@ impl Future for Sending<'_> {
         let this = self.get_mut();
         if let Step::Queue = this.step {
             this.socket.drive(cx);
-            sender::sent(ready!(this.socket.shared.poll_push(&this.message, cx)))?;
+            let shared = &this.socket.shared;
+            sender::sent(ready!(shared.poll_push(&this.message, SOCKET, cx)))?;
             if this.socket.driver.is_none() {
                 return Poll::Ready(Ok(()));
             }
@@ -380,7 +383,7 @@ impl Future for Sending<'_> {
             return Poll::Pending;
         };
         this.socket.drive(cx);
-        this.socket.shared.poll_flushed(target, cx)
+        this.socket.shared.poll_flushed(target, SOCKET, cx)
     }
 }
 

@@ -7,6 +7,7 @@ use std::task::ready;
 use std::time::Duration;
 
 use super::shared::{IfFull, Item, Pushed, Shared};
+use super::waiting::Waiter;
 use crate::error::{CloseCause, Error, ErrorKind};
 use crate::protocol::Prepared;
 use crate::{CloseCode, Message};
@@ -52,7 +53,12 @@ impl Sender {
     /// latter case the message is lost. [`reserve`](Self::reserve) keeps it.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
         let message = message.into();
-        poll_fn(|cx| sent(ready!(self.0.poll_push(&message, cx))).into()).await
+        let mut waiter = Waiter::new(&self.0);
+        poll_fn(|cx| {
+            let pushed = waiter.poll(|place| self.0.poll_push(&message, place, cx));
+            sent(ready!(pushed)).into()
+        })
+        .await
     }
 
     /// Queues a message, if there is room for it now.
@@ -86,7 +92,8 @@ impl Sender {
     ///
     /// Dropping the future has no effect.
     pub async fn reserve(&self) -> Result<Permit<'_>, Error> {
-        poll_fn(|cx| self.0.poll_room(cx)).await?;
+        let mut waiter = Waiter::new(&self.0);
+        poll_fn(|cx| waiter.poll(|place| self.0.poll_room(place, cx))).await?;
         Ok(Permit::new(&self.0))
     }
 
@@ -101,7 +108,8 @@ impl Sender {
     /// Dropping the future has no effect on what was sent.
     pub async fn flush(&self) -> Result<(), Error> {
         let target = self.0.flush_target();
-        poll_fn(|cx| self.0.poll_flushed(target, cx)).await
+        let mut waiter = Waiter::new(&self.0);
+        poll_fn(|cx| waiter.poll(|place| self.0.poll_flushed(target, place, cx))).await
     }
 
     /// Begins the closing handshake, after what is queued; does not wait for it.
@@ -123,7 +131,8 @@ impl Sender {
     ///
     /// Dropping the future has no effect.
     pub async fn closed(&self) -> CloseCause {
-        poll_fn(|cx| self.0.poll_ended(cx)).await
+        let mut waiter = Waiter::new(&self.0);
+        poll_fn(|cx| waiter.poll(|place| self.0.poll_ended(place, cx))).await
     }
 
     /// How the conversation ended, once it has, or is about to.

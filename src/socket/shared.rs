@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::inbox::{Inbox, Room};
 use super::lend;
+use super::waiting::{Waiting, Want};
 use super::wire::Demand;
 use crate::config::Overflow;
 use crate::error::{CloseCause, Error, ErrorKind, Violation};
@@ -42,7 +43,7 @@ pub(super) struct State {
     /// Who waits in `recv`.
     pub(super) receiver: Option<Waker>,
     /// Who waits for something else, and for what.
-    pub(super) waiting: Vec<(Want, Waker)>,
+    pub(super) waiting: Vec<Waiting>,
     /// The driver's waker.
     pub(super) driver: Option<Waker>,
     /// The driver found nothing to do and waits.
@@ -75,17 +76,6 @@ pub(crate) trait Watcher: Send + Sync {
     fn ended(&self, socket: &Arc<Shared>);
 }
 
-/// What a task waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Want {
-    /// Room in the outbox.
-    Room,
-    /// That this batch has been written.
-    Flush(u32),
-    /// The end.
-    End,
-}
-
 /// What is pushed into the outbox.
 #[derive(Clone, Copy)]
 pub(crate) enum Item<'a> {
@@ -101,7 +91,7 @@ pub(super) enum IfFull<'a> {
     /// Say so.
     Refuse,
     /// Say so, and wake the sender when there is room.
-    Wake(&'a Waker),
+    Wake(usize, &'a Waker),
     DropNewest,
     DropOldest,
     Close,
@@ -167,8 +157,8 @@ impl Shared {
             match if_full {
                 IfFull::Push => {}
                 IfFull::Refuse => return Pushed::Full,
-                IfFull::Wake(waker) => {
-                    state.wait(Want::Room, waker);
+                IfFull::Wake(place, waker) => {
+                    state.wait(Want::Room, place, waker);
                     return Pushed::Full;
                 }
                 IfFull::DropNewest => return Pushed::Dropped,
@@ -212,9 +202,14 @@ impl Shared {
     }
 
     /// A message into the outbox, by the policy that the configuration names.
-    pub(super) fn poll_push(&self, message: &Message, cx: &mut Context<'_>) -> Poll<Pushed> {
+    pub(super) fn poll_push(
+        &self,
+        message: &Message,
+        place: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Pushed> {
         let if_full = match self.config.overflow {
-            Overflow::Wait => IfFull::Wake(cx.waker()),
+            Overflow::Wait => IfFull::Wake(place, cx.waker()),
             Overflow::DropNewest => IfFull::DropNewest,
             Overflow::DropOldest => IfFull::DropOldest,
             Overflow::Close => IfFull::Close,
@@ -226,7 +221,7 @@ impl Shared {
     }
 
     /// Waits for room in the outbox.
-    pub(super) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    pub(super) fn poll_room(&self, place: usize, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let mut state = self.lock();
         if !state.writer.is_open() || state.cause.is_some() {
             return Poll::Ready(Err(ErrorKind::Closed.into()));
@@ -234,7 +229,7 @@ impl Shared {
         if state.has_room(&self.config) {
             return Poll::Ready(Ok(()));
         }
-        state.wait(Want::Room, cx.waker());
+        state.wait(Want::Room, place, cx.waker());
         Poll::Pending
     }
 
@@ -248,6 +243,7 @@ impl Shared {
     pub(super) fn poll_flushed(
         &self,
         target: u32,
+        place: usize,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         let mut state = self.lock();
@@ -257,7 +253,7 @@ impl Shared {
         if state.phase != Phase::Running {
             return Poll::Ready(Err(ErrorKind::Closed.into()));
         }
-        state.wait(Want::Flush(target), cx.waker());
+        state.wait(Want::Flush(target), place, cx.waker());
         Poll::Pending
     }
 
@@ -344,13 +340,13 @@ impl Shared {
     }
 
     /// Waits until the connection has ended.
-    pub(super) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<CloseCause> {
+    pub(super) fn poll_ended(&self, place: usize, cx: &mut Context<'_>) -> Poll<CloseCause> {
         let mut state = self.lock();
         match (state.phase, &state.cause) {
             (Phase::Ended, Some(cause)) => Poll::Ready((**cause).clone()),
             (Phase::Ended, None) => Poll::Ready(CloseCause::Aborted),
             _ => {
-                state.wait(Want::End, cx.waker());
+                state.wait(Want::End, place, cx.waker());
                 Poll::Pending
             }
         }
@@ -406,16 +402,6 @@ impl State {
     pub(super) fn has_room(&self, config: &Config) -> bool {
         let queued = self.outbox.as_ref().map_or(0, |it| it.len()) + self.in_flight;
         queued == 0 || queued < config.output_limit
-    }
-
-    fn wait(&mut self, want: Want, waker: &Waker) {
-        if !self
-            .waiting
-            .iter()
-            .any(|(it, known)| *it == want && known.will_wake(waker))
-        {
-            self.waiting.push((want, waker.clone()));
-        }
     }
 
     pub(super) fn is_written(&self, target: u32) -> bool {

@@ -8,6 +8,7 @@ use futures_core::stream::FusedStream;
 use futures_sink::Sink;
 
 use super::shared::{IfFull, Item};
+use super::waiting::SOCKET;
 use super::{WebSocket, sender};
 use crate::CloseCode;
 use crate::Message;
@@ -35,7 +36,7 @@ impl Sink<Message> for WebSocket {
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.drive(cx);
-        self.shared.poll_room(cx)
+        self.shared.poll_room(SOCKET, cx)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
@@ -45,14 +46,14 @@ impl Sink<Message> for WebSocket {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let target = self.shared.flush_target();
         self.drive(cx);
-        self.shared.poll_flushed(target, cx)
+        self.shared.poll_flushed(target, SOCKET, cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let code = CloseCode::NORMAL;
         self.shared.close(CloseCause::Local(code), code, "");
         self.drive(cx);
-        ready!(self.shared.poll_ended(cx));
+        ready!(self.shared.poll_ended(SOCKET, cx));
         Poll::Ready(Ok(()))
     }
 }

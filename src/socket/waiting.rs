@@ -1,0 +1,92 @@
+//! Who waits for something else than a message, and for what.
+
+use std::mem::discriminant;
+use std::task::{Poll, Waker};
+
+use super::shared::{Shared, State};
+
+/// Somebody who waits. Of a future that is dropped nothing stays ([`Waiter`]): its
+/// waker would keep its task's memory until the end of the connection.
+pub(super) struct Waiting {
+    place: usize,
+    pub(super) want: Want,
+    pub(super) waker: Waker,
+}
+
+/// The place of the `WebSocket` itself, which has one owner and so waits for one
+/// thing of a kind at a time.
+pub(super) const SOCKET: usize = 0;
+
+/// What a task waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    /// Room in the outbox.
+    Room,
+    /// That this batch has been written.
+    Flush(u32),
+    /// The end.
+    End,
+}
+
+/// A future that waits. Its place among those who wait is known by its address,
+/// which is its own until it is dropped, and is given back then.
+pub(super) struct Waiter<'a> {
+    shared: &'a Shared,
+    has_waited: bool,
+}
+
+impl<'a> Waiter<'a> {
+    pub(super) fn new(shared: &'a Shared) -> Self {
+        Waiter {
+            shared,
+            has_waited: false,
+        }
+    }
+
+    fn place(&self) -> usize {
+        std::ptr::from_ref(self) as usize
+    }
+
+    /// Polls something that may wait in the place it is given.
+    pub(super) fn poll<R>(&mut self, poll: impl FnOnce(usize) -> Poll<R>) -> Poll<R> {
+        let poll = poll(self.place());
+        self.has_waited |= poll.is_pending();
+        poll
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        if self.has_waited {
+            let left = self.shared.lock().leave(self.place());
+            // Not under the lock: a waker may be the last handle of a task.
+            drop(left);
+        }
+    }
+}
+
+impl State {
+    pub(super) fn wait(&mut self, want: Want, place: usize, waker: &Waker) {
+        let known = self.waiting.iter_mut().find(|it| {
+            it.place == place && (place != SOCKET || discriminant(&it.want) == discriminant(&want))
+        });
+        match known {
+            Some(known) => {
+                known.want = want;
+                known.waker.clone_from(waker);
+            }
+            None => self.waiting.push(Waiting {
+                place,
+                want,
+                waker: waker.clone(),
+            }),
+        }
+    }
+
+    /// Nobody waits there any more.
+    fn leave(&mut self, place: usize) -> Option<Waiting> {
+        let at = self.waiting.iter().position(|it| it.place == place)?;
+        // The others keep their order.
+        Some(self.waiting.remove(at))
+    }
+}
