@@ -303,7 +303,10 @@ where
                 }
                 this.timers.frame_received(now);
             }
-            match (wire.reader.is_between_messages(), received.messages) {
+            // What is half received began with this read, if something ended
+            // in it and no message was under way all the time.
+            let anew = received.messages || received.frames > 0 && !wire.reader.is_within_message();
+            match (wire.reader.is_between_messages(), anew) {
                 (true, _) => this.timers.message_ended(),
                 (false, true) => this.timers.message_began(now),
                 (false, false) => this.timers.message_continues(now),

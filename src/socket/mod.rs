@@ -41,6 +41,7 @@ mod wire;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -103,8 +104,16 @@ where
     } = start;
     let reader = Reader::new(role, &config);
     let shared = Shared::new(role, config, protocol);
-    let handler = handler(WebSocket::new(shared.clone()));
-    Drive::new(io, reader, shared, Some(handler), permit)
+    let socket = WebSocket::new(shared.clone());
+    // A handler may also panic before it has returned its future.
+    let handler = match catch_unwind(AssertUnwindSafe(|| handler(socket))) {
+        Ok(handler) => Some(handler),
+        Err(panic) => {
+            ending::finish_handler(&shared, Err(panic));
+            None
+        }
+    };
+    Drive::new(io, reader, shared, handler, permit)
 }
 
 /// A socket that moves only while one of its methods is awaited.

@@ -157,6 +157,20 @@ async fn fragments_that_never_end_run_into_the_deadline_of_their_message() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn control_frames_that_are_cut_anywhere_are_no_message_that_never_ends() {
+    let (mut peer, mut ended, _task) = serve_until_the_end(Config::new());
+    // Every write ends in the middle of the next pong.
+    let mut drip = tokio::time::interval(Duration::from_secs(1));
+    peer.io.write_all(b"\x8a\x80\0").await.unwrap();
+    for _ in 0..200 {
+        tokio::select! {
+            _ = drip.tick() => peer.io.write_all(b"\0\0\0\x8a\x80\0").await.unwrap(),
+            ended = &mut ended => panic!("{ended:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_that_sends_but_never_reads_runs_into_the_write_deadline() {
     let began = Instant::now();
     let (give, take) = oneshot::channel();

@@ -122,6 +122,17 @@ async fn a_handler_that_fails_or_panics_closes_with_1011() {
     assert_eq!(peer.close_frame().await, Some(1011));
     drop(peer);
     task.await.unwrap();
+
+    // Before it has returned its future, too.
+    let (mut peer, task) = serve(Config::new(), |_| {
+        if true {
+            panic!("a bug");
+        }
+        std::future::ready(())
+    });
+    assert_eq!(peer.close_frame().await, Some(1011));
+    drop(peer);
+    task.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
