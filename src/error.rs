@@ -185,8 +185,12 @@ impl fmt::Display for CloseCause {
 ///
 /// The ordinary end of a conversation is not an error: `recv` returns
 /// `Ok(None)` then.
-#[derive(Debug)]
-pub struct Error {
+///
+/// It is one pointer, so that results which carry a message are not laid out,
+/// and moved, byte by byte for the sake of errors.
+pub struct Error(Box<Inner>);
+
+struct Inner {
     kind: ErrorKind,
     source: Option<BoxError>,
 }
@@ -214,17 +218,17 @@ pub enum ErrorKind {
 impl Error {
     /// What kind of error it is.
     pub fn kind(&self) -> ErrorKind {
-        self.kind
+        self.0.kind
     }
 
     /// Whether the conversation had ended before the call.
     pub fn is_closed(&self) -> bool {
-        self.kind == ErrorKind::Closed
+        self.0.kind == ErrorKind::Closed
     }
 
     /// The violation, if the peer committed one.
     pub fn violation(&self) -> Option<Violation> {
-        match self.kind {
+        match self.0.kind {
             ErrorKind::Violation(violation) => Some(violation),
             _ => None,
         }
@@ -232,16 +236,18 @@ impl Error {
 
     #[cfg(feature = "server")]
     pub(crate) fn upgrade(source: impl Into<BoxError>) -> Self {
-        Error {
-            kind: ErrorKind::Upgrade,
-            source: Some(source.into()),
-        }
+        Error::new(ErrorKind::Upgrade, Some(source.into()))
+    }
+
+    #[cold]
+    fn new(kind: ErrorKind, source: Option<BoxError>) -> Self {
+        Error(Box::new(Inner { kind, source }))
     }
 }
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        Error { kind, source: None }
+        Error::new(kind, None)
     }
 }
 
@@ -253,16 +259,22 @@ impl From<Violation> for Error {
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
-        Error {
-            kind: ErrorKind::Io,
-            source: Some(error.into()),
-        }
+        Error::new(ErrorKind::Io, Some(error.into()))
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("source", &self.0.source)
+            .finish()
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
+        match self.0.kind {
             ErrorKind::Closed => f.write_str("the WebSocket is closed"),
             ErrorKind::Violation(violation) => violation.fmt(f),
             ErrorKind::PingTimeout => CloseCause::PingTimeout.fmt(f),
@@ -278,7 +290,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+        self.0.source.as_deref().map(|source| source as _)
     }
 }
 
@@ -288,7 +300,7 @@ mod tests {
 
     #[test]
     fn an_error_is_small() {
-        assert!(size_of::<Error>() <= 40, "{}", size_of::<Error>());
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
     }
 
     #[test]
