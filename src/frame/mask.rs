@@ -5,7 +5,7 @@
 #[inline]
 pub(crate) fn apply(key: [u8; 4], payload: &mut [u8]) {
     let half = u32::from_ne_bytes(key);
-    let whole = u64::from(half) << 32 | u64::from(half);
+    let whole = wide(key);
     // Whole words: the compiler makes vector instructions of this loop, which
     // then runs at memory speed.
     let (words, rest) = payload.as_chunks_mut::<8>();
@@ -19,6 +19,13 @@ pub(crate) fn apply(key: [u8; 4], payload: &mut [u8]) {
     for (byte, key) in rest.iter_mut().zip(key) {
         *byte ^= key;
     }
+}
+
+/// The key twice, in the order of memory.
+#[inline]
+pub(crate) fn wide(key: [u8; 4]) -> u64 {
+    let half = u64::from(u32::from_ne_bytes(key));
+    half << 32 | half
 }
 
 /// The key as it goes on after `count` bytes.

@@ -13,43 +13,69 @@ pub(crate) const INLINE: usize = 23;
 /// allocator keeps at hand of one size.
 #[derive(Clone)]
 pub(crate) enum Payload {
-    Inline { length: u8, bytes: [u8; INLINE] },
+    Inline(Inline),
     Shared(Bytes),
+}
+
+/// Bytes, and in the last one how many they are.
+///
+/// A message is moved several times on its way. Aligned and without parts it
+/// is moved by whole words; stored in pieces and read as words, the processor
+/// would have to wait each time until the pieces have left its store buffer.
+#[derive(Clone, Copy)]
+#[repr(align(8))]
+pub(crate) struct Inline([u8; INLINE + 1]);
+
+impl Inline {
+    const EMPTY: Self = Inline([0; INLINE + 1]);
+
+    #[inline]
+    fn new(words: &[u8; INLINE + 1], length: usize, key: u64) -> Self {
+        debug_assert!(length <= INLINE);
+        let mut inline = *words;
+        let (words, _) = inline.as_chunks_mut::<8>();
+        for word in &mut *words {
+            *word = (u64::from_ne_bytes(*word) ^ key).to_ne_bytes();
+        }
+        if let [.., last] = words {
+            let bytes = u64::from_le_bytes(*last) & (u64::MAX >> 8);
+            *last = (bytes | (length as u64) << 56).to_le_bytes();
+        }
+        Inline(inline)
+    }
+
+    #[inline]
+    fn as_slice(&self) -> &[u8] {
+        let [bytes @ .., length] = &self.0;
+        // It is at most as many as there are; where the compiler cannot see
+        // that, a comparison is cheaper than what leads to a panic.
+        bytes.get(..usize::from(*length)).unwrap_or(bytes)
+    }
 }
 
 impl Payload {
     pub(crate) fn copy_from_slice(bytes: &[u8]) -> Self {
         match bytes.len() {
-            0..=INLINE => {
-                let mut inline = [0; INLINE];
-                inline[..bytes.len()].copy_from_slice(bytes);
-                Payload::Inline {
-                    length: bytes.len() as u8,
-                    bytes: inline,
-                }
+            length @ 0..=INLINE => {
+                let mut words = [0; INLINE + 1];
+                words[..length].copy_from_slice(bytes);
+                Payload::inline(&words, length, 0)
             }
             _ => Payload::Shared(Bytes::copy_from_slice(bytes)),
         }
     }
 
-    /// The first `length` of `words`, which has room for the longest payload and
-    /// is made of whole words.
+    /// The first `length` bytes of `words`, which are combined with `key` by
+    /// exclusive or, again and again. What stands beyond them is never looked at.
     #[inline]
-    pub(crate) fn inline(words: &[u8; INLINE + 1], length: usize) -> Self {
-        debug_assert!(length <= INLINE);
-        let mut bytes = [0; INLINE];
-        bytes.copy_from_slice(&words[..INLINE]);
-        Payload::Inline {
-            length: length as u8,
-            bytes,
-        }
+    pub(crate) fn inline(words: &[u8; INLINE + 1], length: usize, key: u64) -> Self {
+        Payload::Inline(Inline::new(words, length, key))
     }
 
     #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
-            // The length is at most that of the array.
-            Payload::Inline { length, bytes } => &bytes[..usize::from(*length)],
+            Payload::Inline(inline) => inline.as_slice(),
             Payload::Shared(bytes) => bytes,
         }
     }
@@ -91,10 +117,7 @@ impl Hash for Payload {
 
 impl Default for Payload {
     fn default() -> Self {
-        Payload::Inline {
-            length: 0,
-            bytes: [0; INLINE],
-        }
+        Payload::Inline(Inline::EMPTY)
     }
 }
 
@@ -129,7 +152,11 @@ mod tests {
             if plain.len() <= INLINE {
                 let mut words = [9; INLINE + 1];
                 words[..plain.len()].copy_from_slice(&plain);
-                assert!(copied == Payload::inline(&words, plain.len()));
+                assert!(copied == Payload::inline(&words, plain.len(), 0));
+                let key = [1, 2, 3, 200, 1, 2, 3, 200];
+                let masked = std::array::from_fn(|at| words[at] ^ key[at % 8]);
+                let key = u64::from_ne_bytes(key);
+                assert!(copied == Payload::inline(&masked, plain.len(), key));
             }
             for payload in [copied, shared] {
                 assert_eq!(payload.as_slice(), plain);

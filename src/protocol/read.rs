@@ -283,7 +283,7 @@ impl Reader {
             && header.rsv.is_none()
             && input.len() >= length
         {
-            let payload = unmask(header.masking_key, &mut input[..length]);
+            let payload = unmask(header.masking_key, input, length);
             let message = match header.opcode {
                 Opcode::Text if utf8::is_valid(payload.as_slice()) => {
                     Text::from_validated(payload).into()
@@ -392,19 +392,22 @@ impl Reader {
     }
 }
 
-/// A copy of a payload, unmasked. It gets a place of its own, so that a message
-/// that is kept pins nothing but itself.
+/// A copy of the first `length` bytes of `input`, unmasked. It gets a place of
+/// its own, so that a message that is kept pins nothing but itself.
 #[inline(always)]
-fn unmask(key: Option<[u8; 4]>, payload: &mut [u8]) -> Payload {
-    let length = payload.len();
+fn unmask(key: Option<[u8; 4]>, input: &mut [u8], length: usize) -> Payload {
     if length <= INLINE {
-        // Three whole words, whatever the length: what stands beyond it is never
-        // looked at.
+        let key = mask::wide(key.unwrap_or_default());
+        // What stands beyond the payload, usually the next frame, is taken too:
+        // a copy of a fixed length is the cheaper one.
+        if let Some(words) = input.first_chunk() {
+            return Payload::inline(words, length, key);
+        }
         let mut words = [0; INLINE + 1];
-        words[..length].copy_from_slice(payload);
-        mask::apply(key.unwrap_or_default(), &mut words);
-        return Payload::inline(&words, length);
+        words[..length].copy_from_slice(&input[..length]);
+        return Payload::inline(&words, length, key);
     }
+    let payload = &mut input[..length];
     if let Some(key) = key {
         mask::apply(key, payload);
     }
