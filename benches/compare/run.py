@@ -77,6 +77,8 @@ INSTRUCTION_RUNS = {1: (20_000, 60_000), 16: (80_000, 240_000)}
 
 def main():
     options = arguments()
+    if len(os.sched_getaffinity(0)) < 2 or not shutil.which("taskset"):
+        sys.exit("two CPUs and taskset (of util-linux) are needed")
     raise_file_limit()
     build(options.servers)
     parts = {"echo": echo, "idle": idle, "instructions": instructions}
@@ -98,7 +100,7 @@ def arguments():
     parser.add_argument("--connections", type=int, default=10_000, help="of the idle part")
     options = parser.parse_args()
     options.rounds = options.rounds or (3 if options.short else 7)
-    options.seconds = options.seconds or (0.7 if options.short else 2.0)
+    options.seconds = options.seconds or (0.5 if options.short else 2.0)
     wanted = [it.name for it in SERVERS] if options.peers else USUAL
     wanted = options.only.split(",") if options.only else wanted
     options.servers = [it for it in SERVERS if it.name in wanted]
