@@ -2,7 +2,7 @@
 """Compares WebSocket servers with each other and with a bare TCP echo.
 
     python3 run.py                      this crate beside a bare TCP echo
-    python3 run.py --short              the same at a glance, within a minute
+    python3 run.py --short              the same at a glance, a minute when built
     python3 run.py --peers              all servers, half an hour
     python3 run.py --only raw,hyper-ws --load "20 B, 16 in flight" --rounds 9
     python3 run.py --part idle          one part: echo, idle or instructions

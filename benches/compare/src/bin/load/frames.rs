@@ -119,18 +119,34 @@ impl Random {
 
 /// Connects, and shakes hands unless the server is raw. The stream blocks.
 pub fn connect(options: &Options) -> io::Result<TcpStream> {
+    let mut stream = ask(options)?;
+    check_answer(options, &mut stream)?;
+    Ok(stream)
+}
+
+const KEY: &[u8; 16] = b"sixteen bytes ok";
+
+/// Connects and sends the handshake.
+pub fn ask(options: &Options) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(options.server)?;
     stream.set_nodelay(true)?;
-    if options.protocol == Protocol::Raw {
-        return Ok(stream);
+    if options.protocol == Protocol::WebSocket {
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n",
+            options.server,
+            STANDARD.encode(KEY)
+        );
+        stream.write_all(request.as_bytes())?;
     }
-    let key = STANDARD.encode(b"sixteen bytes ok");
-    let request = format!(
-        "GET / HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n",
-        options.server
-    );
-    stream.write_all(request.as_bytes())?;
+    Ok(stream)
+}
+
+/// Waits for the answer to the handshake.
+pub fn check_answer(options: &Options, stream: &mut TcpStream) -> io::Result<()> {
+    if options.protocol == Protocol::Raw {
+        return Ok(());
+    }
     let mut head = Vec::new();
     let mut buffer = [0; 1024];
     while !head.ends_with(b"\r\n\r\n") {
@@ -140,13 +156,14 @@ pub fn connect(options: &Options) -> io::Result<TcpStream> {
         }
         head.extend_from_slice(&buffer[..count]);
     }
+    let key = STANDARD.encode(KEY);
     let head = String::from_utf8_lossy(&head).to_lowercase();
     let accept = Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
     let accept = STANDARD.encode(accept).to_lowercase();
     let is_good = head.starts_with("http/1.1 101")
         && head.contains(&format!("sec-websocket-accept: {accept}\r\n"));
     match is_good {
-        true => Ok(stream),
+        true => Ok(()),
         false => Err(io::Error::other(format!("no good handshake:\n{head}"))),
     }
 }

@@ -8,7 +8,7 @@ use crate::Options;
 use crate::frames::{self, Batch};
 use crate::system::resident;
 
-/// How many connections echo at the same time.
+/// How many connections shake hands, or echo, at the same time.
 const AT_ONCE: usize = 100;
 
 pub fn run(options: &Options) -> io::Result<()> {
@@ -19,8 +19,14 @@ pub fn run(options: &Options) -> io::Result<()> {
     };
     let base = settle()?;
     let mut streams = Vec::with_capacity(options.connections);
-    for _ in 0..options.connections {
-        streams.push(frames::connect(options)?);
+    while streams.len() < options.connections {
+        let begun = streams.len();
+        for _ in 0..AT_ONCE.min(options.connections - begun) {
+            streams.push(frames::ask(options)?);
+        }
+        for stream in &mut streams[begun..] {
+            frames::check_answer(options, stream)?;
+        }
     }
     let connected = settle()?;
     let mut reply = vec![0; batch.reply.len()];
