@@ -28,6 +28,9 @@ pub(super) struct Room {
 
 impl Inbox {
     pub(super) fn push(&mut self, message: Message) {
+        if self.messages.is_empty() {
+            self.bytes = 0;
+        }
         self.bytes += message.len();
         self.messages.push_back(message);
     }

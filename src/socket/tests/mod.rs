@@ -2,6 +2,7 @@
 //! `protocol`, without IO. Time is paused: nothing here waits for a clock.
 
 mod cancel;
+mod edge;
 mod end;
 pub(crate) mod peer;
 mod queue;
