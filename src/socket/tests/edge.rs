@@ -34,3 +34,24 @@ async fn what_was_received_no_longer_counts_as_read_ahead() {
     let event = timeout(Duration::from_secs(5), peer.event()).await;
     assert_eq!(event.unwrap(), Some(Event::Pong("there?".into())));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_begins_behind_a_full_inbox_has_its_deadline_too() {
+    let (mut peer, task) = serve(Config::new(), |mut socket: WebSocket| async move {
+        while let Ok(Some(_)) = socket.recv().await {}
+        assert_eq!(socket.close_cause(), Some(CloseCause::MessageTimeout));
+    });
+    for _ in 0..70 {
+        peer.connection.send("message").unwrap();
+    }
+    let mut output = peer.connection.take_output();
+    // The first fragment of a message whose second never comes.
+    output.extend_from_slice(b"\x02\x81\0\0\0\0x");
+    peer.io.write_all(&output).await.unwrap();
+    assert_eq!(
+        timeout(Duration::from_secs(65), peer.close_frame()).await,
+        Ok(Some(1008))
+    );
+    drop(peer);
+    task.await.unwrap();
+}
