@@ -174,7 +174,9 @@ where
             }
             let this = self.as_mut().project();
             let Some(wire) = this.wire else { continue };
-            turn.own = this.shared.park(wire.lent(), turn.reading, cx);
+            turn.own = this
+                .shared
+                .park(wire.lent(), turn.reading, turn.closing, cx);
             if turn.own == OwnTask::Idle {
                 wire.park();
                 return Poll::Pending;

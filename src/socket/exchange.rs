@@ -118,8 +118,14 @@ impl Shared {
 
     /// Waits until it is woken, unless there is something to do after all.
     /// Takes back what an idle connection does not need. `reading` says whether
-    /// the last turn could read.
-    pub(super) fn park(&self, lent: &mut Lent, reading: bool, cx: &mut Context<'_>) -> OwnTask {
+    /// the last turn could read, `closing` whether it knew of the end.
+    pub(super) fn park(
+        &self,
+        lent: &mut Lent,
+        reading: bool,
+        closing: bool,
+        cx: &mut Context<'_>,
+    ) -> OwnTask {
         let mut state = self.lock();
         state.in_flight = lent.writing.len();
         let blocked = state.in_flight > 0;
@@ -139,6 +145,8 @@ impl Shared {
             || !blocked && state.has_output()
             || state.phase == Phase::Aborted
             || !reading && !state.inbox_room().is_empty()
+            // The handler has begun the end: its deadline begins too.
+            || !closing && state.cause.is_some()
         {
             return OwnTask::Ready;
         }

@@ -55,3 +55,17 @@ async fn a_message_that_begins_behind_a_full_inbox_has_its_deadline_too() {
     drop(peer);
     task.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_close_while_output_is_blocked_has_its_deadline() {
+    let config = Config::new().no_keep_alive().write_timeout(None);
+    let (_peer, task) = serve_with(1024, config, |mut socket: WebSocket| async move {
+        socket.send(vec![0; 100_000]).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        socket.close(CloseCode::NORMAL, "").await;
+    });
+    timeout(Duration::from_secs(100), task)
+        .await
+        .expect("the closing handshake has a deadline")
+        .unwrap();
+}
