@@ -182,7 +182,9 @@ where
                 return Poll::Pending;
             }
         }
-        // There is more to do, but it is the others' turn.
+        // There is more to do, but it is the others' turn. Who always has more
+        // for us does not outrun the deadlines.
+        let _ = self.as_mut().poll_timer(&mut turn, cx);
         cx.waker().wake_by_ref();
         Poll::Pending
     }
