@@ -365,7 +365,7 @@ where
             Poll::Pending if sent.progress => this.timers.write_blocked(turn.now()),
             Poll::Pending => this.timers.write_still_blocked(turn.now()),
             Poll::Ready(Ok(())) => {
-                this.timers.written();
+                this.timers.written(|| turn.now());
                 // The reader ends with the peer's close frame or a violation;
                 // what answers it has been written by now.
                 if wire.reader.is_ended() && wire.lent().ended.is_none() {

@@ -155,8 +155,14 @@ impl Timers {
         }
     }
 
-    pub(super) fn written(&mut self) {
-        self.blocked = None;
+    /// Nothing waits any more. A ping that stood behind it has left only now.
+    pub(super) fn written(&mut self, now: impl FnOnce() -> Instant) {
+        if self.blocked.take().is_some() {
+            self.nearer = true;
+            if self.pinged.is_some() {
+                self.pinged = Some(self.time(now()));
+            }
+        }
     }
 
     /// The closing handshake has begun.
@@ -214,7 +220,9 @@ impl Timers {
             .map(|(since, timeout)| (since.after(timeout), Action::WriteTimeout));
         let keep_alive = config
             .keep_alive
-            .filter(|_| listening)
+            // A ping would stand behind output that waits: whether the peer
+            // reads that is the write deadline's question.
+            .filter(|_| listening && (self.blocked.is_none() || config.write_timeout.is_none()))
             .and_then(|it| match self.pinged {
                 None => {
                     let interval = Duration::from_millis(self.interval.into());

@@ -114,3 +114,25 @@ async fn a_peer_that_never_stops_sending_does_not_outrun_the_close_deadline() {
     }
     assert!(task.is_finished());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_that_stands_behind_a_long_download_is_not_missed() {
+    let (mut peer, _task) = serve_with(1024, Config::new(), |mut socket: WebSocket| async move {
+        socket.send(vec![0; 100_000]).await.unwrap();
+        while let Ok(Some(_)) = socket.recv().await {}
+    });
+    // A slow but steady reader: a hundred seconds for the message.
+    let mut left = 100_010;
+    let mut buffer = [0; 1000];
+    while left > 0 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let most = buffer.len().min(left);
+        let count = peer.io.read(&mut buffer[..most]).await.unwrap();
+        assert!(count > 0, "given up with {left} bytes to go");
+        left -= count;
+    }
+    // Now it is asked, and answers.
+    assert!(matches!(peer.event().await, Some(Event::Ping(_))));
+    peer.flush_quietly().await;
+    peer.send("still here").await;
+}
