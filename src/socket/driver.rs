@@ -164,7 +164,7 @@ where
                     *self.as_mut().project().permit = None;
                     return Poll::Ready(());
                 }
-                if turn.own == OwnTask::Idle {
+                if turn.own == OwnTask::Idle && self.shared.park_handler(cx) == OwnTask::Idle {
                     return Poll::Pending;
                 }
                 continue;
@@ -467,15 +467,15 @@ where
     /// Lets go of the IO and tells everybody.
     fn end(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) {
         let mut this = self.project();
+        let phase = this.shared.lock().phase;
         if let Some(mut wire) = this.wire.take() {
             wire.park();
-            let aborted = this.shared.lock().phase == Phase::Aborted;
             turn.wake_own(this.shared.end(CloseCause::Lost, cx));
             this.alarm.stop();
-            if aborted {
-                let _ = catch_unwind(AssertUnwindSafe(|| this.handler.set(None)));
-            }
             log_end(this.shared);
+        }
+        if matches!(phase, Phase::Aborted | Phase::Forsaken) {
+            let _ = catch_unwind(AssertUnwindSafe(|| this.handler.set(None)));
         }
     }
 }

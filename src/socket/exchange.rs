@@ -98,7 +98,7 @@ impl Shared {
     /// The connection has ended: tells everybody.
     pub(super) fn end(self: &Arc<Self>, cause: CloseCause, cx: &mut Context<'_>) -> OwnTask {
         let mut state = self.lock();
-        if state.phase == Phase::Ended {
+        if state.phase.has_ended() {
             return OwnTask::Idle;
         }
         state.phase = Phase::Ended;
@@ -170,6 +170,17 @@ impl Shared {
         OwnTask::Idle
     }
 
+    /// Only the handler is left: waits until that is woken, or is to end too.
+    pub(super) fn park_handler(&self, cx: &mut Context<'_>) -> OwnTask {
+        let mut state = self.lock();
+        if state.phase == Phase::Forsaken {
+            return OwnTask::Ready;
+        }
+        state.parked = true;
+        state.driver = Some(cx.waker().clone());
+        OwnTask::Idle
+    }
+
     /// Unlocks and wakes those who have got what they waited for; says whether
     /// the driver's own task is among them.
     fn wake_satisfied(&self, mut state: MutexGuard<'_, State>, cx: &mut Context<'_>) -> OwnTask {
@@ -177,7 +188,7 @@ impl Shared {
             return OwnTask::Idle;
         }
         let mut waiting = std::mem::take(&mut state.waiting);
-        let ended = state.phase == Phase::Ended;
+        let ended = state.phase.has_ended();
         let room = state.has_room(&self.config) || !state.writer.is_open() || state.cause.is_some();
         let satisfied: Vec<_> = waiting
             .extract_if(.., |waiting| match waiting.want {

@@ -69,6 +69,14 @@ pub(super) enum Phase {
     Aborted,
     /// It has ended.
     Ended,
+    /// It has ended, and the handler is to end with it.
+    Forsaken,
+}
+
+impl Phase {
+    pub(super) fn has_ended(self) -> bool {
+        matches!(self, Phase::Ended | Phase::Forsaken)
+    }
 }
 
 /// Learns that a connection has ended.
@@ -323,9 +331,13 @@ impl Shared {
     /// Cuts the connection off, and its handler.
     pub(crate) fn abort(&self, cause: CloseCause) {
         let mut state = self.lock();
-        if state.phase == Phase::Running {
-            state.cause.get_or_insert_with(|| Box::new(cause));
-            state.phase = Phase::Aborted;
+        match state.phase {
+            Phase::Running => {
+                state.cause.get_or_insert_with(|| Box::new(cause));
+                state.phase = Phase::Aborted;
+            }
+            Phase::Ended => state.phase = Phase::Forsaken,
+            Phase::Aborted | Phase::Forsaken => {}
         }
         self.wake(state);
     }
@@ -343,8 +355,8 @@ impl Shared {
     pub(super) fn poll_ended(&self, place: usize, cx: &mut Context<'_>) -> Poll<CloseCause> {
         let mut state = self.lock();
         match (state.phase, &state.cause) {
-            (Phase::Ended, Some(cause)) => Poll::Ready((**cause).clone()),
-            (Phase::Ended, None) => Poll::Ready(CloseCause::Aborted),
+            (Phase::Ended | Phase::Forsaken, Some(cause)) => Poll::Ready((**cause).clone()),
+            (Phase::Ended | Phase::Forsaken, None) => Poll::Ready(CloseCause::Aborted),
             _ => {
                 state.wait(Want::End, place, cx.waker());
                 Poll::Pending
@@ -431,7 +443,7 @@ impl State {
             (Phase::Running, Some(_), _) => Some(Demand::Discard),
             (Phase::Running, None, Some(_)) => Some(Demand::Awaited(self.inbox_room())),
             (Phase::Running, None, None) => Some(Demand::Ahead(self.inbox_room())),
-            (Phase::Aborted | Phase::Ended, ..) => None,
+            (Phase::Aborted | Phase::Ended | Phase::Forsaken, ..) => None,
         }
     }
 

@@ -136,3 +136,21 @@ async fn a_ping_that_stands_behind_a_long_download_is_not_missed() {
     peer.flush_quietly().await;
     peer.send("still here").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_drops_a_handler_that_outlives_its_connection() {
+    let tracker = Tracker::new();
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let mut start = start(Config::new());
+    start.permit = Some(tracker.admit().unwrap());
+    let task = tokio::spawn(managed(ours, start, forever));
+    tokio::task::yield_now().await;
+    drop(theirs);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let drained = tracker
+        .drain(CloseCode::GOING_AWAY, Duration::from_secs(5))
+        .await;
+    assert_eq!(drained.aborted, 1);
+    assert_eq!(tracker.len(), 0);
+    task.await.unwrap();
+}
