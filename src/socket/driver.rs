@@ -283,6 +283,8 @@ where
         };
         let Some(demand) = demand else {
             *this.stage = Stage::Ended;
+            // Aborted: the handler is not polled again.
+            turn.own = OwnTask::Idle;
             return false;
         };
         turn.closing = matches!(demand, Demand::Discard);

@@ -154,3 +154,21 @@ async fn a_drain_drops_a_handler_that_outlives_its_connection() {
     assert_eq!(tracker.len(), 0);
     task.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_is_not_polled_again_after_its_abort() {
+    let polls = Arc::new(AtomicUsize::new(0));
+    let (_peer, task) = serve(Config::new(), {
+        let polls = polls.clone();
+        move |socket: WebSocket| async move {
+            socket.abort();
+            poll_fn(|_| {
+                polls.fetch_add(1, Ordering::Relaxed);
+                Poll::<()>::Pending
+            })
+            .await;
+        }
+    });
+    task.await.unwrap();
+    assert_eq!(polls.load(Ordering::Relaxed), 1);
+}
