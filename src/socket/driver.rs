@@ -321,7 +321,8 @@ where
         let Some(end) = received.end else {
             return progress;
         };
-        if received.messages {
+        let pings = !wire.lent().control.pongs.is_empty();
+        if received.messages || pings && matches!(end, End::Close(_)) {
             // What came before it is answered before it.
             wire.lent().ended = Some(end);
         } else {

@@ -172,3 +172,13 @@ async fn a_handler_is_not_polled_again_after_its_abort() {
     task.await.unwrap();
     assert_eq!(polls.load(Ordering::Relaxed), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_before_a_close_frame_is_answered() {
+    let (mut peer, _task) = serve(Config::new(), echo);
+    peer.connection.ping(b"last").unwrap();
+    peer.connection.close(CloseCode::NORMAL, "").unwrap();
+    peer.flush().await;
+    assert_eq!(peer.event().await, Some(Event::Pong("last".into())));
+    assert_eq!(peer.close_frame().await, Some(1000));
+}
