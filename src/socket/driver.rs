@@ -377,6 +377,10 @@ where
                 }
             }
             Poll::Ready(Err(error)) => {
+                // What the peer said before it left is the cause.
+                if let Some(end) = wire.lent().ended.take() {
+                    turn.end_receiving(this.shared, this.stage, end, cx);
+                }
                 turn.end_receiving(this.shared, this.stage, End::Failed(error), cx);
             }
         }

@@ -182,3 +182,20 @@ async fn a_ping_before_a_close_frame_is_answered() {
     assert_eq!(peer.event().await, Some(Event::Pong("last".into())));
     assert_eq!(peer.close_frame().await, Some(1000));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_closed_and_left_has_closed() {
+    let (give, take) = tokio::sync::oneshot::channel();
+    let (mut peer, _task) = serve(Config::new(), |mut socket: WebSocket| async move {
+        while let Some(message) = socket.recv().await.unwrap() {
+            if socket.send(message).await.is_err() {
+                break;
+            }
+        }
+        give.send(socket.sender().closed().await).unwrap();
+    });
+    let output = b"\x81\x80\0\0\0\0\x88\x82\0\0\0\0\x03\xe8";
+    peer.io.write_all(output).await.unwrap();
+    drop(peer);
+    assert!(matches!(take.await.unwrap(), CloseCause::Remote(Some(_))));
+}
