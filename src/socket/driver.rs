@@ -335,10 +335,12 @@ where
         let mut this = self.project();
         if let Some(handler) = this.handler.as_mut().as_pin_mut() {
             // Whatever a panic has left behind is dropped and never looked at.
-            let polled = catch_unwind(AssertUnwindSafe(|| handler.poll(cx)));
+            let polled = catch_unwind(AssertUnwindSafe(|| {
+                handler.poll(cx).map(Outcome::into_result)
+            }));
             let outcome = match polled {
                 Ok(Poll::Pending) => None,
-                Ok(Poll::Ready(outcome)) => Some(Ok(outcome.into_result())),
+                Ok(Poll::Ready(result)) => Some(Ok(result)),
                 Err(panic) => Some(Err(panic)),
             };
             if let Some(outcome) = outcome {
