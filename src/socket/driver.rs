@@ -73,6 +73,8 @@ enum Stage {
     Open,
     Lingering { fin: Fin },
     Ended,
+    /// It is another task's: only a handler runs here.
+    Elsewhere,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,12 +109,12 @@ impl<T, H> Drive<T, H> {
         }
     }
 
-    /// Nothing to drive: only a handler may be left.
-    pub(super) fn ended(shared: Arc<Shared>) -> Self {
+    /// Nothing to drive: another task does that.
+    pub(super) fn elsewhere(shared: Arc<Shared>) -> Self {
         Drive {
             timers: Timers::new(Instant::now(), &shared.config),
             wire: None,
-            stage: Stage::Ended,
+            stage: Stage::Elsewhere,
             alarm: Alarm::default(),
             handler: None,
             permit: None,
@@ -144,6 +146,14 @@ where
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.stage == Stage::Elsewhere {
+            // What is shared says whether that other task sleeps: hands off.
+            self.as_mut().poll_handler(cx);
+            return match self.handler {
+                Some(_) => Poll::Pending,
+                None => Poll::Ready(()),
+            };
+        }
         let mut turn = self.as_mut().begin_turn(cx);
         for _ in 0..ROUNDS {
             let mut progress = false;
@@ -156,7 +166,7 @@ where
             match self.stage {
                 Stage::Open => progress |= self.as_mut().transmit(&mut turn, cx),
                 Stage::Lingering { fin } => self.as_mut().linger(fin, cx),
-                Stage::Ended => {}
+                Stage::Ended | Stage::Elsewhere => {}
             }
             if self.stage == Stage::Ended {
                 self.as_mut().end(&mut turn, cx);

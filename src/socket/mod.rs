@@ -338,7 +338,7 @@ impl WebSocket {
         let handler = handler(self);
         let driver = match driver {
             Some(driver) => driver.into_inner().unwrap_or_else(PoisonError::into_inner),
-            None => Box::pin(Drive::ended(shared)),
+            None => Box::pin(Drive::elsewhere(shared)),
         };
         Drive::manage(driver, handler)
     }

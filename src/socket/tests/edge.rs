@@ -199,3 +199,15 @@ async fn a_peer_that_closed_and_left_has_closed() {
     drop(peer);
     assert!(matches!(take.await.unwrap(), CloseCause::Remote(Some(_))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_managed_socket_may_be_run_in_another_task() {
+    let (mut peer, _task) = serve(Config::new(), |socket: WebSocket| async move {
+        tokio::spawn(socket.run(echo));
+    });
+    for text in ["one", "two", "three"] {
+        peer.send(text).await;
+        let answer = timeout(Duration::from_secs(5), peer.message()).await;
+        assert_eq!(answer.expect("an answer"), text.into());
+    }
+}
