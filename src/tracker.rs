@@ -46,7 +46,8 @@ struct Inner {
 struct State {
     /// Sockets, and handshakes that were answered and are not sockets yet.
     count: usize,
-    draining: bool,
+    /// The code that a drain closes with, from its beginning on.
+    draining: Option<CloseCode>,
     next: u64,
     sockets: HashMap<u64, Arc<Shared>>,
 }
@@ -127,7 +128,7 @@ impl Tracker {
     /// [`Refused`] if there is none.
     pub(crate) fn admit(&self) -> Result<Permit, Refused> {
         let mut state = self.inner.lock();
-        if state.draining {
+        if state.draining.is_some() {
             return Err(Refused::Draining);
         }
         if state.count >= self.limit {
@@ -154,10 +155,11 @@ impl Tracker {
     /// Dropping the future stops neither the refusing nor the closing that has
     /// begun; call it again to go on.
     pub async fn drain(&self, code: CloseCode, patience: Duration) -> Drained {
-        let deadline = Instant::now() + patience;
+        // Far enough away for whoever has that much patience.
+        let deadline = Instant::now() + patience.min(LONGEST);
         let (total, sockets) = {
             let mut state = self.inner.lock();
-            state.draining = true;
+            state.draining = Some(code);
             (
                 state.count,
                 state.sockets.values().cloned().collect::<Vec<_>>(),
@@ -202,6 +204,9 @@ impl Tracker {
     }
 }
 
+/// A deadline that no process lives to see.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// How long to wait for the tasks of sockets that were cut off.
 const ABORT: Duration = Duration::from_secs(1);
 
@@ -240,10 +245,9 @@ impl Permit {
     pub(crate) fn attach(&self, socket: &Arc<Shared>) {
         let mut state = self.inner.lock();
         state.sockets.insert(self.id, socket.clone());
-        if state.draining {
+        if let Some(code) = state.draining {
             // Answered before the drain, connected after it began.
             drop(state);
-            let code = CloseCode::GOING_AWAY;
             socket.close(CloseCause::Drained(code), code, "");
         }
     }

@@ -201,6 +201,35 @@ async fn a_peer_that_closed_and_left_has_closed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_drain_may_be_as_patient_as_can_be() {
+    let tracker = Tracker::new();
+    tracker.drain(CloseCode::GOING_AWAY, Duration::MAX).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_comes_during_a_drain_is_closed_with_its_code() {
+    let tracker = Tracker::new();
+    let permit = tracker.admit().unwrap();
+    let drain = tokio::spawn({
+        let tracker = tracker.clone();
+        async move {
+            tracker
+                .drain(CloseCode::SERVICE_RESTART, Duration::from_secs(5))
+                .await
+        }
+    });
+    tokio::task::yield_now().await;
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let mut start = start(Config::new());
+    start.permit = Some(permit);
+    tokio::spawn(managed(ours, start, echo));
+    let mut peer = Peer::new(theirs);
+    assert_eq!(peer.close_frame().await, Some(1012));
+    drop(peer);
+    drain.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_managed_socket_may_be_run_in_another_task() {
     let (mut peer, _task) = serve(Config::new(), |socket: WebSocket| async move {
         tokio::spawn(socket.run(echo));
