@@ -109,25 +109,31 @@ impl Outbox {
         self.large.push_back((self.bytes.len(), payload));
     }
 
-    /// Takes whole data frames away from the front until at most `limit` bytes
-    /// are left; returns how many frames. Only for an outbox of which nothing
-    /// has been written yet.
+    /// Takes whole data frames away, the oldest first, until at most `limit`
+    /// bytes are left; returns how many frames. Control frames stay. Only for
+    /// an outbox of which nothing has been written yet.
     #[cfg(any(feature = "socket", test))]
     pub(crate) fn drop_oldest(&mut self, limit: usize) -> usize {
         debug_assert_eq!(self.start, 0);
         let mut dropped = 0;
-        let mut end = 0;
+        // What has been looked at: what stays of it, and where it ends.
+        let (mut kept, mut end) = (0, 0);
         let mut left = self.len();
         while left > limit {
             let Ok(Some((header, header_length))) = Header::decode(&self.bytes[end..]) else {
                 break;
             };
-            if header.opcode.is_control() {
-                break;
-            }
-            end += header_length;
             // What was encoded here fits into memory, so its length does too.
             let payload = header.length as usize;
+            let frame = end..end + header_length;
+            if header.opcode.is_control() {
+                let frame = frame.start..frame.end + payload;
+                end = frame.end;
+                self.bytes.copy_within(frame, kept);
+                kept += header_length + payload;
+                continue;
+            }
+            end = frame.end;
             match self.large.front() {
                 Some((at, _)) if *at == end => {
                     self.large.pop_front();
@@ -138,9 +144,9 @@ impl Outbox {
             left -= header_length + payload;
             dropped += 1;
         }
-        self.bytes.drain(..end);
+        self.bytes.drain(kept..end);
         for (at, _) in &mut self.large {
-            *at -= end;
+            *at -= end - kept;
         }
         dropped
     }
@@ -206,5 +212,23 @@ mod tests {
             let bytes = drain(cut, usize::MAX);
             assert!(drain(outbox(&lengths), usize::MAX).ends_with(&bytes));
         }
+    }
+
+    #[test]
+    fn a_control_frame_in_front_stays_and_shelters_nobody() {
+        let mut outbox = Outbox::default();
+        let mut writer = Writer::new(Role::Server);
+        writer.pong(b"first", &mut outbox);
+        for length in [10, LARGE, 20] {
+            let message = Message::from(vec![7; length]);
+            writer.message(&message, &mut outbox).unwrap();
+        }
+        writer.pong(b"second", &mut outbox);
+        writer
+            .message(&Message::from(vec![8; LARGE]), &mut outbox)
+            .unwrap();
+        writer.message(&Message::from("last"), &mut outbox).unwrap();
+        assert_eq!(outbox.drop_oldest(30), 4);
+        assert_eq!(drain(outbox, 3), b"\x8a\x05first\x8a\x06second\x81\x04last");
     }
 }
