@@ -110,6 +110,7 @@ pub(super) fn give(mut lent: Box<Lent>) -> Option<Box<Lent>> {
         if lent.writing.capacity() > LARGEST {
             *lent.writing = Outbox::default();
         }
+        lent.spare.take_if(|it| it.capacity() > LARGEST);
         pool(|pool| {
             if pool.sets.len() < SETS {
                 pool.sets.push(lent);
