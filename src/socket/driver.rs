@@ -71,7 +71,9 @@ pin_project! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Open,
-    Lingering { fin: Fin },
+    Lingering {
+        fin: Fin,
+    },
     Ended,
     /// It is another task's: only a handler runs here.
     Elsewhere,
