@@ -68,14 +68,13 @@ pin_project! {
 /// Lingering: RFC 6455, section 7.1.1: the server closes first, but a socket
 /// that is closed with unread bytes is reset, and the peer may lose our close
 /// frame. So we send FIN, and read and discard what still comes.
+///
+/// Elsewhere: another task drives the connection; only a handler runs here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Open,
-    Lingering {
-        fin: Fin,
-    },
+    Lingering { fin: Fin },
     Ended,
-    /// It is another task's: only a handler runs here.
     Elsewhere,
 }
 
@@ -194,8 +193,7 @@ where
                 return Poll::Pending;
             }
         }
-        // There is more to do, but it is the others' turn. Who always has more
-        // for us does not outrun the deadlines.
+        // It is the others' turn. Who never stops does not outrun the deadlines.
         let _ = self.as_mut().poll_timer(&mut turn, cx);
         cx.waker().wake_by_ref();
         Poll::Pending
