@@ -127,7 +127,8 @@ impl Config {
 
     /// What [`WebSocket::send`](crate::WebSocket::send) and
     /// [`Sender::send`](crate::Sender::send) do when the output queue is full;
-    /// they wait unless this says otherwise.
+    /// they wait unless this says otherwise. (`try_send` says that it is full,
+    /// `reserve` and `Sink` wait, whatever this says.)
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self

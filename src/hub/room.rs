@@ -23,8 +23,8 @@ pub struct Room {
 pub struct Sent {
     /// Members for whom it is queued.
     pub queued: usize,
-    /// Members that read too slowly and miss it; by the policy
-    /// [`Close`](Overflow::Close) they were closed.
+    /// Members that do not get it: they read too slowly (by the policy
+    /// [`Close`](Overflow::Close) they were closed for that), or are ending.
     pub missed: usize,
 }
 

@@ -128,7 +128,7 @@ impl Shared {
     ) -> OwnTask {
         let mut state = self.lock();
         state.in_flight = lent.writing.len();
-        let blocked = state.in_flight > 0;
+        let blocked = state.in_flight > 0 || lent.unflushed;
         if !blocked {
             state.written = state.taken;
         }

@@ -25,6 +25,7 @@
 //!   the peer feels it.
 
 mod alarm;
+mod bare;
 mod driver;
 mod ending;
 mod exchange;
@@ -49,6 +50,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use bare::{Bare, BareIo};
 pub use driver::Drive;
 use inbox::Inbox;
 pub use sender::{Permit, Sender, TrySendError};
@@ -133,19 +135,9 @@ where
     let none = None::<std::future::Ready<()>>;
     let driver = Drive::new(io, reader, shared.clone(), none, permit);
     let mut socket = WebSocket::new(shared);
-    socket.driver = Some(Box::new(Mutex::new(Box::pin(driver))));
+    socket.driver = Some(Box::new(Mutex::new(Bare::new(driver))));
     socket
 }
-
-/// Whatever a bare socket runs on.
-trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
-
-type BareIo = Box<dyn Io>;
-
-/// The driver of a bare socket: its handler is whoever awaits it.
-type BareDriver = Pin<Box<Drive<BareIo, std::future::Ready<()>>>>;
 
 /// One end of a conversation.
 ///
@@ -170,7 +162,7 @@ pub struct WebSocket {
     batch: Option<Box<Inbox>>,
     /// The driver of a bare socket. The mutex is never locked: it makes the
     /// socket `Sync`, so that futures that borrow it are `Send`.
-    driver: Option<Box<Mutex<BareDriver>>>,
+    driver: Option<Box<Mutex<Bare>>>,
 }
 
 impl WebSocket {
@@ -291,6 +283,7 @@ impl WebSocket {
         poll_fn(|cx| {
             if let Some(reason) = reason.take() {
                 self.shared.close(CloseCause::Local(code), code, reason);
+                self.shared.discard_received();
             }
             self.drive(cx);
             self.shared.poll_ended(SOCKET, cx).map(drop)
@@ -337,7 +330,10 @@ impl WebSocket {
         let shared = self.shared.clone();
         let handler = handler(self);
         let driver = match driver {
-            Some(driver) => driver.into_inner().unwrap_or_else(PoisonError::into_inner),
+            Some(driver) => driver
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner)
+                .into_driver(),
             None => Box::pin(Drive::elsewhere(shared)),
         };
         Drive::manage(driver, handler)
@@ -352,7 +348,7 @@ impl WebSocket {
     fn drive(&mut self, cx: &mut Context<'_>) {
         if let Some(driver) = &mut self.driver {
             let driver = driver.get_mut().unwrap_or_else(PoisonError::into_inner);
-            if driver.as_mut().poll(cx).is_ready() {
+            if driver.poll(cx).is_ready() {
                 self.driver = None;
             }
         }
@@ -411,7 +407,8 @@ impl Drop for WebSocket {
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             // The closing handshake of a bare socket needs somebody to do it.
-            runtime.spawn(driver.into_inner().unwrap_or_else(PoisonError::into_inner));
+            let driver = driver.into_inner().unwrap_or_else(PoisonError::into_inner);
+            runtime.spawn(driver.into_driver());
         }
     }
 }

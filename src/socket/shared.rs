@@ -342,6 +342,11 @@ impl Shared {
         self.wake(state);
     }
 
+    /// Whatever has arrived is of no use any more.
+    pub(super) fn discard_received(&self) {
+        self.lock().inbox = None;
+    }
+
     /// The `WebSocket` is gone.
     pub(super) fn abandon(&self) {
         let mut state = self.lock();

@@ -14,7 +14,8 @@ use crate::CloseCode;
 use crate::Message;
 use crate::error::{CloseCause, Error};
 
-/// What [`recv`](WebSocket::recv) returns, until it returns `Ok(None)`.
+/// What [`recv`](WebSocket::recv) returns, until it returns `Ok(None)`: errors and
+/// cancel safety are its too.
 impl Stream for WebSocket {
     type Item = Result<Message, Error>;
 
@@ -31,6 +32,14 @@ impl FusedStream for WebSocket {
 
 /// `feed` queues, `flush` hands to the transport, `close` is the closing
 /// handshake with 1000.
+///
+/// Readiness is room in the queue, so a `Sink` waits where the
+/// [`Overflow`](crate::config::Overflow) policy would drop or close.
+///
+/// # Errors
+///
+/// [`ErrorKind::Closed`](crate::error::ErrorKind::Closed) if the conversation has
+/// ended or is ending.
 impl Sink<Message> for WebSocket {
     type Error = Error;
 

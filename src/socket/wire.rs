@@ -253,13 +253,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         let lent = self.lent.get_or_insert_with(lend::take);
         loop {
             if lent.writing.is_empty() {
+                // A batch counts as written when the transport has let go of it.
+                if lent.unflushed {
+                    ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+                    lent.unflushed = false;
+                }
                 if !shared.is_queued() && lent.control.is_empty() {
-                    break;
+                    return Poll::Ready(Ok(()));
                 }
                 let own = shared.take_outbox(&mut lent.writing, &mut lent.control, cx);
                 sent.own = sent.own.or(own);
                 if lent.writing.is_empty() {
-                    break;
+                    return Poll::Ready(Ok(()));
                 }
             }
             let io = Pin::new(&mut self.io);
@@ -277,11 +282,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
             lent.unflushed = true;
             sent.progress = true;
         }
-        if lent.unflushed {
-            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-            lent.unflushed = false;
-        }
-        Poll::Ready(Ok(()))
     }
 
     /// Gives back what an idle connection does not need.

@@ -201,7 +201,6 @@ async fn a_peer_that_closed_and_left_has_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "fails: the task that polled last is the only one that the IO wakes"]
 async fn a_bare_socket_split_over_two_tasks_does_not_forget_the_one_that_receives() {
     let (ours, theirs) = tokio::io::duplex(1 << 16);
     let socket = bare(ours, start(Config::new()));

@@ -336,3 +336,80 @@ async fn nothing_can_be_sent_after_the_end() {
         CloseCause::Local(CloseCode::NORMAL)
     ));
 }
+
+/// A transport that keeps what it is given until it is flushed, and flushes only
+/// when it may.
+struct Buffering {
+    io: tokio::io::DuplexStream,
+    kept: Vec<u8>,
+    may_flush: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl AsyncRead for Buffering {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Buffering {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        self.kept.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        if !self.may_flush.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        let Buffering { io, kept, .. } = &mut *self;
+        let written = ready!(Pin::new(io).poll_write(cx, kept))?;
+        kept.drain(..written);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn flush_waits_for_a_transport_that_buffers() {
+    let (io, theirs) = tokio::io::duplex(1 << 16);
+    let may_flush = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let transport = Buffering {
+        io,
+        kept: vec![],
+        may_flush: may_flush.clone(),
+    };
+    let (give, take) = oneshot::channel();
+    tokio::spawn(managed(
+        transport,
+        start(Config::new()),
+        |mut socket| async move {
+            give.send(socket.sender()).unwrap();
+            while socket.recv().await?.is_some() {}
+            Ok::<(), Error>(())
+        },
+    ));
+    let sender = take.await.unwrap();
+    let mut peer = Peer::new(theirs);
+    sender.send("kept").await.unwrap();
+    assert!(
+        timeout(Duration::from_secs(1), sender.flush())
+            .await
+            .is_err()
+    );
+    may_flush.store(true, Ordering::Relaxed);
+    // Whatever wakes the driver.
+    peer.send("go").await;
+    sender.flush().await.unwrap();
+    assert_eq!(peer.message().await, "kept".into());
+}

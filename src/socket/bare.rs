@@ -1,0 +1,86 @@
+//! The driver of a socket that nobody runs: it moves while a method is awaited.
+
+use std::future::{Future, Ready};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::driver::Drive;
+
+/// Whatever a bare socket runs on.
+pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+
+pub(super) type BareIo = Box<dyn Io>;
+
+/// The handler is whoever awaits the socket.
+type Driver = Pin<Box<Drive<BareIo, Ready<()>>>>;
+
+/// A driver that several tasks may poll in turn, as the halves of a split
+/// `Stream` and `Sink` do. The IO and the timer remember one waker, the last; so
+/// all tasks are behind the one that they are given.
+pub(super) struct Bare {
+    driver: Driver,
+    tasks: Arc<Tasks>,
+    waker: Waker,
+}
+
+/// More tasks than this are woken to ask again, instead of being remembered.
+const REMEMBERED: usize = 8;
+
+#[derive(Default)]
+struct Tasks(Mutex<Vec<Waker>>);
+
+impl Tasks {
+    fn remember(&self, waker: &Waker) {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if tasks.iter().any(|it| it.will_wake(waker)) {
+            return;
+        }
+        let forgotten = match tasks.len() {
+            REMEMBERED.. => std::mem::take(&mut *tasks),
+            _ => Vec::new(),
+        };
+        tasks.push(waker.clone());
+        drop(tasks);
+        forgotten.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Wake for Tasks {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let woken = std::mem::take(&mut *tasks);
+        drop(tasks);
+        woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Bare {
+    pub(super) fn new(driver: Drive<BareIo, Ready<()>>) -> Self {
+        let tasks = Arc::new(Tasks::default());
+        Bare {
+            driver: Box::pin(driver),
+            waker: tasks.clone().into(),
+            tasks,
+        }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.tasks.remember(cx.waker());
+        self.driver
+            .as_mut()
+            .poll(&mut Context::from_waker(&self.waker))
+    }
+
+    pub(super) fn into_driver(self) -> Driver {
+        self.driver
+    }
+}
