@@ -28,6 +28,8 @@ pub struct Reader {
     pub(super) assembly: Option<Box<Assembly>>,
     pub(super) empty_fragments: u16,
     pub(super) frames: u32,
+    /// The longest message in one frame whose length is in one byte.
+    pub(super) short_limit: u8,
     pub(super) frame_limit: usize,
     pub(super) message_limit: usize,
     pub(super) decoder: Option<Box<dyn Decoder>>,
@@ -86,6 +88,10 @@ impl Reader {
             assembly: None,
             empty_fragments: 0,
             frames: 0,
+            short_limit: config
+                .frame_limit()
+                .min(config.max_message_size)
+                .min(MAX_CONTROL) as u8,
             frame_limit: config.frame_limit(),
             message_limit: config.max_message_size,
             decoder: None,
@@ -150,6 +156,12 @@ impl Reader {
     ) -> Result<usize, Violation> {
         let mut at = 0;
         loop {
+            while let Some((taken, message)) = self.short_message(&mut input[at..])? {
+                at += taken;
+                if sink(Event::Message(message)).is_break() {
+                    return Ok(at);
+                }
+            }
             match self.step(&mut input[at..], sink) {
                 Ok((taken, Step::More)) => at += taken,
                 Ok((taken, Step::Stop)) => return Ok(at + taken),
@@ -159,6 +171,49 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// Nearly every frame is of one shape, which its first two bytes show: a whole
+    /// message of at most 125 bytes, masked, between others. It needs a quarter
+    /// of what the long way takes; all that is different, wrong or not all there
+    /// goes that way.
+    #[inline(always)]
+    fn short_message(&mut self, input: &mut [u8]) -> Result<Option<(usize, Message)>, Violation> {
+        let [
+            first @ (0x81 | 0x82),
+            second @ 0x80..=0xfd,
+            a,
+            b,
+            c,
+            d,
+            rest @ ..,
+        ] = input
+        else {
+            return Ok(None);
+        };
+        let length = usize::from(*second & 0x7f);
+        let between = matches!(self.state, State::Header { length: 0, .. });
+        if !(between
+            && self.masked
+            && self.assembly.is_none()
+            && length <= usize::from(self.short_limit))
+            || rest.len() < length
+        {
+            return Ok(None);
+        }
+        let text = *first == 0x81;
+        let payload = unmask(Some([*a, *b, *c, *d]), rest, length);
+        let message = if !text {
+            Message::Binary(payload.into())
+        } else if utf8::is_valid(payload.as_slice()) {
+            Text::from_validated(payload).into()
+        } else {
+            self.end();
+            return Err(Violation::InvalidUtf8);
+        };
+        self.frames = self.frames.wrapping_add(1);
+        self.empty_fragments = 0;
+        Ok(Some((6 + length, message)))
     }
 
     pub(super) fn end(&mut self) {
