@@ -62,6 +62,13 @@ impl Message {
         }
     }
 
+    pub(crate) fn payload(&self) -> &Payload {
+        match self {
+            Message::Text(text) => &text.0,
+            Message::Binary(binary) => &binary.0,
+        }
+    }
+
     /// The payload as text, if this is a text message.
     ///
     /// Costs a pass over the text: see [`Text`].

@@ -80,6 +80,15 @@ impl Payload {
         }
     }
 
+    /// The bytes of a small payload, and how many of them are its.
+    #[inline]
+    pub(crate) fn as_inline(&self) -> Option<(&[u8; INLINE + 1], usize)> {
+        match self {
+            Payload::Inline(inline) => Some((&inline.0, inline.as_slice().len())),
+            Payload::Shared(_) => None,
+        }
+    }
+
     pub(crate) fn into_bytes(self) -> Bytes {
         match self {
             Payload::Shared(bytes) => bytes,

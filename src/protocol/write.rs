@@ -61,10 +61,22 @@ impl Writer {
         if !self.closing.may_send() {
             return Err(Closed);
         }
-        let (opcode, payload) = match message {
-            Message::Text(text) => (Opcode::Text, text.as_bytes()),
-            Message::Binary(binary) => (Opcode::Binary, &**binary),
+        let opcode = match message {
+            Message::Text(_) => Opcode::Text,
+            Message::Binary(_) => Opcode::Binary,
         };
+        if let (Role::Server, Some((words, length))) = (self.role, message.payload().as_inline()) {
+            // A copy of a fixed length is the cheaper one; what is too much of
+            // it is taken back.
+            let end = out.bytes.len() + 2 + length;
+            out.bytes.reserve(2 + words.len());
+            out.bytes
+                .extend_from_slice(&[0x80 | opcode as u8, length as u8]);
+            out.bytes.extend_from_slice(words);
+            out.bytes.truncate(end);
+            return Ok(());
+        }
+        let payload = message.as_bytes();
         if payload.len() < LARGE {
             self.frame(opcode, payload, out);
         } else {

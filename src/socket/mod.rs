@@ -345,7 +345,15 @@ impl WebSocket {
     }
 
     /// Moves a bare socket.
+    #[inline]
     fn drive(&mut self, cx: &mut Context<'_>) {
+        if self.driver.is_some() {
+            self.drive_bare(cx);
+        }
+    }
+
+    #[inline(never)]
+    fn drive_bare(&mut self, cx: &mut Context<'_>) {
         if let Some(driver) = &mut self.driver {
             let driver = driver.get_mut().unwrap_or_else(PoisonError::into_inner);
             if driver.poll(cx).is_ready() {
