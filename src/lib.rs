@@ -1,3 +1,28 @@
+// README links to the files of the repository and to the published documentation.
+// Of two definitions of a link the first counts: here it is this version's own.
+//! [`chat`]: https://docs.rs/crate/hyper-ws/latest/source/examples/chat.rs
+//! [`hello`]: https://docs.rs/crate/hyper-ws/latest/source/examples/hello.rs
+//! [`hello_socket`]: https://docs.rs/crate/hyper-ws/latest/source/examples/hello_socket.rs
+//! [`echo`]: https://docs.rs/crate/hyper-ws/latest/source/examples/echo.rs
+//! [`broadcast`]: https://docs.rs/crate/hyper-ws/latest/source/examples/broadcast.rs
+//! [`tower`]: https://docs.rs/crate/hyper-ws/latest/source/examples/tower.rs
+//! [`axum`]: https://docs.rs/crate/hyper-ws/latest/source/examples/axum.rs
+//! [`graceful_shutdown`]: https://docs.rs/crate/hyper-ws/latest/source/examples/graceful_shutdown.rs
+//! [`WebSocketLayer`]: crate::WebSocketLayer
+//! [`Upgrade`]: crate::Upgrade
+//! [`Sender`]: crate::Sender
+//! [`Config`]: crate::Config
+//! [`design`]: crate::design
+//! [`protocol`]: crate::protocol
+//! [`accept_with`]: crate::Upgrade::accept_with
+//! [`accept`]: crate::Upgrade::accept
+//! [`recv`]: crate::WebSocket::recv
+//! [`send`]: crate::WebSocket::send
+//! [`close_cause`]: crate::WebSocket::close_cause
+//! [`Tracker`]: crate::tracker::Tracker
+//! [`Tracker::limit`]: crate::tracker::Tracker::limit
+//! [`Hub::overflow`]: crate::hub::Hub::overflow
+//!
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
