@@ -179,6 +179,10 @@ impl Upgrade {
     ///
     /// The task belongs to the current span (feature `tracing`).
     ///
+    /// The body is made of a `String`, since the answer may be a refusal with
+    /// its reason. If yours cannot be (a `BoxBody`, an `Empty`), let it be a
+    /// `String` here and [`map`](Response::map) the response.
+    ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
