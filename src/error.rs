@@ -282,7 +282,8 @@ impl fmt::Display for Error {
             ErrorKind::WriteTimeout => CloseCause::WriteTimeout.fmt(f),
             ErrorKind::Io => f.write_str("reading or writing failed"),
             ErrorKind::Upgrade => f.write_str(
-                "the connection was not handed over: serve the connection with `.with_upgrades()`",
+                "the connection was not handed over: serve the connection with `.with_upgrades()` \
+                 (hyper-util's `auto`: `serve_connection_with_upgrades`)",
             ),
         }
     }

@@ -522,12 +522,10 @@ async fn a_rebuilt_request_is_refused_with_500_and_a_log_line_without_the_query(
     assert_eq!(head.status, 500);
     assert!(reason.contains("extensions"), "{reason}");
     let lines = log.lines();
-    assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(
-        lines[0].contains("ERROR") && lines[0].contains("OnUpgrade"),
-        "{lines:?}"
-    );
-    assert!(!lines[0].contains("secret"), "{lines:?}");
+    let errors: Vec<_> = lines.iter().filter(|it| it.contains("ERROR")).collect();
+    assert_eq!(errors.len(), 1, "{lines:?}");
+    assert!(errors[0].contains("OnUpgrade"), "{lines:?}");
+    assert!(!lines.concat().contains("secret"), "{lines:?}");
 }
 
 #[tokio::test]

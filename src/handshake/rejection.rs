@@ -173,6 +173,13 @@ impl Rejection {
 
     /// The answer. The reason is its body, whatever that is made of.
     pub fn into_response<B: From<String>>(self) -> Response<B> {
+        // Pages cannot read the answer to a refused handshake, so the log is
+        // where one looks. The status, not the reason: that quotes the request.
+        #[cfg(feature = "tracing")]
+        tracing::debug!(
+            status = self.status().as_u16(),
+            "refused a WebSocket handshake"
+        );
         let status = self.status();
         let mut response = Response::new(B::from(format!("{self}\n")));
         *response.status_mut() = status;

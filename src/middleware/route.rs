@@ -24,7 +24,8 @@ use crate::upgrade::Upgrade;
     label = "expected `async fn(WebSocket) -> ()` or `-> Result<(), E>`, or `async fn(Upgrade, \
              Request<()>) -> Response<String>`",
     note = "a handler's future must be `Send`, an error `Into<Box<dyn Error + Send + Sync>>`",
-    note = "a closure needs the type of its arguments: `|socket: WebSocket| ..`"
+    note = "a closure needs the type of its arguments, and is where state comes in: \
+            `move |socket: WebSocket| handler(socket, state.clone())`"
 )]
 pub trait Handler<Shape>: Send + Sync + 'static {
     /// Answers a good handshake.

@@ -65,6 +65,10 @@ use crate::{CloseCode, Config, Message, tracker};
 
 /// What a handler may return: `()`, or a `Result` whose error closes the
 /// connection with 1011.
+#[diagnostic::on_unimplemented(
+    message = "a WebSocket handler cannot return `{Self}`",
+    label = "expected `()` or `Result<(), E>` with `E: Into<Box<dyn Error + Send + Sync>>`"
+)]
 pub trait Outcome: Send + 'static {
     /// As a result.
     fn into_result(self) -> Result<(), BoxError>;
