@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_ws::config::Compression;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{CloseCode, Config, WebSocket, WebSocketService};
 use tokio::net::TcpListener;
@@ -26,9 +27,18 @@ struct Options {
     /// The largest message to accept.
     #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024 * 1024)]
     max_message: usize,
+    /// Compress; `dedicated` keeps a context for each connection.
+    #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "shared")]
+    deflate: Option<Deflate>,
     /// Worker threads; one a core unless given.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Deflate {
+    Shared,
+    Dedicated,
 }
 
 async fn echo(mut socket: WebSocket) -> Result<(), hyper_ws::Error> {
@@ -60,10 +70,16 @@ fn main() -> std::io::Result<()> {
 }
 
 async fn serve(options: Options) -> std::io::Result<()> {
-    let config = Config::new()
+    let mut config = Config::new()
         .max_message_size(options.max_message)
         .message_timeout(Duration::from_secs(600))
         .danger_allow_any_origin();
+    if let Some(mode) = options.deflate {
+        config = config.compression(match mode {
+            Deflate::Shared => Compression::shared(),
+            Deflate::Dedicated => Compression::dedicated(),
+        });
+    }
     let tracker = Tracker::new();
     let service = WebSocketService::new(service_fn(no_page))
         .any_path(echo)

@@ -1,8 +1,16 @@
 //! Limits, timers and who may connect: everything one may want to turn.
 
+#[cfg(feature = "deflate")]
+mod compression;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+#[cfg(feature = "deflate")]
+pub use compression::Compression;
+#[cfg(feature = "deflate")]
+pub(crate) use compression::Slot;
 
 /// How a connection behaves. The defaults are safe; each has a setter.
 ///
@@ -30,6 +38,8 @@ pub struct Config {
     pub(crate) write_timeout: Option<Duration>,
     pub(crate) origins: Origins,
     pub(crate) hosts: Option<Vec<String>>,
+    #[cfg(feature = "deflate")]
+    pub(crate) compression: Option<Compression>,
 }
 
 /// What happens to a message for which the output queue has no room.
@@ -94,6 +104,8 @@ impl Default for Config {
             write_timeout: Some(Duration::from_secs(30)),
             origins: Origins::Same,
             hosts: None,
+            #[cfg(feature = "deflate")]
+            compression: None,
         }
     }
 }
@@ -203,6 +215,17 @@ impl Config {
     /// the same-origin rule cannot see.
     pub fn hosts<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
         self.hosts = Some(hosts.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Compress messages where the client offers it (RFC 7692); off unless set.
+    ///
+    /// [`max_message_size`](Self::max_message_size) holds for what a message is
+    /// decompressed to, and decompressing stops there.
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = Some(compression);
         self
     }
 

@@ -54,6 +54,8 @@ pub enum Violation {
         /// The limit in bytes.
         limit: usize,
     },
+    /// A compressed message cannot be decompressed (RFC 7692, section 7.2.2).
+    InvalidCompression,
     /// There is no memory for the message.
     OutOfMemory,
 }
@@ -75,6 +77,8 @@ impl Violation {
             | Violation::InvalidCloseFrame => CloseCode::PROTOCOL_ERROR,
             // Section 8.1 sends the reader to section 7.4.1: 1007.
             Violation::InvalidUtf8 => CloseCode::INVALID_PAYLOAD,
+            // RFC 7692 names no code: it is data that is not what it says.
+            Violation::InvalidCompression => CloseCode::INVALID_PAYLOAD,
             Violation::EmptyFragments => CloseCode::POLICY_VIOLATION,
             Violation::FrameTooLarge { .. }
             | Violation::MessageTooLarge { .. }
@@ -109,6 +113,7 @@ impl fmt::Display for Violation {
             Violation::MessageTooLarge { limit } => {
                 write!(f, "a message exceeds the limit of {limit} bytes")
             }
+            Violation::InvalidCompression => f.write_str("a compressed message is damaged"),
             Violation::OutOfMemory => f.write_str("no memory for the message"),
         }
     }

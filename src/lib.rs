@@ -29,7 +29,7 @@
 // Layers are written for those above them. Where these are left out, what only
 // they use is not dead: the lints judge the whole.
 #![cfg_attr(
-    not(all(feature = "server", feature = "hub")),
+    not(all(feature = "server", feature = "hub", feature = "deflate")),
     allow(dead_code, unused_imports)
 )]
 

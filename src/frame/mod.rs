@@ -52,12 +52,21 @@ pub(crate) struct Rsv(u8);
 impl Rsv {
     pub(crate) const NONE: Self = Rsv(0);
     /// "Per-message compressed" (RFC 7692, section 6).
-    #[cfg(test)]
+    #[cfg(any(test, feature = "deflate"))]
     pub(crate) const RSV1: Self = Rsv(0x40);
+
+    /// On a frame that is queued, not on the wire: no extension shall encode it.
+    /// Extensions that would use this bit themselves are not known.
+    pub(crate) const AS_IS: Self = Rsv(0x10);
 
     /// Whether no bit is set that is not in `allowed` too.
     pub(crate) fn within(self, allowed: Rsv) -> bool {
         self.0 & !allowed.0 == 0
+    }
+
+    /// Sets the bits on the frame whose first byte this is.
+    pub(crate) fn set_on(self, first: &mut u8) {
+        *first |= self.0;
     }
 
     pub(crate) fn is_none(self) -> bool {

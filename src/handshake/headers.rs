@@ -74,7 +74,6 @@ pub(super) struct ExtensionOffer<'a> {
 
 impl<'a> ExtensionOffer<'a> {
     /// The parameters in their order; the same one may come twice.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no extension is known yet"))]
     pub(super) fn parameters(&self) -> impl Iterator<Item = (&'a str, Option<Cow<'a, str>>)> {
         let mut rest = Scanner(self.parameters);
         std::iter::from_fn(move || match rest.separator(b';') {

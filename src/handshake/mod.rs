@@ -35,6 +35,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
+use crate::extension::Agreed;
 pub use rejection::Rejection;
 pub use server::{Head, Offer};
 
@@ -42,13 +43,18 @@ pub use server::{Head, Offer};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agreement {
     pub(crate) protocol: Option<Arc<str>>,
+    pub(crate) extension: Option<Agreed>,
 }
 
 impl Agreement {
     /// Nothing but the subprotocol, which must be one that was
-    /// [offered](Offer::choose).
+    /// [offered](Offer::choose). What else the configuration allows is agreed on
+    /// by [`Offer::agree`].
     pub fn on_protocol(protocol: Option<Arc<str>>) -> Self {
-        Agreement { protocol }
+        Agreement {
+            protocol,
+            extension: None,
+        }
     }
 
     /// The subprotocol, if there is one (RFC 6455, section 1.9).

@@ -7,10 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, Version, request};
 
-use super::headers::{self, Host, Origin, Single};
+use super::headers::{self, ExtensionOffer, Host, Origin, Single};
 use super::rejection::{Fault, NoHandshake, OriginRule, Refusal, Wire, shown};
 use super::{Agreement, Rejection, accept_key};
 use crate::config::{Config, Origins};
+use crate::extension::{Agreed, KNOWN};
 
 /// What of a request matters to a handshake.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +98,8 @@ impl<'a> Head<'a> {
             // RFC 8441, section 5: key and answer "are not used".
             Wire::Http2 => None,
         };
-        for line in self.headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS) {
+        let extensions = self.headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS);
+        for line in &extensions {
             if let Some(wrong) = headers::extensions(line).find_map(Result::err) {
                 return Err(Refusal::Extension(shown(wrong)));
             }
@@ -122,6 +124,10 @@ impl<'a> Head<'a> {
                 .map(str::to_owned),
             origin,
             protocols: protocols.iter().cloned().collect(),
+            extensions: match KNOWN {
+                [] => Vec::new(),
+                _ => extensions.iter().cloned().collect(),
+            },
         })
     }
 
@@ -221,6 +227,8 @@ pub struct Offer {
     origin: Option<HeaderValue>,
     /// The lines of `Sec-WebSocket-Protocol`, known to be well-formed.
     protocols: Vec<HeaderValue>,
+    /// The lines of `Sec-WebSocket-Extensions`, known to be well-formed.
+    extensions: Vec<HeaderValue>,
 }
 
 impl Offer {
@@ -303,6 +311,33 @@ impl Offer {
         })
     }
 
+    /// All that both sides want: the subprotocol, which has been
+    /// [chosen](Self::choose), and what the configuration has of the extensions
+    /// that the client offers.
+    pub fn agree(&self, config: &Config, protocol: Option<Arc<str>>) -> Agreement {
+        Agreement {
+            extension: self.extension(config),
+            ..Agreement::on_protocol(protocol)
+        }
+    }
+
+    /// RFC 7692, section 5: of several offers of one extension, the first that
+    /// can be accepted is.
+    fn extension(&self, config: &Config) -> Option<Agreed> {
+        KNOWN.iter().find_map(|known| {
+            self.extensions()
+                .filter(|offer| offer.name == known.name)
+                .find_map(|offer| (known.accept)(config, &mut offer.parameters()))
+        })
+    }
+
+    fn extensions(&self) -> impl Iterator<Item = ExtensionOffer<'_>> {
+        self.extensions
+            .iter()
+            .flat_map(headers::extensions)
+            .filter_map(Result::ok)
+    }
+
     /// The subprotocols that the client offers, its favourite first.
     pub fn protocols(&self) -> impl Iterator<Item = &str> {
         self.protocols.iter().flat_map(headers::protocols)
@@ -349,6 +384,17 @@ impl Offer {
             response
                 .headers_mut()
                 .insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+        }
+        // RFC 6455, section 9.1: what was not offered must not be answered.
+        let extension = agreement
+            .extension
+            .as_ref()
+            .filter(|it| self.extensions().any(|offer| offer.name == it.name()))
+            .map(|it| HeaderValue::from_str(&it.answer()));
+        if let Some(Ok(extension)) = extension {
+            response
+                .headers_mut()
+                .insert(header::SEC_WEBSOCKET_EXTENSIONS, extension);
         }
         response
     }

@@ -22,12 +22,12 @@ impl Reader {
         };
         let (left, fin) = (*left, *fin);
         assembly.wire_length += part.len();
-        match &mut self.decoder {
-            Some(decoder) if !assembly.rsv.is_none() => {
+        match &mut self.codec {
+            Some(codec) if !assembly.rsv.is_none() => {
                 let before = assembly.buffer.len();
                 let last = fin && left == 0;
                 let buffer = &mut assembly.buffer;
-                decoder.decode(assembly.rsv, part, last, buffer, self.message_limit)?;
+                codec.decode(assembly.rsv, part, last, buffer, self.message_limit)?;
                 if let Some(text) = &mut assembly.text {
                     text.push(&assembly.buffer[before..])?;
                 }

@@ -28,6 +28,7 @@
 
 mod assembly;
 mod close;
+mod encode;
 mod fill;
 mod outbox;
 mod pong;
@@ -41,6 +42,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
+pub(crate) use crate::extension::{Codec, Coding};
+pub(crate) use encode::Mark;
 pub(crate) use outbox::LARGE;
 pub use outbox::Outbox;
 pub(crate) use pong::Pongs;
@@ -50,6 +53,8 @@ pub use write::{Closed, Writer};
 
 use crate::close::CloseFrame;
 use crate::error::Violation;
+#[cfg(all(test, feature = "deflate"))]
+use crate::extension::Agreed;
 use crate::{CloseCode, Config, Message};
 
 /// Which side of the conversation this is. They differ in who masks
@@ -120,6 +125,14 @@ impl Connection {
         }
     }
 
+    /// The same, with an extension that both sides have agreed on.
+    #[cfg(all(test, feature = "deflate"))]
+    pub(crate) fn with_extension(role: Role, config: &Config, agreed: Agreed) -> Self {
+        let mut connection = Connection::new(role, config);
+        connection.reader = connection.reader.with_extension(Some(agreed.codec()));
+        connection
+    }
+
     /// Takes bytes off the beginning of `input`: returns how many, and the event
     /// that they complete. Without an event, all of `input` has been taken.
     ///
@@ -158,7 +171,12 @@ impl Connection {
     ///
     /// [`Closed`] after a close frame.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Closed> {
-        self.writer.message(&message.into(), &mut self.outbox)
+        let mark = self.outbox.mark();
+        self.writer.message(&message.into(), &mut self.outbox)?;
+        if let Some(codec) = self.reader.codec() {
+            self.outbox.encode(mark, codec);
+        }
+        Ok(())
     }
 
     /// Queues a message that was encoded before.
@@ -167,7 +185,16 @@ impl Connection {
     ///
     /// [`Closed`] after a close frame.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Closed> {
-        self.writer.prepared(prepared, &mut self.outbox)
+        let mark = self.outbox.mark();
+        match self.reader.codec() {
+            None => self.writer.prepared(prepared, &mut self.outbox),
+            Some(codec) => {
+                self.writer
+                    .prepared_for(codec.coding(), prepared, &mut self.outbox)?;
+                self.outbox.encode(mark, codec);
+                Ok(())
+            }
+        }
     }
 
     /// Queues a ping. A payload beyond 125 bytes is cut.

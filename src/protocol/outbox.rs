@@ -1,10 +1,11 @@
 //! Encoded frames on their way out, in call order.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, vec_deque};
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
+use super::encode::Mark;
 use crate::frame::Header;
 
 /// A payload of this many bytes or more is not copied but written from where it is.
@@ -107,6 +108,32 @@ impl Outbox {
         debug_assert!(!payload.is_empty());
         self.large_length += payload.len();
         self.large.push_back((self.bytes.len(), payload));
+    }
+
+    /// What is pushed from now on stands behind this.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            bytes: self.bytes.len(),
+            large: self.large.len(),
+        }
+    }
+
+    /// The large payloads behind `from`.
+    pub(super) fn large_from(&self, from: Mark) -> vec_deque::Iter<'_, (usize, Bytes)> {
+        self.large.range(from.large..)
+    }
+
+    /// Takes away the large payloads behind `from`.
+    pub(super) fn split_large(&mut self, from: Mark) -> VecDeque<(usize, Bytes)> {
+        let large = self.large.split_off(from.large);
+        self.large_length -= large.iter().map(|(_, it)| it.len()).sum::<usize>();
+        large
+    }
+
+    /// Puts a large payload before the place `at` of bytes that are yet to come.
+    pub(super) fn join_large(&mut self, at: usize, payload: Bytes) {
+        self.large_length += payload.len();
+        self.large.push_back((at, payload));
     }
 
     /// Takes whole data frames away, the oldest first, until at most `limit`

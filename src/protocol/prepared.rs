@@ -1,15 +1,22 @@
 //! One message for many sockets, encoded once.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
 use super::outbox::{LARGE, Outbox};
 use super::{Role, Writer};
 use crate::Message;
+use crate::extension::Terms;
+use crate::frame::{Header, MAX_HEADER, Opcode};
+
+/// On how many different terms a message is encoded for many. Those who have
+/// agreed on yet others get it as it is.
+const TERMS: usize = 8;
 
 /// A message whose frame is encoded once and then shared by every socket that
-/// it is sent to. Cloning is cheap.
+/// it is sent to, and compressed at most once for all sockets that compress
+/// alike, when the first of them gets it. Cloning is cheap.
 ///
 /// The bytes are a copy of their own, so a prepared message pins no other
 /// buffer (payloads of 16 KiB and more are shared with the message).
@@ -23,6 +30,26 @@ struct Frame {
     encoded: Bytes,
     /// The payload, if it is large.
     payload: Option<Bytes>,
+    /// Whether extensions may encode it.
+    encoding: Encoding,
+    /// What they made of it: mostly none or one.
+    twins: OnceLock<Box<Twin>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encoding {
+    Allowed,
+    #[cfg(feature = "deflate")]
+    AsIs,
+}
+
+/// The frame in a form that an extension gave it, and those on other terms.
+#[derive(Debug)]
+struct Twin {
+    terms: Terms,
+    /// Header and payload; `None` if the message is better sent as it is.
+    frame: Option<Vec<u8>>,
+    next: OnceLock<Box<Twin>>,
 }
 
 impl Prepared {
@@ -38,7 +65,21 @@ impl Prepared {
             message,
             encoded: outbox.bytes.into(),
             payload,
+            encoding: Encoding::Allowed,
+            twins: OnceLock::new(),
         }))
+    }
+
+    /// Encodes the frame of a message that is not to be compressed, on no
+    /// socket: one that holds a secret beside something that others choose.
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    pub fn uncompressed(message: impl Into<Message>) -> Self {
+        let Prepared(mut frame) = Prepared::new(message);
+        if let Some(frame) = Arc::get_mut(&mut frame) {
+            frame.encoding = Encoding::AsIs;
+        }
+        Prepared(frame)
     }
 
     /// The message.
@@ -50,6 +91,55 @@ impl Prepared {
     /// payload that follows it.
     pub(crate) fn frame(&self) -> (&[u8], Option<&Bytes>) {
         (&self.0.encoded, self.0.payload.as_ref())
+    }
+
+    /// The frame as a server sends it on these terms; `None` if the message is
+    /// better sent as it is. Encoded once, by whoever comes first.
+    pub(crate) fn encoded(&self, terms: Terms) -> Option<&[u8]> {
+        if self.is_as_is() {
+            return None;
+        }
+        let mut place = &self.0.twins;
+        for _ in 0..TERMS {
+            let twin = place.get_or_init(|| Box::new(Twin::new(&self.0.message, terms)));
+            if twin.terms == terms {
+                return twin.frame.as_deref();
+            }
+            place = &twin.next;
+        }
+        None
+    }
+
+    /// Whether no extension may encode it.
+    pub(crate) fn is_as_is(&self) -> bool {
+        self.0.encoding != Encoding::Allowed
+    }
+}
+
+impl Twin {
+    fn new(message: &Message, terms: Terms) -> Self {
+        let mut payload = Vec::new();
+        let frame = terms.encode(message.as_bytes(), &mut payload).map(|rsv| {
+            let header = Header {
+                fin: true,
+                rsv,
+                opcode: match message {
+                    Message::Text(_) => Opcode::Text,
+                    Message::Binary(_) => Opcode::Binary,
+                },
+                masking_key: None,
+                length: payload.len() as u64,
+            };
+            let mut frame = Vec::with_capacity(MAX_HEADER + payload.len());
+            header.encode(&mut frame);
+            frame.extend_from_slice(&payload);
+            frame
+        });
+        Twin {
+            terms,
+            frame,
+            next: OnceLock::new(),
+        }
     }
 }
 

@@ -6,9 +6,8 @@ use bytes::Bytes;
 
 use super::assembly::Assembly;
 use super::close::parse_close_frame;
-use super::{Event, Role};
+use super::{Codec, Event, Role};
 use crate::error::Violation;
-use crate::extension::Decoder;
 use crate::frame::{Header, MAX_CONTROL, MAX_HEADER, Opcode, Rsv, mask, utf8};
 use crate::message::Text;
 use crate::message::payload::{INLINE, Payload};
@@ -32,7 +31,9 @@ pub struct Reader {
     pub(super) short_limit: u8,
     pub(super) frame_limit: usize,
     pub(super) message_limit: usize,
-    pub(super) decoder: Option<Box<dyn Decoder>>,
+    /// What an extension makes of payloads; also of those that are sent, since it
+    /// is the one who reads that writes.
+    pub(super) codec: Option<Box<dyn Codec>>,
 }
 
 /// ```text
@@ -94,8 +95,19 @@ impl Reader {
                 .min(MAX_CONTROL) as u8,
             frame_limit: config.frame_limit(),
             message_limit: config.max_message_size,
-            decoder: None,
+            codec: None,
         }
+    }
+
+    /// With an extension.
+    pub(crate) fn with_extension(mut self, codec: Option<Box<dyn Codec>>) -> Self {
+        self.codec = codec;
+        self
+    }
+
+    /// The extension, for the frames that are sent.
+    pub(crate) fn codec(&mut self) -> Option<&mut (dyn Codec + 'static)> {
+        self.codec.as_deref_mut()
     }
 
     /// Whether nothing of a message or frame has begun to arrive.
@@ -219,6 +231,9 @@ impl Reader {
     pub(super) fn end(&mut self) {
         self.state = State::End;
         self.assembly = None;
+        if let Some(codec) = &mut self.codec {
+            codec.stop_decoding();
+        }
     }
 
     #[inline]
@@ -370,8 +385,8 @@ impl Reader {
         // Section 5.2: "MUST be 0 unless an extension is negotiated that defines
         // meanings for non-zero values." An extension of messages marks their
         // first frame only (RFC 7692, section 6.1), and no control frame.
-        let allowed = match (header.opcode, &self.decoder) {
-            (Opcode::Text | Opcode::Binary, Some(decoder)) => decoder.reserved_bits(),
+        let allowed = match (header.opcode, &self.codec) {
+            (Opcode::Text | Opcode::Binary, Some(codec)) => codec.reserved_bits(),
             _ => Rsv::NONE,
         };
         match header.rsv.within(allowed) {

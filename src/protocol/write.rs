@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::close::Closing;
 use super::outbox::{LARGE, Outbox};
-use super::{Prepared, Role};
+use super::{Coding, Prepared, Role};
 use crate::close::{CloseFrame, cut};
 use crate::error::Violation;
 use crate::frame::{Header, MAX_CONTROL, MAX_HEADER, Opcode, Rsv, mask};
@@ -102,6 +102,47 @@ impl Writer {
         out.bytes.extend_from_slice(encoded);
         if let Some(payload) = payload {
             out.push_large(payload.clone());
+        }
+        Ok(())
+    }
+
+    /// Queues a message that no extension shall encode. Only where there is one.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn message_as_is(
+        &mut self,
+        message: &Message,
+        out: &mut Outbox,
+    ) -> Result<(), Closed> {
+        let start = out.bytes.len();
+        self.message(message, out)?;
+        Rsv::AS_IS.set_on(&mut out.bytes[start]);
+        Ok(())
+    }
+
+    /// Queues a prepared message where there is an extension.
+    pub(crate) fn prepared_for(
+        &mut self,
+        coding: Coding,
+        prepared: &Prepared,
+        out: &mut Outbox,
+    ) -> Result<(), Closed> {
+        if !self.closing.may_send() {
+            return Err(Closed);
+        }
+        let terms = match self.role {
+            Role::Server => coding.independent(),
+            // As in `prepared`.
+            Role::Client { .. } => None,
+        };
+        if let Some(encoded) = terms.and_then(|terms| prepared.encoded(terms)) {
+            out.bytes.extend_from_slice(encoded);
+            return Ok(());
+        }
+        let start = out.bytes.len();
+        self.prepared(prepared, out)?;
+        // With these terms it does not get smaller: nobody need try again.
+        if terms.is_some() || prepared.is_as_is() {
+            Rsv::AS_IS.set_on(&mut out.bytes[start]);
         }
         Ok(())
     }

@@ -54,13 +54,13 @@ use bare::{Bare, BareIo};
 pub use driver::Drive;
 use inbox::Inbox;
 pub use sender::{Permit, Sender, TrySendError};
-pub(crate) use shared::Shared;
+pub(crate) use shared::{Item, Shared};
 #[cfg(feature = "hub")]
-pub(crate) use shared::{Item, Pushed, Watcher};
+pub(crate) use shared::{Pushed, Watcher};
 use waiting::SOCKET;
 
 use crate::error::{BoxError, CloseCause, Error};
-use crate::protocol::{Reader, Role};
+use crate::protocol::{Codec, Reader, Role};
 use crate::{CloseCode, Config, Message, tracker};
 
 /// What a handler may return: `()`, or a `Result` whose error closes the
@@ -91,6 +91,7 @@ pub(crate) struct Start {
     pub(crate) role: Role,
     pub(crate) config: Arc<Config>,
     pub(crate) protocol: Option<Arc<str>>,
+    pub(crate) codec: Option<Box<dyn Codec>>,
     pub(crate) permit: Option<tracker::Permit>,
 }
 
@@ -106,10 +107,12 @@ where
         role,
         config,
         protocol,
+        codec,
         permit,
     } = start;
-    let reader = Reader::new(role, &config);
-    let shared = Shared::new(role, config, protocol);
+    let coding = codec.as_ref().map(|it| it.coding());
+    let reader = Reader::new(role, &config).with_extension(codec);
+    let shared = Shared::new(role, config, protocol, coding);
     let socket = WebSocket::new(shared.clone());
     // A handler may also panic before it has returned its future.
     let handler = match catch_unwind(AssertUnwindSafe(|| handler(socket))) {
@@ -132,10 +135,12 @@ where
         role,
         config,
         protocol,
+        codec,
         permit,
     } = start;
-    let reader = Reader::new(role, &config);
-    let shared = Shared::new(role, config, protocol);
+    let coding = codec.as_ref().map(|it| it.coding());
+    let reader = Reader::new(role, &config).with_extension(codec);
+    let shared = Shared::new(role, config, protocol, coding);
     let none = None::<std::future::Ready<()>>;
     let driver = Drive::new(io, reader, shared.clone(), none, permit);
     let mut socket = WebSocket::new(shared);
@@ -224,6 +229,26 @@ impl WebSocket {
         Sending {
             message: message.into(),
             step: Step::Queue,
+            socket: self,
+        }
+    }
+
+    /// [`send`](Self::send) for a message that is not to be compressed: one that
+    /// holds a secret beside something that others choose (RFC 7692, section 8).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Closed`](crate::error::ErrorKind::Closed) if the conversation has ended or is ending.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of `send`.
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    pub fn send_uncompressed(&mut self, message: impl Into<Message>) -> Sending<'_> {
+        Sending {
+            message: message.into(),
+            step: Step::QueueAsIs,
             socket: self,
         }
     }
@@ -377,6 +402,8 @@ pub struct Sending<'a> {
 
 enum Step {
     Queue,
+    #[cfg(feature = "deflate")]
+    QueueAsIs,
     /// Of a bare socket: until this batch has been written.
     Flush(u32),
 }
@@ -387,10 +414,16 @@ impl Future for Sending<'_> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        if let Step::Queue = this.step {
+        let item = match this.step {
+            Step::Queue => Some(Item::Message(&this.message)),
+            #[cfg(feature = "deflate")]
+            Step::QueueAsIs => Some(Item::AsIs(&this.message)),
+            Step::Flush(_) => None,
+        };
+        if let Some(item) = item {
             this.socket.drive(cx);
             let shared = &this.socket.shared;
-            sender::sent(ready!(shared.poll_push(&this.message, SOCKET, cx)))?;
+            sender::sent(ready!(shared.poll_push(item, SOCKET, cx)))?;
             if this.socket.driver.is_none() {
                 return Poll::Ready(Ok(()));
             }

@@ -53,9 +53,30 @@ impl Sender {
     /// latter case the message is lost. [`reserve`](Self::reserve) keeps it.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
         let message = message.into();
+        self.queue(Item::Message(&message)).await
+    }
+
+    /// [`send`](Self::send) for a message that is not to be compressed: one that
+    /// holds a secret beside something that others choose (RFC 7692, section 8).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Closed`] if the conversation has ended or is ending.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of `send`.
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    pub async fn send_uncompressed(&self, message: impl Into<Message>) -> Result<(), Error> {
+        let message = message.into();
+        self.queue(Item::AsIs(&message)).await
+    }
+
+    async fn queue(&self, item: Item<'_>) -> Result<(), Error> {
         let mut waiter = Waiter::new(&self.0);
         poll_fn(|cx| {
-            let pushed = waiter.poll(|place| self.0.poll_push(&message, place, cx));
+            let pushed = waiter.poll(|place| self.0.poll_push(item, place, cx));
             sent(ready!(pushed)).into()
         })
         .await

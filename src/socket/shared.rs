@@ -12,7 +12,7 @@ use super::waiting::{Waiting, Want};
 use super::wire::Demand;
 use crate::config::Overflow;
 use crate::error::{CloseCause, Error, ErrorKind, Violation};
-use crate::protocol::{Outbox, Prepared, Role, Writer};
+use crate::protocol::{Coding, Outbox, Prepared, Role, Writer};
 use crate::{CloseCode, Config, Message};
 
 /// One connection, as all its handles see it.
@@ -21,6 +21,8 @@ use crate::{CloseCode, Config, Message};
 pub(crate) struct Shared {
     pub(super) config: Arc<Config>,
     pub(super) protocol: Option<Arc<str>>,
+    /// What an extension makes of messages when they are written.
+    coding: Option<Coding>,
     state: Mutex<State>,
     /// Whether the outbox holds something: lets the driver look without the
     /// lock. Changed only under it.
@@ -89,6 +91,9 @@ pub(crate) trait Watcher: Send + Sync {
 pub(crate) enum Item<'a> {
     Message(&'a Message),
     Prepared(&'a Prepared),
+    /// No extension shall encode it.
+    #[cfg(feature = "deflate")]
+    AsIs(&'a Message),
 }
 
 /// What to do about an outbox that is full.
@@ -115,10 +120,21 @@ pub(crate) enum Pushed {
 }
 
 impl Shared {
-    pub(super) fn new(role: Role, config: Arc<Config>, protocol: Option<Arc<str>>) -> Arc<Self> {
+    pub(super) fn new(
+        role: Role,
+        config: Arc<Config>,
+        protocol: Option<Arc<str>>,
+        coding: Option<Coding>,
+    ) -> Arc<Self> {
         Arc::new(Shared {
             config,
             protocol,
+            coding: coding.map(|coding| match role {
+                Role::Server => coding,
+                // Section 5.3 of RFC 6455: each frame of a client has a masking
+                // key of its own, so none serves two of them.
+                Role::Client { .. } => coding.unshared(),
+            }),
             queued: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             state: Mutex::new(State {
@@ -157,6 +173,12 @@ impl Shared {
 
     /// Encodes a message into the outbox.
     pub(super) fn push(&self, item: Item<'_>, if_full: IfFull<'_>) -> Pushed {
+        if let (Item::Prepared(prepared), Some(coding)) = (item, self.coding)
+            && let Some(terms) = coding.independent()
+        {
+            // Compressed by now, for this socket and all others: not under the lock.
+            prepared.encoded(terms);
+        }
         let mut state = self.lock();
         if !state.writer.is_open() || state.cause.is_some() {
             return Pushed::Closed;
@@ -188,7 +210,15 @@ impl Shared {
         let outbox = outbox.get_or_insert_with(lend::outbox);
         let pushed = match item {
             Item::Message(message) => writer.message(message, outbox),
-            Item::Prepared(prepared) => writer.prepared(prepared, outbox),
+            Item::Prepared(prepared) => match self.coding {
+                None => writer.prepared(prepared, outbox),
+                Some(coding) => writer.prepared_for(coding, prepared, outbox),
+            },
+            #[cfg(feature = "deflate")]
+            Item::AsIs(message) => match self.coding {
+                None => writer.message(message, outbox),
+                Some(_) => writer.message_as_is(message, outbox),
+            },
         };
         debug_assert!(pushed.is_ok(), "the writer was open");
         self.queued.store(true, Ordering::Relaxed);
@@ -212,7 +242,7 @@ impl Shared {
     /// A message into the outbox, by the policy that the configuration names.
     pub(super) fn poll_push(
         &self,
-        message: &Message,
+        item: Item<'_>,
         place: usize,
         cx: &mut Context<'_>,
     ) -> Poll<Pushed> {
@@ -222,7 +252,7 @@ impl Shared {
             Overflow::DropOldest => IfFull::DropOldest,
             Overflow::Close => IfFull::Close,
         };
-        match self.push(Item::Message(message), if_full) {
+        match self.push(item, if_full) {
             Pushed::Full => Poll::Pending,
             pushed => Poll::Ready(pushed),
         }

@@ -15,7 +15,7 @@ use super::lend::{self, Lent};
 use super::shared::Shared;
 use crate::close::CloseFrame;
 use crate::error::Violation;
-use crate::protocol::{Event, LARGE, Pongs, Reader};
+use crate::protocol::{Event, LARGE, Mark, Pongs, Reader};
 
 /// How much one read asks for while nobody waits for it.
 const AHEAD: usize = 16 * 1024;
@@ -265,6 +265,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                 sent.own = sent.own.or(own);
                 if lent.writing.is_empty() {
                     return Poll::Ready(Ok(()));
+                }
+                if let Some(codec) = self.reader.codec() {
+                    lent.writing.encode(Mark::default(), codec);
                 }
             }
             let io = Pin::new(&mut self.io);

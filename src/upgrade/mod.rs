@@ -49,7 +49,7 @@ use pin_project_lite::pin_project;
 
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
-use crate::handshake::{Agreement, Head, Offer, Rejection};
+use crate::handshake::{Head, Offer, Rejection};
 use crate::protocol::Role;
 use crate::socket::{self, Drive, Outcome, Start, WebSocket};
 use crate::tracker::{Permit, Refused, Tracker};
@@ -240,7 +240,7 @@ impl Upgrade {
     /// polled.
     fn answer<B: From<String>>(self) -> Result<(Response<B>, Waiting), Rejection> {
         let permit = self.admit()?;
-        let agreement = Agreement::on_protocol(self.protocol);
+        let agreement = self.offer.agree(&self.config, self.protocol);
         let response = self
             .offer
             .respond::<()>(&agreement)
@@ -249,6 +249,7 @@ impl Upgrade {
             role: Role::Server,
             config: self.config,
             protocol: agreement.protocol,
+            codec: agreement.extension.map(|it| it.codec()),
             permit,
         };
         Ok((

@@ -88,6 +88,7 @@ pub(crate) fn start(config: Config) -> Start {
         role: Role::Server,
         config: Arc::new(config),
         protocol: None,
+        codec: None,
         permit: None,
     }
 }

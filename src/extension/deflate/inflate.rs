@@ -1,0 +1,260 @@
+//! The receiving half (RFC 7692, section 7.2.2).
+
+use std::cell::RefCell;
+
+use zlib_rs::{Inflate, InflateFlush, Status};
+
+use super::{Context, TAIL};
+use crate::error::Violation;
+
+/// How much is decompressed at a time: the limit is looked at in between.
+const STEP: usize = 16 * 1024;
+
+/// Decompressors that a thread keeps. One is in use at a time, but for messages
+/// of which the rest is yet to come.
+const KEPT: usize = 4;
+
+/// How often a message may go on after a last block, and how many bytes it must
+/// bring for each time beyond these. Whoever has us begin anew for less wants
+/// our time.
+const RESTARTS: u32 = 64;
+const BYTES_OF_RESTART: usize = 64;
+
+/// Decompresses one connection's messages.
+pub(super) struct Decompressor {
+    context: Context,
+    window_bits: u8,
+    /// Without a context: only while a message is arriving.
+    inflate: Option<Box<Inflate>>,
+    message: Arriving,
+    /// What was decompressed last, as much as the window holds. The library
+    /// forgets it after a last block (BFINAL), so this is kept from the first
+    /// such block on; until then, the library has it.
+    history: Option<Box<Vec<u8>>>,
+}
+
+/// The message of which not everything has arrived.
+#[derive(Default)]
+struct Arriving {
+    /// Compressed bytes.
+    taken: usize,
+    /// How often decompressing began anew.
+    restarts: u32,
+    /// Whether what has arrived ended with a last block. Section 7.2.3.4: a
+    /// sender may use them, and another block follows.
+    ended: bool,
+}
+
+impl Decompressor {
+    pub(super) fn new(context: Context, window_bits: u8) -> Self {
+        Decompressor {
+            context,
+            window_bits,
+            inflate: None,
+            message: Arriving::default(),
+            history: None,
+        }
+    }
+
+    /// See [`Decoder::decode`](crate::extension::Decoder::decode).
+    pub(super) fn decode(
+        &mut self,
+        part: &[u8],
+        last: bool,
+        out: &mut Vec<u8>,
+        limit: usize,
+    ) -> Result<(), Violation> {
+        with_step(|step| {
+            if !part.is_empty() {
+                self.feed(part, step, out, limit)?;
+            }
+            match last {
+                true => self.finish(step, out),
+                false => Ok(()),
+            }
+        })
+    }
+
+    pub(super) fn stop(&mut self) {
+        *self = Decompressor::new(self.context, self.window_bits);
+    }
+
+    fn inflate(&mut self) -> &mut Inflate {
+        self.inflate.get_or_insert_with(|| match self.context {
+            Context::TakenOver => Box::new(Inflate::new(false, self.window_bits)),
+            Context::None => take(),
+        })
+    }
+
+    /// Decompresses `input`, which ends where it ends.
+    fn feed(
+        &mut self,
+        mut input: &[u8],
+        step: &mut [u8],
+        out: &mut Vec<u8>,
+        limit: usize,
+    ) -> Result<(), Violation> {
+        self.message.taken += input.len();
+        loop {
+            if self.message.ended {
+                if input.is_empty() {
+                    return Ok(());
+                }
+                self.restart(out)?;
+            }
+            let (taken, made, status) = run(self.inflate(), input, step, InflateFlush::SyncFlush)?;
+            append(out, &step[..made], limit)?;
+            input = &input[taken..];
+            if status == Status::StreamEnd {
+                self.message.ended = true;
+            } else if made < step.len() {
+                // Room that is left says that all has come out (zlib's rule).
+                return match input.is_empty() {
+                    true => Ok(()),
+                    false => Err(Violation::InvalidCompression),
+                };
+            }
+        }
+    }
+
+    /// The message is complete: puts back what its sender removed. Whether the
+    /// blocks end there is seen by a byte too many, of which nothing is taken
+    /// between two blocks if one asks to stop there.
+    fn finish(&mut self, step: &mut [u8], out: &[u8]) -> Result<(), Violation> {
+        // An empty payload is no block at all, but what it means is clear; and
+        // after a last block there is nothing to be completed.
+        if self.message.taken > 0 && !self.message.ended {
+            let [first, second, third, fourth] = TAIL;
+            let tail = [first, second, third, fourth, 0];
+            let (taken, made, status) = run(self.inflate(), &tail, step, InflateFlush::Block)?;
+            if taken != TAIL.len() || made > 0 {
+                return Err(Violation::InvalidCompression);
+            }
+            self.message.ended = status == Status::StreamEnd;
+        }
+        match self.context {
+            Context::TakenOver => self.remember(out),
+            Context::None => {
+                if let Some(inflate) = self.inflate.take() {
+                    give(inflate);
+                }
+                self.message = Arriving::default();
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on after a last block: with a new stream that knows what the old
+    /// one knew.
+    fn restart(&mut self, out: &[u8]) -> Result<(), Violation> {
+        self.message.restarts += 1;
+        let beyond = self.message.restarts.saturating_sub(RESTARTS);
+        if beyond as usize > self.message.taken / BYTES_OF_RESTART {
+            return Err(Violation::InvalidCompression);
+        }
+        let window = 1 << self.window_bits;
+        let mut known = Vec::new();
+        if let Some(history) = &self.history {
+            known.extend_from_slice(tail(history, window - out.len().min(window)));
+        }
+        known.extend_from_slice(tail(out, window));
+        let mut inflate = Inflate::new(false, self.window_bits);
+        if !known.is_empty() {
+            inflate
+                .set_dictionary(&known)
+                .map_err(|_| Violation::InvalidCompression)?;
+        }
+        self.inflate = Some(Box::new(inflate));
+        self.message.ended = false;
+        Ok(())
+    }
+
+    fn remember(&mut self, out: &[u8]) {
+        let ended = self.message.ended;
+        self.message = Arriving {
+            ended,
+            ..Arriving::default()
+        };
+        if !ended && self.history.is_none() {
+            return;
+        }
+        let window = 1 << self.window_bits;
+        let history = self.history.get_or_insert_default();
+        history.extend_from_slice(tail(out, window));
+        history.drain(..history.len().saturating_sub(window));
+    }
+}
+
+/// One call of the library: what it has taken and made.
+fn run(
+    inflate: &mut Inflate,
+    input: &[u8],
+    step: &mut [u8],
+    flush: InflateFlush,
+) -> Result<(usize, usize, Status), Violation> {
+    let (taken, made) = (inflate.total_in(), inflate.total_out());
+    let status = inflate
+        .decompress(input, step, flush)
+        .map_err(|_| Violation::InvalidCompression)?;
+    Ok((
+        (inflate.total_in() - taken) as usize,
+        (inflate.total_out() - made) as usize,
+        status,
+    ))
+}
+
+fn append(out: &mut Vec<u8>, part: &[u8], limit: usize) -> Result<(), Violation> {
+    let left = limit.saturating_sub(out.len());
+    if part.len() > left {
+        return Err(Violation::MessageTooLarge { limit });
+    }
+    if out.capacity() - out.len() < part.len() {
+        // By doubles, but never beyond the limit.
+        out.try_reserve_exact(part.len().max(out.len().min(left)))
+            .map_err(|_| Violation::OutOfMemory)?;
+    }
+    out.extend_from_slice(part);
+    Ok(())
+}
+
+fn tail(bytes: &[u8], length: usize) -> &[u8] {
+    &bytes[bytes.len().saturating_sub(length)..]
+}
+
+thread_local! {
+    static DECOMPRESSORS: RefCell<Vec<Box<Inflate>>> = const { RefCell::new(Vec::new()) };
+    static STEP_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A decompressor without a history, for any window.
+fn take() -> Box<Inflate> {
+    let kept = DECOMPRESSORS.try_with(|kept| kept.borrow_mut().pop());
+    match kept {
+        Ok(Some(mut inflate)) => {
+            inflate.reset(false);
+            inflate
+        }
+        _ => Box::new(Inflate::new(false, 15)),
+    }
+}
+
+fn give(inflate: Box<Inflate>) {
+    // While the thread ends, there is nobody to keep it for.
+    let _ = DECOMPRESSORS.try_with(|kept| {
+        let mut kept = kept.borrow_mut();
+        if kept.len() < KEPT {
+            kept.push(inflate);
+        }
+    });
+}
+
+/// Runs `with` on the thread's buffer to decompress into.
+fn with_step<R>(with: impl FnOnce(&mut [u8]) -> R) -> R {
+    let mut step = STEP_BUFFER
+        .try_with(|step| std::mem::take(&mut *step.borrow_mut()))
+        .unwrap_or_default();
+    step.resize(STEP, 0);
+    let result = with(&mut step);
+    let _ = STEP_BUFFER.try_with(|kept| *kept.borrow_mut() = step);
+    result
+}

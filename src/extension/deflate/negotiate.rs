@@ -1,0 +1,229 @@
+//! Which parameters both sides agree on (RFC 7692, section 7.1).
+
+use std::sync::Arc;
+
+use super::compress::{Compressor, Terms};
+use super::inflate::Decompressor;
+use super::{Codec, Context};
+use crate::config::{Compression, Slot};
+use crate::extension::{self, Known, Parameters};
+
+pub(crate) const KNOWN: Known = Known {
+    name: "permessage-deflate",
+    accept: |config, parameters| {
+        let accepted = accept(config.compression.as_ref()?, parameters)?;
+        Some(extension::Agreed::Deflate(accepted))
+    },
+    offer: |config| config.compression.as_ref().map(offer),
+    conclude: |config, parameters| {
+        let concluded = conclude(config.compression.as_ref()?, parameters)?;
+        Some(extension::Agreed::Deflate(concluded))
+    },
+};
+
+/// The largest window there is, and what holds where none is named.
+const LARGEST: u8 = 15;
+
+/// What both sides have agreed on.
+#[derive(Clone, Debug)]
+pub(crate) struct Agreed {
+    /// How this side compresses, and the peer.
+    ours: Direction,
+    theirs: Direction,
+    terms: Terms,
+    /// The parameters of the answer.
+    answer: String,
+    /// Held as long as one of the directions keeps its context.
+    slot: Option<Arc<Slot>>,
+}
+
+/// How messages of one direction are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Direction {
+    context: Context,
+    /// The binary logarithm of the window, from 8 to 15.
+    window_bits: u8,
+}
+
+impl PartialEq for Agreed {
+    fn eq(&self, other: &Self) -> bool {
+        (self.ours, self.theirs, self.terms) == (other.ours, other.theirs, other.terms)
+    }
+}
+
+impl Eq for Agreed {}
+
+impl Agreed {
+    pub(crate) fn answer(&self) -> String {
+        format!("{}{}", KNOWN.name, self.answer)
+    }
+
+    pub(crate) fn codec(self) -> Box<dyn extension::Codec> {
+        let terms = self.terms.within(self.ours.window_bits);
+        Box::new(Codec {
+            compressor: Compressor::new(self.ours.context, terms),
+            decompressor: Decompressor::new(self.theirs.context, self.theirs.window_bits),
+            _slot: self.slot,
+        })
+    }
+}
+
+/// Section 7.1: "A server MUST decline an extension negotiation offer for this
+/// extension if any of the following conditions are met": a parameter that is
+/// not known, an invalid value, or a parameter that comes twice.
+///
+/// A server may always leave the contexts aside (7.1.1.1, 7.1.1.2), whether it
+/// was asked to or not; window bits of the client only if it offered to take
+/// some (7.1.2.2: Firefox does not, and fails the connection).
+fn accept(compression: &Compression, parameters: &mut Parameters<'_>) -> Option<Agreed> {
+    let offered = Named::read(parameters)?;
+    // A maximum for the server has a value; the client's own may be left open.
+    let server_bits = match offered.server_bits {
+        Some(None) => return None,
+        bits => bits.flatten(),
+    };
+    let own = !(offered.server_without_context && offered.client_without_context);
+    let slot = compression
+        .contexts
+        .as_ref()
+        .filter(|_| own)
+        .and_then(|contexts| contexts.take());
+    let context = |declined: bool| match slot {
+        Some(_) if !declined => Context::TakenOver,
+        _ => Context::None,
+    };
+    let ours = Direction {
+        context: context(offered.server_without_context),
+        window_bits: compression.window_bits.min(server_bits.unwrap_or(LARGEST)),
+    };
+    let context = context(offered.client_without_context);
+    let theirs = Direction {
+        context,
+        window_bits: match (context, offered.client_bits) {
+            // The thread's decompressors take any window.
+            (Context::None, _) | (_, None) => LARGEST,
+            (_, Some(bits)) => compression.window_bits.min(bits.unwrap_or(LARGEST)),
+        },
+    };
+    let mut answer = String::new();
+    if ours.context == Context::None {
+        answer += "; server_no_context_takeover";
+    }
+    if theirs.context == Context::None {
+        answer += "; client_no_context_takeover";
+    }
+    if server_bits.is_some() {
+        answer += &format!("; server_max_window_bits={}", ours.window_bits);
+    }
+    if offered.client_bits.is_some() && theirs.window_bits < LARGEST {
+        answer += &format!("; client_max_window_bits={}", theirs.window_bits);
+    }
+    Some(Agreed {
+        ours,
+        theirs,
+        terms: Terms::of(compression),
+        answer,
+        slot: slot.map(Arc::new),
+    })
+}
+
+/// What a client offers. It can always keep to a smaller window, and says so.
+fn offer(compression: &Compression) -> String {
+    let contexts = match compression.contexts {
+        Some(_) => "",
+        None => "; server_no_context_takeover; client_no_context_takeover",
+    };
+    format!("{}{contexts}; client_max_window_bits", KNOWN.name)
+}
+
+/// Whether a server's answer is one to [`offer`]. Sections 7.1.1 and 7.1.2 say
+/// when a client must fail the connection instead.
+fn conclude(compression: &Compression, parameters: &mut Parameters<'_>) -> Option<Agreed> {
+    let answered = Named::read(parameters)?;
+    let bits = |bits: Option<Option<u8>>| match bits {
+        None => Some(LARGEST),
+        // In an answer, both have values.
+        Some(bits) => bits,
+    };
+    let (server_bits, client_bits) = (bits(answered.server_bits)?, bits(answered.client_bits)?);
+    if compression.contexts.is_none() && !answered.server_without_context {
+        return None;
+    }
+    let slot = compression
+        .contexts
+        .as_ref()
+        .and_then(|contexts| contexts.take());
+    let context = |declined: bool| match declined {
+        true => Context::None,
+        false => Context::TakenOver,
+    };
+    Some(Agreed {
+        // Nobody hinders a client from leaving its own context aside, and
+        // without a slot it does. What the server does was for it to say.
+        ours: Direction {
+            context: context(answered.client_without_context || slot.is_none()),
+            window_bits: compression.window_bits.min(client_bits),
+        },
+        theirs: Direction {
+            context: context(answered.server_without_context),
+            window_bits: server_bits,
+        },
+        terms: Terms::of(compression),
+        answer: String::new(),
+        slot: slot.map(Arc::new),
+    })
+}
+
+/// The parameters by their names; each comes once at most, with a valid value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Named {
+    server_without_context: bool,
+    client_without_context: bool,
+    server_bits: Option<Option<u8>>,
+    client_bits: Option<Option<u8>>,
+}
+
+impl Named {
+    fn read(parameters: &mut Parameters<'_>) -> Option<Self> {
+        let mut named = Named::default();
+        for (name, value) in parameters {
+            let value = value.as_deref();
+            let is_new = match name {
+                "server_no_context_takeover" if value.is_none() => {
+                    !std::mem::replace(&mut named.server_without_context, true)
+                }
+                "client_no_context_takeover" if value.is_none() => {
+                    !std::mem::replace(&mut named.client_without_context, true)
+                }
+                "server_max_window_bits" => {
+                    named.server_bits.replace(window_bits(value)?).is_none()
+                }
+                "client_max_window_bits" => {
+                    named.client_bits.replace(window_bits(value)?).is_none()
+                }
+                _ => return None,
+            };
+            if !is_new {
+                return None;
+            }
+        }
+        Some(named)
+    }
+}
+
+/// Sections 7.1.2.1 and 7.1.2.2: "a decimal integer value without leading zeroes
+/// between 8 to 15, inclusive". Whether there must be one is for the caller.
+fn window_bits(value: Option<&str>) -> Option<Option<u8>> {
+    Some(match value {
+        None => None,
+        Some("8") => Some(8),
+        Some("9") => Some(9),
+        Some("10") => Some(10),
+        Some("11") => Some(11),
+        Some("12") => Some(12),
+        Some("13") => Some(13),
+        Some("14") => Some(14),
+        Some("15") => Some(15),
+        Some(_) => return None,
+    })
+}
