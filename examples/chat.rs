@@ -26,6 +26,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_ws::config::Compression;
 use hyper_ws::hub::{self, Hub};
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{CloseCode, Config, Error, Message, Upgrade, WebSocket, WebSocketService};
@@ -56,7 +57,8 @@ async fn main() -> io::Result<()> {
         .config(
             Config::new()
                 .max_message_size(MAX_REQUEST)
-                .output_limit(MAX_WAITING),
+                .output_limit(MAX_WAITING)
+                .compression(Compression::shared()),
         )
         .tracker(&tracker);
 

@@ -17,7 +17,7 @@ use crate::error::Violation;
 use crate::frame::Rsv;
 
 #[cfg(all(test, feature = "deflate"))]
-pub(crate) use deflate::compressions;
+pub(crate) use deflate::{agree, compressions};
 
 /// Every extension, the favourite first.
 pub(crate) const KNOWN: &[Known] = &[

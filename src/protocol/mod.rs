@@ -125,12 +125,11 @@ impl Connection {
         }
     }
 
-    /// The same, with an extension that both sides have agreed on.
+    /// With an extension that both sides have agreed on.
     #[cfg(all(test, feature = "deflate"))]
-    pub(crate) fn with_extension(role: Role, config: &Config, agreed: Agreed) -> Self {
-        let mut connection = Connection::new(role, config);
-        connection.reader = connection.reader.with_extension(Some(agreed.codec()));
-        connection
+    pub(crate) fn with_extension(mut self, agreed: Agreed) -> Self {
+        self.reader = self.reader.with_extension(Some(agreed.codec()));
+        self
     }
 
     /// Takes bytes off the beginning of `input`: returns how many, and the event

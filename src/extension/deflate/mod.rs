@@ -18,10 +18,10 @@ use crate::extension::{Coding, Decoder, Encoder};
 use crate::frame::Rsv;
 use compress::Compressor;
 pub(crate) use compress::Terms;
-#[cfg(test)]
-pub(crate) use compress::compressions;
 use inflate::Decompressor;
 pub(crate) use negotiate::{Agreed, KNOWN};
+#[cfg(test)]
+pub(crate) use {compress::compressions, tests::agree};
 
 /// Section 7.2.1: what a sender removes from the end of every message, and a
 /// receiver puts back (7.2.2): the length of an empty block without compression.

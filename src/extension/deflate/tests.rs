@@ -50,15 +50,23 @@ fn answer(compression: Compression, offer: &str) -> Option<String> {
     )
 }
 
-/// Both sides, as they agreed.
-fn pair(server: Compression, client: Compression) -> (Codec, Codec) {
+/// What a server and a client agree on.
+pub(crate) fn agree(
+    server: Compression,
+    client: Compression,
+) -> (extension::Agreed, extension::Agreed) {
     let offered = (KNOWN.offer)(&Config::new().compression(client.clone())).unwrap();
     let offered = offered.strip_prefix("permessage-deflate; ").unwrap();
     let accepted = accept(server, &offered.replace("; ", ";")).unwrap();
     let answered = accepted.answer().replace("; ", ";");
     let answered = answered.strip_prefix("permessage-deflate").unwrap();
     let concluded = conclude(client, answered.trim_start_matches(';')).unwrap();
-    (accepted.codec(), concluded.codec())
+    (accepted, concluded)
+}
+
+fn pair(server: Compression, client: Compression) -> (Codec, Codec) {
+    let (server, client) = agree(server, client);
+    (server.codec(), client.codec())
 }
 
 fn shared() -> Compression {

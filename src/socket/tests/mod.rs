@@ -2,6 +2,8 @@
 //! `protocol`, without IO. Time is paused: nothing here waits for a clock.
 
 mod cancel;
+#[cfg(feature = "deflate")]
+mod compress;
 mod edge;
 mod end;
 pub(crate) mod peer;
@@ -211,7 +213,8 @@ fn an_idle_connection_is_small() {
     // Beside the handler and the IO's own: what the task holds, and what its
     // handles share. A task is rounded up to a multiple of 128 bytes.
     assert!(size(handler) <= 336, "{}", size(handler));
-    assert!(size_of::<Shared>() <= 192, "{}", size_of::<Shared>());
+    // (200, 192 and their two counts take the same from the allocator.)
+    assert!(size_of::<Shared>() <= 200, "{}", size_of::<Shared>());
     assert!(size_of::<WebSocket>() <= 24);
     assert!(size_of::<Sending<'_>>() <= 56);
 }

@@ -93,6 +93,30 @@ pub(crate) fn start(config: Config) -> Start {
     }
 }
 
+/// Spawns a managed socket that compresses; its peer does too.
+#[cfg(feature = "deflate")]
+pub(crate) fn serve_compressed<F, Fut>(
+    config: Config,
+    compression: crate::config::Compression,
+    handler: F,
+) -> (Peer, tokio::task::JoinHandle<()>)
+where
+    F: FnOnce(WebSocket) -> Fut,
+    Fut: Future + Send + 'static,
+    Fut::Output: Outcome,
+{
+    let (server, client) = crate::extension::agree(compression.clone(), compression);
+    let (ours, theirs) = tokio::io::duplex(4096);
+    let start = Start {
+        codec: Some(server.codec()),
+        ..start(config)
+    };
+    let task = tokio::spawn(managed(ours, start, handler));
+    let mut peer = Peer::new(theirs);
+    peer.connection = peer.connection.with_extension(client);
+    (peer, task)
+}
+
 /// Spawns a managed socket with `handler`; returns its peer and its task.
 pub(crate) fn serve<F, Fut>(config: Config, handler: F) -> (Peer, tokio::task::JoinHandle<()>)
 where
