@@ -733,6 +733,134 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "deflate")]
+    mod compressed {
+        use proptest::prelude::*;
+
+        use super::*;
+        use crate::config::Compression;
+
+        fn config() -> Config {
+            Config::new().compression(Compression::shared())
+        }
+
+        fn answered(request: &Request<()>) -> Option<String> {
+            let offer = offer(request).unwrap();
+            let agreement = offer.agree(&config(), None);
+            let response = offer.respond::<()>(&agreement);
+            assert_eq!(response.status(), 101);
+            response
+                .headers()
+                .get("sec-websocket-extensions")
+                .map(|it| it.to_str().unwrap().to_owned())
+        }
+
+        const SHARED: &str =
+            "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+
+        #[test]
+        fn the_first_offer_that_can_be_accepted_is() {
+            for (lines, expected) in [
+                (&["permessage-deflate"][..], Some(SHARED.to_owned())),
+                (
+                    &["permessage-deflate; client_max_window_bits"],
+                    Some(SHARED.to_owned()),
+                ),
+                (
+                    &["x-webkit-deflate-frame, permessage-deflate;server_max_window_bits=\"1\\0\""],
+                    Some(format!("{SHARED}; server_max_window_bits=10")),
+                ),
+                (
+                    &[
+                        "a; b",
+                        "permessage-deflate; server_max_window_bits=99",
+                        " , permessage-deflate , ",
+                    ],
+                    Some(SHARED.to_owned()),
+                ),
+                (
+                    &["permessage-deflate; server_max_window_bits=11, permessage-deflate"],
+                    Some(format!("{SHARED}; server_max_window_bits=11")),
+                ),
+                (&["permessage-deflate; server_max_window_bits"], None),
+                (&["permessage-deflate; unknown"], None),
+                (&["permessage-bzip2", "Permessage-Deflate"], None),
+                (&[], None),
+            ] {
+                let request = changed(|headers| {
+                    for line in lines {
+                        let line = HeaderValue::from_static(line);
+                        headers.append("sec-websocket-extensions", line);
+                    }
+                });
+                assert_eq!(answered(&request), expected, "{lines:?}");
+            }
+        }
+
+        #[test]
+        fn what_was_not_offered_or_not_configured_is_not_answered() {
+            let offering = set("sec-websocket-extensions", "permessage-deflate");
+            let agreement = offer(&offering).unwrap().agree(&config(), None);
+            for other in [request(), set("sec-websocket-extensions", "x")] {
+                let response = offer(&other).unwrap().respond::<()>(&agreement);
+                assert!(!response.headers().contains_key("sec-websocket-extensions"));
+            }
+            let agreement = offer(&offering).unwrap().agree(&Config::new(), None);
+            assert_eq!(agreement, Agreement::default());
+        }
+
+        #[test]
+        fn http2_is_answered_alike() {
+            let request = http2(&[
+                ("sec-websocket-version", "13"),
+                ("sec-websocket-extensions", "permessage-deflate"),
+            ]);
+            let offer = Head::from(&request)
+                .protocol(Some("websocket"))
+                .validate()
+                .unwrap();
+            let response = offer.respond::<()>(&offer.agree(&config(), None));
+            assert_eq!(response.headers()["sec-websocket-extensions"], SHARED);
+        }
+
+        proptest! {
+            #[test]
+            fn no_header_makes_a_server_panic(
+                lines in prop::collection::vec(
+                    prop_oneof![
+                        prop::collection::vec(32_u8..=255, 0..60),
+                        "(permessage-deflate(; ?(server|client)_(max_window_bits(=\"?[0-9]{0,3}\"?)?|no_context_takeover)){0,4},? ?){0,3}"
+                            .prop_map(String::into_bytes),
+                    ],
+                    0..4,
+                ),
+            ) {
+                let request = changed(|headers| {
+                    for line in &lines {
+                        if let Ok(line) = HeaderValue::from_bytes(line) {
+                            headers.append("sec-websocket-extensions", line);
+                        }
+                    }
+                });
+                for compression in [Compression::shared(), Compression::dedicated()] {
+                    let config = Config::new().compression(compression);
+                    match offer(&request) {
+                        Ok(offer) => {
+                            let agreement = offer.agree(&config, None);
+                            let response = offer.respond::<()>(&agreement);
+                            prop_assert_eq!(response.status(), 101);
+                            prop_assert_eq!(
+                                response.headers().contains_key("sec-websocket-extensions"),
+                                agreement.extension.is_some()
+                            );
+                        }
+                        Err(rejection) => prop_assert_eq!(rejection.status(), 400),
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn the_server_prefers_among_what_the_client_offers() {
         let request = changed(|headers| {

@@ -30,7 +30,7 @@ pub(super) struct Decompressor {
     /// What was decompressed last, as much as the window holds. The library
     /// forgets it after a last block (BFINAL), so this is kept from the first
     /// such block on; until then, the library has it.
-    history: Option<Box<Vec<u8>>>,
+    history: Option<Box<[u8]>>,
 }
 
 /// The message of which not everything has arrived.
@@ -152,12 +152,7 @@ impl Decompressor {
         if beyond as usize > self.message.taken / BYTES_OF_RESTART {
             return Err(Violation::InvalidCompression);
         }
-        let window = 1 << self.window_bits;
-        let mut known = Vec::new();
-        if let Some(history) = &self.history {
-            known.extend_from_slice(tail(history, window - out.len().min(window)));
-        }
-        known.extend_from_slice(tail(out, window));
+        let known = self.known(out);
         let mut inflate = Inflate::new(false, self.window_bits);
         if !known.is_empty() {
             inflate
@@ -169,6 +164,17 @@ impl Decompressor {
         Ok(())
     }
 
+    /// What the window holds when the message so far is `out`.
+    fn known(&self, out: &[u8]) -> Vec<u8> {
+        let window = 1 << self.window_bits;
+        let mut known = Vec::new();
+        if let Some(history) = &self.history {
+            known.extend_from_slice(tail(history, window - out.len().min(window)));
+        }
+        known.extend_from_slice(tail(out, window));
+        known
+    }
+
     fn remember(&mut self, out: &[u8]) {
         let ended = self.message.ended;
         self.message = Arriving {
@@ -178,10 +184,7 @@ impl Decompressor {
         if !ended && self.history.is_none() {
             return;
         }
-        let window = 1 << self.window_bits;
-        let history = self.history.get_or_insert_default();
-        history.extend_from_slice(tail(out, window));
-        history.drain(..history.len().saturating_sub(window));
+        self.history = Some(self.known(out).into());
     }
 }
 
@@ -221,8 +224,11 @@ fn tail(bytes: &[u8], length: usize) -> &[u8] {
     &bytes[bytes.len().saturating_sub(length)..]
 }
 
+/// Boxed: between here and a connection only the pointer moves.
+type Kept = Vec<Box<Inflate>>;
+
 thread_local! {
-    static DECOMPRESSORS: RefCell<Vec<Box<Inflate>>> = const { RefCell::new(Vec::new()) };
+    static DECOMPRESSORS: RefCell<Kept> = const { RefCell::new(Vec::new()) };
     static STEP_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
