@@ -154,7 +154,7 @@ pub(crate) enum Terms {
 
 impl Terms {
     /// Like [`Encoder::encode`].
-    #[cfg_attr(not(feature = "deflate"), expect(unused_variables))]
+    #[cfg_attr(not(feature = "deflate"), expect(unused_variables, clippy::ptr_arg))]
     pub(crate) fn encode(self, payload: &[u8], out: &mut Vec<u8>) -> Option<Rsv> {
         match self {
             #[cfg(feature = "deflate")]
