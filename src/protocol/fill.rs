@@ -9,6 +9,11 @@ use crate::error::Violation;
 use crate::frame::mask;
 
 impl Reader {
+    /// Whether a message has begun and not ended.
+    pub fn is_within_message(&self) -> bool {
+        self.assembly.is_some()
+    }
+
     /// Takes a part of a data frame's payload, which has been unmasked and
     /// counted off `left`.
     pub(super) fn append(

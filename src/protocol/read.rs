@@ -116,11 +116,6 @@ impl Reader {
             && matches!(self.state, State::Header { length: 0, .. } | State::End)
     }
 
-    /// Whether a message has begun and not ended.
-    pub fn is_within_message(&self) -> bool {
-        self.assembly.is_some()
-    }
-
     /// How many frames have been completed; it wraps.
     pub fn frames(&self) -> u32 {
         self.frames

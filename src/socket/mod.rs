@@ -31,6 +31,7 @@ mod ending;
 mod exchange;
 mod inbox;
 mod lend;
+mod push;
 mod sender;
 mod shared;
 mod stream;
@@ -53,10 +54,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use bare::{Bare, BareIo};
 pub use driver::Drive;
 use inbox::Inbox;
-pub use sender::{Permit, Sender, TrySendError};
-pub(crate) use shared::{Item, Shared};
+pub(crate) use push::Item;
 #[cfg(feature = "hub")]
-pub(crate) use shared::{Pushed, Watcher};
+pub(crate) use push::Pushed;
+pub use sender::{Permit, Sender, TrySendError};
+pub(crate) use shared::Shared;
+#[cfg(feature = "hub")]
+pub(crate) use shared::Watcher;
 use waiting::SOCKET;
 
 use crate::error::{BoxError, CloseCause, Error};

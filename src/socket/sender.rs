@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::task::ready;
 use std::time::Duration;
 
-use super::shared::{IfFull, Item, Pushed, Shared};
+use super::push::{IfFull, Item, Pushed};
+use super::shared::Shared;
 use super::waiting::Waiter;
 use crate::error::{CloseCause, Error, ErrorKind};
 use crate::protocol::Prepared;

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use super::inbox::{Inbox, Room};
 use super::lend;
+use super::push::{IfFull, Item, Pushed};
 use super::waiting::{Waiting, Want};
 use super::wire::Demand;
 use crate::config::Overflow;
 use crate::error::{CloseCause, Error, ErrorKind, Violation};
-use crate::protocol::{Coding, Outbox, Prepared, Role, Writer};
-use crate::{CloseCode, Config, Message};
+use crate::protocol::{Coding, Outbox, Role, Writer};
+use crate::{CloseCode, Config};
 
 /// One connection, as all its handles see it.
 ///
@@ -84,39 +85,6 @@ impl Phase {
 /// Learns that a connection has ended.
 pub(crate) trait Watcher: Send + Sync {
     fn ended(&self, socket: &Arc<Shared>);
-}
-
-/// What is pushed into the outbox.
-#[derive(Clone, Copy)]
-pub(crate) enum Item<'a> {
-    Message(&'a Message),
-    Prepared(&'a Prepared),
-    /// No extension shall encode it.
-    #[cfg(feature = "deflate")]
-    AsIs(&'a Message),
-}
-
-/// What to do about an outbox that is full.
-#[derive(Clone, Copy)]
-pub(super) enum IfFull<'a> {
-    /// Push all the same: the sender holds a permit.
-    Push,
-    /// Say so.
-    Refuse,
-    /// Say so, and wake the sender when there is room.
-    Wake(usize, &'a Waker),
-    DropNewest,
-    DropOldest,
-    Close,
-}
-
-/// What became of a push.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pushed {
-    Queued,
-    Full,
-    Dropped,
-    Closed,
 }
 
 impl Shared {

@@ -7,7 +7,7 @@ use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use futures_sink::Sink;
 
-use super::shared::{IfFull, Item};
+use super::push::{IfFull, Item};
 use super::waiting::SOCKET;
 use super::{WebSocket, sender};
 use crate::CloseCode;
