@@ -193,3 +193,69 @@ async fn a_socket_in_select_with_a_ticking_interval_loses_nothing() {
 async fn a_socket_in_select_with_a_ticking_interval_loses_nothing_on_several_threads() {
     a_socket_in_select().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_is_dropped_at_any_poll_goes_on() {
+    for polls in 1..4 {
+        for managed in [true, false] {
+            let (ours, theirs) = tokio::io::duplex(256);
+            let mut peer = Peer::new(theirs);
+            let handler = move |mut socket: WebSocket| async move {
+                socket.send("before").await.unwrap();
+                let _ = poll_and_drop(polls, socket.close(CloseCode::GOING_AWAY, "enough")).await;
+                assert!(socket.send("after").await.is_err());
+            };
+            let bare = bare(ours, start(Config::new()));
+            match managed {
+                true => drop(tokio::spawn(bare.run(handler))),
+                false => drop(tokio::spawn(handler(bare))),
+            }
+            assert_eq!(peer.message().await, "before".into());
+            assert_eq!(peer.close_frame().await, Some(1001), "{polls} polls");
+            assert_eq!(peer.event().await, None, "one close frame, and the end");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bare_send_and_a_senders_send_are_whole_or_nothing_too() {
+    for polls in 1..4 {
+        let (ours, theirs) = tokio::io::duplex(256);
+        let mut peer = Peer::new(theirs);
+        let task = tokio::spawn(async move {
+            let mut socket = bare(ours, start(Config::new().output_limit(2000)));
+            let sender = socket.sender();
+            let mut queued = vec![];
+            for at in 0..100u8 {
+                // The bare socket's is queued with the first poll, if at all: a
+                // dropped one has been sent in part or not, but is whole on the wire.
+                let _ = poll_and_drop(polls, socket.send(vec![at; 300])).await;
+                if let Some(sent) = poll_and_drop(polls, sender.send(vec![at + 100; 300])).await {
+                    sent.unwrap();
+                    queued.push(at + 100);
+                }
+                let _ = poll_and_drop(polls, sender.flush()).await;
+                assert!(poll_and_drop(polls, sender.closed()).await.is_none());
+            }
+            socket.close(CloseCode::NORMAL, "").await;
+            queued
+        });
+        let mut received = vec![];
+        loop {
+            match peer.event().await {
+                Some(Event::Message(message)) => {
+                    let bytes = message.as_bytes();
+                    assert!(bytes.len() == 300 && bytes.iter().all(|it| *it == bytes[0]));
+                    received.push(bytes[0]);
+                }
+                Some(Event::Close(_)) => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        drop(peer);
+        let (from_socket, from_sender): (Vec<u8>, Vec<u8>) =
+            received.into_iter().partition(|it| *it < 100);
+        assert!(from_socket.is_sorted_by(|a, b| a < b), "nothing is doubled");
+        assert_eq!(from_sender, task.await.unwrap(), "{polls} polls");
+    }
+}
