@@ -11,6 +11,14 @@ pub fn has_flag(name: &str) -> bool {
     std::env::args().any(|argument| argument.strip_prefix("--") == Some(name))
 }
 
+/// The value of `--name VALUE` among the command line's words.
+pub fn value<T: std::str::FromStr>(name: &str) -> Option<T> {
+    let mut arguments = std::env::args();
+    arguments.find(|argument| argument.strip_prefix("--") == Some(name))?;
+    let value = arguments.next()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("--{name} {value}")))
+}
+
 /// Listens on a port of the system's choice, on one thread, and prints the
 /// address for the load generator.
 pub fn listen<F, Fut>(serve: F) -> io::Result<()>

@@ -36,7 +36,7 @@ pub struct Batch {
 
 impl Batch {
     pub fn new(options: &Options) -> Self {
-        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        let mut random = Random::new();
         let (mut request, mut reply) = (Vec::new(), Vec::new());
         for _ in 0..options.in_flight {
             let payload = match options.kind {
@@ -77,6 +77,33 @@ fn header(opcode: u8, mask_bit: u8, length: usize, out: &mut Vec<u8>) {
     }
 }
 
+/// One masked frame, compressed or not.
+pub fn masked(kind: Kind, is_compressed: bool, payload: &[u8]) -> Vec<u8> {
+    const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+    let opcode = match kind {
+        Kind::Text => 0x81,
+        Kind::Binary => 0x82,
+    };
+    let mut frame = Vec::with_capacity(payload.len() + 8);
+    let rsv1 = u8::from(is_compressed) << 6;
+    header(opcode | rsv1, 0x80, payload.len(), &mut frame);
+    frame.extend(MASK);
+    frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(a, b)| a ^ b));
+    frame
+}
+
+/// The first byte of a server's frame at the beginning of `bytes`, where its
+/// payload begins and how long that is, if all of it is there.
+pub fn reply(bytes: &[u8]) -> Option<(u8, usize, usize)> {
+    let (&[first, second], rest) = bytes.split_first_chunk()?;
+    let (at, length) = match second {
+        126 => (4, u16::from_be_bytes(*rest.first_chunk()?) as usize),
+        127 => (10, u64::from_be_bytes(*rest.first_chunk()?) as usize),
+        length => (2, length as usize),
+    };
+    (bytes.len() >= at + length).then_some((first, at, length))
+}
+
 /// Words of many scripts in random order, so that no branch can be foreseen.
 fn text(size: usize, random: &mut Random) -> Vec<u8> {
     const WORDS: [&str; 12] = [
@@ -105,10 +132,18 @@ fn text(size: usize, random: &mut Random) -> Vec<u8> {
 }
 
 /// A linear congruential generator: every run sends the same bytes.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub fn new() -> Self {
+        Random(0x9e37_79b9_7f4a_7c15)
+    }
+
+    pub fn below(&mut self, limit: usize) -> usize {
+        (self.next() >> 16) as usize % limit
+    }
+
+    pub fn next(&mut self) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -126,14 +161,26 @@ pub fn connect(options: &Options) -> io::Result<TcpStream> {
 
 const KEY: &[u8; 16] = b"sixteen bytes ok";
 
+/// Connects, offering an extension; the head of the answer, in lower case.
+pub fn connect_with(options: &Options, offer: &str) -> io::Result<(TcpStream, String)> {
+    let line = format!("Sec-WebSocket-Extensions: {offer}\r\n");
+    let mut stream = ask_with(options, &line)?;
+    let head = answer(&mut stream)?;
+    Ok((stream, head))
+}
+
 /// Connects and sends the handshake.
 pub fn ask(options: &Options) -> io::Result<TcpStream> {
+    ask_with(options, "")
+}
+
+fn ask_with(options: &Options, lines: &str) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(options.server)?;
     stream.set_nodelay(true)?;
     if options.protocol == Protocol::WebSocket {
         let request = format!(
             "GET / HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n",
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n{lines}\r\n",
             options.server,
             STANDARD.encode(KEY)
         );
@@ -144,9 +191,14 @@ pub fn ask(options: &Options) -> io::Result<TcpStream> {
 
 /// Waits for the answer to the handshake.
 pub fn check_answer(options: &Options, stream: &mut TcpStream) -> io::Result<()> {
-    if options.protocol == Protocol::Raw {
-        return Ok(());
+    match options.protocol {
+        Protocol::Raw => Ok(()),
+        Protocol::WebSocket => answer(stream).map(drop),
     }
+}
+
+/// The head of a good answer, in lower case.
+fn answer(stream: &mut TcpStream) -> io::Result<String> {
     let mut head = Vec::new();
     let mut buffer = [0; 1024];
     while !head.ends_with(b"\r\n\r\n") {
@@ -163,7 +215,7 @@ pub fn check_answer(options: &Options, stream: &mut TcpStream) -> io::Result<()>
     let is_good = head.starts_with("http/1.1 101")
         && head.contains(&format!("sec-websocket-accept: {accept}\r\n"));
     match is_good {
-        true => Ok(()),
+        true => Ok(head),
         false => Err(io::Error::other(format!("no good handshake:\n{head}"))),
     }
 }

@@ -4,12 +4,16 @@
 //!          [--in-flight P] [--size BYTES] [--kind binary|text]
 //!          [--seconds S | --messages N]
 //!     load idle --server HOST:PORT --pid PID [--raw] [--connections N] [--size BYTES]
+//!     load deflate --server HOST:PORT --pid PID --takeover yes|no [--connections N]
+//!          [--size BYTES] [--seconds S]
 //!
 //! Prints one line of JSON. `--raw` talks to a server without a protocol.
 
+mod deflate;
 mod echo;
 mod frames;
 mod idle;
+mod json;
 mod system;
 
 use std::fmt::Display;
@@ -22,7 +26,11 @@ fn main() -> io::Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("echo") => echo::run(&options),
         Some("idle") => idle::run(&options),
-        _ => stop("the first word says what to do: echo or idle"),
+        Some("deflate") => {
+            let takeover = value("takeover").unwrap_or_else(|| stop("--takeover is missing"));
+            deflate::run(&options, takeover)
+        }
+        _ => stop("the first word says what to do: echo, idle or deflate"),
     }
 }
 
@@ -52,6 +60,14 @@ enum Length {
 }
 
 impl Options {
+    /// For those that do not count messages.
+    fn seconds(&self) -> f64 {
+        match self.length {
+            Length::Seconds(seconds) => seconds,
+            Length::Messages(_) => stop("this load takes --seconds"),
+        }
+    }
+
     fn parse() -> Self {
         Options {
             server: value("server").unwrap_or_else(|| stop("--server HOST:PORT is missing")),
