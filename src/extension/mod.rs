@@ -32,10 +32,8 @@ pub(crate) struct Known {
     /// with these parameters can be accepted.
     pub(crate) accept: fn(&Config, &mut Parameters<'_>) -> Option<Agreed>,
     /// The client's side: what to offer, if the configuration has it.
-    #[cfg_attr(not(test), allow(dead_code, reason = "there is no client yet"))]
     pub(crate) offer: fn(&Config) -> Option<String>,
     /// The client's side: whether the answer is one to that offer.
-    #[cfg_attr(not(test), allow(dead_code, reason = "there is no client yet"))]
     pub(crate) conclude: fn(&Config, &mut Parameters<'_>) -> Option<Agreed>,
 }
 

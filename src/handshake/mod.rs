@@ -4,7 +4,9 @@
 //! Nothing here performs IO: these are pure functions over the types of the
 //! `http` crate. [`Head`] looks at a request, [`Offer`] is what a well-formed
 //! handshake offers, [`Rejection`] is the answer to any other.
-//! [`Upgrade`](crate::Upgrade) does all of this for a hyper server.
+//! [`Upgrade`](crate::Upgrade) does all of this for a hyper server. A client
+//! has a [`Target`] and a [`Question`], to which the response is an answer or
+//! an [`InvalidResponse`].
 //!
 //! ```
 //! use hyper_ws::handshake::{Agreement, Head};
@@ -25,9 +27,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod client;
 mod headers;
 mod rejection;
 mod server;
+mod target;
 
 use std::sync::Arc;
 
@@ -36,8 +40,10 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
 use crate::extension::Agreed;
+pub use client::{InvalidResponse, Question};
 pub use rejection::Rejection;
 pub use server::{Head, Offer};
+pub use target::{IntoRequest, InvalidRequest, Scheme, Target};
 
 /// What client and server agreed on beyond the frames themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
