@@ -12,11 +12,13 @@ use tokio::time::Instant;
 
 use super::Outcome;
 use super::alarm::Alarm;
-use super::ending::{end_receiving, finish_handler, log_end};
+use super::ending::{finish_handler, log_end};
 use super::exchange::OwnTask;
-use super::shared::{Phase, Shared};
+use super::phase::Phase;
+use super::shared::Shared;
 use super::timers::{Action, Timers};
-use super::wire::{Demand, End, Sent, Wire};
+use super::turn::{Receiving, Turn};
+use super::wire::{End, Sent, Wire};
 use crate::CloseCode;
 use crate::error::{CloseCause, ErrorKind};
 use crate::protocol::Reader;
@@ -71,7 +73,7 @@ pin_project! {
 ///
 /// Elsewhere: another task drives the connection; only a handler runs here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     Open,
     Lingering { fin: Fin },
     Ended,
@@ -79,7 +81,7 @@ enum Stage {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fin {
+pub(super) enum Fin {
     Due,
     Sent,
 }
@@ -185,9 +187,7 @@ where
             }
             let this = self.as_mut().project();
             let Some(wire) = this.wire else { continue };
-            turn.own = this
-                .shared
-                .park(wire.lent(), turn.reading, turn.closing, cx);
+            turn.own = this.shared.park(wire.lent(), turn.receiving, cx);
             if turn.own == OwnTask::Idle {
                 wire.park();
                 return Poll::Pending;
@@ -197,50 +197,6 @@ where
         let _ = self.as_mut().poll_timer(&mut turn, cx);
         cx.waker().wake_by_ref();
         Poll::Pending
-    }
-}
-
-/// What one poll of the driver has seen so far.
-struct Turn {
-    /// Whether the handler has something new to look at.
-    own: OwnTask,
-    /// Whether there was room to read.
-    reading: bool,
-    /// Whether the end of the conversation has begun.
-    closing: bool,
-    /// Whether the timer knows this task.
-    same_task: bool,
-    /// What is to be read, as far as it is known.
-    demand: Option<Demand>,
-    /// The clock, read at most once a poll.
-    now: Option<Instant>,
-}
-
-impl Turn {
-    fn now(&mut self) -> Instant {
-        *self.now.get_or_insert_with(Instant::now)
-    }
-
-    fn wake_own(&mut self, own: OwnTask) {
-        self.own = self.own.or(own);
-    }
-
-    fn end_receiving(
-        &mut self,
-        shared: &Shared,
-        stage: &mut Stage,
-        end: End,
-        cx: &mut Context<'_>,
-    ) {
-        self.closing = true;
-        if end.is_final() {
-            *stage = Stage::Ended;
-        }
-        self.wake_own(end_receiving(shared, end, cx));
-    }
-
-    fn take_own(&mut self) -> bool {
-        std::mem::replace(&mut self.own, OwnTask::Idle) == OwnTask::Ready
     }
 }
 
@@ -260,15 +216,7 @@ where
         if let Some(wire) = this.wire {
             wire.lent().spare = spare;
         }
-        let mut turn = Turn {
-            // Whatever woke this task may have been meant for the handler.
-            own: OwnTask::Ready,
-            reading: true,
-            closing: true,
-            same_task,
-            demand,
-            now: None,
-        };
+        let mut turn = Turn::new(same_task, demand);
         if demand.is_none() {
             *this.stage = Stage::Ended;
             self.end(&mut turn, cx);
@@ -297,9 +245,8 @@ where
             turn.own = OwnTask::Idle;
             return false;
         };
-        turn.closing = matches!(demand, Demand::Discard);
-        turn.reading = demand.has_room();
-        if !turn.reading {
+        turn.receiving = demand.into();
+        if turn.receiving == Receiving::Stalled {
             this.timers.stall();
             return false;
         }
@@ -422,7 +369,7 @@ where
         let mut this = self.project();
         let Some(wire) = this.wire else { return false };
         let config = &this.shared.config;
-        if turn.closing {
+        if turn.receiving == Receiving::Over {
             this.timers.close_began(|| turn.now());
         }
         let known = turn.now.filter(|_| turn.same_task);
@@ -471,7 +418,7 @@ where
                 cx,
             );
             turn.wake_own(own);
-            turn.closing = true;
+            turn.receiving = Receiving::Over;
             // A peer that sends too slowly is there and may answer the close
             // frame. One that is silent or does not read is given up; should it
             // be there after all, this is the last that it hears.

@@ -7,7 +7,9 @@ use std::task::{Context, Waker};
 
 use super::inbox::Inbox;
 use super::lend::{self, Lent};
-use super::shared::{Phase, Shared, State};
+use super::phase::{Phase, Sleep};
+use super::shared::{Shared, State};
+use super::turn::Receiving;
 use super::waiting::Want;
 use crate::error::{CloseCause, Error};
 use crate::protocol::{Outbox, Pongs, Writer};
@@ -117,13 +119,11 @@ impl Shared {
     }
 
     /// Waits until it is woken, unless there is something to do after all.
-    /// Takes back what an idle connection does not need. `reading` says whether
-    /// the last turn could read, `closing` whether it knew of the end.
+    /// Takes back what an idle connection does not need.
     pub(super) fn park(
         &self,
         lent: &mut Lent,
-        reading: bool,
-        closing: bool,
+        receiving: Receiving,
         cx: &mut Context<'_>,
     ) -> OwnTask {
         let mut state = self.lock();
@@ -141,13 +141,15 @@ impl Shared {
         }
         // From here on the lock is held: whoever came before has not woken this
         // task, which was not parked, and whoever comes after does.
-        if std::mem::take(&mut state.called)
-            || !blocked && state.has_output()
-            || state.phase == Phase::Aborted
-            || !reading && !state.inbox_room().is_empty()
+        let called = state.sleep == Sleep::Called;
+        state.sleep = Sleep::Awake;
+        let changed = match receiving {
             // The handler has begun the end: its deadline begins too.
-            || !closing && state.cause.is_some()
-        {
+            Receiving::Open => state.cause.is_some(),
+            Receiving::Stalled => state.cause.is_some() || !state.inbox_room().is_empty(),
+            Receiving::Over => false,
+        };
+        if called || changed || !blocked && state.has_output() || state.phase == Phase::Aborted {
             return OwnTask::Ready;
         }
         if !state.has_output()
@@ -162,7 +164,7 @@ impl Shared {
         {
             lend::give_inbox(inbox);
         }
-        state.parked = true;
+        state.sleep = Sleep::Parked;
         match &state.driver {
             Some(waker) if waker.will_wake(cx.waker()) => {}
             _ => state.driver = Some(cx.waker().clone()),
@@ -176,7 +178,7 @@ impl Shared {
         if state.phase == Phase::Forsaken {
             return OwnTask::Ready;
         }
-        state.parked = true;
+        state.sleep = Sleep::Parked;
         state.driver = Some(cx.waker().clone());
         OwnTask::Idle
     }

@@ -31,6 +31,7 @@ mod ending;
 mod exchange;
 mod inbox;
 mod lend;
+mod phase;
 mod push;
 mod sender;
 mod shared;
@@ -38,6 +39,7 @@ mod stream;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timers;
+mod turn;
 mod waiting;
 mod wire;
 

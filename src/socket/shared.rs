@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::inbox::{Inbox, Room};
 use super::lend;
+use super::phase::{Phase, Sleep};
 use super::push::{IfFull, Item, Pushed};
 use super::waiting::{Waiting, Want};
 use super::wire::Demand;
@@ -49,10 +50,7 @@ pub(super) struct State {
     pub(super) waiting: Vec<Waiting>,
     /// The driver's waker.
     pub(super) driver: Option<Waker>,
-    /// The driver found nothing to do and waits.
-    pub(super) parked: bool,
-    /// It was to be woken and was not parked: it has to look again before it is.
-    pub(super) called: bool,
+    pub(super) sleep: Sleep,
     /// How the conversation ended: set once. Nothing is received any more.
     pub(super) cause: Option<Box<CloseCause>>,
     /// What `recv` has yet to report of that.
@@ -61,25 +59,6 @@ pub(super) struct State {
     pub(super) latency: Option<NonZeroU32>,
     /// Who wants to know of the end: rooms.
     pub(super) watchers: Vec<Arc<dyn Watcher>>,
-}
-
-/// What the driver is to do about the connection as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Serve it.
-    Running,
-    /// End it now, and the handler with it.
-    Aborted,
-    /// It has ended.
-    Ended,
-    /// It has ended, and the handler is to end with it.
-    Forsaken,
-}
-
-impl Phase {
-    pub(super) fn has_ended(self) -> bool {
-        matches!(self, Phase::Ended | Phase::Forsaken)
-    }
 }
 
 /// Learns that a connection has ended.
@@ -115,8 +94,7 @@ impl Shared {
                 receiver: None,
                 waiting: Vec::new(),
                 driver: None,
-                parked: false,
-                called: false,
+                sleep: Sleep::Awake,
                 cause: None,
                 error: None,
                 phase: Phase::Running,
@@ -190,7 +168,7 @@ impl Shared {
         };
         debug_assert!(pushed.is_ok(), "the writer was open");
         self.queued.store(true, Ordering::Relaxed);
-        if state.parked {
+        if state.sleep == Sleep::Parked {
             self.wake(state);
         }
         Pushed::Queued
@@ -275,7 +253,7 @@ impl Shared {
             let was_full = state.inbox_room().is_empty();
             std::mem::swap(&mut state.inbox, batch);
             state.receiver = None;
-            if was_full && state.parked {
+            if was_full && state.sleep == Sleep::Parked {
                 self.wake(state);
             }
             return Poll::Ready(Ok(true));
@@ -399,12 +377,11 @@ impl Shared {
 
     /// Unlocks, and wakes the driver if it waits.
     fn wake(&self, mut state: MutexGuard<'_, State>) {
-        let waker = match state.parked {
-            true => state.driver.clone(),
-            false => None,
+        let (sleep, waker) = match state.sleep {
+            Sleep::Parked => (Sleep::Awake, state.driver.clone()),
+            Sleep::Awake | Sleep::Called => (Sleep::Called, None),
         };
-        state.called |= !state.parked;
-        state.parked = false;
+        state.sleep = sleep;
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
@@ -458,7 +435,8 @@ impl State {
     /// The driver starts a turn; says whether in the same task as the last.
     /// `spare` is for what the handler will send.
     pub(super) fn unpark(&mut self, spare: &mut Option<Box<Outbox>>, cx: &mut Context<'_>) -> bool {
-        self.parked = false;
+        // What was called before is seen by the turn that begins.
+        self.sleep = Sleep::Awake;
         if self.outbox.is_none() {
             self.outbox = spare.take();
         }

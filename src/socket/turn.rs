@@ -1,0 +1,85 @@
+//! One poll of the driver: what it has seen so far.
+
+use std::task::Context;
+
+use tokio::time::Instant;
+
+use super::driver::Stage;
+use super::ending::end_receiving;
+use super::exchange::OwnTask;
+use super::shared::Shared;
+use super::wire::{Demand, End};
+
+/// What one poll of the driver has seen so far.
+pub(super) struct Turn {
+    /// Whether the handler has something new to look at.
+    pub(super) own: OwnTask,
+    pub(super) receiving: Receiving,
+    /// Whether the timer knows this task.
+    pub(super) same_task: bool,
+    /// What is to be read, as far as it is known.
+    pub(super) demand: Option<Demand>,
+    /// The clock, read at most once a poll.
+    pub(super) now: Option<Instant>,
+}
+
+/// What a turn found of the receiving half: if that has changed when the turn
+/// ends, there is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Receiving {
+    /// What comes is read.
+    Open,
+    /// There is no room for it.
+    Stalled,
+    /// The end has begun: only the peer's close frame is of interest.
+    Over,
+}
+
+impl From<Demand> for Receiving {
+    fn from(demand: Demand) -> Self {
+        match demand {
+            Demand::Discard => Receiving::Over,
+            demand if demand.has_room() => Receiving::Open,
+            _ => Receiving::Stalled,
+        }
+    }
+}
+
+impl Turn {
+    pub(super) fn new(same_task: bool, demand: Option<Demand>) -> Self {
+        Turn {
+            // Whatever woke this task may have been meant for the handler.
+            own: OwnTask::Ready,
+            receiving: Receiving::Over,
+            same_task,
+            demand,
+            now: None,
+        }
+    }
+
+    pub(super) fn now(&mut self) -> Instant {
+        *self.now.get_or_insert_with(Instant::now)
+    }
+
+    pub(super) fn wake_own(&mut self, own: OwnTask) {
+        self.own = self.own.or(own);
+    }
+
+    pub(super) fn take_own(&mut self) -> bool {
+        std::mem::replace(&mut self.own, OwnTask::Idle) == OwnTask::Ready
+    }
+
+    pub(super) fn end_receiving(
+        &mut self,
+        shared: &Shared,
+        stage: &mut Stage,
+        end: End,
+        cx: &mut Context<'_>,
+    ) {
+        self.receiving = Receiving::Over;
+        if end.is_final() {
+            *stage = Stage::Ended;
+        }
+        self.wake_own(end_receiving(shared, end, cx));
+    }
+}
