@@ -9,7 +9,6 @@ use std::sync::Arc;
 use http::{Request, Response};
 
 use crate::config::Config;
-use crate::handshake::Head;
 use crate::socket::{Outcome, WebSocket};
 use crate::tracker::Tracker;
 use crate::upgrade::Upgrade;
@@ -115,7 +114,7 @@ impl Routes {
 
     /// The route of a handshake; none if the request belongs to somebody else.
     pub(super) fn find<A>(&self, request: &Request<A>) -> Option<&Route> {
-        if !Head::from(request).is_handshake() {
+        if !Upgrade::is_handshake(request) {
             return None;
         }
         let by_path = self.by_path.get(request.uri().path());

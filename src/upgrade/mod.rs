@@ -34,6 +34,8 @@
 //! then two sides read HTTP as frames. Such a conversation ends like that of
 //! any other peer that breaks the protocol.
 
+#[cfg(feature = "http2")]
+mod stream;
 mod transport;
 
 use std::fmt;
@@ -67,6 +69,7 @@ use transport::Transport;
 #[must_use = "answer with `on_upgrade`, `accept_with` or `accept`, or with a response of your own"]
 pub struct Upgrade {
     on_upgrade: OnUpgrade,
+    version: Version,
     offer: Offer,
     config: Arc<Config>,
     protocol: Option<Arc<str>>,
@@ -94,12 +97,19 @@ impl Upgrade {
     ///
     /// The [`Rejection`] to answer with, if it is none. Where some requests are
     /// no handshakes and belong to somebody else, ask
-    /// [`Head::is_handshake`] first, or use the
+    /// [`is_handshake`](Upgrade::is_handshake) first, or use the
     /// [middleware](crate::middleware).
     pub fn from_request<B>(request: &mut Request<B>) -> Result<Self, Rejection> {
-        let offer = Head::from(&*request).validate()?;
+        let offer = extended(Head::from(&*request), request.extensions()).validate()?;
         let version = request.version();
         Upgrade::take_hold(offer, version, request.extensions_mut())
+    }
+
+    /// Whether this is a WebSocket handshake, be it a good or a bad one: on
+    /// HTTP/1.1 a request whose `Upgrade` names `websocket`, on HTTP/2 (feature
+    /// `http2`) a `CONNECT` whose `:protocol` is it.
+    pub fn is_handshake<B>(request: &Request<B>) -> bool {
+        extended(Head::from(request), request.extensions()).is_handshake()
     }
 
     /// [`from_request`](Upgrade::from_request) for a request without its body.
@@ -108,7 +118,7 @@ impl Upgrade {
     ///
     /// The [`Rejection`] to answer with, if this is no good handshake.
     pub fn from_parts(parts: &mut request::Parts) -> Result<Self, Rejection> {
-        let offer = Head::from(&*parts).validate()?;
+        let offer = extended(Head::from(&*parts), &parts.extensions).validate()?;
         Upgrade::take_hold(offer, parts.version, &mut parts.extensions)
     }
 
@@ -129,6 +139,7 @@ impl Upgrade {
         };
         Ok(Upgrade {
             on_upgrade,
+            version,
             offer,
             config: Arc::default(),
             protocol: None,
@@ -256,6 +267,7 @@ impl Upgrade {
             response,
             Waiting {
                 on_upgrade: self.on_upgrade,
+                version: self.version,
                 start,
             },
         ))
@@ -293,12 +305,25 @@ impl fmt::Debug for Upgrade {
     }
 }
 
+/// The head, and the `:protocol` that hyper keeps beside it (RFC 8441, section 4).
+#[cfg(feature = "http2")]
+fn extended<'a>(head: Head<'a>, extensions: &'a Extensions) -> Head<'a> {
+    let protocol = extensions.get::<hyper::ext::Protocol>();
+    head.protocol(protocol.map(|protocol| protocol.as_str()))
+}
+
+#[cfg(not(feature = "http2"))]
+fn extended<'a>(head: Head<'a>, _: &'a Extensions) -> Head<'a> {
+    head
+}
+
 /// Seconds after which a client that found no room may try again.
 const RETRY_AFTER: u32 = 5;
 
 /// A connection between its answer and its first frame.
 struct Waiting {
     on_upgrade: OnUpgrade,
+    version: Version,
     start: Start,
 }
 
@@ -307,7 +332,7 @@ impl Waiting {
         Pin::new(&mut self.on_upgrade)
             .poll(cx)
             .map(|result| match result {
-                Ok(upgraded) => Ok(Transport::from(upgraded)),
+                Ok(upgraded) => Ok(Transport::new(upgraded, self.version)),
                 // The developer's mistake, the only one hyper reports as such.
                 Err(error) if error.is_user() => {
                     let error = Error::upgrade(error);

@@ -5,10 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
+use http::Version;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+#[cfg(feature = "http2")]
+use super::stream::Stream;
 
 /// What was handed over.
 pub(super) enum Transport {
@@ -18,20 +22,32 @@ pub(super) enum Transport {
         /// What hyper read past the head, until it has been read from here.
         leftover: Option<Box<Bytes>>,
     },
-    /// TLS, HTTP/2, or anything else.
+    /// One of the streams of an HTTP/2 connection.
+    #[cfg(feature = "http2")]
+    Stream { io: Stream },
+    /// TLS, or anything else.
     Upgraded { io: TokioIo<Upgraded> },
 }
 
-impl From<Upgraded> for Transport {
-    fn from(upgraded: Upgraded) -> Self {
-        match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => {
-                let stream = parts.io.into_inner();
+impl Transport {
+    pub(super) fn new(upgraded: Upgraded, version: Version) -> Self {
+        match version {
+            #[cfg(feature = "http2")]
+            Version::HTTP_2 => Transport::Stream {
+                io: Stream::new(upgraded),
+            },
+            _ => Transport::connection(upgraded),
+        }
+    }
+
+    fn connection(upgraded: Upgraded) -> Self {
+        match tcp(upgraded) {
+            Ok((stream, leftover)) => {
                 // Messages are written whole, so waiting for more to send
                 // (Nagle) costs a round trip and wins nothing. A socket that
                 // cannot be set is one whose peer has left: reading tells.
                 let _ = stream.set_nodelay(true);
-                let leftover = Some(parts.read_buf).filter(|bytes| !bytes.is_empty());
+                let leftover = Some(leftover).filter(|bytes| !bytes.is_empty());
                 let leftover = leftover.map(Box::new);
                 Transport::Tcp { stream, leftover }
             }
@@ -40,6 +56,23 @@ impl From<Upgraded> for Transport {
             },
         }
     }
+}
+
+/// The server's stream, if it is one of TCP, and what has been read from it.
+fn tcp(upgraded: Upgraded) -> Result<(TcpStream, Bytes), Upgraded> {
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => return Ok((parts.io.into_inner(), parts.read_buf)),
+        Err(upgraded) => upgraded,
+    };
+    // Which version it is, hyper-util finds out by reading; it keeps what it
+    // read in a layer of its own around the stream.
+    #[cfg(feature = "http2")]
+    let upgraded =
+        match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+            Ok(parts) => return Ok((parts.io.into_inner(), parts.read_buf)),
+            Err(upgraded) => upgraded,
+        };
+    Err(upgraded)
 }
 
 impl AsyncRead for Transport {
@@ -63,6 +96,8 @@ impl AsyncRead for Transport {
                 Poll::Ready(Ok(()))
             }
             Transport::Tcp { stream, .. } => Pin::new(stream).poll_read(cx, buffer),
+            #[cfg(feature = "http2")]
+            Transport::Stream { io } => Pin::new(io).poll_read(cx, buffer),
             Transport::Upgraded { io } => Pin::new(io).poll_read(cx, buffer),
         }
     }
@@ -76,6 +111,8 @@ impl AsyncWrite for Transport {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Transport::Tcp { stream, .. } => Pin::new(stream).poll_write(cx, bytes),
+            #[cfg(feature = "http2")]
+            Transport::Stream { io } => Pin::new(io).poll_write(cx, bytes),
             Transport::Upgraded { io } => Pin::new(io).poll_write(cx, bytes),
         }
     }
@@ -87,6 +124,8 @@ impl AsyncWrite for Transport {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Transport::Tcp { stream, .. } => Pin::new(stream).poll_write_vectored(cx, slices),
+            #[cfg(feature = "http2")]
+            Transport::Stream { io } => Pin::new(io).poll_write_vectored(cx, slices),
             Transport::Upgraded { io } => Pin::new(io).poll_write_vectored(cx, slices),
         }
     }
@@ -94,6 +133,8 @@ impl AsyncWrite for Transport {
     fn is_write_vectored(&self) -> bool {
         match self {
             Transport::Tcp { stream, .. } => stream.is_write_vectored(),
+            #[cfg(feature = "http2")]
+            Transport::Stream { io } => io.is_write_vectored(),
             Transport::Upgraded { io } => io.is_write_vectored(),
         }
     }
@@ -101,6 +142,8 @@ impl AsyncWrite for Transport {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Transport::Tcp { stream, .. } => Pin::new(stream).poll_flush(cx),
+            #[cfg(feature = "http2")]
+            Transport::Stream { io } => Pin::new(io).poll_flush(cx),
             Transport::Upgraded { io } => Pin::new(io).poll_flush(cx),
         }
     }
@@ -108,6 +151,8 @@ impl AsyncWrite for Transport {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Transport::Tcp { stream, .. } => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(feature = "http2")]
+            Transport::Stream { io } => Pin::new(io).poll_shutdown(cx),
             Transport::Upgraded { io } => Pin::new(io).poll_shutdown(cx),
         }
     }
@@ -168,7 +213,7 @@ mod tests {
             let on_upgrade = hyper::upgrade::on(&mut request);
             let sender = sender.clone();
             tokio::spawn(async move {
-                let _ = sender.send(Transport::from(on_upgrade.await.unwrap()));
+                let _ = sender.send(Transport::new(on_upgrade.await.unwrap(), Version::HTTP_11));
             });
             let response = Response::builder().status(101).header("upgrade", "x");
             std::future::ready(response.body(String::new()))

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -72,18 +72,14 @@ impl Head {
     }
 }
 
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Client<T = TcpStream> {
+    pub(crate) stream: T,
     read: Vec<u8>,
 }
 
 impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        Client {
-            stream,
-            read: Vec::new(),
-        }
+        Client::on(TcpStream::connect(address).await.unwrap())
     }
 
     /// A client whose handshake was accepted.
@@ -92,6 +88,16 @@ impl Client {
         client.send(handshake(path, "")).await;
         assert_eq!(client.head().await.status, 101);
         client
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
+    /// A client on whatever carries bytes.
+    pub(crate) fn on(stream: T) -> Self {
+        Client {
+            stream,
+            read: Vec::new(),
+        }
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
