@@ -218,6 +218,8 @@ pub enum ErrorKind {
     Io,
     /// The connection was not handed over after the handshake; the source says why.
     Upgrade,
+    /// The WebSocket was not opened; the source says why.
+    Connect,
 }
 
 impl Error {
@@ -242,6 +244,11 @@ impl Error {
     #[cfg(feature = "server")]
     pub(crate) fn upgrade(source: impl Into<BoxError>) -> Self {
         Error::new(ErrorKind::Upgrade, Some(source.into()))
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn connect(source: impl Into<BoxError>) -> Self {
+        Error::new(ErrorKind::Connect, Some(source.into()))
     }
 
     #[cold]
@@ -290,6 +297,7 @@ impl fmt::Display for Error {
                 "the connection was not handed over: serve the connection with `.with_upgrades()` \
                  (hyper-util's `auto`: `serve_connection_with_upgrades`)",
             ),
+            ErrorKind::Connect => f.write_str("the WebSocket was not opened"),
         }
     }
 }

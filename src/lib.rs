@@ -29,7 +29,12 @@
 // Layers are written for those above them. Where these are left out, what only
 // they use is not dead: the lints judge the whole.
 #![cfg_attr(
-    not(all(feature = "server", feature = "hub", feature = "deflate")),
+    not(all(
+        feature = "server",
+        feature = "client",
+        feature = "hub",
+        feature = "deflate"
+    )),
     allow(dead_code, unused_imports)
 )]
 
@@ -48,6 +53,8 @@ pub mod socket;
 #[cfg(feature = "socket")]
 pub mod tracker;
 
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(feature = "server")]
 pub mod middleware;
 #[cfg(feature = "server")]
@@ -62,6 +69,8 @@ pub mod hub;
 #[cfg(doc)]
 pub mod design {}
 
+#[cfg(feature = "client")]
+pub use client::connect;
 pub use close::CloseCode;
 pub use config::Config;
 pub use error::Error;

@@ -119,7 +119,7 @@ impl Question {
             header::SEC_WEBSOCKET_ACCEPT,
             "Sec-WebSocket-Accept",
         )?;
-        if !accept.is_some_and(|it| it.as_bytes() == self.accept.as_bytes()) {
+        if accept.is_none_or(|it| it.as_bytes() != self.accept.as_bytes()) {
             return Err(InvalidResponse::Accept(accept.map(quoted)));
         }
         Ok(Agreement {
@@ -159,7 +159,7 @@ impl Question {
                 .filter(|_| agreed.is_none())
                 .ok_or_else(|| InvalidResponse::Extension(shown(answer.name.as_bytes())))?;
             let concluded = (known.conclude)(&self.config, &mut answer.parameters())
-                .ok_or_else(|| InvalidResponse::ExtensionParameters(known.name))?;
+                .ok_or(InvalidResponse::ExtensionParameters(known.name))?;
             agreed = Some(concluded);
         }
         Ok(agreed)

@@ -172,6 +172,15 @@ impl Target {
     }
 }
 
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
 /// `[ userinfo "@" ] host [ ":" port ]` (RFC 3986, section 3.2).
 pub(super) struct Authority<'a> {
     /// Percent-encoded.

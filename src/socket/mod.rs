@@ -33,6 +33,7 @@ mod inbox;
 mod lend;
 mod phase;
 mod push;
+mod rewound;
 mod sender;
 mod shared;
 mod stream;
@@ -59,6 +60,7 @@ use inbox::Inbox;
 pub(crate) use push::Item;
 #[cfg(feature = "hub")]
 pub(crate) use push::Pushed;
+pub(crate) use rewound::Rewound;
 pub use sender::{Permit, Sender, TrySendError};
 pub(crate) use shared::Shared;
 #[cfg(feature = "hub")]

@@ -1,0 +1,111 @@
+//! The request goes out, the response comes in: HTTP/1.1, by hyper's client.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout_at};
+
+use super::ConnectError;
+use crate::socket::Rewound;
+
+/// How long the head of a response may be, and its body where it is a refusal.
+const MAX_HEAD: usize = 64 * 1024;
+const MAX_BODY: usize = 64 * 1024;
+
+/// Asks over the stream, and gives it back with a 101. Any other answer is an
+/// error, with as much of its body as came in time.
+pub(super) async fn exchange<T>(
+    stream: T,
+    request: Request<()>,
+    timeout: Duration,
+) -> Result<(Response<()>, Rewound<T>), ConnectError>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let deadline = Instant::now() + timeout;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(ConnectError::http)?;
+    let mut connection = Running {
+        connection,
+        state: State::Open,
+    };
+    // No body, as a type that hyper knows.
+    let request = request.map(|()| String::new());
+    let answer = connection.beside(sender.send_request(request));
+    let response = timeout_at(deadline, answer)
+        .await
+        .map_err(|_| ConnectError::no_answer(timeout))?
+        .map_err(ConnectError::http)?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let (head, body) = response.into_parts();
+        let body = connection.body(body, deadline).await;
+        return Err(ConnectError::refused(Response::from_parts(head, body)));
+    }
+    let stream = timeout_at(deadline, connection.end())
+        .await
+        .map_err(|_| ConnectError::no_answer(timeout))?
+        .map_err(ConnectError::http)?;
+    Ok((response.map(|_| ()), stream))
+}
+
+/// hyper's connection, which moves while somebody waits beside it.
+struct Running<T: AsyncRead + AsyncWrite + Unpin> {
+    connection: http1::Connection<TokioIo<T>, String>,
+    state: State,
+}
+
+enum State {
+    Open,
+    /// It must not be polled again.
+    Ended,
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Running<T> {
+    async fn beside<F: Future>(&mut self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            if let State::Open = self.state
+                // Why it failed is what the future says too.
+                && self.connection.poll_without_shutdown(cx).is_ready()
+            {
+                self.state = State::Ended;
+            }
+            future.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Until hyper has let the stream go, with what it read too much.
+    async fn end(mut self) -> Result<Rewound<T>, hyper::Error> {
+        if let State::Open = self.state {
+            poll_fn(|cx| self.connection.poll_without_shutdown(cx)).await?;
+        }
+        let parts = self.connection.into_parts();
+        Ok(Rewound::new(parts.io.into_inner(), parts.read_buf))
+    }
+
+    /// The beginning of a body: it explains, and is not needed whole.
+    async fn body(&mut self, mut body: Incoming, deadline: Instant) -> Bytes {
+        let mut read = Vec::new();
+        while read.len() < MAX_BODY {
+            let frame = self.beside(poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)));
+            let Ok(Some(Ok(frame))) = timeout_at(deadline, frame).await else {
+                break;
+            };
+            if let Some(data) = frame.data_ref() {
+                read.extend_from_slice(&data[..data.len().min(MAX_BODY - read.len())]);
+            }
+        }
+        read.into()
+    }
+}

@@ -1,0 +1,278 @@
+//! Connecting to a server.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), hyper_ws::Error> {
+//! let mut socket = hyper_ws::connect("ws://127.0.0.1:9001/chat").await?;
+//! socket.send("hello").await?;
+//! while let Some(message) = socket.recv().await? {
+//!     println!("{message:?}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What comes is a *bare* [`WebSocket`]: it moves while one of its methods is
+//! awaited, so its pings are answered while somebody receives. Who has other
+//! things to wait for runs it beside them: `tokio::spawn(socket.run(handler))`
+//! (see [managed or bare](crate::socket#managed-or-bare)).
+//!
+//! # More than a URL
+//!
+//! [`connect`] returns a [`Connect`], which is awaited, or told more before that:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use hyper_ws::Config;
+//!
+//! # async fn example() -> Result<(), hyper_ws::Error> {
+//! let (socket, response) = hyper_ws::connect("ws://127.0.0.1:9001/chat")
+//!     .header("authorization", "Bearer 0123456789")
+//!     .protocols(["chat.v2", "chat.v1"])
+//!     .config(Config::new().max_message_size(64 * 1024))
+//!     .connect_timeout(Duration::from_secs(3))
+//!     .with_response()
+//!     .await?;
+//! println!("{:?} {:?}", socket.protocol(), response.headers());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Instead of a URL it takes an [`http::Request`] too.
+//!
+//! # What is checked
+//!
+//! All that RFC 6455, section 4.1, asks for: the status, `Upgrade`,
+//! `Connection`, the answer to our key, and that nothing was agreed on that was
+//! not offered. Any other status is a refusal: an error that has the
+//! [response](ConnectError::response) with up to 64 KiB of its body. Redirects
+//! are not followed: the error says where to.
+//!
+//! # Other streams
+//!
+//! [`connect_over`] makes the handshake over any stream, as it is.
+
+mod dial;
+mod error;
+mod exchange;
+mod random;
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::SEC_WEBSOCKET_PROTOCOL;
+use http::{HeaderName, HeaderValue, Request, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use crate::config::Config;
+use crate::handshake::{IntoRequest, InvalidRequest, Question, Scheme, Target};
+use crate::protocol::Role;
+use crate::socket::{self, Start, WebSocket};
+pub use error::{ConnectError, ConnectErrorKind};
+
+/// Opens a WebSocket: resolves the name, connects, and makes the handshake.
+///
+/// See the [module](self) for examples. Nothing happens before it is awaited.
+///
+/// # Errors
+///
+/// [`ConnectError`], which says at which step it failed. It converts into an
+/// [`Error`](crate::Error).
+///
+/// # Cancel safety
+///
+/// Dropping the future closes what has been opened.
+pub fn connect(request: impl IntoRequest) -> Connect {
+    Connect::new(request, Way::Dial)
+}
+
+/// Makes the handshake over a stream that leads to the server: one that others
+/// have encrypted, a UNIX socket, a pipe.
+///
+/// The stream is used as it is, **in the clear, unless it encrypts by itself**,
+/// whatever the scheme of the URL.
+///
+/// ```
+/// use hyper_ws::client::connect_over;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let stream = tokio::net::UnixStream::connect("/run/server.socket").await?;
+/// let socket = connect_over(stream, "ws://localhost/events").await?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn connect_over<T>(stream: T, request: impl IntoRequest) -> Connect
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    Connect::new(request, Way::Over(Box::new(stream)))
+}
+
+/// A WebSocket that is to be opened: await it.
+#[must_use = "nothing is opened unless it is awaited"]
+pub struct Connect {
+    request: Result<Request<()>, InvalidRequest>,
+    way: Way,
+    config: Arc<Config>,
+    connect_timeout: Duration,
+    handshake_timeout: Duration,
+}
+
+/// How to come to a stream to the server.
+enum Way {
+    /// By its name, over TCP.
+    Dial,
+    /// It is there.
+    Over(Box<dyn Io>),
+}
+
+trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+
+impl Connect {
+    fn new(request: impl IntoRequest, way: Way) -> Self {
+        Connect {
+            request: request.into_request(),
+            way,
+            config: Arc::default(),
+            connect_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// One more field for the request. (What belongs to the handshake itself is
+    /// set in any case: see [`Question::new`].)
+    pub fn header<K, V>(mut self, name: K, value: V) -> Self
+    where
+        K: TryInto<HeaderName>,
+        V: TryInto<HeaderValue>,
+    {
+        if let Ok(request) = &mut self.request {
+            match (name.try_into(), value.try_into()) {
+                (Ok(name), Ok(value)) => drop(request.headers_mut().append(name, value)),
+                (Err(_), _) => self.request = Err(InvalidRequest::new("a field has no valid name")),
+                (Ok(name), Err(_)) => {
+                    let text = format!("the value of `{name}` has a character that none can have");
+                    self.request = Err(InvalidRequest::new(text));
+                }
+            }
+        }
+        self
+    }
+
+    /// The subprotocols to offer, the favourite first. Which of them the server
+    /// chose, if any, [`WebSocket::protocol`] says.
+    pub fn protocols<P: AsRef<str>>(mut self, offered: impl IntoIterator<Item = P>) -> Self {
+        for protocol in offered {
+            self = self.header(SEC_WEBSOCKET_PROTOCOL, protocol.as_ref());
+        }
+        self
+    }
+
+    /// Limits and timers, and the compression to offer; the defaults unless
+    /// set. Who may connect is for servers to say: that part has no effect.
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.config = config.into();
+        self
+    }
+
+    /// How long it may take to resolve the name and to connect (TLS counts); 10 s
+    /// unless set.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long the server may take for its answer from then on; 10 s unless
+    /// set.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+
+    /// With the server's response: its header fields, say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes what has been opened.
+    pub async fn with_response(self) -> Result<(WebSocket, Response<()>), ConnectError> {
+        let request = self.request?;
+        let timeout = self.handshake_timeout;
+        let question = Asked {
+            target: Target::of(request.uri()),
+            question: Question::new(request, self.config.clone(), random::nonce()?)?,
+            config: self.config,
+        };
+        match self.way {
+            Way::Over(stream) => question.over(stream, timeout).await,
+            Way::Dial => {
+                let target = question.target.clone()?;
+                let deadline = Instant::now() + self.connect_timeout;
+                let stream = dial::dial(&target, deadline).await?;
+                match target.scheme() {
+                    Scheme::Ws => question.over(stream, timeout).await,
+                    Scheme::Wss => Err(ConnectError::no_tls()),
+                }
+            }
+        }
+    }
+}
+
+/// Pins what [`Connect`] becomes when it is awaited.
+pub type Connecting = Pin<Box<dyn Future<Output = Result<WebSocket, ConnectError>> + Send>>;
+
+impl IntoFuture for Connect {
+    type Output = Result<WebSocket, ConnectError>;
+    type IntoFuture = Connecting;
+
+    fn into_future(self) -> Connecting {
+        Box::pin(async { Ok(self.with_response().await?.0) })
+    }
+}
+
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL may hold secrets.
+        f.debug_struct("Connect").finish_non_exhaustive()
+    }
+}
+
+/// A handshake that is to be made.
+struct Asked {
+    target: Result<Target, InvalidRequest>,
+    question: (Request<()>, Question),
+    config: Arc<Config>,
+}
+
+impl Asked {
+    async fn over<T>(
+        self,
+        stream: T,
+        timeout: Duration,
+    ) -> Result<(WebSocket, Response<()>), ConnectError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (request, question) = self.question;
+        let (response, stream) = exchange::exchange(stream, request, timeout).await?;
+        let agreement = question.conclude(&response)?;
+        let start = Start {
+            role: Role::Client {
+                masking_key: random::masking_key,
+            },
+            config: self.config,
+            protocol: agreement.protocol,
+            codec: agreement.extension.map(|it| it.codec()),
+            permit: None,
+        };
+        Ok((socket::bare(stream, start), response))
+    }
+}
