@@ -7,7 +7,13 @@ use super::exchange::OwnTask;
 use super::shared::Shared;
 use super::wire::End;
 use crate::CloseCode;
-use crate::error::{BoxError, CloseCause};
+use crate::error::{BoxError, CloseCause, Error};
+
+/// How a conversation ended, and what `recv` has yet to report of that.
+pub(super) struct Ending {
+    pub(super) cause: CloseCause,
+    pub(super) error: Option<Error>,
+}
 
 /// Receiving ends; the writer hears of it, and `recv` learns why.
 pub(super) fn end_receiving(shared: &Shared, end: End, cx: &mut Context<'_>) -> OwnTask {

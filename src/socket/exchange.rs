@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Waker};
 
+use super::ending::Ending;
 use super::inbox::Inbox;
 use super::lend::{self, Lent};
 use super::phase::{Phase, Sleep};
@@ -85,9 +86,8 @@ impl Shared {
         cx: &mut Context<'_>,
     ) -> OwnTask {
         let mut state = self.lock();
-        if state.cause.is_none() {
-            state.cause = Some(Box::new(cause));
-            state.error = error.map(Box::new);
+        if state.ending.is_none() {
+            state.ending = Some(Box::new(Ending { cause, error }));
         }
         let State { writer, outbox, .. } = &mut *state;
         change(writer, outbox.get_or_insert_with(lend::outbox));
@@ -104,7 +104,7 @@ impl Shared {
             return OwnTask::Idle;
         }
         state.phase = Phase::Ended;
-        state.cause.get_or_insert_with(|| Box::new(cause));
+        state.begin_ending(cause);
         state.writer.received_end();
         state.outbox = None;
         state.in_flight = 0;
@@ -145,8 +145,8 @@ impl Shared {
         state.sleep = Sleep::Awake;
         let changed = match receiving {
             // The handler has begun the end: its deadline begins too.
-            Receiving::Open => state.cause.is_some(),
-            Receiving::Stalled => state.cause.is_some() || !state.inbox_room().is_empty(),
+            Receiving::Open => state.ending.is_some(),
+            Receiving::Stalled => state.ending.is_some() || !state.inbox_room().is_empty(),
             Receiving::Over => false,
         };
         if called || changed || !blocked && state.has_output() || state.phase == Phase::Aborted {
@@ -191,7 +191,8 @@ impl Shared {
         }
         let mut waiting = std::mem::take(&mut state.waiting);
         let ended = state.phase.has_ended();
-        let room = state.has_room(&self.config) || !state.writer.is_open() || state.cause.is_some();
+        let room =
+            state.has_room(&self.config) || !state.writer.is_open() || state.ending.is_some();
         let satisfied: Vec<_> = waiting
             .extract_if(.., |waiting| match waiting.want {
                 Want::Room => room || ended,

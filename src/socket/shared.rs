@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::ending::Ending;
 use super::inbox::{Inbox, Room};
 use super::lend;
 use super::phase::{Phase, Sleep};
@@ -52,9 +53,7 @@ pub(super) struct State {
     pub(super) driver: Option<Waker>,
     pub(super) sleep: Sleep,
     /// How the conversation ended: set once. Nothing is received any more.
-    pub(super) cause: Option<Box<CloseCause>>,
-    /// What `recv` has yet to report of that.
-    pub(super) error: Option<Box<Error>>,
+    pub(super) ending: Option<Box<Ending>>,
     pub(super) phase: Phase,
     pub(super) latency: Option<NonZeroU32>,
     /// Who wants to know of the end: rooms.
@@ -95,8 +94,7 @@ impl Shared {
                 waiting: Vec::new(),
                 driver: None,
                 sleep: Sleep::Awake,
-                cause: None,
-                error: None,
+                ending: None,
                 phase: Phase::Running,
                 latency: None,
                 watchers: Vec::new(),
@@ -126,7 +124,7 @@ impl Shared {
             prepared.encoded(terms);
         }
         let mut state = self.lock();
-        if !state.writer.is_open() || state.cause.is_some() {
+        if !state.writer.is_open() || state.ending.is_some() {
             return Pushed::Closed;
         }
         if !state.has_room(&self.config) {
@@ -207,7 +205,7 @@ impl Shared {
     /// Waits for room in the outbox.
     pub(super) fn poll_room(&self, place: usize, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let mut state = self.lock();
-        if !state.writer.is_open() || state.cause.is_some() {
+        if !state.writer.is_open() || state.ending.is_some() {
             return Poll::Ready(Err(ErrorKind::Closed.into()));
         }
         if state.has_room(&self.config) {
@@ -258,9 +256,9 @@ impl Shared {
             }
             return Poll::Ready(Ok(true));
         }
-        if state.cause.is_some() {
-            return Poll::Ready(match state.error.take() {
-                Some(error) => Err(*error),
+        if let Some(ending) = &mut state.ending {
+            return Poll::Ready(match ending.error.take() {
+                Some(error) => Err(error),
                 None => Ok(false),
             });
         }
@@ -292,10 +290,9 @@ impl Shared {
         code: CloseCode,
         reason: &str,
     ) -> bool {
-        if state.cause.is_some() {
+        if !state.begin_ending(cause) {
             return false;
         }
-        state.cause = Some(Box::new(cause));
         let State { writer, outbox, .. } = state;
         let outbox = outbox.get_or_insert_with(lend::outbox);
         if writer.close(code, reason, outbox).is_ok() {
@@ -309,7 +306,7 @@ impl Shared {
         let mut state = self.lock();
         match state.phase {
             Phase::Running => {
-                state.cause.get_or_insert_with(|| Box::new(cause));
+                state.begin_ending(cause);
                 state.phase = Phase::Aborted;
             }
             Phase::Ended => state.phase = Phase::Forsaken,
@@ -335,24 +332,21 @@ impl Shared {
     /// Waits until the connection has ended.
     pub(super) fn poll_ended(&self, place: usize, cx: &mut Context<'_>) -> Poll<CloseCause> {
         let mut state = self.lock();
-        match (state.phase, &state.cause) {
-            (Phase::Ended | Phase::Forsaken, Some(cause)) => Poll::Ready((**cause).clone()),
-            (Phase::Ended | Phase::Forsaken, None) => Poll::Ready(CloseCause::Aborted),
-            _ => {
-                state.wait(Want::End, place, cx.waker());
-                Poll::Pending
-            }
+        if !state.phase.has_ended() {
+            state.wait(Want::End, place, cx.waker());
+            return Poll::Pending;
         }
+        Poll::Ready(state.cause().cloned().unwrap_or(CloseCause::Aborted))
     }
 
     /// Whether `recv` has nothing more to return.
     pub(super) fn is_exhausted(&self) -> bool {
         let state = self.lock();
-        !state.has_input() && state.cause.is_some() && state.error.is_none()
+        !state.has_input() && state.ending.as_ref().is_some_and(|it| it.error.is_none())
     }
 
     pub(crate) fn close_cause(&self) -> Option<CloseCause> {
-        self.lock().cause.as_deref().cloned()
+        self.lock().cause().cloned()
     }
 
     pub(super) fn latency(&self) -> Option<Duration> {
@@ -364,7 +358,7 @@ impl Shared {
     /// Tells `watcher` of the end; returns `false` if the connection is ending already.
     pub(crate) fn watch(&self, watcher: Arc<dyn Watcher>) -> bool {
         let mut state = self.lock();
-        let running = state.cause.is_none();
+        let running = state.ending.is_none();
         if running {
             state.watchers.push(watcher);
         }
@@ -419,7 +413,7 @@ impl State {
 
     /// What is to be read now; `None` when the connection is to end at once.
     pub(super) fn demand(&self) -> Option<Demand> {
-        match (self.phase, &self.cause, &self.receiver) {
+        match (self.phase, &self.ending, &self.receiver) {
             (Phase::Running, Some(_), _) => Some(Demand::Discard),
             (Phase::Running, None, Some(_)) => Some(Demand::Awaited(self.inbox_room())),
             (Phase::Running, None, None) => Some(Demand::Ahead(self.inbox_room())),
@@ -446,7 +440,16 @@ impl State {
     }
 
     pub(super) fn cause(&self) -> Option<&CloseCause> {
-        self.cause.as_deref()
+        self.ending.as_ref().map(|it| &it.cause)
+    }
+
+    /// Sets the cause, unless there is one; says whether this call did.
+    pub(super) fn begin_ending(&mut self, cause: CloseCause) -> bool {
+        let first = self.ending.is_none();
+        if first {
+            self.ending = Some(Box::new(Ending { cause, error: None }));
+        }
+        first
     }
 }
 
