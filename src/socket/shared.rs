@@ -10,10 +10,8 @@ use super::ending::Ending;
 use super::inbox::{Inbox, Room};
 use super::lend;
 use super::phase::{Phase, Sleep};
-use super::push::{IfFull, Item, Pushed};
 use super::waiting::{Waiting, Want};
 use super::wire::Demand;
-use crate::config::Overflow;
 use crate::error::{CloseCause, Error, ErrorKind, Violation};
 use crate::protocol::{Coding, Outbox, Role, Writer};
 use crate::{CloseCode, Config};
@@ -25,7 +23,7 @@ pub(crate) struct Shared {
     pub(super) config: Arc<Config>,
     pub(super) protocol: Option<Arc<str>>,
     /// What an extension makes of messages when they are written.
-    coding: Option<Coding>,
+    pub(super) coding: Option<Coding>,
     state: Mutex<State>,
     /// Whether the outbox holds something: lets the driver look without the
     /// lock. Changed only under it.
@@ -113,106 +111,6 @@ impl Shared {
 
     pub(super) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::Relaxed)
-    }
-
-    /// Encodes a message into the outbox.
-    pub(super) fn push(&self, item: Item<'_>, if_full: IfFull<'_>) -> Pushed {
-        if let (Item::Prepared(prepared), Some(coding)) = (item, self.coding)
-            && let Some(terms) = coding.independent()
-        {
-            // Compressed by now, for this socket and all others: not under the lock.
-            prepared.encoded(terms);
-        }
-        let mut state = self.lock();
-        if !state.writer.is_open() || state.ending.is_some() {
-            return Pushed::Closed;
-        }
-        if !state.has_room(&self.config) {
-            match if_full {
-                IfFull::Push => {}
-                IfFull::Refuse => return Pushed::Full,
-                IfFull::Wake(place, waker) => {
-                    state.wait(Want::Room, place, waker);
-                    return Pushed::Full;
-                }
-                IfFull::DropNewest => return Pushed::Dropped,
-                IfFull::DropOldest => {
-                    let limit = self.config.output_limit.saturating_sub(1 + state.in_flight);
-                    if let Some(outbox) = &mut state.outbox {
-                        outbox.drop_oldest(limit);
-                    }
-                }
-                IfFull::Close => {
-                    let code = CloseCode::TRY_AGAIN_LATER;
-                    self.close_locked(&mut state, CloseCause::Overflow, code, "too slow");
-                    self.wake(state);
-                    return Pushed::Closed;
-                }
-            }
-        }
-        let State { writer, outbox, .. } = &mut *state;
-        let outbox = outbox.get_or_insert_with(lend::outbox);
-        let pushed = match item {
-            Item::Message(message) => writer.message(message, outbox),
-            Item::Prepared(prepared) => match self.coding {
-                None => writer.prepared(prepared, outbox),
-                Some(coding) => writer.prepared_for(coding, prepared, outbox),
-            },
-            #[cfg(feature = "deflate")]
-            Item::AsIs(message) => match self.coding {
-                None => writer.message(message, outbox),
-                Some(_) => writer.message_as_is(message, outbox),
-            },
-        };
-        debug_assert!(pushed.is_ok(), "the writer was open");
-        self.queued.store(true, Ordering::Relaxed);
-        if state.sleep == Sleep::Parked {
-            self.wake(state);
-        }
-        Pushed::Queued
-    }
-
-    /// A message into the outbox, by a policy that waits for nobody.
-    pub(crate) fn deliver(&self, item: Item<'_>, overflow: Overflow) -> Pushed {
-        let if_full = match overflow {
-            Overflow::DropNewest => IfFull::DropNewest,
-            Overflow::DropOldest => IfFull::DropOldest,
-            // Whoever delivers to many cannot wait for one.
-            Overflow::Close | Overflow::Wait => IfFull::Close,
-        };
-        self.push(item, if_full)
-    }
-
-    /// A message into the outbox, by the policy that the configuration names.
-    pub(super) fn poll_push(
-        &self,
-        item: Item<'_>,
-        place: usize,
-        cx: &mut Context<'_>,
-    ) -> Poll<Pushed> {
-        let if_full = match self.config.overflow {
-            Overflow::Wait => IfFull::Wake(place, cx.waker()),
-            Overflow::DropNewest => IfFull::DropNewest,
-            Overflow::DropOldest => IfFull::DropOldest,
-            Overflow::Close => IfFull::Close,
-        };
-        match self.push(item, if_full) {
-            Pushed::Full => Poll::Pending,
-            pushed => Poll::Ready(pushed),
-        }
-    }
-
-    /// Waits for room in the outbox.
-    pub(super) fn poll_room(&self, place: usize, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let mut state = self.lock();
-        if !state.writer.is_open() || state.ending.is_some() {
-            return Poll::Ready(Err(ErrorKind::Closed.into()));
-        }
-        if state.has_room(&self.config) {
-            return Poll::Ready(Ok(()));
-        }
-        state.wait(Want::Room, place, cx.waker());
-        Poll::Pending
     }
 
     /// The batch to be written by which everything is written that is queued now.
@@ -370,7 +268,7 @@ impl Shared {
     }
 
     /// Unlocks, and wakes the driver if it waits.
-    fn wake(&self, mut state: MutexGuard<'_, State>) {
+    pub(super) fn wake(&self, mut state: MutexGuard<'_, State>) {
         let (sleep, waker) = match state.sleep {
             Sleep::Parked => (Sleep::Awake, state.driver.clone()),
             Sleep::Awake | Sleep::Called => (Sleep::Called, None),
@@ -384,12 +282,6 @@ impl Shared {
 }
 
 impl State {
-    /// Whether another message may be queued: one always may if nothing else waits.
-    pub(super) fn has_room(&self, config: &Config) -> bool {
-        let queued = self.outbox.as_ref().map_or(0, |it| it.len()) + self.in_flight;
-        queued == 0 || queued < config.output_limit
-    }
-
     pub(super) fn is_written(&self, target: u32) -> bool {
         // The counters wrap: what is at most half the circle behind has been written.
         self.written.wrapping_sub(target) as i32 >= 0
