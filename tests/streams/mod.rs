@@ -2,6 +2,8 @@
 //! them.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod wire;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 
@@ -35,7 +37,11 @@ pub(crate) async fn page(request: Request<Incoming>) -> Result<Response<Full<Byt
 /// A server as README shows it.
 pub(crate) fn server() -> http2::Builder<TokioExecutor> {
     let mut server = http2::Builder::new(TokioExecutor::new());
-    server.enable_connect_protocol();
+    server
+        .enable_connect_protocol()
+        .initial_stream_window_size(64 * 1024)
+        .initial_connection_window_size(16 * 1024 * 1024)
+        .max_send_buf_size(64 * 1024);
     server
 }
 
@@ -58,7 +64,7 @@ where
     address
 }
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A handshake that nothing is wrong with.
 pub(crate) fn handshake(path: &str) -> Request<Empty<Bytes>> {
