@@ -51,19 +51,20 @@ impl Compression {
         }
     }
 
-    /// Every connection has a compressor and a decompressor of its own, which
-    /// remember the messages before (context takeover), as far as the client
-    /// agrees: smaller by a third, say, where messages resemble each other, for
-    /// some 200 KB a connection. They are made with the first compressed message.
+    /// Every connection remembers its messages of before (context takeover), as
+    /// far as the client agrees: smaller by a third, say, where messages resemble
+    /// each other. What it remembers is as much as its windows hold, 4 KiB each
+    /// way unless [`window_bits`](Self::window_bits) says otherwise; 32 KiB of what
+    /// it receives from a client that does not offer to use less (Firefox). That
+    /// grows with the messages that were compressed.
     ///
-    /// At most [`limit`](Self::limit) connections have them; others get the
+    /// At most [`limit`](Self::limit) connections have this; others get the
     /// [`shared`](Self::shared) mode.
     pub fn dedicated() -> Self {
         Compression {
-            memory_level: 5,
             contexts: Some(Contexts {
                 count: Arc::default(),
-                limit: 1024,
+                limit: 4096,
             }),
             ..Compression::shared()
         }
@@ -82,9 +83,9 @@ impl Compression {
         self
     }
 
-    /// How much a compressor buffers, from 1 to 9; unless set 8, and 5 with
-    /// contexts. Small values save some ten kilobytes for each compressor, and
-    /// cost time and size with long messages.
+    /// How much a compressor buffers, from 1 to 9; 8 unless set. Small values save
+    /// some ten kilobytes for each thread, and cost time and size with long
+    /// messages.
     pub fn memory_level(mut self, level: u8) -> Self {
         self.memory_level = level.clamp(1, 9);
         self
@@ -96,7 +97,7 @@ impl Compression {
         self
     }
 
-    /// How many connections may have contexts of their own at once; 1,024
+    /// How many connections may have contexts of their own at once; 4,096
     /// unless set. All that share this value, or clones of it, count together.
     /// Without effect in the shared mode.
     pub fn limit(mut self, connections: usize) -> Self {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use zlib_rs::{Deflate, DeflateConfig, DeflateError, DeflateFlush, Status};
 
+use super::history::History;
 use super::{Context, TAIL};
 use crate::config::Compression;
 use crate::extension::{self, Coding};
@@ -61,18 +62,24 @@ impl Terms {
     /// Compresses a message on its own, with a compressor of the thread. `None`
     /// if it would not get smaller.
     pub(crate) fn encode(self, payload: &[u8], out: &mut Vec<u8>) -> Option<Rsv> {
+        #[cfg(test)]
+        COMPRESSIONS.set(COMPRESSIONS.get() + usize::from(self.wants(payload.len())));
+        self.encode_after(&[], payload, out)
+    }
+
+    /// The same for a peer that knows these bytes.
+    fn encode_after(self, known: &[u8], payload: &[u8], out: &mut Vec<u8>) -> Option<Rsv> {
         if !self.wants(payload.len()) {
             return None;
         }
-        #[cfg(test)]
-        COMPRESSIONS.set(COMPRESSIONS.get() + 1);
         let mut compressor = take(self);
-        let compressed = compress(&mut compressor, payload, out);
+        let told = match known {
+            [] => true,
+            known => compressor.set_dictionary(known).is_ok(),
+        };
+        let compressed = told && compress(&mut compressor, payload, out).is_ok();
         give(self, compressor);
-        match compressed {
-            Ok(()) if out.len() < payload.len() => Some(Rsv::RSV1),
-            _ => None,
-        }
+        (compressed && out.len() < payload.len()).then_some(Rsv::RSV1)
     }
 }
 
@@ -109,25 +116,23 @@ fn give(terms: Terms, compressor: Deflate) {
 
 /// Compresses one connection's messages.
 pub(super) struct Compressor {
-    context: Context,
     terms: Terms,
-    /// With a context: made with the first message that is long enough.
-    compressor: Option<Box<Deflate>>,
+    /// What the peer knows, if it takes the context over.
+    history: Option<Box<History>>,
 }
 
 impl Compressor {
     pub(super) fn new(context: Context, terms: Terms) -> Self {
         Compressor {
-            context,
             terms,
-            compressor: None,
+            history: context.history(terms.window_bits),
         }
     }
 
     pub(super) fn coding(&self) -> Coding {
-        match self.context {
-            Context::TakenOver => Coding::InContext,
-            Context::None => Coding::Independent(extension::Terms::Deflate(self.terms)),
+        match self.history {
+            Some(_) => Coding::InContext,
+            None => Coding::Independent(extension::Terms::Deflate(self.terms)),
         }
     }
 
@@ -136,27 +141,12 @@ impl Compressor {
     }
 
     pub(super) fn encode(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Option<Rsv> {
-        match self.context {
-            Context::TakenOver => self.encode_in_context(payload, out),
-            Context::None => self.terms.encode(payload, out),
-        }
-    }
-
-    /// What the compressor has seen must be sent as it made it, even where it
-    /// got longer: the next message may refer to it.
-    fn encode_in_context(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Option<Rsv> {
-        if !self.terms.wants(payload.len()) {
-            return None;
-        }
-        let compressor = self
-            .compressor
-            .get_or_insert_with(|| Box::new(self.terms.compressor()));
-        if compress(compressor, payload, out).is_err() {
-            // The peer has not seen it, and a new one refers to nothing.
-            self.compressor = None;
-            return None;
-        }
-        Some(Rsv::RSV1)
+        let Some(history) = &mut self.history else {
+            return self.terms.encode(payload, out);
+        };
+        let rsv = self.terms.encode_after(history.bytes(), payload, out)?;
+        history.add(payload);
+        Some(rsv)
     }
 }
 

@@ -1,9 +1,11 @@
 //! The receiving half (RFC 7692, section 7.2.2).
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use zlib_rs::{Inflate, InflateFlush, Status};
 
+use super::history::{History, tail};
 use super::{Context, TAIL};
 use crate::error::Violation;
 
@@ -14,6 +16,9 @@ const STEP: usize = 16 * 1024;
 /// of which the rest is yet to come.
 const KEPT: usize = 4;
 
+/// No sender refers back further (RFC 1951, section 2).
+const LARGEST_WINDOW: usize = 1 << 15;
+
 /// How often a message may go on after a last block, and how many bytes it must
 /// bring for each time beyond these. Whoever has us begin anew for less wants
 /// our time.
@@ -22,15 +27,11 @@ const BYTES_OF_RESTART: usize = 64;
 
 /// Decompresses one connection's messages.
 pub(super) struct Decompressor {
-    context: Context,
-    window_bits: u8,
-    /// Without a context: only while a message is arriving.
+    /// Only while a message is arriving.
     inflate: Option<Box<Inflate>>,
     message: Arriving,
-    /// What was decompressed last, as much as the window holds. The library
-    /// forgets it after a last block (BFINAL), so this is kept from the first
-    /// such block on; until then, the library has it.
-    history: Option<Box<[u8]>>,
+    /// What the peer may refer to, if it takes its context over.
+    history: Option<Box<History>>,
 }
 
 /// The message of which not everything has arrived.
@@ -48,11 +49,9 @@ struct Arriving {
 impl Decompressor {
     pub(super) fn new(context: Context, window_bits: u8) -> Self {
         Decompressor {
-            context,
-            window_bits,
             inflate: None,
             message: Arriving::default(),
-            history: None,
+            history: context.history(window_bits),
         }
     }
 
@@ -76,14 +75,7 @@ impl Decompressor {
     }
 
     pub(super) fn stop(&mut self) {
-        *self = Decompressor::new(self.context, self.window_bits);
-    }
-
-    fn inflate(&mut self) -> &mut Inflate {
-        self.inflate.get_or_insert_with(|| match self.context {
-            Context::TakenOver => Box::new(Inflate::new(false, self.window_bits)),
-            Context::None => take(),
-        })
+        *self = Decompressor::new(Context::None, 0);
     }
 
     /// Decompresses `input`, which ends where it ends.
@@ -100,9 +92,10 @@ impl Decompressor {
                 if input.is_empty() {
                     return Ok(());
                 }
-                self.restart(out)?;
+                self.restart()?;
             }
-            let (taken, made, status) = run(self.inflate(), input, step, InflateFlush::SyncFlush)?;
+            let inflate = self.inflate(out)?;
+            let (taken, made, status) = run(inflate, input, step, InflateFlush::SyncFlush)?;
             append(out, &step[..made], limit)?;
             input = &input[taken..];
             if status == Status::StreamEnd {
@@ -126,65 +119,59 @@ impl Decompressor {
         if self.message.taken > 0 && !self.message.ended {
             let [first, second, third, fourth] = TAIL;
             let tail = [first, second, third, fourth, 0];
-            let (taken, made, status) = run(self.inflate(), &tail, step, InflateFlush::Block)?;
+            let (taken, made, _) = run(self.inflate(out)?, &tail, step, InflateFlush::Block)?;
             if taken != TAIL.len() || made > 0 {
                 return Err(Violation::InvalidCompression);
             }
-            self.message.ended = status == Status::StreamEnd;
         }
-        match self.context {
-            Context::TakenOver => self.remember(out),
-            Context::None => {
-                if let Some(inflate) = self.inflate.take() {
-                    give(inflate);
-                }
-                self.message = Arriving::default();
-            }
+        if let Some(inflate) = self.inflate.take() {
+            give(inflate);
         }
+        if let Some(history) = &mut self.history {
+            history.add(out);
+        }
+        self.message = Arriving::default();
         Ok(())
     }
 
-    /// Goes on after a last block: with a new stream that knows what the old
-    /// one knew.
-    fn restart(&mut self, out: &[u8]) -> Result<(), Violation> {
-        self.message.restarts += 1;
-        let beyond = self.message.restarts.saturating_sub(RESTARTS);
-        if beyond as usize > self.message.taken / BYTES_OF_RESTART {
-            return Err(Violation::InvalidCompression);
-        }
-        let known = self.known(out);
-        let mut inflate = Inflate::new(false, self.window_bits);
+    /// The decompressor of this message, of which there is `out` already.
+    fn inflate(&mut self, out: &[u8]) -> Result<&mut Inflate, Violation> {
+        let inflate = match self.inflate.take() {
+            Some(inflate) => inflate,
+            None => self.begin(out)?,
+        };
+        Ok(self.inflate.insert(inflate))
+    }
+
+    /// One that knows what the peer may refer to.
+    fn begin(&self, out: &[u8]) -> Result<Box<Inflate>, Violation> {
+        let known = match &self.history {
+            Some(history) if out.is_empty() => Cow::Borrowed(history.bytes()),
+            Some(history) => Cow::Owned(history.followed_by(out)),
+            None => Cow::Borrowed(tail(out, LARGEST_WINDOW)),
+        };
+        let mut inflate = take();
         if !known.is_empty() {
             inflate
                 .set_dictionary(&known)
                 .map_err(|_| Violation::InvalidCompression)?;
         }
-        self.inflate = Some(Box::new(inflate));
+        Ok(inflate)
+    }
+
+    /// Goes on after a last block: with another decompressor that is told what
+    /// this one knew.
+    fn restart(&mut self) -> Result<(), Violation> {
+        self.message.restarts += 1;
+        let beyond = self.message.restarts.saturating_sub(RESTARTS);
+        if beyond as usize > self.message.taken / BYTES_OF_RESTART {
+            return Err(Violation::InvalidCompression);
+        }
         self.message.ended = false;
+        if let Some(inflate) = self.inflate.take() {
+            give(inflate);
+        }
         Ok(())
-    }
-
-    /// What the window holds when the message so far is `out`.
-    fn known(&self, out: &[u8]) -> Vec<u8> {
-        let window = 1 << self.window_bits;
-        let mut known = Vec::new();
-        if let Some(history) = &self.history {
-            known.extend_from_slice(tail(history, window - out.len().min(window)));
-        }
-        known.extend_from_slice(tail(out, window));
-        known
-    }
-
-    fn remember(&mut self, out: &[u8]) {
-        let ended = self.message.ended;
-        self.message = Arriving {
-            ended,
-            ..Arriving::default()
-        };
-        if !ended && self.history.is_none() {
-            return;
-        }
-        self.history = Some(self.known(out).into());
     }
 }
 
@@ -218,10 +205,6 @@ fn append(out: &mut Vec<u8>, part: &[u8], limit: usize) -> Result<(), Violation>
     }
     out.extend_from_slice(part);
     Ok(())
-}
-
-fn tail(bytes: &[u8], length: usize) -> &[u8] {
-    &bytes[bytes.len().saturating_sub(length)..]
 }
 
 /// Boxed: between here and a connection only the pointer moves.

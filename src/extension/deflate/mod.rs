@@ -1,10 +1,12 @@
 //! permessage-deflate (RFC 7692).
 //!
 //! [`negotiate`] decides what both sides agree on, [`compress`] and [`inflate`]
-//! do it. Where no context is taken over, compressors and decompressors belong
-//! to the thread and are borrowed for the length of one message.
+//! do it. Compressors and decompressors belong to the thread and are borrowed for
+//! the length of one message. Where a context is taken over, what they must know
+//! of the messages before is a connection's [`history`].
 
 mod compress;
+mod history;
 mod inflate;
 mod negotiate;
 #[cfg(test)]
@@ -18,6 +20,7 @@ use crate::extension::{Coding, Decoder, Encoder};
 use crate::frame::Rsv;
 use compress::Compressor;
 pub(crate) use compress::Terms;
+use history::History;
 use inflate::Decompressor;
 pub(crate) use negotiate::{Agreed, KNOWN};
 #[cfg(test)]
@@ -34,12 +37,21 @@ enum Context {
     None,
 }
 
-/// Both directions of one connection. All that is large is made when it is
-/// needed: what an idle connection holds of the shared mode is this.
+impl Context {
+    fn history(self, window_bits: u8) -> Option<Box<History>> {
+        match self {
+            Context::TakenOver => Some(Box::new(History::new(window_bits))),
+            Context::None => None,
+        }
+    }
+}
+
+/// Both directions of one connection: what an idle one holds is this, and what
+/// it takes over.
 struct Codec {
     compressor: Compressor,
     decompressor: Decompressor,
-    /// Held as long as one of the directions keeps its context.
+    /// Held as long as one of the directions has a history.
     _slot: Option<Arc<Slot>>,
 }
 
