@@ -12,6 +12,7 @@
 //! [`Upgrade`]: crate::Upgrade
 //! [`Sender`]: crate::Sender
 //! [`Config`]: crate::Config
+//! [`migrating`]: crate::migrating
 //! [`design`]: crate::design
 //! [`protocol`]: crate::protocol
 //! [`accept_with`]: crate::Upgrade::accept_with
@@ -68,6 +69,10 @@ pub mod hub;
 #[doc = include_str!("design.md")]
 #[cfg(doc)]
 pub mod design {}
+
+#[doc = include_str!("migrating.md")]
+#[cfg(doc)]
+pub mod migrating {}
 
 #[cfg(feature = "client")]
 pub use client::connect;

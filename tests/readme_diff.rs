@@ -1,5 +1,6 @@
-//! README's `diff` block is the difference between two examples that compile:
-//! applied to the first it gives the second, but for their opening comments.
+//! What documents show is what compiles. README's `diff` block is the difference
+//! between two examples: applied to the first it gives the second, but for their
+//! opening comments. The migration guide quotes the files of `tests/migration`.
 
 use std::fs;
 use std::path::Path;
@@ -28,6 +29,30 @@ fn a_server_needs_no_more_lines_than_readme_promises() {
         .filter(|line| line.starts_with('+') && line.trim_end().len() > 1)
         .count();
     assert_eq!(added, PROMISED);
+}
+
+#[test]
+fn the_migration_guide_quotes_the_servers_that_are_compiled_and_run() {
+    let guide = read("src/migrating.md");
+    let mut quoted = 0;
+    for from in ["hyper_tungstenite", "fastwebsockets"] {
+        for (kind, file) in [("rust,ignore", "before"), ("rust", "after")] {
+            let block = format!("```{kind}\n{}```\n", server(from, file));
+            assert_eq!(guide.matches(&block).count(), 1, "{from}/{file}.rs");
+            quoted += 1;
+        }
+    }
+    // No other block is there that nobody compiles.
+    assert_eq!(guide.matches("```rust,ignore").count(), quoted / 2);
+
+    let hunks = hunks(&guide);
+    assert!(!hunks.is_empty(), "the guide has no `diff` block");
+    let (before, after) = (server("axum", "before"), server("axum", "after"));
+    assert_eq!(apply(&before, &hunks), after);
+}
+
+fn server(from: &str, file: &str) -> String {
+    read(&format!("tests/migration/src/{from}/{file}.rs"))
 }
 
 /// The parts of the first `diff` block: `@@` begins each, as in a unified diff.
