@@ -1,6 +1,7 @@
 //! An HTTP/2 client that writes each frame by hand (RFC 9113, section 4.1), so
 //! that it can also do what a good one never does.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -56,6 +57,8 @@ impl Frame {
 pub(crate) struct Wire<T = DuplexStream> {
     pub(crate) io: T,
     read: Vec<u8>,
+    /// What the server lets this side send anew, by stream.
+    granted: HashMap<u32, usize>,
 }
 
 /// A connection in memory, and the task that serves it. Nothing of it waits for
@@ -80,6 +83,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         let mut wire = Wire {
             io,
             read: Vec::new(),
+            granted: HashMap::new(),
         };
         wire.raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
         let mut payload = Vec::new();
@@ -133,6 +137,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     pub(crate) async fn open(&mut self, stream: u32, path: &str) {
         self.ask(stream, path).await;
         self.accepted(stream).await;
+    }
+
+    /// What the server has let this side send on a stream since it was asked.
+    pub(crate) fn granted(&mut self, stream: u32) -> usize {
+        self.granted.remove(&stream).unwrap_or(0)
     }
 
     /// What comes next on this stream is status 200, and no end.
@@ -221,12 +230,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     async fn some(&mut self) -> Option<Frame> {
         let head = self.exactly(9).await?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        Some(Frame {
+        let frame = Frame {
             kind: head[3],
             flags: head[4],
             stream: u32::from_be_bytes(head[5..9].try_into().unwrap()),
             payload: self.exactly(length as usize).await?,
-        })
+        };
+        if frame.kind == WINDOW_UPDATE {
+            let bytes = u32::from_be_bytes(frame.payload[..].try_into().unwrap());
+            *self.granted.entry(frame.stream).or_default() += bytes as usize;
+        }
+        Some(frame)
     }
 
     async fn exactly(&mut self, length: usize) -> Option<Vec<u8>> {
