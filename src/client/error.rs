@@ -85,6 +85,13 @@ impl ConnectError {
         ))
     }
 
+    #[cfg(feature = "rustls")]
+    pub(super) fn tls(target: &Target, source: impl Into<BoxError>) -> Self {
+        let text = format!("no encrypted connection to {target}");
+        ConnectError::new(ConnectErrorKind::Tls, text, Some(source.into()))
+    }
+
+    #[cfg(not(feature = "rustls"))]
     pub(super) fn no_tls() -> Self {
         let text = "`wss` needs the feature `rustls` of hyper-ws, or a stream of yours that \
                     encrypts, with `connect_over`";

@@ -47,14 +47,22 @@
 //! [response](ConnectError::response) with up to 64 KiB of its body. Redirects
 //! are not followed: the error says where to.
 //!
+//! # TLS
+//!
+//! `wss://` needs the feature `rustls`. A certificate is good if the system
+//! trusts it; [`Connect::tls`] takes a configuration of yours instead.
+//!
 //! # Other streams
 //!
-//! [`connect_over`] makes the handshake over any stream, as it is.
+//! [`connect_over`] makes the handshake over any stream, as it is. Through a
+//! proxy goes [`Connect::via`], with TLS on top where the URL says `wss`.
 
 mod dial;
 mod error;
 mod exchange;
 mod random;
+#[cfg(feature = "rustls")]
+mod tls;
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -72,6 +80,10 @@ use crate::handshake::{IntoRequest, InvalidRequest, Question, Scheme, Target};
 use crate::protocol::Role;
 use crate::socket::{self, Start, WebSocket};
 pub use error::{ConnectError, ConnectErrorKind};
+/// The rustls whose `ClientConfig` [`Connect::tls`] takes.
+#[cfg(feature = "rustls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+pub use tokio_rustls::rustls;
 
 /// Opens a WebSocket: resolves the name, connects, and makes the handshake.
 ///
@@ -117,6 +129,8 @@ pub struct Connect {
     request: Result<Request<()>, InvalidRequest>,
     way: Way,
     config: Arc<Config>,
+    #[cfg(feature = "rustls")]
+    tls: Option<Arc<rustls::ClientConfig>>,
     connect_timeout: Duration,
     handshake_timeout: Duration,
 }
@@ -125,7 +139,9 @@ pub struct Connect {
 enum Way {
     /// By its name, over TCP.
     Dial,
-    /// It is there.
+    /// It is there, and TLS comes on top of it if the URL says so.
+    Via(Box<dyn Io>),
+    /// It is there, and taken as it is.
     Over(Box<dyn Io>),
 }
 
@@ -139,6 +155,8 @@ impl Connect {
             request: request.into_request(),
             way,
             config: Arc::default(),
+            #[cfg(feature = "rustls")]
+            tls: None,
             connect_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
         }
@@ -180,6 +198,43 @@ impl Connect {
         self
     }
 
+    /// Takes this stream to the server instead of a TCP connection: one through
+    /// a proxy. With `wss` it is encrypted from end to end.
+    ///
+    /// ```no_run
+    /// use hyper_util::client::legacy::connect::{HttpConnector, proxy::Tunnel};
+    /// use tower::Service;
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// let proxy = "http://127.0.0.1:8888".parse()?;
+    /// let tunnel = Tunnel::new(proxy, HttpConnector::new())
+    ///     .call("http://example.com:443".parse()?)
+    ///     .await?;
+    /// let socket = hyper_ws::connect("wss://example.com/chat")
+    ///     .via(tunnel.into_inner())
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn via<T>(mut self, stream: T) -> Self
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.way = Way::Via(Box::new(stream));
+        self
+    }
+
+    /// Encrypts with this configuration instead of trusting whom the system
+    /// trusts: for certificates of your own, and client certificates.
+    ///
+    /// What it says about ALPN is replaced by `http/1.1`.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub fn tls(mut self, config: impl Into<Arc<rustls::ClientConfig>>) -> Self {
+        self.tls = Some(config.into());
+        self
+    }
+
     /// How long it may take to resolve the name and to connect (TLS counts); 10 s
     /// unless set.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
@@ -205,22 +260,27 @@ impl Connect {
     /// Dropping the future closes what has been opened.
     pub async fn with_response(self) -> Result<(WebSocket, Response<()>), ConnectError> {
         let request = self.request?;
-        let timeout = self.handshake_timeout;
-        let question = Asked {
-            target: Target::of(request.uri()),
-            question: Question::new(request, self.config.clone(), random::nonce()?)?,
+        let target = Target::of(request.uri());
+        let (request, question) = Question::new(request, self.config.clone(), random::nonce()?)?;
+        let asking = Asking {
+            request,
+            question,
             config: self.config,
+            timeout: self.handshake_timeout,
+        };
+        let deadline = Instant::now() + self.connect_timeout;
+        let tls = Tls {
+            #[cfg(feature = "rustls")]
+            config: self.tls,
+            deadline,
         };
         match self.way {
-            Way::Over(stream) => question.over(stream, timeout).await,
+            Way::Over(stream) => asking.over(stream).await,
+            Way::Via(stream) => tls.or_not(stream, &target?, asking).await,
             Way::Dial => {
-                let target = question.target.clone()?;
-                let deadline = Instant::now() + self.connect_timeout;
+                let target = target?;
                 let stream = dial::dial(&target, deadline).await?;
-                match target.scheme() {
-                    Scheme::Ws => question.over(stream, timeout).await,
-                    Scheme::Wss => Err(ConnectError::no_tls()),
-                }
+                tls.or_not(stream, &target, asking).await
             }
         }
     }
@@ -245,25 +305,49 @@ impl fmt::Debug for Connect {
     }
 }
 
-/// A handshake that is to be made.
-struct Asked {
-    target: Result<Target, InvalidRequest>,
-    question: (Request<()>, Question),
-    config: Arc<Config>,
+/// What TLS needs, if it comes to that.
+struct Tls {
+    #[cfg(feature = "rustls")]
+    config: Option<Arc<rustls::ClientConfig>>,
+    deadline: Instant,
 }
 
-impl Asked {
-    async fn over<T>(
-        self,
-        stream: T,
-        timeout: Duration,
-    ) -> Result<(WebSocket, Response<()>), ConnectError>
+impl Tls {
+    /// Asks over the stream, encrypted or not, as the URL says.
+    async fn or_not<T>(self, stream: T, target: &Target, asking: Asking) -> Opened
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (request, question) = self.question;
-        let (response, stream) = exchange::exchange(stream, request, timeout).await?;
-        let agreement = question.conclude(&response)?;
+        match target.scheme() {
+            Scheme::Ws => asking.over(stream).await,
+            #[cfg(feature = "rustls")]
+            Scheme::Wss => {
+                let stream = tls::encrypt(stream, target, self.config, self.deadline).await?;
+                asking.over(stream).await
+            }
+            #[cfg(not(feature = "rustls"))]
+            Scheme::Wss => Err(ConnectError::no_tls()),
+        }
+    }
+}
+
+type Opened = Result<(WebSocket, Response<()>), ConnectError>;
+
+/// A handshake that is to be made.
+struct Asking {
+    request: Request<()>,
+    question: Question,
+    config: Arc<Config>,
+    timeout: Duration,
+}
+
+impl Asking {
+    async fn over<T>(self, stream: T) -> Opened
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (response, stream) = exchange::exchange(stream, self.request, self.timeout).await?;
+        let agreement = self.question.conclude(&response)?;
         let start = Start {
             role: Role::Client {
                 masking_key: random::masking_key,
