@@ -88,6 +88,11 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// Whether this is a frame of data that is a message by itself.
+    pub(crate) fn is_message(&self) -> bool {
+        self.fin && matches!(self.opcode, Opcode::Text | Opcode::Binary)
+    }
+
     /// Reads a header from the beginning of `input`; `None` if it is not all
     /// there. Returns its own length too.
     ///

@@ -62,6 +62,12 @@ impl Validator {
         }
     }
 
+    /// How many bytes at the end of what was taken are the beginning of a
+    /// character whose end has not arrived.
+    pub(crate) fn unfinished(&self) -> usize {
+        usize::from(self.length)
+    }
+
     /// The text ends here: no character may be unfinished.
     pub(crate) fn finish(&self) -> Result<(), Violation> {
         match self.length {

@@ -35,7 +35,25 @@ pub enum Message {
     Binary(Binary),
 }
 
+/// What a message's payload is (RFC 6455, section 5.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+// Exhaustive on purpose, as `Message` is.
+pub enum Kind {
+    /// UTF-8.
+    Text,
+    /// Any bytes.
+    Binary,
+}
+
 impl Message {
+    /// Whether it is text or binary.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Message::Text(_) => Kind::Text,
+            Message::Binary(_) => Kind::Binary,
+        }
+    }
+
     /// The length of the payload in bytes.
     pub fn len(&self) -> usize {
         self.as_bytes().len()

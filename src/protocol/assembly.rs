@@ -1,4 +1,5 @@
 //! The message that is arriving: one contiguous buffer, whatever its fragments.
+//! What of it is taken away in parts while it arrives is `part`'s business.
 
 use crate::Message;
 use crate::error::Violation;
@@ -17,6 +18,11 @@ pub(super) struct Assembly {
     pub(super) rsv: Rsv,
     /// Bytes of payload on the wire: what an extension may turn into more.
     pub(super) wire_length: usize,
+    /// Bytes of payload that were taken away in parts ...
+    pub(super) taken: usize,
+    /// ... and how many of these are still at the beginning of the buffer,
+    /// because a decompressor refers to them.
+    pub(super) kept: usize,
 }
 
 impl Assembly {
@@ -42,7 +48,12 @@ impl Assembly {
             true => part + left,
             false => limit.saturating_sub(length),
         };
-        let growth = (length + part).max(LEAST_GROWTH);
+        let growth = match self.taken {
+            0 => length + part,
+            // What is to be taken away soon need not have room to grow.
+            _ => length,
+        };
+        let growth = growth.max(LEAST_GROWTH);
         let additional = part.max(announced.min(growth));
         self.buffer
             .try_reserve_exact(additional)
@@ -51,8 +62,14 @@ impl Assembly {
 
     pub(super) fn finish(self) -> Result<Message, Violation> {
         let Assembly {
-            mut buffer, text, ..
+            mut buffer,
+            text,
+            kept,
+            ..
         } = self;
+        if kept > 0 {
+            buffer = buffer.split_off(kept);
+        }
         if buffer.capacity() - buffer.len() > buffer.len() / 8 {
             buffer.shrink_to_fit();
         }

@@ -142,5 +142,6 @@ impl Outbox {
 }
 
 fn is_plain(header: &Header, encoder: &(impl Encoder + ?Sized)) -> bool {
-    !header.opcode.is_control() && header.rsv.is_none() && encoder.wants(header.length as usize)
+    // What is sent in parts goes as it is.
+    header.is_message() && header.rsv.is_none() && encoder.wants(header.length as usize)
 }

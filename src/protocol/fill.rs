@@ -32,7 +32,15 @@ impl Reader {
                 let before = assembly.buffer.len();
                 let last = fin && left == 0;
                 let buffer = &mut assembly.buffer;
-                codec.decode(assembly.rsv, part, last, buffer, self.message_limit)?;
+                let limit = self.message_limit;
+                // What was taken away counts, and is no longer there.
+                let room = limit - (assembly.taken - assembly.kept);
+                codec
+                    .decode(assembly.rsv, part, last, buffer, room)
+                    .map_err(|violation| match violation {
+                        Violation::MessageTooLarge { .. } => Violation::MessageTooLarge { limit },
+                        other => other,
+                    })?;
                 if let Some(text) = &mut assembly.text {
                     text.push(&assembly.buffer[before..])?;
                 }
@@ -80,11 +88,12 @@ impl Reader {
         else {
             return Ok(None);
         };
-        if *left < worthwhile || assembly.buffer.len() < worthwhile || !assembly.rsv.is_none() {
+        if *left < worthwhile || assembly.wire_length < worthwhile || !assembly.rsv.is_none() {
             return Ok(None);
         }
-        if assembly.buffer.capacity() == assembly.buffer.len() {
-            let reserved = assembly.reserve(1, *left - 1, *fin, self.message_limit);
+        let least = assembly.room_to_fill(*left);
+        if assembly.buffer.capacity() - assembly.buffer.len() < least {
+            let reserved = assembly.reserve(least, *left - least, *fin, self.message_limit);
             if reserved.is_err() {
                 self.end();
                 return Err(Violation::OutOfMemory);

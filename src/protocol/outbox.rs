@@ -136,15 +136,29 @@ impl Outbox {
         self.large.push_back((at, payload));
     }
 
-    /// Takes whole data frames away, the oldest first, until at most `limit`
-    /// bytes are left; returns how many frames. Control frames stay. Only for
-    /// an outbox of which nothing has been written yet.
+    /// Appends all of `other`, of which nothing has been written yet.
+    #[cfg(any(feature = "socket", test))]
+    pub(crate) fn append(&mut self, other: Outbox) {
+        debug_assert_eq!(other.start, 0);
+        let end = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        self.large_length += other.large_length;
+        let large = other.large.into_iter();
+        self.large.extend(large.map(|(at, it)| (end + at, it)));
+    }
+
+    /// Takes whole messages away, the oldest first, until at most `limit` bytes
+    /// are left; returns how many. Control frames stay, and fragments: of their
+    /// message something may have been written. Only for an outbox of which
+    /// nothing has been written yet.
     #[cfg(any(feature = "socket", test))]
     pub(crate) fn drop_oldest(&mut self, limit: usize) -> usize {
         debug_assert_eq!(self.start, 0);
         let mut dropped = 0;
         // What has been looked at: what stays of it, and where it ends.
         let (mut kept, mut end) = (0, 0);
+        // How many of the large payloads stay.
+        let mut kept_large = 0;
         let mut left = self.len();
         while left > limit {
             let Ok(Some((header, header_length))) = Header::decode(&self.bytes[end..]) else {
@@ -152,27 +166,34 @@ impl Outbox {
             };
             // What was encoded here fits into memory, so its length does too.
             let payload = header.length as usize;
-            let frame = end..end + header_length;
-            if header.opcode.is_control() {
-                let frame = frame.start..frame.end + payload;
-                end = frame.end;
-                self.bytes.copy_within(frame, kept);
-                kept += header_length + payload;
-                continue;
+            let mut frame = end..end + header_length;
+            let is_large = match self.large.get(kept_large) {
+                Some((at, _)) => *at == frame.end,
+                None => false,
+            };
+            if !is_large {
+                frame.end += payload;
             }
             end = frame.end;
-            match self.large.front() {
-                Some((at, _)) if *at == end => {
-                    self.large.pop_front();
-                    self.large_length -= payload;
+            if !header.is_message() {
+                let length = frame.len();
+                kept += length;
+                self.bytes.copy_within(frame, kept - length);
+                if is_large {
+                    self.large[kept_large].0 = kept;
+                    kept_large += 1;
                 }
-                _ => end += payload,
+                continue;
+            }
+            if is_large {
+                self.large.remove(kept_large);
+                self.large_length -= payload;
             }
             left -= header_length + payload;
             dropped += 1;
         }
         self.bytes.drain(kept..end);
-        for (at, _) in &mut self.large {
+        for (at, _) in self.large.range_mut(kept_large..) {
             *at -= end - kept;
         }
         dropped

@@ -365,6 +365,8 @@ impl Reader {
                 text: (header.opcode == Opcode::Text).then(utf8::Validator::default),
                 rsv: header.rsv,
                 wire_length: 0,
+                taken: 0,
+                kept: 0,
             }));
         }
         self.state = State::Payload {

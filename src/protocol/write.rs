@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::close::Closing;
 use super::outbox::{LARGE, Outbox};
+use super::part::Fragments;
 use super::{Coding, Prepared, Role};
 use crate::close::{CloseFrame, cut};
 use crate::error::Violation;
@@ -29,6 +30,7 @@ impl std::error::Error for Closed {}
 pub struct Writer {
     role: Role,
     closing: Closing,
+    pub(super) fragments: Fragments,
 }
 
 impl Writer {
@@ -37,6 +39,7 @@ impl Writer {
         Writer {
             role,
             closing: Closing::Open,
+            fragments: Fragments::None,
         }
     }
 
@@ -80,7 +83,8 @@ impl Writer {
         if payload.len() < LARGE {
             self.frame(opcode, payload, out);
         } else {
-            self.large_frame(opcode, message.clone().into_bytes(), out);
+            let header = self.header(opcode, payload.len());
+            self.large_frame(header, message.clone().into_bytes(), out);
         }
         Ok(())
     }
@@ -221,7 +225,7 @@ impl Writer {
     }
 
     #[inline]
-    fn header(&self, opcode: Opcode, length: usize) -> Header {
+    pub(super) fn header(&self, opcode: Opcode, length: usize) -> Header {
         Header {
             fin: true,
             rsv: Rsv::NONE,
@@ -243,8 +247,7 @@ impl Writer {
         }
     }
 
-    fn large_frame(&mut self, opcode: Opcode, payload: Bytes, out: &mut Outbox) {
-        let header = self.header(opcode, payload.len());
+    pub(super) fn large_frame(&mut self, header: Header, payload: Bytes, out: &mut Outbox) {
         header.encode(&mut out.bytes);
         out.push_large(match header.masking_key {
             None => payload,
