@@ -148,6 +148,8 @@ pub enum CloseCause {
     Overflow,
     /// The server was drained (see [`Tracker`](crate::tracker::Tracker)).
     Drained(CloseCode),
+    /// A message that was being sent in chunks was dropped before its end.
+    Unfinished,
     /// The handler returned an error.
     HandlerFailed,
     /// The handler panicked.
@@ -178,6 +180,7 @@ impl fmt::Display for CloseCause {
             CloseCause::WriteTimeout => f.write_str("the peer did not read in time"),
             CloseCause::Overflow => f.write_str("the peer read too slowly"),
             CloseCause::Drained(code) => write!(f, "drained: {code}"),
+            CloseCause::Unfinished => f.write_str("a message was sent in part only"),
             CloseCause::HandlerFailed => f.write_str("the handler failed"),
             CloseCause::HandlerPanicked => f.write_str("the handler panicked"),
             CloseCause::Io(kind) => write!(f, "the connection failed: {kind}"),
@@ -214,6 +217,10 @@ pub enum ErrorKind {
     MessageTimeout,
     /// The peer did not read what was sent to it in time.
     WriteTimeout,
+    /// The conversation ended within the message that was being received in chunks.
+    Unfinished,
+    /// Bytes that are not UTF-8 were written into a text message that is sent in chunks.
+    NotText,
     /// Reading or writing failed; the source says how.
     Io,
     /// The connection was not handed over after the handshake; the source says why.
@@ -292,6 +299,8 @@ impl fmt::Display for Error {
             ErrorKind::PingTimeout => CloseCause::PingTimeout.fmt(f),
             ErrorKind::MessageTimeout => CloseCause::MessageTimeout.fmt(f),
             ErrorKind::WriteTimeout => CloseCause::WriteTimeout.fmt(f),
+            ErrorKind::Unfinished => f.write_str("the WebSocket ended within a message"),
+            ErrorKind::NotText => f.write_str("what was written into a text message is not UTF-8"),
             ErrorKind::Io => f.write_str("reading or writing failed"),
             ErrorKind::Upgrade => f.write_str(
                 "the connection was not handed over: serve the connection with `.with_upgrades()` \

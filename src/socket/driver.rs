@@ -270,6 +270,7 @@ where
             // in it and no message was under way all the time.
             let anew = received.messages || received.frames > 0 && !wire.reader.is_within_message();
             match (wire.reader.is_between_messages(), anew) {
+                _ if demand.is_in_parts() => this.timers.part_received(now),
                 (true, _) => this.timers.message_ended(),
                 (false, true) => this.timers.message_began(now),
                 (false, false) => this.timers.message_continues(now),

@@ -56,14 +56,7 @@ impl Shared {
         cx: &mut Context<'_>,
     ) -> OwnTask {
         let mut state = self.lock();
-        if !pongs.is_empty() {
-            let State { writer, outbox, .. } = &mut *state;
-            let outbox = outbox.get_or_insert_with(lend::outbox);
-            for payload in pongs.drain() {
-                writer.pong(&payload, outbox);
-            }
-            self.queued.store(!outbox.is_empty(), Ordering::Relaxed);
-        }
+        self.answer(&mut state, pongs);
         match (&mut state.inbox, batch) {
             (_, Some(batch)) if self.is_abandoned() => {
                 batch.clear();
@@ -75,6 +68,19 @@ impl Shared {
         let receiver = state.receiver.take();
         drop(state);
         OwnTask::unless_woken(receiver, cx)
+    }
+
+    /// Queues the answers to pings.
+    pub(super) fn answer(&self, state: &mut State, pongs: &mut Pongs) {
+        if pongs.is_empty() {
+            return;
+        }
+        let State { writer, outbox, .. } = state;
+        let outbox = outbox.get_or_insert_with(lend::outbox);
+        for payload in pongs.drain() {
+            writer.pong(&payload, outbox);
+        }
+        self.queued.store(!outbox.is_empty(), Ordering::Relaxed);
     }
 
     /// Ends the receiving half with a cause, unless there is one.
@@ -240,7 +246,7 @@ impl OwnTask {
     }
 
     /// Wakes `waker`, unless it is the driver's own.
-    fn unless_woken(waker: Option<Waker>, cx: &mut Context<'_>) -> Self {
+    pub(super) fn unless_woken(waker: Option<Waker>, cx: &mut Context<'_>) -> Self {
         match waker {
             Some(waker) if waker.will_wake(cx.waker()) => OwnTask::Ready,
             Some(waker) => {

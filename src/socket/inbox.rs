@@ -71,13 +71,24 @@ impl Room {
         bytes: BYTES,
     };
 
+    /// What is left of it beside that.
+    pub(super) fn less(self, messages: usize, bytes: usize) -> Self {
+        Room {
+            messages: self.messages.saturating_sub(messages),
+            bytes: self.bytes.saturating_sub(bytes),
+        }
+    }
+
+    pub(super) fn bytes(self) -> usize {
+        self.bytes
+    }
+
     /// One message fits whenever there is any room, whatever its size.
     pub(super) fn is_empty(self) -> bool {
         self.messages == 0 || self.bytes == 0
     }
 
     pub(super) fn take(&mut self, message: &Message) {
-        self.messages = self.messages.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(message.len());
+        *self = self.less(1, message.len());
     }
 }

@@ -25,11 +25,13 @@
 //!   the peer feels it.
 
 mod alarm;
+mod arriving;
 mod bare;
 mod driver;
 mod ending;
 mod exchange;
 mod inbox;
+mod incoming;
 mod lend;
 mod phase;
 mod push;
@@ -37,6 +39,7 @@ mod rewound;
 mod sender;
 mod shared;
 mod stream;
+mod streams;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timers;
@@ -57,6 +60,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use bare::{Bare, BareIo};
 pub use driver::Drive;
 use inbox::Inbox;
+pub use incoming::Incoming;
 pub(crate) use push::Item;
 #[cfg(feature = "hub")]
 pub(crate) use push::Pushed;

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::arriving::Arriving;
 use super::ending::Ending;
 use super::inbox::{Inbox, Room};
 use super::lend;
 use super::phase::{Phase, Sleep};
+use super::streams::Streams;
 use super::waiting::{Waiting, Want};
 use super::wire::Demand;
 use crate::error::{CloseCause, Error, ErrorKind, Violation};
@@ -43,6 +45,8 @@ pub(super) struct State {
     pub(super) written: u32,
     /// Messages that `recv` has not taken.
     pub(super) inbox: Option<Box<Inbox>>,
+    /// What messages need that are received or sent in chunks.
+    pub(super) streams: Option<Box<Streams>>,
     /// Who waits in `recv`.
     pub(super) receiver: Option<Waker>,
     /// Who waits for something else, and for what.
@@ -88,6 +92,7 @@ impl Shared {
                 taken: 0,
                 written: 0,
                 inbox: None,
+                streams: None,
                 receiver: None,
                 waiting: Vec::new(),
                 driver: None,
@@ -154,16 +159,23 @@ impl Shared {
             }
             return Poll::Ready(Ok(true));
         }
+        if state.streams.is_some() {
+            let was_full = state.inbox_room().is_empty();
+            if state.next_whole(batch) {
+                state.receiver = None;
+                if was_full && state.sleep == Sleep::Parked {
+                    self.wake(state);
+                }
+                return Poll::Ready(Ok(true));
+            }
+        }
         if let Some(ending) = &mut state.ending {
             return Poll::Ready(match ending.error.take() {
                 Some(error) => Err(error),
                 None => Ok(false),
             });
         }
-        match &state.receiver {
-            Some(waker) if waker.will_wake(cx.waker()) => {}
-            _ => state.receiver = Some(cx.waker().clone()),
-        }
+        state.wait_to_receive(cx);
         // The driver fills it next.
         if state.inbox.is_none() {
             state.inbox = batch.take();
@@ -215,14 +227,14 @@ impl Shared {
 
     /// Whatever has arrived is of no use any more.
     pub(super) fn discard_received(&self) {
-        self.lock().inbox = None;
+        self.lock().discard_received();
     }
 
     /// The `WebSocket` is gone.
     pub(super) fn abandon(&self) {
         let mut state = self.lock();
         self.abandoned.store(true, Ordering::Relaxed);
-        state.inbox = None;
+        state.discard_received();
         state.receiver = None;
         self.wake(state);
     }
@@ -240,7 +252,12 @@ impl Shared {
     /// Whether `recv` has nothing more to return.
     pub(super) fn is_exhausted(&self) -> bool {
         let state = self.lock();
-        !state.has_input() && state.ending.as_ref().is_some_and(|it| it.error.is_none())
+        !state.has_input()
+            && state
+                .streams
+                .as_ref()
+                .is_none_or(|it| it.arriving.is_empty())
+            && state.ending.as_ref().is_some_and(|it| it.error.is_none())
     }
 
     pub(crate) fn close_cause(&self) -> Option<CloseCause> {
@@ -297,9 +314,27 @@ impl State {
 
     /// How much may still be read.
     pub(super) fn inbox_room(&self) -> Room {
-        match &self.inbox {
+        let room = match &self.inbox {
             Some(inbox) if !inbox.is_empty() => inbox.room(),
             _ => Room::WHOLE,
+        };
+        match &self.streams {
+            Some(streams) => streams.arriving.rest_of(room),
+            None => room,
+        }
+    }
+
+    pub(super) fn wait_to_receive(&mut self, cx: &mut Context<'_>) {
+        match &self.receiver {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            _ => self.receiver = Some(cx.waker().clone()),
+        }
+    }
+
+    fn discard_received(&mut self) {
+        self.inbox = None;
+        if let Some(streams) = &mut self.streams {
+            streams.arriving = Arriving::default();
         }
     }
 
@@ -307,6 +342,9 @@ impl State {
     pub(super) fn demand(&self) -> Option<Demand> {
         match (self.phase, &self.ending, &self.receiver) {
             (Phase::Running, Some(_), _) => Some(Demand::Discard),
+            (Phase::Running, None, _) if self.receives_parts() => {
+                Some(Demand::Parts(self.inbox_room()))
+            }
             (Phase::Running, None, Some(_)) => Some(Demand::Awaited(self.inbox_room())),
             (Phase::Running, None, None) => Some(Demand::Ahead(self.inbox_room())),
             (Phase::Aborted | Phase::Ended | Phase::Forsaken, ..) => None,

@@ -138,6 +138,15 @@ impl Timers {
         self.nearer = true;
     }
 
+    /// Something of a message arrived that is handed over in parts. There is no
+    /// deadline for the whole of it, so this is what shows that the peer is there.
+    pub(super) fn part_received(&mut self, now: Instant) {
+        self.frame_received(now);
+        self.message_ended();
+        // A payload in the way of a pong is none any more.
+        self.nearer = true;
+    }
+
     /// Nothing is half received.
     pub(super) fn message_ended(&mut self) {
         self.message = None;
@@ -228,7 +237,8 @@ impl Timers {
                     let interval = Duration::from_millis(self.interval.into());
                     Some((self.received.after(interval), Action::Ping))
                 }
-                Some(_) if within_payload => None,
+                // The deadline of the message covers that.
+                Some(_) if within_payload && self.message.is_some() => None,
                 Some(pinged) => Some((pinged.after(it.timeout), Action::PingTimeout)),
             });
         [close, message, write, keep_alive].into_iter().flatten()

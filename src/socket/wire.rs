@@ -20,6 +20,11 @@ use crate::protocol::{Event, LARGE, Mark, Pongs, Reader};
 /// How much one read asks for while nobody waits for it.
 const AHEAD: usize = 16 * 1024;
 
+/// How much of a part is decompressed at most, or some hundred KiB more: from
+/// that many bytes at a time comes a thousandfold at most.
+const PART: usize = 64 * 1024;
+const PIECE: usize = 256;
+
 /// The IO and the reading half of the protocol: what the driver alone owns.
 pub(super) struct Wire<T> {
     io: T,
@@ -57,7 +62,7 @@ impl Received {
     ) -> ControlFlow<()> {
         match event {
             Event::Message(message) => match demand {
-                Demand::Awaited(room) | Demand::Ahead(room) => {
+                Demand::Awaited(room) | Demand::Ahead(room) | Demand::Parts(room) => {
                     room.take(&message);
                     batch.get_or_insert_with(lend::inbox).push(message);
                     self.messages = true;
@@ -101,6 +106,8 @@ pub(super) enum Demand {
     Awaited(Room),
     /// Nobody waits for them yet.
     Ahead(Room),
+    /// Messages are handed over in parts.
+    Parts(Room),
     /// Only the peer's close frame is of interest.
     Discard,
 }
@@ -109,9 +116,23 @@ impl Demand {
     /// Whether there is room for a message.
     pub(super) fn has_room(self) -> bool {
         match self {
-            Demand::Awaited(room) | Demand::Ahead(room) => !room.is_empty(),
+            Demand::Awaited(room) | Demand::Ahead(room) | Demand::Parts(room) => !room.is_empty(),
             Demand::Discard => true,
         }
+    }
+
+    /// How much one read may bring.
+    fn most(self) -> usize {
+        match self {
+            Demand::Awaited(_) | Demand::Discard => lend::INPUT,
+            Demand::Ahead(_) => AHEAD,
+            Demand::Parts(room) => room.bytes().max(AHEAD),
+        }
+    }
+
+    /// Whether messages are not to be assembled.
+    pub(super) fn is_in_parts(self) -> bool {
+        matches!(self, Demand::Parts(_) | Demand::Discard)
     }
 }
 
@@ -173,13 +194,23 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                 control,
                 ..
             } = &mut **lent;
-            let input = &mut input[*start..*end];
-            let drained = self.reader.drain(input, &mut |event| {
-                received.take(event, &mut demand, batch, control)
-            });
-            match drained {
-                Ok(taken) => *start += taken,
-                Err(violation) => received.end = Some(End::Violation(violation)),
+            let step = match demand.is_in_parts() && self.reader.codec().is_some() {
+                true => PIECE,
+                false => lend::INPUT,
+            };
+            loop {
+                let input = &mut input[*start..(*start + step).min(*end)];
+                let length = input.len();
+                let drained = self.reader.drain(input, &mut |event| {
+                    received.take(event, &mut demand, batch, control)
+                });
+                match drained {
+                    Ok(taken) => *start += taken,
+                    Err(violation) => received.end = Some(End::Violation(violation)),
+                }
+                if drained != Ok(length) || *start == *end || self.reader.part_length() >= PART {
+                    break;
+                }
             }
         }
         received.frames = self.reader.frames().wrapping_sub(frames);
@@ -187,16 +218,25 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
             // Nothing that follows is understood.
             lent.start = lent.end;
         }
-        let own = match received.messages {
-            false => OwnTask::Idle,
-            true => {
-                // While the peer does not read, answers wait where only so many can.
-                let pongs = match lent.writing.is_empty() {
-                    true => &mut lent.control.pongs,
-                    false => &mut Pongs::default(),
-                };
-                shared.publish(&mut lent.batch, pongs, cx)
-            }
+        let part = match demand.is_in_parts() {
+            true => self.reader.take_part(),
+            false => None,
+        };
+        let part = part.filter(|_| matches!(demand, Demand::Parts(_)));
+        received.messages |= part.is_some();
+        // It may have arrived before parts were wanted.
+        received.left_over |= part.is_some();
+        if !received.messages {
+            return (received, OwnTask::Idle);
+        }
+        // While the peer does not read, answers wait where only so many can.
+        let pongs = match lent.writing.is_empty() {
+            true => &mut lent.control.pongs,
+            false => &mut Pongs::default(),
+        };
+        let own = match demand {
+            Demand::Parts(_) => shared.publish_parts(&mut lent.batch, part, pongs, cx),
+            _ => shared.publish(&mut lent.batch, pongs, cx),
         };
         (received, own)
     }
@@ -204,10 +244,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     /// Reads once: into the message that is arriving, if much of it is still to
     /// come, else into the lent buffer.
     fn poll_read(&mut self, demand: Demand, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
-        let most = match demand {
-            Demand::Awaited(_) | Demand::Discard => lend::INPUT,
-            Demand::Ahead(_) => AHEAD,
-        };
+        let most = demand.most();
         if let Some((buffer, room)) = self
             .reader
             .payload_buffer(LARGE)

@@ -6,6 +6,7 @@ mod cancel;
 mod compress;
 mod edge;
 mod end;
+mod incoming;
 pub(crate) mod peer;
 mod queue;
 

@@ -1,0 +1,185 @@
+//! A message that is received while it arrives.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+
+use super::WebSocket;
+use crate::Message;
+use crate::error::{Error, ErrorKind};
+use crate::message::Kind;
+use crate::protocol::Part;
+
+impl WebSocket {
+    /// The next message, in chunks while it arrives; `Ok(None)` when the
+    /// conversation has ended. It returns when a message has begun.
+    ///
+    /// ```
+    /// # use hyper_ws::{Error, WebSocket};
+    /// async fn count(mut socket: WebSocket) -> Result<(), Error> {
+    ///     while let Some(mut message) = socket.recv_stream().await? {
+    ///         let mut length = 0;
+    ///         while let Some(chunk) = message.chunk().await? {
+    ///             length += chunk.len();
+    ///         }
+    ///         println!("{:?} of {length} bytes", message.kind());
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// From here to the next [`recv`](Self::recv) messages are not assembled:
+    /// some 64 KiB are read ahead, then the peer has to wait. A message may take
+    /// as long as it likes, as long as the peer is there
+    /// ([`Config::keep_alive`](crate::Config::keep_alive)); [`Config::max_message_size`](crate::Config::max_message_size) holds for the whole
+    /// of it, so set that to what a stream may have, `usize::MAX` if need be.
+    ///
+    /// # Errors
+    ///
+    /// Those of `recv`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn recv_stream(&mut self) -> Result<Option<Incoming<'_>>, Error> {
+        let first = poll_fn(|cx| {
+            self.drive(cx);
+            self.shared.poll_first_part(&mut self.batch, cx)
+        })
+        .await?;
+        Ok(first.map(|first| Incoming::new(self, first)))
+    }
+}
+
+/// A message that is received in chunks, while it arrives: what
+/// [`WebSocket::recv_stream`] returns.
+///
+/// Dropping it before its end skips the rest of the message: that is discarded
+/// as it arrives, and the next message can be received.
+///
+/// It is a `Stream` of its chunks, too.
+#[must_use = "dropping a message skips the rest of it"]
+pub struct Incoming<'a> {
+    socket: &'a mut WebSocket,
+    kind: Kind,
+    rest: Rest,
+}
+
+/// What there is to come.
+enum Rest {
+    /// This, and perhaps more.
+    Next(Message, Part),
+    More,
+    Nothing,
+    /// More would have, but the conversation has ended.
+    Lost,
+}
+
+impl<'a> Incoming<'a> {
+    pub(super) fn new(socket: &'a mut WebSocket, (message, part): (Message, Part)) -> Self {
+        Incoming {
+            socket,
+            kind: message.kind(),
+            rest: Rest::Next(message, part),
+        }
+    }
+
+    /// Whether it is text or binary.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether all chunks have been returned: the next call of
+    /// [`chunk`](Self::chunk) would return `None` at once.
+    ///
+    /// `false` says nothing: the end may not have arrived yet.
+    pub fn is_finished(&self) -> bool {
+        match &self.rest {
+            Rest::Next(message, Part::Last) => message.is_empty(),
+            Rest::Nothing => true,
+            Rest::Next(_, Part::More) | Rest::More | Rest::Lost => false,
+        }
+    }
+
+    /// The next chunk of the message, a message of the same kind; `Ok(None)` at
+    /// its end. A chunk is never empty, and a chunk of a text is a text: a
+    /// character that arrives in pieces comes in one.
+    ///
+    /// A chunk is what has arrived when it is asked for: it has nothing to do
+    /// with frames.
+    ///
+    /// # Errors
+    ///
+    /// The message ends with the conversation: what ended it, if
+    /// [`recv`](WebSocket::recv) would return that as an error, else
+    /// [`ErrorKind::Unfinished`]. What was received of it is not the message.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn chunk(&mut self) -> Result<Option<Message>, Error> {
+        poll_fn(|cx| self.poll_chunk(cx)).await
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        loop {
+            match std::mem::replace(&mut self.rest, Rest::Nothing) {
+                Rest::Nothing => return Poll::Ready(Ok(None)),
+                Rest::Next(message, part) => {
+                    if part == Part::More {
+                        self.rest = Rest::More;
+                    }
+                    if !message.is_empty() {
+                        return Poll::Ready(Ok(Some(message)));
+                    }
+                }
+                Rest::More => {
+                    self.rest = Rest::More;
+                    self.socket.drive(cx);
+                    match ready!(self.socket.shared.poll_next_part(cx)) {
+                        Ok((message, part)) => self.rest = Rest::Next(message, part),
+                        Err(error) => {
+                            self.rest = Rest::Lost;
+                            return Poll::Ready(Err(error));
+                        }
+                    }
+                }
+                Rest::Lost => {
+                    self.rest = Rest::Lost;
+                    return Poll::Ready(Err(ErrorKind::Unfinished.into()));
+                }
+            }
+        }
+    }
+}
+
+/// What [`chunk`](Incoming::chunk) returns, up to the end or the first error.
+impl Stream for Incoming<'_> {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Rest::Lost = self.rest {
+            return Poll::Ready(None);
+        }
+        self.poll_chunk(cx).map(Result::transpose)
+    }
+}
+
+impl Drop for Incoming<'_> {
+    fn drop(&mut self) {
+        if let Rest::Next(_, Part::More) | Rest::More = self.rest {
+            self.socket.shared.skip_message();
+        }
+    }
+}
+
+impl fmt::Debug for Incoming<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,455 @@
+//! Messages that are received while they arrive.
+
+use std::future::Future;
+use std::pin::pin;
+
+use tokio::sync::oneshot;
+use tokio::task::yield_now;
+
+use super::peer::serve_with;
+use super::*;
+use crate::message::Kind;
+
+/// A frame of a client, with the key 0.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = header(first, payload.len());
+    frame.extend_from_slice(payload);
+    frame
+}
+
+fn header(first: u8, length: usize) -> Vec<u8> {
+    let mut header = vec![first];
+    match length {
+        0..126 => header.push(0x80 | length as u8),
+        126..0x1_0000 => {
+            header.push(0xfe);
+            header.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        _ => {
+            header.push(0xff);
+            header.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    header.extend_from_slice(&[0; 4]);
+    header
+}
+
+async fn write(peer: &mut Peer, bytes: &[u8]) {
+    peer.io.write_all(bytes).await.unwrap();
+}
+
+/// The rest of a message, as one.
+async fn collect(mut incoming: Incoming<'_>) -> Result<(Kind, Vec<u8>), Error> {
+    let kind = incoming.kind();
+    let mut bytes = vec![];
+    while let Some(chunk) = incoming.chunk().await? {
+        assert_eq!(chunk.kind(), kind);
+        assert!(!chunk.is_empty());
+        if let Some(text) = chunk.as_text() {
+            assert!(!text.is_empty());
+        }
+        bytes.extend_from_slice(chunk.as_bytes());
+    }
+    assert!(incoming.is_finished());
+    assert_eq!(incoming.chunk().await?, None);
+    Ok((kind, bytes))
+}
+
+#[tokio::test(start_paused = true)]
+async fn chunks_come_while_the_message_arrives() {
+    let (mut peer, _task) = serve(Config::new(), |mut socket| async move {
+        let sender = socket.sender();
+        let mut incoming = socket.recv_stream().await?.unwrap();
+        sender.send(format!("{:?}", incoming.kind())).await?;
+        while let Some(chunk) = incoming.chunk().await? {
+            sender.send(chunk).await?;
+        }
+        sender.send("end").await?;
+        drop(incoming);
+        assert!(socket.recv_stream().await?.is_none());
+        Ok::<_, Error>(())
+    });
+    write(&mut peer, &header(0x01, 9)).await;
+    write(&mut peer, b"one").await;
+    assert_eq!(peer.message().await, "Text".into());
+    assert_eq!(peer.message().await, "one".into());
+    write(&mut peer, b"two").await;
+    assert_eq!(peer.message().await, "two".into());
+    // A ping in the middle of a message is answered, but not in that of a frame.
+    write(&mut peer, b"six").await;
+    assert_eq!(peer.message().await, "six".into());
+    write(&mut peer, &frame(0x89, b"?")).await;
+    assert_eq!(peer.event().await, Some(Event::Pong("?".into())));
+    write(&mut peer, &frame(0x80, b"last")).await;
+    assert_eq!(peer.message().await, "last".into());
+    assert_eq!(peer.message().await, "end".into());
+    write(&mut peer, &frame(0x88, b"")).await;
+    assert_eq!(peer.close_frame().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_character_that_comes_in_pieces_waits_for_its_end() {
+    let text = "é€𝄞 ".repeat(20);
+    let (give, take) = oneshot::channel();
+    let (mut peer, _task) = serve(Config::new(), |mut socket| async move {
+        let mut chunks = vec![];
+        let mut incoming = socket.recv_stream().await.unwrap().unwrap();
+        while let Some(chunk) = incoming.chunk().await.unwrap() {
+            chunks.push(chunk.as_text().unwrap().to_owned());
+        }
+        give.send(chunks).unwrap();
+    });
+    let bytes = [frame(0x01, b""), frame(0x80, text.as_bytes())].concat();
+    for byte in bytes {
+        write(&mut peer, &[byte]).await;
+        // Time for the chunk to be taken.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let chunks = take.await.unwrap();
+    assert_eq!(chunks.len(), text.chars().count());
+    assert_eq!(chunks.concat(), text);
+}
+
+/// Receives in the ways that `ways` says, in turn: whole, in chunks, or the first
+/// chunk only. Of messages that are skipped only what was received is returned.
+async fn receive(socket: &mut WebSocket, ways: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut received = vec![];
+    for way in ways.iter().cycle() {
+        let bytes = match way {
+            b'w' => match socket.recv().await.unwrap() {
+                Some(message) => message.into_bytes().to_vec(),
+                None => return received,
+            },
+            _ => match socket.recv_stream().await.unwrap() {
+                Some(incoming) if *way == b's' => collect(incoming).await.unwrap().1,
+                Some(mut incoming) => {
+                    let chunk = incoming.chunk().await.unwrap();
+                    chunk.map_or(vec![], |it| it.into_bytes().to_vec())
+                }
+                None => return received,
+            },
+        };
+        received.push((*way, bytes));
+    }
+    received
+}
+
+fn payload(length: usize, seed: usize) -> Vec<u8> {
+    (0..length).map(|at| (at * 7 + seed * 31) as u8).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn whole_and_streamed_and_skipped_messages_mix_in_any_order() {
+    let lengths = [0, 5, 70_000, 200, 16_384, 1, 300_000, 131_072, 40];
+    for ways in [
+        "w", "s", "f", "ws", "sw", "fw", "wf", "sf", "wsf", "fsw", "wwss", "ffsww",
+    ] {
+        for step in [100_000, 1_700] {
+            for drip in [false, true] {
+                let (give, take) = oneshot::channel();
+                let (mut peer, _task) = serve(Config::new(), move |mut socket| async move {
+                    give.send(receive(&mut socket, ways.as_bytes()).await)
+                        .unwrap();
+                });
+                let mut wire = vec![];
+                for (at, length) in lengths.into_iter().enumerate() {
+                    let payload = payload(length, at);
+                    let (first, second) = payload.split_at(length / 3);
+                    match at % 3 {
+                        0 => wire.extend(frame(0x82, &payload)),
+                        _ => {
+                            wire.extend(frame(0x02, first));
+                            wire.extend(frame(0x89, b"between"));
+                            wire.extend(frame(0x00, b""));
+                            wire.extend(frame(0x80, second));
+                        }
+                    }
+                }
+                wire.extend(frame(0x88, b""));
+                let (mut read, mut write) = tokio::io::split(peer.io);
+                let _answers = tokio::spawn(async move {
+                    let _ = tokio::io::copy(&mut read, &mut tokio::io::sink()).await;
+                });
+                for piece in wire.chunks(step) {
+                    write.write_all(piece).await.unwrap();
+                    if drip {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                }
+                let received = take.await.unwrap();
+                let case = format!("{ways}, steps of {step}, {drip}");
+                assert_eq!(received.len(), lengths.len(), "{case}");
+                for (at, (way, bytes)) in received.into_iter().enumerate() {
+                    let expected = payload(lengths[at], at);
+                    match way {
+                        b'f' => assert!(expected.starts_with(&bytes), "{at}, {case}"),
+                        _ => assert!(expected == bytes, "{at}, {case}"),
+                    }
+                    assert_eq!(bytes.is_empty(), expected.is_empty(), "{at}, {case}");
+                }
+                peer = Peer::new(tokio::io::duplex(1).0);
+                drop(peer);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_dawdles_has_so_much_read_for_it_and_no_more() {
+    let (go, gone) = oneshot::channel::<()>();
+    let config = Config::new().max_message_size(usize::MAX);
+    let (mut peer, task) = serve_with(1024, config, |mut socket| async move {
+        let mut incoming = socket.recv_stream().await?.unwrap();
+        gone.await.ok();
+        while incoming.chunk().await?.is_some() {}
+        Ok::<_, Error>(())
+    });
+    // The header announces what no memory holds.
+    write(&mut peer, &header(0x82, 1 << 50)).await;
+    let mut written = 0;
+    while let Ok(count) = timeout(Duration::from_secs(1), peer.io.write(&[7; 1024])).await {
+        written += count.unwrap();
+        assert!(written < 100 * 1024, "it reads and reads");
+    }
+    assert!(written > 60 * 1024, "{written} bytes");
+    go.send(()).unwrap();
+    for _ in 0..1000 {
+        write(&mut peer, &[7; 1024]).await;
+    }
+    drop(peer);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_ends_with_the_conversation_is_an_error_not_an_end() {
+    // Closed, gone, broken.
+    for (end, expected) in [
+        (
+            frame(0x88, b"\x03\xe8"),
+            crate::error::ErrorKind::Unfinished,
+        ),
+        (vec![], crate::error::ErrorKind::Unfinished),
+        (
+            frame(0x82, b"interrupting"),
+            crate::error::ErrorKind::Violation(Violation::InterruptedMessage),
+        ),
+    ] {
+        let (mut peer, task) = serve(Config::new(), move |mut socket| async move {
+            let mut incoming = socket.recv_stream().await.unwrap().unwrap();
+            assert_eq!(incoming.chunk().await.unwrap(), Some("half".into()));
+            assert_eq!(incoming.chunk().await.unwrap_err().kind(), expected);
+            assert!(incoming.chunk().await.is_err());
+            assert!(!incoming.is_finished());
+            drop(incoming);
+            assert!(socket.recv_stream().await.unwrap().is_none());
+            assert_eq!(socket.recv().await.unwrap(), None);
+        });
+        write(&mut peer, &frame(0x01, b"half")).await;
+        write(&mut peer, &end).await;
+        drop(peer);
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_assembled_already_is_the_first_chunk() {
+    let (mut peer, task) = serve(Config::new(), |mut socket| async move {
+        // Read ahead, before anybody says how it is to be received.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let mut incoming = socket.recv_stream().await.unwrap().unwrap();
+        assert_eq!(incoming.chunk().await.unwrap(), Some("abc".into()));
+        let chunk = incoming.chunk();
+        assert!(timeout(Duration::from_secs(1), chunk).await.is_err());
+        assert_eq!(incoming.chunk().await.unwrap(), Some("def".into()));
+        assert_eq!(incoming.chunk().await.unwrap(), None);
+    });
+    write(&mut peer, &frame(0x01, b"ab")).await;
+    write(&mut peer, &frame(0x00, b"c")).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    write(&mut peer, &frame(0x80, b"def")).await;
+    assert_eq!(peer.close_frame().await, Some(1000));
+    drop(peer);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_holds_for_the_sum_of_the_chunks() {
+    let config = Config::new().max_message_size(1000);
+    let (mut peer, task) = serve(config, |mut socket| async move {
+        let mut length = 0;
+        let mut incoming = socket.recv_stream().await.unwrap().unwrap();
+        let error = loop {
+            match incoming.chunk().await {
+                Ok(chunk) => length += chunk.unwrap().len(),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(length, 1000);
+        let too_large = Violation::MessageTooLarge { limit: 1000 };
+        assert_eq!(error.violation(), Some(too_large));
+    });
+    write(&mut peer, &frame(0x02, &[1; 500])).await;
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        write(&mut peer, &frame(0x00, &[1; 100])).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    write(&mut peer, &frame(0x80, b"!")).await;
+    assert_eq!(peer.close_frame().await, Some(1009));
+    drop(peer);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_may_take_hours_if_it_is_streamed_and_one_minute_if_not() {
+    for (streamed, expected) in [(true, Some(1000)), (false, Some(1008))] {
+        let (mut peer, task) = serve(Config::new(), move |mut socket| async move {
+            match streamed {
+                true => drop(
+                    collect(socket.recv_stream().await.unwrap().unwrap())
+                        .await
+                        .unwrap(),
+                ),
+                false => drop(socket.recv().await),
+            }
+        });
+        write(&mut peer, &header(0x82, 300)).await;
+        for _ in 0..300 {
+            if peer.io.write_all(b"x").await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(20)).await;
+        }
+        assert_eq!(peer.close_frame().await, expected);
+        drop(peer);
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_vanishes_within_a_streamed_frame_is_given_up() {
+    let began = Instant::now();
+    let (mut peer, task) = serve(Config::new(), |mut socket| async move {
+        let mut incoming = socket.recv_stream().await.unwrap().unwrap();
+        incoming.chunk().await.unwrap().unwrap();
+        let error = incoming.chunk().await.unwrap_err();
+        assert_eq!(error.kind(), crate::error::ErrorKind::PingTimeout);
+    });
+    write(&mut peer, &header(0x82, 1000)).await;
+    write(&mut peer, b"some").await;
+    task.await.unwrap();
+    assert!(
+        (42..48).contains(&began.elapsed().as_secs()),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bare_socket_streams_too() {
+    let (ours, theirs) = tokio::io::duplex(1 << 10);
+    let mut socket = bare(ours, start(Config::new()));
+    let mut peer = Peer::new(theirs);
+    let writing = tokio::spawn(async move {
+        let bytes = [
+            frame(0x02, &[5; 99_000]),
+            frame(0x80, &[5; 1_000]),
+            frame(0x81, b"whole"),
+        ];
+        write(&mut peer, &bytes.concat()).await;
+        peer
+    });
+    let incoming = socket.recv_stream().await.unwrap().unwrap();
+    assert!(collect(incoming).await.unwrap() == (Kind::Binary, vec![5; 100_000]));
+    assert_eq!(socket.recv().await.unwrap(), Some("whole".into()));
+    drop(writing.await.unwrap());
+    assert!(socket.recv_stream().await.unwrap().is_none());
+}
+
+/// Polls a future `polls` times at most, then drops it.
+async fn poll_and_drop<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        let output = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
+        if let Poll::Ready(output) = output {
+            return Some(output);
+        }
+        yield_now().await;
+    }
+    None
+}
+
+/// Receives every second message in chunks, dropping each future after some polls.
+async fn receive_with_dropped_futures(mut socket: WebSocket, polls: usize) -> Vec<Vec<u8>> {
+    let mut received = vec![];
+    loop {
+        if received.len() % 3 == 2 {
+            // Given up a few times, then waited for in the other way.
+            for _ in 0..3 {
+                if let Some(whole) = poll_and_drop(polls, socket.recv()).await {
+                    match whole.unwrap() {
+                        Some(message) => received.push(message.into_bytes().to_vec()),
+                        None => return received,
+                    }
+                    break;
+                }
+            }
+        }
+        match poll_and_drop(polls, socket.recv_stream()).await {
+            None => yield_now().await,
+            Some(incoming) => {
+                let Some(mut incoming) = incoming.unwrap() else {
+                    return received;
+                };
+                let mut bytes = vec![];
+                loop {
+                    match poll_and_drop(polls, incoming.chunk()).await {
+                        None => yield_now().await,
+                        Some(chunk) => match chunk.unwrap() {
+                            Some(chunk) => bytes.extend_from_slice(chunk.as_bytes()),
+                            None => break,
+                        },
+                    }
+                }
+                received.push(bytes);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn futures_that_are_dropped_at_any_poll_lose_nothing() {
+    let messages: Vec<_> = (0..40)
+        .map(|at| payload([0, 1, 10, 126, 3000, 40_000][at % 6], at))
+        .collect();
+    let wire: Vec<u8> = messages
+        .iter()
+        .flat_map(|it| {
+            let (first, second) = it.split_at(it.len() / 2);
+            [frame(0x02, first), frame(0x80, second)].concat()
+        })
+        .collect();
+    for polls in 1..4 {
+        for managed in [true, false] {
+            let (give, take) = oneshot::channel();
+            let (ours, theirs) = tokio::io::duplex(5000);
+            let handler = move |socket| async move {
+                give.send(receive_with_dropped_futures(socket, polls).await)
+                    .unwrap();
+            };
+            let socket = bare(ours, start(Config::new()));
+            match managed {
+                true => drop(tokio::spawn(socket.run(handler))),
+                false => drop(tokio::spawn(handler(socket))),
+            }
+            let mut peer = Peer::new(theirs);
+            for piece in wire.chunks(700) {
+                write(&mut peer, piece).await;
+                yield_now().await;
+            }
+            drop(peer);
+            let received = take.await.unwrap();
+            assert!(received == messages, "{polls} polls, managed: {managed}");
+        }
+    }
+}
