@@ -26,7 +26,7 @@ fn mistake(bytes: &[u8]) -> Option<(usize, Option<usize>)> {
 
 /// Validates a text piece by piece, wherever it is cut, and fails on the first
 /// byte that no UTF-8 can have there.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Validator {
     /// The beginning of a character whose end has not arrived.
     carried: [u8; 4],

@@ -44,6 +44,7 @@ use std::fmt;
 use bytes::Bytes;
 
 pub(crate) use crate::extension::{Codec, Coding};
+pub(crate) use crate::frame::utf8::Validator;
 pub(crate) use encode::Mark;
 pub(crate) use outbox::LARGE;
 pub use outbox::Outbox;

@@ -28,6 +28,28 @@ pub(super) struct Bare {
     waker: Waker,
 }
 
+/// What a bare socket carries with it. The mutex is never locked: it makes the
+/// socket `Sync`, so that futures that borrow it are `Send`.
+pub(super) type Carried = Option<Box<Mutex<Bare>>>;
+
+/// Moves a bare socket.
+#[inline]
+pub(super) fn drive(carried: &mut Carried, cx: &mut Context<'_>) {
+    if carried.is_some() {
+        drive_on(carried, cx);
+    }
+}
+
+#[inline(never)]
+fn drive_on(carried: &mut Carried, cx: &mut Context<'_>) {
+    if let Some(driver) = carried {
+        let driver = driver.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if driver.poll(cx).is_ready() {
+            *carried = None;
+        }
+    }
+}
+
 /// More tasks than this are woken to ask again, instead of being remembered.
 const REMEMBERED: usize = 8;
 

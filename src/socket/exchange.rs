@@ -11,7 +11,6 @@ use super::lend::{self, Lent};
 use super::phase::{Phase, Sleep};
 use super::shared::{Shared, State};
 use super::turn::Receiving;
-use super::waiting::Want;
 use crate::error::{CloseCause, Error};
 use crate::protocol::{Outbox, Pongs, Writer};
 
@@ -114,6 +113,9 @@ impl Shared {
         state.writer.received_end();
         state.outbox = None;
         state.in_flight = 0;
+        if let Some(streams) = &mut state.streams {
+            streams.behind = None;
+        }
         self.queued.store(false, Ordering::Relaxed);
         let receiver = state.receiver.take();
         let watchers = std::mem::take(&mut state.watchers);
@@ -196,15 +198,8 @@ impl Shared {
             return OwnTask::Idle;
         }
         let mut waiting = std::mem::take(&mut state.waiting);
-        let ended = state.phase.has_ended();
-        let room =
-            state.has_room(&self.config) || !state.writer.is_open() || state.ending.is_some();
         let satisfied: Vec<_> = waiting
-            .extract_if(.., |waiting| match waiting.want {
-                Want::Room => room || ended,
-                Want::Flush(target) => ended || state.is_written(target),
-                Want::End => ended,
-            })
+            .extract_if(.., |waiting| state.has(waiting.want, &self.config))
             .collect();
         state.waiting = waiting;
         drop(state);

@@ -33,6 +33,7 @@ mod exchange;
 mod inbox;
 mod incoming;
 mod lend;
+mod outgoing;
 mod phase;
 mod push;
 mod rewound;
@@ -57,10 +58,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use bare::{Bare, BareIo};
+use bare::{Bare, BareIo, Carried};
 pub use driver::Drive;
 use inbox::Inbox;
 pub use incoming::Incoming;
+pub use outgoing::Outgoing;
 pub(crate) use push::Item;
 #[cfg(feature = "hub")]
 pub(crate) use push::Pushed;
@@ -181,9 +183,8 @@ pub struct WebSocket {
     shared: Arc<Shared>,
     /// Messages taken from the inbox and not returned yet.
     batch: Option<Box<Inbox>>,
-    /// The driver of a bare socket. The mutex is never locked: it makes the
-    /// socket `Sync`, so that futures that borrow it are `Send`.
-    driver: Option<Box<Mutex<Bare>>>,
+    /// The driver of a bare socket.
+    driver: Carried,
 }
 
 impl WebSocket {
@@ -302,7 +303,11 @@ impl WebSocket {
     ///
     /// Dropping the future has no effect on what was sent.
     pub async fn flush(&mut self) -> Result<(), Error> {
-        let target = self.shared.flush_target();
+        let target = poll_fn(|cx| {
+            self.drive(cx);
+            self.shared.poll_flush_target(SOCKET, cx)
+        })
+        .await?;
         poll_fn(|cx| {
             self.drive(cx);
             self.shared.poll_flushed(target, SOCKET, cx)
@@ -388,19 +393,7 @@ impl WebSocket {
     /// Moves a bare socket.
     #[inline]
     fn drive(&mut self, cx: &mut Context<'_>) {
-        if self.driver.is_some() {
-            self.drive_bare(cx);
-        }
-    }
-
-    #[inline(never)]
-    fn drive_bare(&mut self, cx: &mut Context<'_>) {
-        if let Some(driver) = &mut self.driver {
-            let driver = driver.get_mut().unwrap_or_else(PoisonError::into_inner);
-            if driver.poll(cx).is_ready() {
-                self.driver = None;
-            }
-        }
+        bare::drive(&mut self.driver, cx);
     }
 }
 
@@ -416,7 +409,9 @@ enum Step {
     Queue,
     #[cfg(feature = "deflate")]
     QueueAsIs,
-    /// Of a bare socket: until this batch has been written.
+    /// Of a bare socket: until it has been written ...
+    Written,
+    /// ... which is, until this batch has.
     Flush(u32),
 }
 
@@ -430,7 +425,7 @@ impl Future for Sending<'_> {
             Step::Queue => Some(Item::Message(&this.message)),
             #[cfg(feature = "deflate")]
             Step::QueueAsIs => Some(Item::AsIs(&this.message)),
-            Step::Flush(_) => None,
+            Step::Written | Step::Flush(_) => None,
         };
         if let Some(item) = item {
             this.socket.drive(cx);
@@ -439,13 +434,17 @@ impl Future for Sending<'_> {
             if this.socket.driver.is_none() {
                 return Poll::Ready(Ok(()));
             }
-            this.step = Step::Flush(this.socket.shared.flush_target());
+            this.step = Step::Written;
+        }
+        this.socket.drive(cx);
+        let shared = &this.socket.shared;
+        if let Step::Written = this.step {
+            this.step = Step::Flush(ready!(shared.poll_flush_target(SOCKET, cx))?);
         }
         let Step::Flush(target) = this.step else {
             return Poll::Pending;
         };
-        this.socket.drive(cx);
-        this.socket.shared.poll_flushed(target, SOCKET, cx)
+        shared.poll_flushed(target, SOCKET, cx)
     }
 }
 

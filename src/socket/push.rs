@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
-use super::lend;
 use super::phase::Sleep;
 use super::shared::{Shared, State};
 use super::waiting::Want;
@@ -55,7 +54,7 @@ impl Shared {
             prepared.encoded(terms);
         }
         let mut state = self.lock();
-        if !state.writer.is_open() || state.ending.is_some() {
+        if state.is_closing() {
             return Pushed::Closed;
         }
         if !state.has_room(&self.config) {
@@ -68,10 +67,12 @@ impl Shared {
                 }
                 IfFull::DropNewest => return Pushed::Dropped,
                 IfFull::DropOldest => {
-                    let limit = self.config.output_limit.saturating_sub(1 + state.in_flight);
-                    if let Some(outbox) = &mut state.outbox {
-                        outbox.drop_oldest(limit);
-                    }
+                    let written = match state.behind() {
+                        Some(_) => 0,
+                        None => state.in_flight,
+                    };
+                    let limit = self.config.output_limit.saturating_sub(1 + written);
+                    state.queue().1.drop_oldest(limit);
                 }
                 IfFull::Close => {
                     let code = CloseCode::TRY_AGAIN_LATER;
@@ -81,8 +82,7 @@ impl Shared {
                 }
             }
         }
-        let State { writer, outbox, .. } = &mut *state;
-        let outbox = outbox.get_or_insert_with(lend::outbox);
+        let (writer, outbox) = state.queue();
         let pushed = match item {
             Item::Message(message) => writer.message(message, outbox),
             Item::Prepared(prepared) => match self.coding {
@@ -96,6 +96,9 @@ impl Shared {
             },
         };
         debug_assert!(pushed.is_ok(), "the writer was open");
+        if state.behind().is_some() {
+            return Pushed::Queued;
+        }
         self.queued.store(true, Ordering::Relaxed);
         if state.sleep == Sleep::Parked {
             self.wake(state);
@@ -136,7 +139,7 @@ impl Shared {
     /// Waits for room in the outbox.
     pub(super) fn poll_room(&self, place: usize, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let mut state = self.lock();
-        if !state.writer.is_open() || state.ending.is_some() {
+        if state.is_closing() {
             return Poll::Ready(Err(ErrorKind::Closed.into()));
         }
         if state.has_room(&self.config) {
@@ -150,7 +153,37 @@ impl Shared {
 impl State {
     /// Whether another message may be queued: one always may if nothing else waits.
     pub(super) fn has_room(&self, config: &Config) -> bool {
-        let queued = self.outbox.as_ref().map_or(0, |it| it.len()) + self.in_flight;
-        queued == 0 || queued < config.output_limit
+        match self.behind() {
+            Some(behind) => is_room(behind.len(), config),
+            None => self.has_room_ahead(config),
+        }
     }
+
+    /// Whether another part of a message may be queued.
+    fn has_room_ahead(&self, config: &Config) -> bool {
+        let queued = self.outbox.as_ref().map_or(0, |it| it.len()) + self.in_flight;
+        is_room(queued, config)
+    }
+
+    /// Whether nothing is sent any more.
+    pub(super) fn is_closing(&self) -> bool {
+        !self.writer.is_open() || self.ending.is_some()
+    }
+
+    /// Whether somebody who waits has what it wants.
+    pub(super) fn has(&self, want: Want, config: &Config) -> bool {
+        match want {
+            Want::Room => self.has_room(config) || self.is_closing(),
+            Want::Turn => {
+                self.behind().is_none() && self.has_room_ahead(config) || self.is_closing()
+            }
+            Want::Chunk => self.has_room_ahead(config) || self.is_closing(),
+            Want::Flush(target) => self.is_written(target) || self.phase.has_ended(),
+            Want::End => self.phase.has_ended(),
+        }
+    }
+}
+
+fn is_room(queued: usize, config: &Config) -> bool {
+    queued == 0 || queued < config.output_limit
 }

@@ -74,6 +74,10 @@ impl Sender {
         self.queue(Item::AsIs(&message)).await
     }
 
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0
+    }
+
     async fn queue(&self, item: Item<'_>) -> Result<(), Error> {
         let mut waiter = Waiter::new(&self.0);
         poll_fn(|cx| {
@@ -129,8 +133,8 @@ impl Sender {
     ///
     /// Dropping the future has no effect on what was sent.
     pub async fn flush(&self) -> Result<(), Error> {
-        let target = self.0.flush_target();
         let mut waiter = Waiter::new(&self.0);
+        let target = poll_fn(|cx| waiter.poll(|place| self.0.poll_flush_target(place, cx))).await?;
         poll_fn(|cx| waiter.poll(|place| self.0.poll_flushed(target, place, cx))).await
     }
 

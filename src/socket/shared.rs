@@ -118,10 +118,22 @@ impl Shared {
         self.abandoned.load(Ordering::Relaxed)
     }
 
-    /// The batch to be written by which everything is written that is queued now.
-    pub(super) fn flush_target(&self) -> u32 {
-        let state = self.lock();
-        state.taken.wrapping_add(u32::from(state.has_output()))
+    /// The batch to be written by which everything is written that is queued now;
+    /// what waits behind a message that is sent in chunks is waited for.
+    pub(super) fn poll_flush_target(
+        &self,
+        place: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<u32, Error>> {
+        let mut state = self.lock();
+        if state.behind().is_some_and(|it| !it.is_empty()) {
+            if state.is_closing() {
+                return Poll::Ready(Err(ErrorKind::Closed.into()));
+            }
+            state.wait(Want::Turn, place, cx.waker());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(state.taken.wrapping_add(u32::from(state.has_output()))))
     }
 
     /// Waits until the batch `target` has been handed to the transport.

@@ -53,8 +53,8 @@ impl Sink<Message> for WebSocket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let target = self.shared.flush_target();
         self.drive(cx);
+        let target = ready!(self.shared.poll_flush_target(SOCKET, cx))?;
         self.shared.poll_flushed(target, SOCKET, cx)
     }
 

@@ -2,8 +2,9 @@
 //! when it is needed, so that others have one empty pointer.
 
 use super::arriving::Arriving;
+use super::lend;
 use super::shared::State;
-use crate::protocol::Outbox;
+use crate::protocol::{Outbox, Writer};
 
 #[derive(Default)]
 pub(super) struct Streams {
@@ -28,5 +29,29 @@ impl State {
         self.streams
             .as_ref()
             .is_some_and(|it| it.arriving.is_active())
+    }
+
+    /// What waits behind a message that is being sent in chunks, if one is.
+    pub(super) fn behind(&self) -> Option<&Outbox> {
+        self.streams.as_ref().and_then(|it| it.behind.as_ref())
+    }
+
+    /// Where a message is queued, and who encodes it.
+    pub(super) fn queue(&mut self) -> (&mut Writer, &mut Outbox) {
+        let behind = self.streams.as_mut().and_then(|it| it.behind.as_mut());
+        let outbox = match behind {
+            Some(behind) => behind,
+            None => self.outbox.get_or_insert_with(lend::outbox),
+        };
+        (&mut self.writer, outbox)
+    }
+
+    /// The message that is sent in chunks is complete: those behind it follow.
+    pub(super) fn let_through(&mut self) {
+        let behind = self.streams.as_mut().and_then(|it| it.behind.take());
+        if let Some(behind) = behind {
+            self.outbox.get_or_insert_with(lend::outbox).append(behind);
+        }
+        self.forget_streams();
     }
 }

@@ -20,8 +20,12 @@ pub(super) const SOCKET: usize = 0;
 /// What a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Want {
-    /// Room in the outbox.
+    /// Room for a message.
     Room,
+    /// That no message is being sent in chunks, and room.
+    Turn,
+    /// Room for a chunk of the message that is being sent.
+    Chunk,
     /// That this batch has been written.
     Flush(u32),
     /// The end.

@@ -7,6 +7,7 @@ mod compress;
 mod edge;
 mod end;
 mod incoming;
+mod outgoing;
 pub(crate) mod peer;
 mod queue;
 
