@@ -282,6 +282,25 @@ impl From<io::Error> for Error {
     }
 }
 
+/// For those who speak `std::io`; the error is inside.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let source = error.0.source.as_deref();
+        let kind = match error.kind() {
+            ErrorKind::Closed => io::ErrorKind::BrokenPipe,
+            ErrorKind::Violation(_) | ErrorKind::NotText => io::ErrorKind::InvalidData,
+            ErrorKind::PingTimeout | ErrorKind::MessageTimeout | ErrorKind::WriteTimeout => {
+                io::ErrorKind::TimedOut
+            }
+            ErrorKind::Unfinished => io::ErrorKind::UnexpectedEof,
+            _ => source
+                .and_then(|it| it.downcast_ref::<io::Error>())
+                .map_or(io::ErrorKind::Other, io::Error::kind),
+        };
+        io::Error::new(kind, error)
+    }
+}
+
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Error")

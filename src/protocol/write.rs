@@ -1,6 +1,7 @@
 //! The writing half: messages in, frames out. It knows the closing handshake.
 
 use std::fmt;
+use std::io::IoSlice;
 
 use bytes::Bytes;
 
@@ -85,6 +86,35 @@ impl Writer {
         } else {
             let header = self.header(opcode, payload.len());
             self.large_frame(header, message.clone().into_bytes(), out);
+        }
+        Ok(())
+    }
+
+    /// Queues the first `length` bytes of `pieces` as a binary message.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] after a close frame.
+    pub(crate) fn pieces(
+        &mut self,
+        pieces: &[IoSlice<'_>],
+        length: usize,
+        out: &mut Outbox,
+    ) -> Result<(), Closed> {
+        if !self.closing.may_send() {
+            return Err(Closed);
+        }
+        let header = self.header(Opcode::Binary, length);
+        out.bytes.reserve(MAX_HEADER + length);
+        header.encode(&mut out.bytes);
+        let start = out.bytes.len();
+        let end = start + length;
+        for piece in pieces {
+            let count = piece.len().min(end - out.bytes.len());
+            out.bytes.extend_from_slice(&piece[..count]);
+        }
+        if let Some(key) = header.masking_key {
+            mask::apply(key, &mut out.bytes[start..]);
         }
         Ok(())
     }

@@ -27,6 +27,7 @@
 mod alarm;
 mod arriving;
 mod bare;
+mod byte_stream;
 mod driver;
 mod ending;
 mod exchange;
@@ -59,6 +60,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use bare::{Bare, BareIo, Carried};
+pub use byte_stream::ByteStream;
 pub use driver::Drive;
 use inbox::Inbox;
 pub use incoming::Incoming;

@@ -1,5 +1,6 @@
 //! A push into the outbox: what, what if it is full, and what became of it.
 
+use std::io::IoSlice;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
@@ -16,6 +17,8 @@ use crate::{CloseCode, Config, Message};
 pub(crate) enum Item<'a> {
     Message(&'a Message),
     Prepared(&'a Prepared),
+    /// This many bytes of these pieces, as a binary message.
+    Pieces(&'a [IoSlice<'a>], usize),
     /// No extension shall encode it.
     #[cfg(feature = "deflate")]
     AsIs(&'a Message),
@@ -85,6 +88,7 @@ impl Shared {
         let (writer, outbox) = state.queue();
         let pushed = match item {
             Item::Message(message) => writer.message(message, outbox),
+            Item::Pieces(pieces, length) => writer.pieces(pieces, length, outbox),
             Item::Prepared(prepared) => match self.coding {
                 None => writer.prepared(prepared, outbox),
                 Some(coding) => writer.prepared_for(coding, prepared, outbox),

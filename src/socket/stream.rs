@@ -53,16 +53,27 @@ impl Sink<Message> for WebSocket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        WebSocket::poll_flushed(&mut self, cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        WebSocket::poll_closed(&mut self, cx).map(Ok)
+    }
+}
+
+impl WebSocket {
+    /// Waits until what is queued has been handed to the transport.
+    pub(super) fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.drive(cx);
         let target = ready!(self.shared.poll_flush_target(SOCKET, cx))?;
         self.shared.poll_flushed(target, SOCKET, cx)
     }
 
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    /// Closes, and waits for the end.
+    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let code = CloseCode::NORMAL;
         self.shared.close(CloseCause::Local(code), code, "");
         self.drive(cx);
-        ready!(self.shared.poll_ended(SOCKET, cx));
-        Poll::Ready(Ok(()))
+        self.shared.poll_ended(SOCKET, cx).map(drop)
     }
 }
