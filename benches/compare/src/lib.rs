@@ -1,10 +1,23 @@
 //! What the servers here have in common, so that only the WebSocket part differs.
+//!
+//! All take the same words: `--listen ADDR`, `--broadcast` (every message goes to
+//! everybody, the sender too, instead of back), and where they have it `--batch`;
+//! `--workers N` puts them on Tokio's multi-threaded runtime, otherwise they have
+//! one thread.
 #![cfg(feature = "server")]
+
+mod everybody;
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+
+#[cfg(feature = "sink")]
+pub use everybody::broadcast;
+pub use everybody::{news, publish};
 
 /// Whether one of the command line's words is `--name`.
 pub fn has_flag(name: &str) -> bool {
@@ -19,21 +32,28 @@ pub fn value<T: std::str::FromStr>(name: &str) -> Option<T> {
     Some(value.parse().unwrap_or_else(|_| panic!("--{name} {value}")))
 }
 
-/// Listens on a port of the system's choice, on one thread, and prints the
-/// address for the load generator.
+/// Listens, and prints the address for the load generator.
 pub fn listen<F, Fut>(serve: F) -> io::Result<()>
 where
     F: FnOnce(TcpListener) -> Fut,
     Fut: Future<Output = io::Result<()>>,
 {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await?;
-            println!("listening on http://{}", listener.local_addr()?);
-            serve(listener).await
-        })
+    runtime()?.block_on(async {
+        let address = value("listen").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let listener = TcpListener::bind(address).await?;
+        println!("listening on http://{}", listener.local_addr()?);
+        serve(listener).await
+    })
+}
+
+fn runtime() -> io::Result<Runtime> {
+    match value("workers") {
+        Some(workers) => Builder::new_multi_thread()
+            .worker_threads(workers)
+            .enable_all()
+            .build(),
+        None => Builder::new_current_thread().enable_all().build(),
+    }
 }
 
 /// Spawns `serve` for each connection.

@@ -1,10 +1,28 @@
-// Node's ws with compression, as its README turns it on.
-const { WebSocketServer } = require('ws');
+// Node's ws, as its README has it: an echo, `--broadcast` to all clients, and
+// `--deflate` with compression as the README turns it on.
+const { WebSocket, WebSocketServer } = require('ws');
 
-const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: true });
+const words = process.argv.slice(2);
+const at = words.indexOf('--listen');
+const [host, port] = at < 0 ? ['127.0.0.1', 0] : words[at + 1].split(':');
+
+const server = new WebSocketServer({
+  host,
+  port: Number(port),
+  perMessageDeflate: words.includes('--deflate'),
+});
 server.on('listening', () => {
-  console.log(`listening on http://127.0.0.1:${server.address().port}`);
+  console.log(`listening on http://${host}:${server.address().port}`);
 });
 server.on('connection', (socket) => {
-  socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
+  socket.on('error', () => {});
+  socket.on('message', (data, isBinary) => {
+    if (!words.includes('--broadcast')) {
+      socket.send(data, { binary: isBinary });
+      return;
+    }
+    server.clients.forEach((client) => {
+      if (client.readyState === WebSocket.OPEN) client.send(data, { binary: isBinary });
+    });
+  });
 });

@@ -1,5 +1,5 @@
 //! axum's own WebSocket, as its documentation has it; `--batch`: flushed when
-//! nothing more is ready.
+//! nothing more is ready. `--broadcast`: as its example `chat` has it.
 
 use axum::Router;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -8,7 +8,10 @@ use axum::routing::any;
 use axum::serve::ListenerExt;
 
 async fn handler(upgrade: WebSocketUpgrade) -> Response {
-    upgrade.on_upgrade(echo)
+    match compare::has_flag("broadcast") {
+        true => upgrade.on_upgrade(broadcast),
+        false => upgrade.on_upgrade(echo),
+    }
 }
 
 async fn echo(mut socket: WebSocket) {
@@ -22,6 +25,12 @@ async fn echo(mut socket: WebSocket) {
             return;
         }
     }
+}
+
+async fn broadcast(socket: WebSocket) {
+    let payload =
+        |message: Result<Message, axum::Error>| Some(message.ok().filter(is_data)?.into_data());
+    compare::broadcast(socket, payload, Message::Binary).await;
 }
 
 fn is_data(message: &Message) -> bool {

@@ -1,9 +1,12 @@
 //! fastwebsockets, as its example `echo_server` has it. It has no way to send
-//! several frames in one write.
+//! several frames in one write. `--broadcast`: its example `echo_server_split`,
+//! and a channel.
 
 use std::convert::Infallible;
 
-use fastwebsockets::{FragmentCollector, OpCode, WebSocketError, upgrade};
+use fastwebsockets::{
+    FragmentCollector, FragmentCollectorRead, Frame, OpCode, Payload, WebSocketError, upgrade,
+};
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
@@ -20,12 +23,43 @@ async fn echo(upgrade: upgrade::UpgradeFut) -> Result<(), WebSocketError> {
     }
 }
 
+async fn broadcast(upgrade: upgrade::UpgradeFut) -> Result<(), WebSocketError> {
+    let (receiver, mut sender) = upgrade.await?.split(tokio::io::split);
+    let mut receiver = FragmentCollectorRead::new(receiver);
+    let mut news = compare::news();
+    let sending = tokio::spawn(async move {
+        while let Ok(payload) = news.recv().await {
+            let frame = Frame::binary(Payload::Borrowed(&payload));
+            if sender.write_frame(frame).await.is_err() {
+                break;
+            }
+        }
+    });
+    // Nothing of what must be answered (pings, closes) is sent here.
+    let mut no_answer = |_| async { Ok::<_, WebSocketError>(()) };
+    while let Ok(frame) = receiver.read_frame(&mut no_answer).await {
+        match frame.opcode {
+            OpCode::Close => break,
+            OpCode::Text | OpCode::Binary => {
+                compare::publish(Bytes::copy_from_slice(&frame.payload));
+            }
+            _ => {}
+        }
+    }
+    sending.abort();
+    Ok(())
+}
+
 async fn app(mut request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, Infallible> {
     Ok(match upgrade::upgrade(&mut request) {
         Ok((response, upgrade)) => {
-            tokio::spawn(tokio::task::unconstrained(async {
-                _ = echo(upgrade).await
-            }));
+            if compare::has_flag("broadcast") {
+                tokio::spawn(async { _ = broadcast(upgrade).await });
+            } else {
+                tokio::spawn(tokio::task::unconstrained(async {
+                    _ = echo(upgrade).await
+                }));
+            }
             response
         }
         Err(_) => Response::builder().status(400).body(Empty::new()).unwrap(),

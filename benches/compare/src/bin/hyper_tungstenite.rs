@@ -1,11 +1,17 @@
 //! hyper-tungstenite, as its README has it; `--batch`: flushed when nothing
-//! more is ready.
+//! more is ready. `--broadcast`: the same with a channel.
 
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
 use hyper_tungstenite::{HyperWebsocket, tungstenite::Error, tungstenite::Message};
+
+async fn broadcast(socket: HyperWebsocket) -> Result<(), Error> {
+    let payload = |message: Result<Message, Error>| Some(message.ok().filter(is_data)?.into_data());
+    compare::broadcast(socket.await?, payload, Message::Binary).await;
+    Ok(())
+}
 
 async fn echo(socket: HyperWebsocket) -> Result<(), Error> {
     let mut socket = socket.await?;
@@ -30,7 +36,10 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 async fn app(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, AnyError> {
     let (response, socket) = hyper_tungstenite::upgrade(&mut request, None)?;
-    tokio::spawn(async { _ = echo(socket).await });
+    match compare::has_flag("broadcast") {
+        true => tokio::spawn(async { _ = broadcast(socket).await }),
+        false => tokio::spawn(async { _ = echo(socket).await }),
+    };
     Ok(response)
 }
 

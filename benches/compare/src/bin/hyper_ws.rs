@@ -1,4 +1,5 @@
 //! This crate, as its README writes it: default features, default configuration.
+//! `--broadcast`: a room of its `hub`.
 
 use std::convert::Infallible;
 
@@ -8,6 +9,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_ws::hub::{Hub, Room};
 use hyper_ws::{WebSocket, WebSocketService};
 
 async fn echo(mut socket: WebSocket) -> Result<(), hyper_ws::Error> {
@@ -17,12 +19,25 @@ async fn echo(mut socket: WebSocket) -> Result<(), hyper_ws::Error> {
     Ok(())
 }
 
+async fn broadcast(mut socket: WebSocket, room: Room) -> Result<(), hyper_ws::Error> {
+    room.join(&socket);
+    while let Some(message) = socket.recv().await? {
+        room.send(message);
+    }
+    Ok(())
+}
+
 async fn app(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(Full::from("connect with a WebSocket\n")))
 }
 
 fn main() -> std::io::Result<()> {
-    let service = WebSocketService::new(service_fn(app)).route("/", echo);
+    let room = Hub::new().room("everybody");
+    let service = WebSocketService::new(service_fn(app));
+    let service = match compare::has_flag("broadcast") {
+        true => service.route("/", move |socket| broadcast(socket, room.clone())),
+        false => service.route("/", echo),
+    };
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new());
     compare::run(move |stream| {

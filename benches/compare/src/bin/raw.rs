@@ -1,19 +1,24 @@
 //! The limit: bytes come back as they came, without any protocol.
 //!
 //! With `--lent`, connections share one buffer and hold none while they are
-//! idle; otherwise each has 64 KiB of its own.
+//! idle; otherwise each has 64 KiB of its own. With `--broadcast` what one sends
+//! is written to all.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
 
 fn main() -> io::Result<()> {
-    if compare::has_flag("lent") {
+    if compare::has_flag("broadcast") {
+        compare::run(|stream| async move { _ = broadcast(stream).await })
+    } else if compare::has_flag("lent") {
         compare::run(|mut stream| async move {
             let mut rest = Vec::new();
             let _ = poll_fn(|cx| poll_lent(&mut stream, &mut rest, cx)).await;
@@ -32,6 +37,27 @@ async fn owned(mut stream: TcpStream) -> io::Result<()> {
         }
         stream.write_all(&buffer[..count]).await?;
     }
+}
+
+static EVERYBODY: Mutex<Vec<Arc<OwnedWriteHalf>>> = Mutex::new(Vec::new());
+
+/// Nothing here waits for a peer that does not read: what does not fit is lost,
+/// and the load complains.
+async fn broadcast(stream: TcpStream) -> io::Result<()> {
+    let (mut reader, writer) = stream.into_split();
+    let writer = Arc::new(writer);
+    EVERYBODY.lock().unwrap().push(writer.clone());
+    let mut buffer = vec![0; 4 * 1024];
+    while let Ok(count @ 1..) = reader.read(&mut buffer).await {
+        for member in EVERYBODY.lock().unwrap().iter() {
+            _ = member.try_write(&buffer[..count]);
+        }
+    }
+    EVERYBODY
+        .lock()
+        .unwrap()
+        .retain(|member| !Arc::ptr_eq(member, &writer));
+    Ok(())
 }
 
 thread_local! {

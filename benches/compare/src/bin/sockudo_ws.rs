@@ -1,16 +1,34 @@
 //! sockudo-ws, as its example `simple_echo` has it, without hyper; `--batch`: as
 //! its README writes an echo that queues answers until the input is exhausted.
+//! `--broadcast`: as its example `pubsub_echo` has it; with `--batch` by a channel,
+//! since its own writing half has no way to queue.
+
+use std::sync::LazyLock;
 
 use futures_util::{SinkExt, StreamExt};
 use sockudo_ws::handshake::{build_response, generate_accept_key, parse_request};
+use sockudo_ws::pubsub::PubSub;
 use sockudo_ws::{Config, Error, Message, Result, WebSocketStream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 
 async fn echo(mut stream: TcpStream) -> Result<()> {
     shake_hands(&mut stream).await?;
     let mut socket = WebSocketStream::server(stream, Config::default());
     let batch = compare::has_flag("batch");
+    match compare::has_flag("broadcast") {
+        true if batch => {
+            let payload = |message: Result<Message>| match message {
+                Ok(Message::Text(payload) | Message::Binary(payload)) => Some(payload),
+                _ => None,
+            };
+            compare::broadcast(socket, payload, Message::Binary).await;
+            return Ok(());
+        }
+        true => return broadcast(socket).await,
+        false => {}
+    }
     while let Some(message) = socket.next().await {
         match message? {
             message @ (Message::Text(_) | Message::Binary(_)) if batch => {
@@ -21,6 +39,31 @@ async fn echo(mut stream: TcpStream) -> Result<()> {
             _ => {}
         }
     }
+    Ok(())
+}
+
+static PUBSUB: LazyLock<PubSub> = LazyLock::new(PubSub::new);
+
+async fn broadcast(socket: WebSocketStream<TcpStream>) -> Result<()> {
+    let (mut reader, mut writer) = socket.split();
+    let (sender, mut news) = mpsc::unbounded_channel();
+    let subscriber = PUBSUB.create_subscriber(sender);
+    PUBSUB.subscribe(subscriber, "everybody");
+    loop {
+        tokio::select! {
+            message = reader.next() => match message {
+                Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
+                    PUBSUB.publish("everybody", message);
+                }
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                _ => break,
+            },
+            Some(message) = news.recv() => if writer.send(message).await.is_err() {
+                break;
+            },
+        }
+    }
+    PUBSUB.remove_subscriber(subscriber);
     Ok(())
 }
 

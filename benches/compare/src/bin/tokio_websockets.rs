@@ -1,12 +1,20 @@
 //! tokio-websockets, as its example `echo_server` has it, without hyper;
-//! `--batch`: flushed when nothing more is ready.
+//! `--batch`: flushed when nothing more is ready. `--broadcast`: the same with a channel.
 
+use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio_websockets::{Error, Message, ServerBuilder};
 
 async fn echo(stream: TcpStream) -> Result<(), Error> {
     let (_request, mut socket) = ServerBuilder::new().accept(stream).await?;
+    if compare::has_flag("broadcast") {
+        let payload = |message: Result<Message, Error>| {
+            Some(message.ok().filter(is_data)?.into_payload().into())
+        };
+        compare::broadcast(socket, payload, Message::binary::<Bytes>).await;
+        return Ok(());
+    }
     if compare::has_flag("batch") {
         let as_answer = |message: Result<Message, Error>| message.ok().filter(is_data);
         return compare::echo_in_batches(&mut socket, as_answer).await;

@@ -1,5 +1,5 @@
 //! yawc behind hyper, as its documentation has it; `--batch`: flushed when
-//! nothing more is ready.
+//! nothing more is ready. `--broadcast`: the same with a channel.
 
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::Empty;
@@ -9,6 +9,11 @@ use yawc::{Frame, OpCode, Result, UpgradeFut, WebSocket};
 
 async fn echo(upgrade: UpgradeFut) -> Result<()> {
     let mut socket = upgrade.await?;
+    if compare::has_flag("broadcast") {
+        let payload = |frame: Frame| Some(frame).filter(is_data).map(Frame::into_payload);
+        compare::broadcast(socket, payload, |payload: Bytes| Frame::binary(payload)).await;
+        return Ok(());
+    }
     if compare::has_flag("batch") {
         let as_answer = |frame: Frame| Some(frame).filter(is_data);
         return compare::echo_in_batches(&mut socket, as_answer).await;

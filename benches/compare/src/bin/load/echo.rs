@@ -9,6 +9,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::net::{RecvFlags, recv};
 
 use crate::frames::{self, Batch};
+use crate::histogram::Histogram;
 use crate::system::Clocks;
 use crate::{Length, Options};
 
@@ -115,7 +116,7 @@ pub fn run(options: &Options) -> io::Result<()> {
 }
 
 /// The first replies are compared byte by byte, those that follow only counted.
-fn check_reply(stream: &mut TcpStream, batch: &Batch) -> io::Result<()> {
+pub fn check_reply(stream: &mut TcpStream, batch: &Batch) -> io::Result<()> {
     let mut writer = stream.try_clone()?;
     let mut reply = vec![0; batch.reply.len()];
     // At the same time: neither side's buffers may hold all of it.
@@ -178,40 +179,4 @@ fn receive(connection: &mut Connection, batch: &Batch, buffer: &mut [u8]) -> io:
         return Err(io::Error::other("more came back than was sent"));
     }
     Ok(connection.received == batch.reply.len() && connection.sent == batch.request.len())
-}
-
-/// Durations in buckets that are 1/32 of a power of two wide.
-struct Histogram {
-    counts: Vec<u64>,
-    total: u64,
-}
-
-impl Histogram {
-    fn new() -> Self {
-        Histogram {
-            counts: vec![0; 64 * 32],
-            total: 0,
-        }
-    }
-
-    fn add(&mut self, duration: Duration) {
-        let nanoseconds = (duration.as_nanos() as u64).max(32);
-        let power = nanoseconds.ilog2();
-        let fraction = (nanoseconds >> (power - 5)) & 31;
-        self.counts[(power * 32) as usize + fraction as usize] += 1;
-        self.total += 1;
-    }
-
-    /// In microseconds.
-    fn quantile(&self, share: f64) -> f64 {
-        let mut left = (self.total as f64 * share) as u64;
-        for (bucket, &count) in self.counts.iter().enumerate() {
-            if count > left {
-                let (power, fraction) = (bucket / 32, bucket % 32);
-                return 2_f64.powi(power as i32) * (1.0 + fraction as f64 / 32.0) / 1e3;
-            }
-            left -= count;
-        }
-        0.0
-    }
 }

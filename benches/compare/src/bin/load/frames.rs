@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
+use crate::connect;
 use crate::{Options, Protocol};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -175,7 +176,7 @@ pub fn ask(options: &Options) -> io::Result<TcpStream> {
 }
 
 fn ask_with(options: &Options, lines: &str) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(options.server)?;
+    let mut stream = connect::stream(options.server)?;
     stream.set_nodelay(true)?;
     if options.protocol == Protocol::WebSocket {
         let request = format!(

@@ -3,17 +3,25 @@
 //!     load echo --server HOST:PORT --pid PID [--raw] [--connections N]
 //!          [--in-flight P] [--size BYTES] [--kind binary|text]
 //!          [--seconds S | --messages N]
+//!     load paced .. --rate N                  so many messages a second, ready or not
+//!     load broadcast .. [--in-flight P]       one sends, all connections get it
+//!     load handshake .. [--at-once N]         connect, one message, reset
 //!     load idle --server HOST:PORT --pid PID [--raw] [--connections N] [--size BYTES]
 //!     load deflate --server HOST:PORT --pid PID --takeover yes|no [--connections N]
 //!          [--size BYTES] [--seconds S]
 //!
 //! Prints one line of JSON. `--raw` talks to a server without a protocol.
 
+mod broadcast;
+mod connect;
 mod deflate;
 mod echo;
 mod frames;
+mod handshake;
+mod histogram;
 mod idle;
 mod json;
+mod paced;
 mod system;
 
 use std::fmt::Display;
@@ -26,11 +34,17 @@ fn main() -> io::Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("echo") => echo::run(&options),
         Some("idle") => idle::run(&options),
+        Some("paced") => {
+            let rate = value("rate").unwrap_or_else(|| stop("--rate N is missing"));
+            paced::run(&options, rate)
+        }
+        Some("broadcast") => broadcast::run(&options),
+        Some("handshake") => handshake::run(&options, value("at-once").unwrap_or(64)),
         Some("deflate") => {
             let takeover = value("takeover").unwrap_or_else(|| stop("--takeover is missing"));
             deflate::run(&options, takeover)
         }
-        _ => stop("the first word says what to do: echo, idle or deflate"),
+        _ => stop("the first word says what to do: see the top of main.rs"),
     }
 }
 

@@ -1,0 +1,27 @@
+//! Connections from as many addresses as it takes: one has some 28,000 ports.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+
+/// Connections of one address, before the next one is taken.
+const PER_ADDRESS: u32 = 10_000;
+
+/// The addresses 127.0.0.2 to 127.0.0.9, again and again.
+const ADDRESSES: u32 = 8;
+
+static MADE: AtomicU32 = AtomicU32::new(0);
+
+/// A stream that blocks and does not wait to gather bytes.
+pub fn stream(server: SocketAddr) -> io::Result<TcpStream> {
+    let made = MADE.fetch_add(1, Ordering::Relaxed);
+    let last = 2 + made / PER_ADDRESS % ADDRESSES;
+    let own = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, last as u8), 0);
+    let kind = SocketType::STREAM;
+    let socket = socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC, None)?;
+    bind(&socket, &own)?;
+    connect(&socket, &server)?;
+    Ok(TcpStream::from(socket))
+}
