@@ -1,0 +1,61 @@
+"""Compression (permessage-deflate, RFC 7692): CPU time at equal or smaller replies."""
+
+from bench import samples
+from bench.markdown import number, others, spread, table
+from bench.process import Running, load
+from bench.samples import cpu, key, middle, rate, user
+from bench.markdown import absent, ranked
+
+NAME = "deflate"
+TITLE = "Compression"
+LOADS = [("with context takeover", "yes"), ("without context takeover", "no")]
+CONNECTIONS, SIZE = 50, 1024
+
+
+def measure(bench):
+    comparisons = []
+    for title, takeover in LOADS:
+        def sample(server):
+            with Running(server) as running:
+                return load(
+                    running, "deflate",
+                    *("--takeover", takeover),
+                    *("--connections", CONNECTIONS),
+                    *("--size", SIZE),
+                    *("--seconds", bench.pick(1.0, 0.3)),
+                )
+
+        servers, rounds = bench.deflate_servers, bench.pick(3, 1)
+        comparisons.append(samples.in_turns(bench, f"deflate {title}", servers, rounds, sample))
+    return comparisons
+
+
+def section(page, comparisons):
+    page.text(
+        f"An echo of {SIZE} B of JSON, each message another one, one in flight on each of "
+        f"{CONNECTIONS} connections; both sides compress. Of two servers, that with less CPU "
+        "time is ahead only if its replies are not larger: level and window buy one with the "
+        "other. What may be tuned is a row of its own. *context* says whether the server kept "
+        "one from message to message, which takes 20 to 350 KB for each connection."
+    )
+    for comparison in comparisons:
+        title = comparison["load"]
+        page.heading(f"The client offers compression {title.removeprefix('deflate ')}")
+        page.plot_cpu(title, f"Compressed echo, {title}", comparison, "message")
+        head = ["server", "CPU ns/msg", "user ns", "reply bytes", "context", "compressed",
+                "msg/s", "others"]
+        rows = [
+            [
+                f"**→ {name}**" if name.startswith("hyper-ws") else name,
+                spread(found, cpu),
+                number(user(found)),
+                f"{middle(found, key('reply_bytes')):.0f}",
+                "yes" if found[0]["context"] else "no",
+                f"{middle(found, key('compressed')):.0%}",
+                number(middle(found, rate)),
+                others(found),
+            ]
+            for name, found in ranked(comparison)
+        ]
+        page.add(table(head, rows + absent(comparison, len(head))))
+        page.command(NAME)
