@@ -6,7 +6,8 @@ from html import escape
 WIDTH = 760
 INK, PALE, GRID = "#1f2328", "#656d76", "#d0d7de"
 OURS, PEER, LIMIT = "#0969da", "#a3b1bf", "#e2c08d"
-LINES = ["#0969da", "#bc4c00", "#656d76", "#1a7f37", "#8250df"]
+LINES = {"hyper-ws": "#0969da", "raw": "#9a6700", "raw lent": "#656d76"}
+MORE_LINES = ["#1a7f37", "#8250df", "#bc4c00", "#cf222e"]
 
 
 def bars(title, unit, rows):
@@ -65,7 +66,7 @@ def lines(title, across, unit, series):
     parts.append(text(middle, height - 10, across, PALE, "middle"))
     ends = []
     for at, (name, row) in enumerate(series.items()):
-        color = LINES[at % len(LINES)]
+        color = LINES.get(name, MORE_LINES[at % len(MORE_LINES)])
         path = " ".join(f"{x_of(x):.1f},{y_of(y):.1f}" for x, y, _, _ in row)
         parts.append(
             f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>'

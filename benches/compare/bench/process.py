@@ -84,8 +84,8 @@ def load(running, what, *flags, cpu=LOAD_CPU, timeout=300):
         raise Failed(f"was not done within {timeout} seconds") from None
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
-        # The generator's own words; its main function prints an error by Debug.
-        found = re.search(r'error: "(.*?)"', lines[-1]) if lines else None
+        # The generator's main function prints an error by Debug.
+        found = re.search(r'(?:error|message): "(.*?)"', lines[-1]) if lines else None
         raise Failed(found[1] if found else (lines[-1] if lines else "failed"))
     return json.loads(done.stdout)
 

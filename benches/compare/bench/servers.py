@@ -34,6 +34,8 @@ class Server:
     is_batch: bool = False
     speaks: set = field(default_factory=lambda: {"echo", "broadcast"})
     has_workers: bool = False
+    # By the command line.
+    is_given: bool = False
     # Callgrind cannot tell a compiler's code from a program's.
     is_compiled: bool = True
 
@@ -121,7 +123,7 @@ def given(text):
     path = shutil.which(words[0])
     if not path:
         sys.exit(f"{name}: there is no program {words[0]}")
-    return Server(name, [os.path.abspath(path), *words[1:]], speaks=speaks)
+    return Server(name, [os.path.abspath(path), *words[1:]], speaks=speaks, is_given=True)
 
 
 def build(servers):

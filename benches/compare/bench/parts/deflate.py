@@ -1,10 +1,9 @@
 """Compression (permessage-deflate, RFC 7692): CPU time at equal or smaller replies."""
 
 from bench import samples
-from bench.markdown import number, others, spread, table
+from bench.markdown import absent, number, others, ranked, spread, table
 from bench.process import Running, load
 from bench.samples import cpu, key, middle, rate, user
-from bench.markdown import absent, ranked
 
 NAME = "deflate"
 TITLE = "Compression"

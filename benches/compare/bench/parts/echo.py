@@ -36,8 +36,8 @@ LOADS = [
     Load("20 B, 16 in flight", 100, 16, 20, lengths=(40_000, 120_000)),
     Load("16 KiB binary", 100, 1, 16 << 10, lengths=(1_000, 3_000), is_large=True),
     Load("64 KiB binary", 10, 1, 64 << 10, lengths=(400, 1_200), is_large=True),
-    Load("1 MiB binary", 10, 1, 1 << 20, lengths=(40, 120), is_large=True),
-    Load("1 MiB text", 10, 1, 1 << 20, "text", lengths=(40, 120), is_large=True),
+    Load("1 MiB binary", 10, 1, 1 << 20, lengths=(20, 60), is_large=True),
+    Load("1 MiB text", 10, 1, 1 << 20, "text", lengths=(20, 60), is_large=True),
 ]
 
 NOTES = {

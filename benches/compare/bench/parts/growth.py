@@ -20,7 +20,7 @@ def measure(bench):
     ]:
         servers = [
             it for it in bench.servers
-            if (it.name in WHO or not it.feature and it.is_compiled) and speaks in it.speaks
+            if (it.name in WHO or it.is_given) and speaks in it.speaks
         ]
         for count in counts:
             def sample(server):

@@ -11,7 +11,7 @@ LOAD = "idle"
 
 
 def measure(bench):
-    connections = bench.pick(10_000, 2_000)
+    connections = bench.pick(10_000, 5_000)
 
     def sample(server):
         with Running(server) as running:

@@ -2,6 +2,7 @@
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 from bench import callgrind
 from bench.parts import broadcast, echo, handshake
@@ -36,16 +37,19 @@ def count(bench, title, servers, *job):
     """Two at a time: the clock does not matter here."""
     servers = [it for it in servers if it.is_compiled]
     bench.progress(f"instructions: {title}")
-    found = {}
-    cpus = [(SERVER_CPU, LOAD_CPU), (LOAD_CPU, SERVER_CPU)]
+    places = SimpleQueue()
+    places.put((SERVER_CPU, LOAD_CPU))
+    places.put((LOAD_CPU, SERVER_CPU))
 
-    def half(at):
-        for server in servers[at::2]:
-            found[server.name] = one(bench, title, server, *job, cpus=cpus[at])
+    def counted(server):
+        cpus = places.get()
+        try:
+            return one(bench, title, server, *job, cpus=cpus)
+        finally:
+            places.put(cpus)
 
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(half, [0, 1]))
-    return {it.name: found[it.name] for it in servers}
+        return dict(zip([it.name for it in servers], pool.map(counted, servers)))
 
 
 def one(bench, title, server, what, flags, lengths, server_flags, cpus):

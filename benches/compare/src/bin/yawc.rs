@@ -5,7 +5,7 @@ use futures_util::{SinkExt, StreamExt};
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
-use yawc::{Frame, OpCode, Result, UpgradeFut, WebSocket};
+use yawc::{Frame, OpCode, Options, Result, UpgradeFut, WebSocket};
 
 async fn echo(upgrade: UpgradeFut) -> Result<()> {
     let mut socket = upgrade.await?;
@@ -31,7 +31,9 @@ fn is_data(frame: &Frame) -> bool {
 }
 
 async fn app(request: Request<Incoming>) -> Result<Response<Empty<Bytes>>> {
-    let (response, upgrade) = WebSocket::upgrade(request)?;
+    // Its default limit is 1 MiB less a byte.
+    let options = Options::default().with_max_payload_read(2 << 20);
+    let (response, upgrade) = WebSocket::upgrade_with_options(request, options)?;
     tokio::spawn(async { _ = echo(upgrade).await });
     Ok(response)
 }
