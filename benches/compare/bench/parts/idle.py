@@ -11,7 +11,7 @@ LOAD = "idle"
 
 
 def measure(bench):
-    connections = bench.pick(10_000, 5_000)
+    connections = min(bench.pick(10_000, 5_000), bench.files - 500)
 
     def sample(server):
         with Running(server) as running:

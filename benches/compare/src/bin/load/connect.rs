@@ -3,7 +3,9 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 
 /// Connections of one address, before the next one is taken.
@@ -14,7 +16,8 @@ const ADDRESSES: u32 = 8;
 
 static MADE: AtomicU32 = AtomicU32::new(0);
 
-/// A stream that blocks and does not wait to gather bytes.
+/// A stream that blocks. Its end is a reset, which leaves no port behind that has
+/// to wait: the next sample needs as many.
 pub fn stream(server: SocketAddr) -> io::Result<TcpStream> {
     let made = MADE.fetch_add(1, Ordering::Relaxed);
     let last = 2 + made / PER_ADDRESS % ADDRESSES;
@@ -23,5 +26,6 @@ pub fn stream(server: SocketAddr) -> io::Result<TcpStream> {
     let socket = socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC, None)?;
     bind(&socket, &own)?;
     connect(&socket, &server)?;
+    set_socket_linger(&socket, Some(Duration::ZERO))?;
     Ok(TcpStream::from(socket))
 }

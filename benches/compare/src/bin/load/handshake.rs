@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::net::sockopt::set_socket_linger;
 
 use crate::frames::{self, Batch};
 use crate::histogram::Histogram;
@@ -63,8 +62,6 @@ pub fn run(options: &Options, at_once: usize) -> io::Result<()> {
             }
             done += 1;
             latency.add(visits[at].began.elapsed());
-            // A reset leaves no port behind that has to wait.
-            set_socket_linger(&visits[at].stream, Some(Duration::ZERO))?;
             if quota == 0 {
                 epoll::delete(&epoll, &visits[at].stream)?;
                 open -= 1;
