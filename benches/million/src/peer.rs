@@ -1,0 +1,226 @@
+//! A client and the wire to it, in nine bytes and without a file descriptor.
+//!
+//! What a server writes is looked at where it is, and what it reads is made when
+//! it asks for it, so a connection holds nothing but where it stands. Everything
+//! the server sends is compared with what it has to be; anything else is a panic,
+//! which ends the program.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What the client sends once.
+pub(crate) const MESSAGE: [u8; 1024] = [b'm'; 1024];
+/// What everybody in the room gets.
+pub(crate) const PUBLISHED: [u8; 100] = [b'p'; 100];
+
+/// A handshake that nothing is wrong with.
+pub(crate) const REQUEST: &[u8] = b"GET /ws HTTP/1.1\r\nHost: example.com\r\n\
+    Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// [`MESSAGE`] in a masked frame.
+pub(crate) const FRAME: [u8; 1032] = {
+    let mut frame = [0; 1032];
+    (frame[0], frame[1], frame[2], frame[3]) = (0x82, 0x80 | 126, 4, 0);
+    let mut at = 0;
+    while at < 4 {
+        frame[4 + at] = KEY[at];
+        at += 1;
+    }
+    let mut at = 0;
+    while at < MESSAGE.len() {
+        frame[8 + at] = MESSAGE[at] ^ KEY[at % 4];
+        at += 1;
+    }
+    frame
+};
+
+const KEY: [u8; 4] = [0x11, 0x22, 0x33, 0x44];
+
+/// Clients that have got their message back.
+pub(crate) static ECHOED: AtomicUsize = AtomicUsize::new(0);
+/// Pings that were answered.
+pub(crate) static PONGS: AtomicUsize = AtomicUsize::new(0);
+/// Published messages that arrived.
+pub(crate) static DELIVERED: AtomicUsize = AtomicUsize::new(0);
+/// Close frames that were answered.
+pub(crate) static CLOSED: AtomicUsize = AtomicUsize::new(0);
+/// Connections that the server has let go of.
+pub(crate) static DROPPED: AtomicUsize = AtomicUsize::new(0);
+
+/// The client's end of a connection, as the server's IO.
+///
+/// ```text
+///   Request ─► Head ─► Message ─► Echo ─► Idle ─► Close ─► Ended
+///                                          ▲ │
+///                                  Pong ───╯◄╯
+/// ```
+pub(crate) struct Peer(Stage);
+
+enum Stage {
+    /// The request is there to be read.
+    Request,
+    /// Its answer is awaited.
+    Head,
+    /// The message is there to be read.
+    Message,
+    /// Its echo is awaited.
+    Echo,
+    Idle,
+    /// A ping was received.
+    Pong {
+        payload: [u8; 8],
+        travel: Travel,
+    },
+    /// A close frame was received.
+    Close {
+        code: [u8; 2],
+        travel: Travel,
+    },
+    Ended,
+}
+
+/// No answer is there the moment something is written: the server's task waits,
+/// and is woken by the runtime, as it would be for a socket.
+#[derive(Clone, Copy)]
+enum Travel {
+    UnderWay,
+    Arrived,
+}
+
+impl Travel {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match std::mem::replace(self, Travel::Arrived) {
+            Travel::Arrived => Poll::Ready(()),
+            Travel::UnderWay => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Peer {
+    pub(crate) fn new() -> Self {
+        Peer(Stage::Request)
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        count(&DROPPED);
+    }
+}
+
+impl AsyncRead for Peer {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let next = match &mut self.0 {
+            // Whoever writes what is awaited reads again after it: nobody is to
+            // be woken.
+            Stage::Head | Stage::Echo | Stage::Idle => return Poll::Pending,
+            Stage::Request => {
+                buffer.put_slice(REQUEST);
+                Stage::Head
+            }
+            Stage::Message => {
+                buffer.put_slice(&FRAME);
+                Stage::Echo
+            }
+            Stage::Pong { payload, travel } => {
+                std::task::ready!(travel.poll(cx));
+                put_control(0x8a, payload, buffer);
+                count(&PONGS);
+                Stage::Idle
+            }
+            Stage::Close { code, travel } => {
+                std::task::ready!(travel.poll(cx));
+                put_control(0x88, code, buffer);
+                count(&CLOSED);
+                Stage::Ended
+            }
+            Stage::Ended => return Poll::Ready(Ok(())),
+        };
+        self.0 = next;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Peer {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.0 {
+            Stage::Head => {
+                assert!(bytes.starts_with(b"HTTP/1.1 101 ") && bytes.ends_with(b"\r\n\r\n"));
+                self.0 = Stage::Message;
+            }
+            Stage::Echo => {
+                assert!(bytes[..4] == [0x82, 126, 4, 0] && bytes[4..] == MESSAGE);
+                self.0 = Stage::Idle;
+                count(&ECHOED);
+            }
+            Stage::Idle | Stage::Pong { .. } => self.frames(bytes),
+            Stage::Request | Stage::Message | Stage::Close { .. } | Stage::Ended => {
+                panic!("nothing is due: {bytes:x?}")
+            }
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Peer {
+    /// Whole frames: the server hands over all that it has, and all is taken.
+    fn frames(&mut self, mut bytes: &[u8]) {
+        while let [first, length, rest @ ..] = bytes {
+            let (payload, rest) = rest.split_at(usize::from(*length));
+            let travel = Travel::UnderWay;
+            match first {
+                0x89 => {
+                    let payload = payload.try_into().expect("a ping has 8 bytes");
+                    self.0 = Stage::Pong { payload, travel };
+                }
+                0x88 => {
+                    let code = payload.try_into().expect("a close code and no reason");
+                    self.0 = Stage::Close { code, travel };
+                }
+                0x82 => {
+                    assert!(payload == PUBLISHED);
+                    count(&DELIVERED);
+                }
+                _ => panic!("not a frame that is due: {first:x}"),
+            }
+            bytes = rest;
+        }
+        assert!(bytes.is_empty());
+    }
+}
+
+fn put_control(first: u8, payload: &[u8], buffer: &mut ReadBuf<'_>) {
+    buffer.put_slice(&[first, 0x80 | payload.len() as u8]);
+    buffer.put_slice(&KEY);
+    for (byte, key) in payload.iter().zip(KEY.iter().cycle()) {
+        buffer.put_slice(&[byte ^ key]);
+    }
+}
+
+fn count(what: &AtomicUsize) {
+    what.fetch_add(1, Ordering::Relaxed);
+}

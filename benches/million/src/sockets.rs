@@ -1,0 +1,133 @@
+//! The same over real sockets: what the kernel adds, and what it takes to keep
+//! them alive. Server and client are two processes, since each may have only so
+//! many open files.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_ws::{Config, WebSocketService};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, stdin};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::app::{app, echo, serve};
+use crate::json::Object;
+use crate::peer::{FRAME, MESSAGE, PONGS, REQUEST};
+use crate::usage::Usage;
+
+/// How long a ping may remain without an answer: the crate's default.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How many connections are made at a time.
+const AT_A_TIME: usize = 50;
+
+fn in_runtime(run: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(run)
+}
+
+/// Prints its address, and for every line on the standard input what it has used
+/// so far; until that ends. Pings after so much silence.
+pub(crate) fn server(interval: Duration) -> io::Result<()> {
+    in_runtime(async move {
+        let config = Config::new().keep_alive(interval, PATIENCE);
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        println!("{}", listener.local_addr()?);
+        let service = WebSocketService::new(service_fn(app))
+            .route("/ws", echo)
+            .config(config);
+        let accepting = async {
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => serve(stream, service.clone()),
+                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        let asked = async {
+            let mut lines = BufReader::new(stdin()).lines();
+            while let Ok(Some(_)) = lines.next_line().await {
+                let usage = Usage::now();
+                let mut report = Object::new("server", 0);
+                report.number("allocated", usage.live as f64);
+                report.number("resident", usage.resident as f64);
+                report.number("CPU seconds", usage.cpu.as_secs_f64());
+                println!("{report}");
+            }
+        };
+        tokio::select! {
+            () = asked => Ok(()),
+            () = accepting => Ok(()),
+        }
+    })
+}
+
+/// Connects, sends a message on each connection and compares the echo; then
+/// says so. Answers pings, and for every line on the standard input says how many
+/// it has answered; until that ends.
+pub(crate) fn client(address: SocketAddr, sockets: usize) -> io::Result<()> {
+    in_runtime(async {
+        let mut made = JoinSet::new();
+        let mut alive = JoinSet::new();
+        let mut begun = 0;
+        while begun < sockets || !made.is_empty() {
+            while begun < sockets && made.len() < AT_A_TIME {
+                made.spawn(connect(address));
+                begun += 1;
+            }
+            if let Some(stream) = made.join_next().await {
+                alive.spawn(answer_pings(stream??));
+            }
+        }
+        println!("{sockets}");
+        let asked = async {
+            let mut lines = BufReader::new(stdin()).lines();
+            while let Ok(Some(_)) = lines.next_line().await {
+                println!("{}", PONGS.load(Ordering::Relaxed));
+            }
+        };
+        tokio::select! {
+            // None of them ends before the server does.
+            Some(ended) = alive.join_next() => ended?,
+            () = asked => Ok(()),
+        }
+    })
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    stream.write_all(REQUEST).await?;
+    let mut head = vec![];
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    stream.write_all(&FRAME).await?;
+    let mut echo = [0; 4 + MESSAGE.len()];
+    stream.read_exact(&mut echo).await?;
+    if !head.starts_with(b"HTTP/1.1 101 ") || echo[4..] != MESSAGE {
+        return Err(io::Error::other("not what the server should answer"));
+    }
+    Ok(stream)
+}
+
+async fn answer_pings(mut stream: TcpStream) -> io::Result<()> {
+    let mut ping = [0; 10];
+    loop {
+        stream.read_exact(&mut ping).await?;
+        if ping[..2] != [0x89, 8] {
+            return Err(io::Error::other("not a ping"));
+        }
+        let mut pong = [0; 14];
+        // A masking key of zeros leaves the payload as it is.
+        (pong[0], pong[1]) = (0x8a, 0x88);
+        pong[6..].copy_from_slice(&ping[2..]);
+        stream.write_all(&pong).await?;
+        PONGS.fetch_add(1, Ordering::Relaxed);
+    }
+}
