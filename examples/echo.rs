@@ -1,23 +1,27 @@
 //! Echoes every message, on every path, from pages of any origin.
 //!
+//! Over HTTP/1.1 and over HTTP/2 (prior knowledge), on one port.
+//!
 //!     cargo run --release --example echo -- --listen 127.0.0.1:9001
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use hyper_ws::config::Compression;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{CloseCode, Config, WebSocket, WebSocketService};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 
 #[derive(Parser)]
 struct Options {
@@ -47,6 +51,9 @@ async fn echo(mut socket: WebSocket) -> Result<(), hyper_ws::Error> {
     }
     Ok(())
 }
+
+/// How long a client may take for its request.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 async fn no_page(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut response = Response::new(Full::from("connect with a WebSocket\n"));
@@ -85,10 +92,22 @@ async fn serve(options: Options) -> std::io::Result<()> {
         .any_path(echo)
         .config(config)
         .tracker(&tracker);
-    let mut server = http1::Builder::new();
+    let mut server = auto::Builder::new(TokioExecutor::new());
     server
+        .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(10));
+        .header_read_timeout(PATIENCE);
+    // A socket whose handler is busy must not use up what all sockets of its
+    // connection share: README, "HTTP/2".
+    server
+        .http2()
+        .enable_connect_protocol()
+        .initial_stream_window_size(64 * 1024)
+        .initial_connection_window_size(16 * 1024 * 1024)
+        .max_send_buf_size(64 * 1024)
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_secs(30));
+    let server = Arc::new(server);
 
     let listener = TcpListener::bind(options.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
@@ -106,8 +125,15 @@ async fn serve(options: Options) -> std::io::Result<()> {
             _ = tokio::signal::ctrl_c() => break,
             _ = terminate.recv() => break,
         };
-        let connection = server.serve_connection(TokioIo::new(stream), service.clone());
-        tokio::spawn(connection.with_upgrades());
+        let (server, service) = (Arc::clone(&server), service.clone());
+        tokio::spawn(async move {
+            // `auto` has no deadline for the first byte, which tells it the version.
+            let begun = timeout(PATIENCE, stream.peek(&mut [0])).await;
+            if matches!(begun, Ok(Ok(1..))) {
+                let io = TokioIo::new(stream);
+                let _ = server.serve_connection_with_upgrades(io, service).await;
+            }
+        });
     }
     drop(listener);
     tracker

@@ -177,6 +177,7 @@ async fn the_function_answers_like_the_service_and_says_501_to_other_protocols()
     let (status, text) = connection.get("/ws").await;
     assert_eq!(status, 400);
     assert!(text.contains("this is GET"), "{text}");
+    assert!(text.contains("`enable_connect_protocol()`"), "{text}");
 }
 
 #[tokio::test]

@@ -333,7 +333,7 @@ impl fmt::Display for NoHandshake {
             }
             NoHandshake::NoProtocol(method) => write!(
                 f,
-                "CONNECT with `:protocol` = `websocket` is expected, and this is {}",
+                "CONNECT with `:protocol` = `websocket` is expected, and this is {}{HINT}",
                 shown(method.as_str().as_bytes())
             ),
             NoHandshake::OtherProtocol(protocol) => {
@@ -345,6 +345,13 @@ impl fmt::Display for NoHandshake {
         }
     }
 }
+
+/// What the server's author may have forgotten when there is no `:protocol`.
+#[cfg(feature = "http2")]
+const HINT: &str = " (a client sends that only if the server has called \
+                    `enable_connect_protocol()` on its HTTP/2 builder)";
+#[cfg(not(feature = "http2"))]
+const HINT: &str = " (`:protocol` is read by the feature `http2` of hyper-ws, which is off)";
 
 impl Fault {
     fn of(&self, field: &str, expected: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {

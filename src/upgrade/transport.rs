@@ -160,10 +160,13 @@ impl AsyncWrite for Transport {
 
 #[cfg(test)]
 mod tests {
+    use http::{Request, Response};
+    use hyper::body::Incoming;
+    use hyper::server::conn::http1;
+    use hyper::service::{Service, service_fn};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
-
-    use http::{Request, Response};
+    use tokio::sync::mpsc;
 
     use super::*;
 
@@ -202,14 +205,14 @@ mod tests {
         assert_eq!(&all, b"hello");
     }
 
-    #[tokio::test]
-    async fn a_tcp_stream_is_taken_out_of_hypers_layers_and_does_not_delay() {
-        use hyper::server::conn::http1;
-        use hyper::service::service_fn;
-
-        let (mut client, stream) = pair().await;
-        let (sender, mut transports) = tokio::sync::mpsc::unbounded_channel();
-        let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+    /// A service that takes its connections over, and what they are taken over as.
+    fn taking_over() -> (
+        impl Service<Request<Incoming>, Response = Response<String>, Error = http::Error, Future: Send>
+        + Send,
+        mpsc::UnboundedReceiver<Transport>,
+    ) {
+        let (sender, transports) = mpsc::unbounded_channel();
+        let service = service_fn(move |mut request: Request<Incoming>| {
             let on_upgrade = hyper::upgrade::on(&mut request);
             let sender = sender.clone();
             tokio::spawn(async move {
@@ -218,16 +221,46 @@ mod tests {
             let response = Response::builder().status(101).header("upgrade", "x");
             std::future::ready(response.body(String::new()))
         });
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-        tokio::spawn(connection.with_upgrades());
-        let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nrest";
-        client.write_all(request).await.unwrap();
+        (service, transports)
+    }
 
-        let Transport::Tcp { stream, leftover } = transports.recv().await.unwrap() else {
+    const REQUEST: &[u8] =
+        b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nrest";
+
+    fn is_a_stream_that_does_not_delay(transport: Transport) {
+        let Transport::Tcp { stream, leftover } = transport else {
             panic!("it is a TCP stream");
         };
         assert!(stream.nodelay().unwrap());
         assert_eq!(leftover.as_deref().map(|it| &it[..]), Some(&b"rest"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_tcp_stream_is_taken_out_of_hypers_layers_and_does_not_delay() {
+        let (mut client, stream) = pair().await;
+        let (service, mut transports) = taking_over();
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(connection.with_upgrades());
+        client.write_all(REQUEST).await.unwrap();
+        is_a_stream_that_does_not_delay(transports.recv().await.unwrap());
+    }
+
+    #[cfg(feature = "http2")]
+    #[tokio::test]
+    async fn a_tcp_stream_is_taken_out_of_the_layers_of_auto_too() {
+        use hyper_util::rt::TokioExecutor;
+        use hyper_util::server::conn::auto;
+
+        let (mut client, stream) = pair().await;
+        let (service, mut transports) = taking_over();
+        tokio::spawn(async move {
+            let server = auto::Builder::new(TokioExecutor::new());
+            let io = TokioIo::new(stream);
+            let connection = server.serve_connection_with_upgrades(io, service);
+            connection.await.map_err(|error| error.to_string())
+        });
+        client.write_all(REQUEST).await.unwrap();
+        is_a_stream_that_does_not_delay(transports.recv().await.unwrap());
     }
 
     #[tokio::test]
