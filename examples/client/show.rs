@@ -1,0 +1,134 @@
+//! What people see: messages on standard output, all else on standard error.
+
+use std::error::Error;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use http::Response;
+use hyper_ws::error::CloseCause;
+use hyper_ws::{CloseCode, Message};
+
+pub(crate) struct Show {
+    binary: bool,
+    json: bool,
+    output: Device,
+    errors: Device,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Device {
+    /// People look at it.
+    Terminal { colours: bool },
+    /// A file or another program.
+    Pipe,
+}
+
+impl Device {
+    fn of(device: &impl IsTerminal) -> Self {
+        match device.is_terminal() {
+            // https://no-color.org
+            true => Device::Terminal {
+                colours: std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty()),
+            },
+            false => Device::Pipe,
+        }
+    }
+
+    fn coloured(self, colour: u8, text: &str) -> String {
+        match self {
+            Device::Terminal { colours: true } => format!("\x1b[{colour}m{text}\x1b[0m"),
+            _ => text.to_owned(),
+        }
+    }
+}
+
+const RED: u8 = 31;
+const GREEN: u8 = 32;
+const GREY: u8 = 90;
+
+impl Show {
+    pub(crate) fn new(binary: bool, json: bool) -> Self {
+        Show {
+            binary,
+            json,
+            output: Device::of(&io::stdout()),
+            errors: Device::of(&io::stderr()),
+        }
+    }
+
+    /// A message that came.
+    pub(crate) fn message(&self, message: &Message) -> io::Result<()> {
+        let mut output = io::stdout().lock();
+        match message {
+            Message::Binary(bytes) if self.binary && self.output == Device::Pipe => {
+                output.write_all(bytes)?;
+            }
+            Message::Binary(bytes) => {
+                let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                let text = format!("{} bytes: {digits}", bytes.len());
+                writeln!(output, "{}", self.output.coloured(GREEN, &text))?;
+            }
+            Message::Text(text) => {
+                let pretty = self.json.then(|| pretty(text)).flatten();
+                let text = pretty.as_deref().unwrap_or(text);
+                match self.output {
+                    Device::Pipe => writeln!(output, "{text}")?,
+                    // What a server sends must not steer the terminal.
+                    terminal => {
+                        let safe: String = text.chars().map(visible).collect();
+                        writeln!(output, "{}", terminal.coloured(GREEN, &safe))?;
+                    }
+                }
+            }
+        }
+        output.flush()
+    }
+
+    /// The server's response to the handshake.
+    pub(crate) fn response(&self, response: &Response<()>) {
+        self.notice(&format!("{:?} {}", response.version(), response.status()));
+        for (name, value) in response.headers() {
+            let value = value.as_bytes().escape_ascii();
+            self.notice(&format!("{name}: {value}"));
+        }
+    }
+
+    pub(crate) fn notice(&self, text: &str) {
+        eprintln!("{}", self.errors.coloured(GREY, text));
+    }
+
+    pub(crate) fn error(&self, error: &(dyn Error + 'static)) {
+        eprintln!("{}", self.errors.coloured(RED, &super::chain(error)));
+    }
+
+    /// How it ended, and whether that is how it should.
+    pub(crate) fn end(&self, cause: CloseCause) -> ExitCode {
+        let good = match &cause {
+            CloseCause::Local(_) => true,
+            CloseCause::Remote(None) => true,
+            CloseCause::Remote(Some(frame)) => {
+                frame.code == CloseCode::NORMAL || frame.code == CloseCode::GOING_AWAY
+            }
+            _ => false,
+        };
+        let colour = if good { GREY } else { RED };
+        eprintln!("{}", self.errors.coloured(colour, &cause.to_string()));
+        match good {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        }
+    }
+}
+
+fn pretty(text: &str) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(text).ok()?;
+    serde_json::to_string_pretty(&value).ok()
+}
+
+fn visible(it: char) -> char {
+    match it {
+        '\n' | '\t' => it,
+        it if it.is_control() => char::REPLACEMENT_CHARACTER,
+        it => it,
+    }
+}
