@@ -1,7 +1,7 @@
 """More sockets, more members: what a message costs then."""
 
 from bench import samples
-from bench.markdown import others, spread, table
+from bench.markdown import others, ratio, spread, table
 from bench.plot import lines
 from bench.process import Running, load
 from bench.samples import cpu, extent, measured, middle
@@ -64,6 +64,13 @@ def section(page, comparisons):
                 f"{middle(last, cpu) / middle(before, cpu):.2f}" if last and before else "-",
                 others([sample for cell in cells if cell for sample in cell]),
             ])
+        for name in series:
+            if name not in WHO[:2]:
+                cells = [
+                    ratio(measured(one).get(name, []), measured(one).get("raw"), cpu)
+                    for one in some
+                ]
+                rows.append([f"{name} ÷ raw", *cells, "", ""])
         head = ["server", *[f"{count:,}" for count in counts],
                 f"{counts[-1]:,} to {counts[-2]:,}", "others"]
         page.add(table(head, rows))

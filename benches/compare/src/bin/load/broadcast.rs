@@ -32,8 +32,7 @@ pub fn run(options: &Options) -> io::Result<()> {
     let batch = Batch::new(options);
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     let mut members = Vec::with_capacity(options.connections);
-    for at in 0..options.connections {
-        let stream = frames::connect(options)?;
+    for (at, stream) in frames::connect_all(options)?.into_iter().enumerate() {
         let data = EventData::new_u64(at as u64);
         epoll::add(&epoll, &stream, data, EventFlags::IN)?;
         members.push(Member {

@@ -1,6 +1,6 @@
 //! Each connection sends a batch, waits for all of its replies, sends again.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -30,10 +30,10 @@ struct Connection {
 pub fn run(options: &Options) -> io::Result<()> {
     let batch = Batch::new(options);
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-    let mut connections = Vec::with_capacity(options.connections);
-    for at in 0..options.connections {
-        let mut stream = frames::connect(options)?;
-        check_reply(&mut stream, &batch)?;
+    let mut streams = frames::connect_all(options)?;
+    frames::check_replies(&mut streams, &batch)?;
+    let mut connections = Vec::with_capacity(streams.len());
+    for (at, stream) in streams.into_iter().enumerate() {
         stream.set_nonblocking(true)?;
         let data = EventData::new_u64(at as u64);
         epoll::add(&epoll, &stream, data, EventFlags::IN)?;
@@ -113,22 +113,6 @@ pub fn run(options: &Options) -> io::Result<()> {
         end.since(&start),
     );
     Ok(())
-}
-
-/// The first replies are compared byte by byte, those that follow only counted.
-pub fn check_reply(stream: &mut TcpStream, batch: &Batch) -> io::Result<()> {
-    let mut writer = stream.try_clone()?;
-    let mut reply = vec![0; batch.reply.len()];
-    // At the same time: neither side's buffers may hold all of it.
-    std::thread::scope(|scope| {
-        let writing = scope.spawn(move || writer.write_all(&batch.request));
-        stream.read_exact(&mut reply)?;
-        writing.join().map_err(|_| io::ErrorKind::Other)?
-    })?;
-    match reply == batch.reply {
-        true => Ok(()),
-        false => Err(io::Error::other("the reply is not what was sent")),
-    }
 }
 
 /// Sends what the kernel takes of a batch, and asks to be told when it takes more.

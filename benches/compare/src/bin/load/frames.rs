@@ -160,6 +160,57 @@ pub fn connect(options: &Options) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// How many connections shake hands, or echo, at the same time while a load is
+/// being set up.
+pub const AT_ONCE: usize = 100;
+
+/// All of a load's connections, some of them at a time: one after the other,
+/// those that came first would be idle for long where the machine is busy.
+pub fn connect_all(options: &Options) -> io::Result<Vec<TcpStream>> {
+    let mut streams = Vec::with_capacity(options.connections);
+    while streams.len() < options.connections {
+        let begun = streams.len();
+        for _ in 0..AT_ONCE.min(options.connections - begun) {
+            streams.push(ask(options)?);
+        }
+        for stream in &mut streams[begun..] {
+            check_answer(options, stream)?;
+        }
+    }
+    Ok(streams)
+}
+
+/// The first replies are compared byte by byte, those that follow only counted.
+pub fn check_replies(streams: &mut [TcpStream], batch: &Batch) -> io::Result<()> {
+    let mut reply = vec![0; batch.reply.len()];
+    let is_small = batch.request.len() <= 16 * 1024;
+    for streams in streams.chunks_mut(if is_small { AT_ONCE } else { 1 }) {
+        std::thread::scope(|scope| {
+            // At the same time: neither side's buffers may hold all of a large one.
+            let mut writers = Vec::new();
+            for stream in &mut *streams {
+                let mut writer = stream.try_clone()?;
+                let mut write = move || writer.write_all(&batch.request);
+                match is_small {
+                    true => write()?,
+                    false => writers.push(scope.spawn(write)),
+                }
+            }
+            for stream in &mut *streams {
+                stream.read_exact(&mut reply)?;
+                if reply != batch.reply {
+                    return Err(io::Error::other("the reply is not what was sent"));
+                }
+            }
+            for writer in writers {
+                writer.join().map_err(|_| io::ErrorKind::Other)??;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
 const KEY: &[u8; 16] = b"sixteen bytes ok";
 
 /// Connects, offering an extension; the head of the answer, in lower case.

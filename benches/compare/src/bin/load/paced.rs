@@ -12,7 +12,6 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::time::Timespec;
 
 use crate::Options;
-use crate::echo::check_reply;
 use crate::frames::{self, Batch};
 use crate::histogram::Histogram;
 use crate::system::Clocks;
@@ -36,10 +35,10 @@ struct Connection {
 pub fn run(options: &Options, rate: f64) -> io::Result<()> {
     let batch = Batch::new(options);
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-    let mut connections = Vec::with_capacity(options.connections);
-    for at in 0..options.connections {
-        let mut stream = frames::connect(options)?;
-        check_reply(&mut stream, &batch)?;
+    let mut streams = frames::connect_all(options)?;
+    frames::check_replies(&mut streams, &batch)?;
+    let mut connections = Vec::with_capacity(streams.len());
+    for (at, stream) in streams.into_iter().enumerate() {
         stream.set_nonblocking(true)?;
         let data = EventData::new_u64(at as u64);
         epoll::add(&epoll, &stream, data, EventFlags::IN)?;
