@@ -1,0 +1,317 @@
+//! Instructions that a message takes, counted by callgrind: a figure that is the
+//! same on a busy machine and on a quiet one, so that a regression shows.
+//!
+//!     cargo bench --bench instructions              counts, beside the bounds
+//!     cargo bench --bench instructions -- --check   fails if one is above its bound
+//!     cargo bench --bench instructions -- --write   new bounds: benches/instructions.txt
+//!
+//! Each load runs twice, the second time with twice as many messages: the
+//! difference leaves out the start, the handshake and what is allocated once.
+//! No clock, no kernel and no other thread is involved.
+//!
+//! Valgrind shows a program an emulated CPU, the same one on every machine that
+//! has AVX2, whatever else the real one can do. So the choices that are made at
+//! run time (of the UTF-8 validation, of SHA-1, of the C library's copying) are
+//! the same. What else changes a count is the compiler, and a little the C
+//! library. So a bound is somewhat above what was counted, and the table names
+//! the compiler. Two runs differ by one instruction at most, and that only for
+//! the room, whose members stand in a table in random order.
+
+mod support;
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::{env, fs, thread};
+
+use http::{Request, Response};
+use hyper_ws::handshake::{Agreement, Head};
+use hyper_ws::protocol::{Outbox, Prepared, Reader, Role, Writer};
+use hyper_ws::{Config, Message};
+use support::wire::{Conversation, Members};
+use support::{handshake, masked};
+
+/// How far above what was counted a bound is.
+const MARGIN: f64 = 1.08;
+
+const BOUNDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
+
+/// What is counted, and on how many messages: enough for what happens once in a
+/// while, few enough for a second under valgrind.
+struct Load {
+    name: &'static str,
+    messages: usize,
+    run: fn(usize),
+}
+
+const LOADS: &[Load] = &[
+    load("read 20 B", 20_000, |n| read(n, 20, "b", 16)),
+    load("read 1 KiB", 5_000, |n| read(n, 1024, "b", 4)),
+    load("read 1 KiB of text", 5_000, |n| read(n, 1024, "ä", 4)),
+    load("read 64 KiB", 200, |n| read(n, 65_536, "b", 1)),
+    load("write 20 B", 20_000, |n| write(n, 20)),
+    load("write 1 KiB", 5_000, |n| write(n, 1024)),
+    load("write 64 KiB", 5_000, |n| write(n, 65_536)),
+    load("write prepared 100 B", 20_000, write_prepared),
+    load("echo 20 B, 1 in flight", 5_000, |n| echo(n, 20, 1)),
+    load("echo 20 B, 16 in flight", 20_000, |n| echo(n, 20, 16)),
+    load("echo 1 KiB, 1 in flight", 5_000, |n| echo(n, 1024, 1)),
+    load("publish 100 B, a member", 5_000, publish),
+    load("handshake", 1_000, handshakes),
+];
+
+const fn load(name: &'static str, messages: usize, run: fn(usize)) -> Load {
+    Load {
+        name,
+        messages,
+        run,
+    }
+}
+
+fn main() -> ExitCode {
+    // `cargo bench` adds a `--bench` of its own.
+    let arguments: Vec<String> = env::args().skip(1).filter(|it| it != "--bench").collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments[..] {
+        [] => counts().map(|counts| print!("{}", table(&counts, &bounds()).0)),
+        ["--check"] => check(),
+        ["--write"] => counts().and_then(|counts| Ok(fs::write(BOUNDS, to_text(&counts))?)),
+        // What runs under valgrind.
+        ["--run", name, messages] => run(name, messages),
+        _ => Err("give nothing, --check or --write".into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads `at_once` masked frames with one call, as a driver does after a read.
+fn read(messages: usize, size: usize, letter: &str, at_once: usize) {
+    let text = letter.repeat(size / letter.len());
+    let message = match letter {
+        "b" => Message::from(text.into_bytes()),
+        _ => Message::from(text),
+    };
+    // Unmasked in place, a payload with this key stays what it is.
+    let mut input = masked(&message, [0; 4]).repeat(at_once);
+    let mut reader = Reader::new(Role::Server, &Config::new());
+    let mut count = 0;
+    while count < messages {
+        let taken = reader.drain(black_box(&mut input), &mut |event| {
+            count += 1;
+            drop(black_box(event));
+            ControlFlow::Continue(())
+        });
+        assert_eq!(taken, Ok(input.len()));
+    }
+}
+
+fn write(messages: usize, size: usize) {
+    let message = Message::from(vec![7; size]);
+    let (mut writer, mut outbox) = (Writer::new(Role::Server), Outbox::default());
+    for _ in 0..messages {
+        let written = writer.message(black_box(&message), &mut outbox);
+        assert!(written.is_ok());
+        sent(&mut outbox);
+    }
+}
+
+fn write_prepared(messages: usize) {
+    let prepared = Prepared::new(vec![7; 100]);
+    let (mut writer, mut outbox) = (Writer::new(Role::Server), Outbox::default());
+    for _ in 0..messages {
+        let written = writer.prepared(black_box(&prepared), &mut outbox);
+        assert!(written.is_ok());
+        sent(&mut outbox);
+    }
+}
+
+fn sent(outbox: &mut Outbox) {
+    while !outbox.is_empty() {
+        let length = black_box(outbox.chunk()).len();
+        outbox.advance(length);
+    }
+}
+
+/// Whole turns of a connection's task behind hyper: read, handler, write.
+fn echo(messages: usize, size: usize, in_flight: usize) {
+    let mut conversation = Conversation::echo();
+    let message = Message::from(vec![7; size]);
+    let input = masked(&message, [1, 2, 3, 4]).repeat(in_flight);
+    for _ in 0..messages / in_flight {
+        let sent = conversation.turn(&input);
+        assert_eq!(sent, input.len() - 4 * in_flight);
+    }
+}
+
+/// A message to a room, and the turn in which each member writes it.
+fn publish(messages: usize) {
+    const MEMBERS: usize = 50;
+    let mut members = Members::new(MEMBERS);
+    for _ in 0..messages / MEMBERS {
+        assert_eq!(members.publish(Message::from(vec![7; 100])), MEMBERS * 102);
+    }
+}
+
+/// From the head of a request to the head of its answer, without hyper.
+fn handshakes(count: usize) {
+    let request: Request<()> = handshake();
+    for _ in 0..count {
+        let offer = Head::from(black_box(&request)).validate();
+        let offer = offer.expect("nothing is wrong with it");
+        assert!(offer.check(&Config::new()).is_ok());
+        let response: Response<String> = offer.respond(&Agreement::default());
+        black_box(response);
+    }
+}
+
+fn run(name: &str, messages: &str) -> Result<(), Box<dyn Error>> {
+    let load = LOADS.iter().find(|it| it.name == name);
+    let load = load.ok_or("there is no such load")?;
+    (load.run)(messages.parse()?);
+    Ok(())
+}
+
+/// Instructions for each message, in the order of [`LOADS`].
+fn counts() -> Result<Vec<f64>, Box<dyn Error>> {
+    Command::new("valgrind")
+        .arg("--version")
+        .output()
+        .map_err(|_| "valgrind is missing; run: sudo apt-get install valgrind")?;
+    // The counts do not depend on what else runs, so all CPUs may be used.
+    let threads = thread::available_parallelism()?.get();
+    let mut counts = Vec::new();
+    for loads in LOADS.chunks(threads) {
+        let counted: Vec<Result<f64, String>> = thread::scope(|scope| {
+            let begun: Vec<_> = loads
+                .iter()
+                .map(|load| scope.spawn(|| count(load)))
+                .collect();
+            let ended = begun.into_iter().map(|it| it.join());
+            ended
+                .map(|it| it.unwrap_or_else(|_| Err("a thread panicked".into())))
+                .collect()
+        });
+        for count in counted {
+            counts.push(count?);
+        }
+    }
+    Ok(counts)
+}
+
+fn count(load: &Load) -> Result<f64, String> {
+    let once = callgrind(load, load.messages)?;
+    let twice = callgrind(load, load.messages * 2)?;
+    Ok((twice - once) as f64 / load.messages as f64)
+}
+
+/// The instructions of a whole run.
+fn callgrind(load: &Load, messages: usize) -> Result<u64, String> {
+    let program = env::current_exe().map_err(|it| it.to_string())?;
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(program)
+        .args(["--run", load.name, &messages.to_string()])
+        .output()
+        .map_err(|it| it.to_string())?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    // `==1234== Collected : 56789`
+    let collected = text
+        .lines()
+        .find_map(|line| line.split_once("Collected : "))
+        .and_then(|(_, count)| count.trim().parse().ok());
+    match collected {
+        Some(count) if output.status.success() => Ok(count),
+        _ => Err(format!("valgrind on `{}`:\n{text}", load.name)),
+    }
+}
+
+fn check() -> Result<(), Box<dyn Error>> {
+    if !cfg!(target_arch = "x86_64") {
+        println!("The bounds are for x86-64: nothing is judged here.");
+        return Ok(());
+    }
+    let (table, above) = table(&counts()?, &bounds());
+    print!("{table}");
+    if above.is_empty() {
+        return Ok(());
+    }
+    let taken = fs::read_to_string(BOUNDS).unwrap_or_default();
+    let taken = taken
+        .lines()
+        .find_map(|it| it.strip_prefix("# Counted with "));
+    Err(format!(
+        "More instructions than the bound, or no bound: {}. The bounds were counted with {} \
+         and this is {}. If there is a good reason, `cargo bench --bench instructions -- --write`.",
+        above.join("; "),
+        taken.unwrap_or("(it is not said)"),
+        compiler(),
+    )
+    .into())
+}
+
+/// Each count beside its bound, and those that are above it.
+fn table(counts: &[f64], bounds: &[(String, f64)]) -> (String, Vec<&'static str>) {
+    let mut text = format!("{:26} {:>12} {:>12}\n", "instructions", "counted", "bound");
+    let mut above = Vec::new();
+    for (load, count) in LOADS.iter().zip(counts) {
+        let bound = bounds.iter().find(|(name, _)| name == load.name);
+        let (bound, verdict) = match bound {
+            None => ("none".to_owned(), "!"),
+            Some((_, bound)) if count > bound => (format!("{bound:.0}"), "above it"),
+            Some((_, bound)) if count * MARGIN < bound * 0.95 => {
+                (format!("{bound:.0}"), "could be lower")
+            }
+            Some((_, bound)) => (format!("{bound:.0}"), ""),
+        };
+        if matches!(verdict, "!" | "above it") {
+            above.push(load.name);
+        }
+        let line = format!("{:26} {count:12.1} {bound:>12} {verdict}", load.name);
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    (text, above)
+}
+
+fn bounds() -> Vec<(String, f64)> {
+    let text = fs::read_to_string(Path::new(BOUNDS)).unwrap_or_default();
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| {
+            let (rest, bound) = line.trim_end().rsplit_once(' ')?;
+            let (name, _) = rest.trim_end().rsplit_once(' ')?;
+            Some((name.trim_end().to_owned(), bound.parse().ok()?))
+        })
+        .collect()
+}
+
+fn to_text(counts: &[f64]) -> String {
+    let mut text = format!(
+        "# Instructions for each message: what was counted, and the most there may be.\n\
+         # Written by `cargo bench --bench instructions -- --write`.\n\
+         # Counted with {}\n",
+        compiler(),
+    );
+    for (load, count) in LOADS.iter().zip(counts) {
+        let bound = (count * MARGIN).ceil();
+        let _ = writeln!(text, "{:26} {count:12.1} {bound:12.0}", load.name);
+    }
+    text
+}
+
+fn compiler() -> String {
+    let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    let version = Command::new(rustc).arg("--version").output();
+    version.map_or_else(
+        |_| "an unknown compiler".to_owned(),
+        |it| String::from_utf8_lossy(&it.stdout).trim().to_owned(),
+    )
+}

@@ -1,0 +1,69 @@
+//! What the benchmarks give to the crate: frames, requests, connections.
+#![allow(dead_code, reason = "each benchmark uses its own part")]
+
+pub(crate) mod wire;
+
+use http::Request;
+use hyper_ws::Message;
+
+/// A message as a client sends it, in one frame.
+pub(crate) fn masked(message: &Message, key: [u8; 4]) -> Vec<u8> {
+    frame(true, opcode(message), message.as_bytes(), key)
+}
+
+/// A message in frames of `size` bytes.
+pub(crate) fn fragmented(message: &Message, key: [u8; 4], size: usize) -> Vec<u8> {
+    let payload = message.as_bytes();
+    let parts = payload.len().div_ceil(size);
+    let parts = payload.chunks(size).enumerate().map(|(at, part)| {
+        let opcode = if at == 0 { opcode(message) } else { 0 };
+        frame(at + 1 == parts, opcode, part, key)
+    });
+    parts.collect::<Vec<_>>().concat()
+}
+
+fn opcode(message: &Message) -> u8 {
+    match message {
+        Message::Text(_) => 1,
+        Message::Binary(_) => 2,
+    }
+}
+
+fn frame(fin: bool, opcode: u8, payload: &[u8], key: [u8; 4]) -> Vec<u8> {
+    let mut frame = vec![u8::from(fin) << 7 | opcode];
+    match payload.len() {
+        length @ ..=125 => frame.push(0x80 | length as u8),
+        length @ ..=0xffff => {
+            frame.push(0x80 | 126);
+            frame.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            frame.push(0x80 | 127);
+            frame.extend((length as u64).to_be_bytes());
+        }
+    }
+    frame.extend(key);
+    let masked = payload.iter().zip(key.iter().cycle());
+    frame.extend(masked.map(|(byte, key)| byte ^ key));
+    frame
+}
+
+/// The request of a browser, more or less.
+pub(crate) fn handshake() -> Request<()> {
+    Request::get("/chat")
+        .header("host", "example.com")
+        .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0)")
+        .header("accept", "*/*")
+        .header("accept-language", "en-US,en;q=0.5")
+        .header("accept-encoding", "gzip, deflate, br, zstd")
+        .header("sec-websocket-version", "13")
+        .header("origin", "https://example.com")
+        .header("sec-websocket-extensions", "permessage-deflate")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+        .header("connection", "keep-alive, Upgrade")
+        .header("pragma", "no-cache")
+        .header("cache-control", "no-cache")
+        .header("upgrade", "websocket")
+        .body(())
+        .expect("a request")
+}

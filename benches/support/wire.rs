@@ -1,0 +1,192 @@
+//! Connections without a kernel: hyper's handshake over an IO in memory, then
+//! the conversation's own future, polled here and by nobody else.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use hyper_ws::hub::{Hub, Room};
+use hyper_ws::{Error, Message, Upgrade, WebSocket};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::runtime::{Builder, Runtime};
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\n\
+    Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// What a connection reads, and how much it has written.
+#[derive(Clone, Default)]
+struct Wire(Arc<Mutex<Ends>>);
+
+#[derive(Default)]
+struct Ends {
+    input: Vec<u8>,
+    read: usize,
+    written: usize,
+    /// As an IO has to; nobody needs it.
+    waker: Option<Waker>,
+}
+
+impl Wire {
+    fn lock(&self) -> MutexGuard<'_, Ends> {
+        self.0.lock().expect("nothing panics under the lock")
+    }
+
+    fn send(&self, bytes: &[u8]) {
+        let mut ends = self.lock();
+        ends.input.clear();
+        ends.input.extend_from_slice(bytes);
+        (ends.read, ends.written) = (0, 0);
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut ends = self.lock();
+        let rest = &ends.input[ends.read..];
+        if rest.is_empty() {
+            match &mut ends.waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+            return Poll::Pending;
+        }
+        let length = rest.len().min(buffer.remaining());
+        buffer.put_slice(&rest[..length]);
+        ends.read += length;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.lock().written += bytes.len();
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A connection that waits for its first message, with its runtime: for the
+/// timer, which is not polled.
+pub(crate) struct Conversation {
+    wire: Wire,
+    task: Task,
+    runtime: Arc<Runtime>,
+}
+
+impl Conversation {
+    /// One that answers every message with the same.
+    pub(crate) fn echo() -> Self {
+        Conversation::new(&runtime(), echo)
+    }
+
+    fn new<F, Fut>(runtime: &Arc<Runtime>, handler: F) -> Self
+    where
+        F: Fn(WebSocket) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        let wire = Wire::default();
+        wire.send(REQUEST);
+        let accepted: Arc<Mutex<Option<Task>>> = Arc::default();
+        let place = accepted.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let upgrade = Upgrade::from_request(&mut request).expect("a good handshake");
+            let (response, conversation) = upgrade.accept_with(handler.clone());
+            *place.lock().expect("nobody panicked") = Some(Box::pin(conversation));
+            async { Ok::<Response<String>, Infallible>(response) }
+        });
+        let io = TokioIo::new(wire.clone());
+        let connection = http1::Builder::new().serve_connection(io, service);
+        let served = runtime.block_on(connection.with_upgrades());
+        served.expect("it is handed over");
+        let task = accepted.lock().expect("nobody panicked").take();
+        let mut conversation = Conversation {
+            wire,
+            task: task.expect("the handshake is done"),
+            runtime: runtime.clone(),
+        };
+        // The first turn calls the handler and sets the timer.
+        conversation.turn(&[]);
+        conversation
+    }
+
+    /// Lets the connection read `input`; returns how many bytes it has written
+    /// when it waits again.
+    pub(crate) fn turn(&mut self, input: &[u8]) -> usize {
+        self.wire.send(input);
+        let _runtime = self.runtime.enter();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(self.task.as_mut().poll(&mut cx).is_pending());
+        self.wire.lock().written
+    }
+}
+
+/// Connections in one room.
+pub(crate) struct Members {
+    room: Room,
+    conversations: Vec<Conversation>,
+}
+
+impl Members {
+    pub(crate) fn new(count: usize) -> Self {
+        let room = Hub::new().room("all");
+        let runtime = runtime();
+        let handler = {
+            let room = room.clone();
+            move |socket: WebSocket| {
+                room.join(&socket);
+                echo(socket)
+            }
+        };
+        let conversations = (0..count).map(|_| Conversation::new(&runtime, handler.clone()));
+        let conversations = conversations.collect();
+        Members {
+            room,
+            conversations,
+        }
+    }
+
+    /// Sends to all, and lets each write what it got; returns how many bytes they
+    /// have written.
+    pub(crate) fn publish(&mut self, message: Message) -> usize {
+        self.room.send(message);
+        self.conversations.iter_mut().map(|it| it.turn(&[])).sum()
+    }
+}
+
+async fn echo(mut socket: WebSocket) -> Result<(), Error> {
+    while let Some(message) = socket.recv().await? {
+        socket.send(message).await?;
+    }
+    Ok(())
+}
+
+fn runtime() -> Arc<Runtime> {
+    let runtime = Builder::new_current_thread().enable_time().build();
+    Arc::new(runtime.expect("the system has what a runtime needs"))
+}
