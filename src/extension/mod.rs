@@ -73,6 +73,22 @@ impl Agreed {
     }
 }
 
+/// An extension that client and server have agreed on
+/// (RFC 6455, section 9), with its parameters; for a
+/// [`Connection`](crate::protocol::Connection).
+///
+/// [`Agreement::extension`](crate::handshake::Agreement::extension) has it, with
+/// the feature `handshake`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension(pub(crate) Agreed);
+
+impl Extension {
+    /// As it is registered: `permessage-deflate`.
+    pub fn name(&self) -> &'static str {
+        self.0.name()
+    }
+}
+
 /// What a connection has of an extension. One task decodes and encodes, in the
 /// order of the frames on the wire.
 pub(crate) trait Codec: Decoder + Encoder {}

@@ -39,7 +39,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
-use crate::extension::Agreed;
+use crate::extension::{Agreed, Extension};
 pub use client::{InvalidResponse, Question};
 pub use rejection::Rejection;
 pub use server::{Head, Offer};
@@ -66,6 +66,12 @@ impl Agreement {
     /// The subprotocol, if there is one (RFC 6455, section 1.9).
     pub fn protocol(&self) -> Option<&str> {
         self.protocol.as_deref()
+    }
+
+    /// The extension, if there is one (RFC 6455, section 9); for a
+    /// [`Connection`](crate::protocol::Connection::with_extension).
+    pub fn extension(&self) -> Option<Extension> {
+        self.extension.clone().map(Extension)
     }
 }
 

@@ -43,6 +43,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+pub use crate::extension::Extension;
 pub(crate) use crate::extension::{Codec, Coding};
 pub(crate) use crate::frame::utf8::Validator;
 pub(crate) use encode::Mark;
@@ -56,8 +57,6 @@ pub use write::{Closed, Writer};
 
 use crate::close::CloseFrame;
 use crate::error::Violation;
-#[cfg(all(test, feature = "deflate"))]
-use crate::extension::Agreed;
 use crate::{CloseCode, Config, Message};
 
 /// Which side of the conversation this is. They differ in who masks
@@ -128,10 +127,40 @@ impl Connection {
         }
     }
 
-    /// With an extension that both sides have agreed on.
-    #[cfg(all(test, feature = "deflate"))]
-    pub(crate) fn with_extension(mut self, agreed: Agreed) -> Self {
-        self.reader = self.reader.with_extension(Some(agreed.codec()));
+    /// With the extension that both sides have agreed on, if they have; before
+    /// anything is sent or received.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "deflate", feature = "handshake"))]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use http::Request;
+    /// use hyper_ws::Config;
+    /// use hyper_ws::config::Compression;
+    /// use hyper_ws::handshake::Head;
+    /// use hyper_ws::protocol::{Connection, Role};
+    ///
+    /// let request = Request::get("/ws")
+    ///     .header("Host", "a")
+    ///     .header("Connection", "Upgrade")
+    ///     .header("Upgrade", "websocket")
+    ///     .header("Sec-WebSocket-Version", "13")
+    ///     .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+    ///     .header("Sec-WebSocket-Extensions", "permessage-deflate")
+    ///     .body(())?;
+    /// let config = Config::new().compression(Compression::shared());
+    ///
+    /// let agreement = Head::from(&request).validate()?.agree(&config, None);
+    /// let extension = agreement.extension();
+    /// assert_eq!(extension.as_ref().unwrap().name(), "permessage-deflate");
+    /// let connection = Connection::new(Role::Server, &config).with_extension(extension);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(all(feature = "deflate", feature = "handshake")))]
+    /// # fn main() {}
+    /// ```
+    pub fn with_extension(mut self, extension: Option<Extension>) -> Self {
+        let codec = extension.map(|Extension(agreed)| agreed.codec());
+        self.reader = self.reader.with_extension(codec);
         self
     }
 

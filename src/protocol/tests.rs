@@ -635,8 +635,8 @@ mod compressed {
     fn pair(compression: Compression) -> (Connection, Connection) {
         let (ours, theirs) = crate::extension::agree(compression.clone(), compression);
         (
-            server().with_extension(ours),
-            client().with_extension(theirs),
+            server().with_extension(Some(Extension(ours))),
+            client().with_extension(Some(Extension(theirs))),
         )
     }
 

@@ -113,7 +113,9 @@ where
     };
     let task = tokio::spawn(managed(ours, start, handler));
     let mut peer = Peer::new(theirs);
-    peer.connection = peer.connection.with_extension(client);
+    peer.connection = peer
+        .connection
+        .with_extension(Some(crate::protocol::Extension(client)));
     (peer, task)
 }
 
