@@ -127,6 +127,8 @@ async fn serve(options: Options) -> std::io::Result<()> {
         };
         let (server, service) = (Arc::clone(&server), service.clone());
         tokio::spawn(async move {
+            // Over HTTP/2 nobody else does.
+            let _ = stream.set_nodelay(true);
             // `auto` has no deadline for the first byte, which tells it the version.
             let begun = timeout(PATIENCE, stream.peek(&mut [0])).await;
             if matches!(begun, Ok(Ok(1..))) {

@@ -39,6 +39,12 @@ async fn main() -> std::io::Result<()> {
     // HTTP/1 connection with upgrades.
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new());
+    server
+        .http2()
+        .enable_connect_protocol()
+        .initial_stream_window_size(64 * 1024)
+        .initial_connection_window_size(16 * 1024 * 1024)
+        .max_send_buf_size(64 * 1024);
     let graceful = GracefulShutdown::new();
 
     let listener = TcpListener::bind("127.0.0.1:3000").await?;
@@ -65,6 +71,7 @@ async fn main() -> std::io::Result<()> {
         "{} sockets closed, {} cut off",
         drained.closed, drained.aborted
     );
-    graceful.shutdown().await;
+    // A client that takes nothing would keep hyper waiting.
+    let _ = tokio::time::timeout(Duration::from_secs(10), graceful.shutdown()).await;
     Ok(())
 }

@@ -22,6 +22,7 @@
 //! [`close_cause`]: crate::WebSocket::close_cause
 //! [`Tracker`]: crate::tracker::Tracker
 //! [`Tracker::limit`]: crate::tracker::Tracker::limit
+//! [`write_timeout`]: crate::Config::write_timeout
 //! [`Hub::overflow`]: crate::hub::Hub::overflow
 //!
 #![doc = include_str!("../README.md")]

@@ -5,19 +5,22 @@ mod streams;
 mod support;
 
 use std::future::pending;
+use std::pin::pin;
 use std::time::Duration;
 
 use hyper::Request;
 use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use hyper_ws::close::CloseFrame;
 use hyper_ws::error::{CloseCause, ErrorKind};
-use hyper_ws::tracker::Tracker;
+use hyper_ws::tracker::{self, Tracker};
 use hyper_ws::{CloseCode, Config, Upgrade, WebSocket, WebSocketService};
-use streams::wire::{self, DATA, Frame, GOAWAY, HEADERS, INITIAL_WINDOW, RST_STREAM, Wire};
+use streams::wire::{self, DATA, GOAWAY, HEADERS, INITIAL_WINDOW, RST_STREAM, Wire};
 use streams::{page, server};
 use support::{CLOSE, TEXT, frame};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 
 /// What a handler learns at the end: what `recv` gave, and the cause.
 type End = (Result<(), ErrorKind>, CloseCause);
@@ -392,69 +395,95 @@ async fn a_window_that_opens_late_and_little_by_little_is_enough() {
     assert_eq!(echoed, unmasked(TEXT, &message));
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_drain_closes_all_sockets_of_a_connection_and_then_it_ends() {
+/// A connection of a server that is shut down as README shows it, the requests
+/// for that, and what the drain came to.
+async fn drained(
+    settings: &[(u16, u32)],
+) -> (
+    Wire,
+    Tracker,
+    oneshot::Sender<()>,
+    JoinHandle<tracker::Drained>,
+) {
     let tracker = Tracker::new();
     let service = WebSocketService::new(service_fn(page))
-        .any_path(async |mut socket: WebSocket| while let Ok(Some(_)) = socket.recv().await {})
+        .route(
+            "/receive",
+            async |mut socket: WebSocket| {
+                while let Ok(Some(_)) = socket.recv().await {}
+            },
+        )
+        .route("/talk", async |mut socket: WebSocket| {
+            while socket.send(vec![b'.'; 1000]).await.is_ok() {}
+        })
         .tracker(&tracker);
     let (client, stream) = tokio::io::duplex(64 * 1024);
-    let io = hyper_util::rt::TokioIo::new(stream);
-    let (begin, begun) = tokio::sync::oneshot::channel();
+    let (stop, stopped) = oneshot::channel();
     let server = server();
+    let drain = tracker.clone();
     let serving = tokio::spawn(async move {
-        let mut connection = std::pin::pin!(server.serve_connection(io, service));
+        let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
-            result = connection.as_mut() => return result,
-            _ = begun => connection.as_mut().graceful_shutdown(),
+            result = connection.as_mut() => panic!("{result:?}"),
+            _ = stopped => {}
         }
-        connection.await
+        let closing = drain.drain(CloseCode::GOING_AWAY, Duration::from_secs(10));
+        let drained = tokio::select! {
+            result = connection.as_mut() => panic!("{result:?}"),
+            drained = closing => drained,
+        };
+        connection.as_mut().graceful_shutdown();
+        let _ = timeout(Duration::from_secs(10), connection).await;
+        drained
     });
-    let mut wire = Wire::begin(client, &[]).await;
-    let streams = (0..50).map(|it| 2 * it + 1).collect::<Vec<u32>>();
-    for stream in &streams {
-        wire.open(*stream, "/ws").await;
+    (Wire::begin(client, settings).await, tracker, stop, serving)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_drain_closes_all_sockets_of_a_connection_and_then_it_ends() {
+    let (mut wire, tracker, stop, serving) = drained(&[]).await;
+    let began = Instant::now();
+    for number in 0..50 {
+        wire.open(2 * number + 1, "/receive").await;
     }
-    let draining = tokio::spawn({
-        let tracker = tracker.clone();
-        async move {
-            tracker
-                .drain(CloseCode::GOING_AWAY, Duration::from_secs(10))
-                .await
-        }
-    });
-    let mut left = streams.len() * 2;
-    while left > 0 {
-        let Frame {
-            kind,
-            stream,
-            payload,
-            ..
-        } = wire.next().await;
-        assert_eq!(kind, DATA);
-        match &payload[..] {
-            [0x88, 2, 3, 0xe9] => {
-                wire.data(stream, &closed(1001)).await;
-                wire.end(stream).await;
+    stop.send(()).unwrap();
+    let (mut closes, mut refusal) = (0, String::new());
+    while closes < 50 || refusal.is_empty() {
+        let frame = wire.next().await;
+        match (frame.kind, frame.stream, &frame.payload[..]) {
+            (HEADERS | RST_STREAM, 101, _) | (DATA, _, []) => {}
+            (DATA, 101, text) => refusal += str::from_utf8(text).unwrap(),
+            (DATA, stream, [0x88, 2, 3, 0xe9]) => {
+                if closes == 0 {
+                    // Meanwhile no other socket is opened.
+                    wire.ask(101, "/receive").await;
+                }
+                closes += 1;
+                let end = wire::END_STREAM;
+                wire.send(DATA, end, stream, &closed(1001)).await;
             }
-            [] => {}
             other => panic!("{other:?}"),
         }
-        left -= 1;
     }
-    let drained = draining.await.unwrap();
-    assert_eq!((drained.closed, drained.aborted), (50, 0));
-
-    // Refused from now on, while ordinary requests are still answered.
-    wire.ask(101, "/ws").await;
-    assert_eq!(wire.next().await.kind, HEADERS);
-    assert!(
-        wire.next()
-            .await
-            .payload
-            .starts_with(b"the server is shutting down")
-    );
-    begin.send(()).unwrap();
+    assert!(refusal.contains("the server is shutting down"));
     wire.goodbye().await;
-    serving.await.unwrap().unwrap();
+    let drained = serving.await.unwrap();
+    assert_eq!((drained.closed, drained.aborted), (50, 0));
+    assert!(tracker.is_empty());
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_holds_the_end_up_for_the_deadlines_and_no_longer() {
+    let (mut wire, tracker, stop, serving) = drained(&[(INITIAL_WINDOW, 0)]).await;
+    for stream in [1, 3, 5] {
+        wire.open(stream, "/talk").await;
+    }
+    let began = Instant::now();
+    stop.send(()).unwrap();
+    wire.goodbye().await;
+    let drained = serving.await.unwrap();
+    assert_eq!((drained.closed, drained.aborted), (0, 3));
+    assert!(tracker.is_empty());
+    assert!(began.elapsed() < Duration::from_secs(21));
 }
