@@ -60,6 +60,9 @@ struct Options {
     /// After the end of the input, close when nothing has come for so long.
     #[arg(short, long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     wait: Duration,
+    /// Close when N messages have come.
+    #[arg(short, long, value_name = "N")]
+    count: Option<u64>,
     /// Do not read the input: receive until the server closes.
     #[arg(short, long)]
     no_input: bool,
@@ -183,12 +186,15 @@ async fn converse(
     let mut quiet = pin!(sleep_until(Instant::now()));
     let mut ask = interval(options.ping.unwrap_or(Duration::from_secs(3600)));
     let mut latency = None;
+    let mut count = 0;
     loop {
         tokio::select! {
             message = socket.recv() => match message? {
                 Some(message) => {
-                    if show.message(&message).is_err() {
-                        // Nobody reads our output any more.
+                    let shown = show.message(&message);
+                    count += 1;
+                    // Or when nobody reads our output any more.
+                    if shown.is_err() || options.count == Some(count) {
                         socket.close(CloseCode::NORMAL, "").await;
                     }
                     quiet.as_mut().reset(Instant::now() + options.wait);
