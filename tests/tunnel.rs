@@ -158,9 +158,7 @@ async fn a_gigabyte_goes_both_ways_at_once_and_memory_stays_flat() {
     });
     carry(1024 * MIB).await;
     watching.abort();
-    let grown = MOST
-        .load(std::sync::atomic::Ordering::Relaxed)
-        .saturating_sub(before);
+    let grown = MOST.load(Ordering::Relaxed).saturating_sub(before);
     println!(
         "{} MiB before, {} KiB more at most",
         before / MIB,
