@@ -187,6 +187,7 @@ fn empty_fragments_end_it_and_pings_in_between_do_not() {
         client.send(frame(0x00, b"").repeat(1025)).await;
         assert_eq!(client.close_code().await, Some(1008));
         assert_eq!(seen.messages.load(Ordering::Relaxed), 0);
+        drop(client);
 
         let mut client = server.open().await;
         let before = (live(), seen.bytes());
