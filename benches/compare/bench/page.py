@@ -3,6 +3,7 @@
 import re
 
 from bench import markdown, plot
+from bench.goals import Goals
 from bench.markdown import number, table
 from bench.parts import broadcast, deflate, echo, growth, handshake, idle, latency, workers
 from bench.samples import cpu, extent, measured, middle, ratios, standing
@@ -153,7 +154,8 @@ def write(kept, directory, plots):
             old.unlink()
     for name, svg in page.pictures.items():
         (folder / name).write_text(svg)
-    head = [introduction(kept), at_a_glance(page), not_ahead(page), circumstances(kept)]
+    head = [introduction(kept), at_a_glance(page), not_ahead(page)]
+    head += [Goals(kept["parts"]).section(), circumstances(kept)]
     return "\n".join([*head, *page.body, million()]).rstrip() + "\n"
 
 

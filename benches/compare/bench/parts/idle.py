@@ -30,7 +30,8 @@ def section(page, comparison):
         "gone quiet. All timers on. The kernel's own memory for a socket is not in it. `raw` keeps "
         "64 KiB for each connection, of which the kernel counts the pages that were touched; "
         "`raw lent` lends its buffer and keeps none, which is as little as a Tokio task and a "
-        "socket can have."
+        "socket can have. tungstenite (and axum with it) reads into 128 KiB by default; it can be "
+        "told to take less."
     )
     page.plot("idle", "Idle after one 1 KiB echo", "bytes a connection", comparison, figure)
     head = ["server", "bytes after the handshake", "bytes after one echo", "to raw lent",
