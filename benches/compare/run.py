@@ -109,6 +109,11 @@ def main():
         sys.exit("two CPUs and taskset (of util-linux) are needed")
     process.end_on_signal()
     bench = Bench(options)
+    if options.update and options.only:
+        sys.exit("--update measures all servers: without --only")
+    lost = set(results()["programs"]) - {it.name for it in bench.programs}
+    if options.update and lost:
+        sys.exit(f"BENCHMARKS.md has {', '.join(lost)} too: --program NAME=COMMAND")
     parts = {name: PARTS[name] for name in options.part or PARTS}
     servers.build(needed(bench, parts))
     bench.progress("built")
@@ -166,8 +171,7 @@ def measure(bench, part):
 def keep(options, kept):
     partial = [options.short, options.part, options.load, options.only, options.rounds]
     if options.update:
-        before = results() if samples_file().exists() else {"parts": {}}
-        kept["parts"] = before["parts"] | kept["parts"]
+        kept["parts"] = merged(results()["parts"], kept["parts"])
     elif any(partial):
         last = Path(servers.target("")).parent / "last"
         last.mkdir(parents=True, exist_ok=True)
@@ -186,7 +190,26 @@ def samples_file():
 
 
 def results():
+    """What was kept of the last whole run and its updates."""
+    if not samples_file().exists():
+        return {"programs": [], "parts": {}}
     return json.loads(samples_file().read_text())
+
+
+def merged(before, parts):
+    """Loads that were not measured again stay as they were."""
+    result = before | parts
+    for name in set(before) & set(parts):
+        old, new = before[name]["data"], parts[name]["data"]
+        if isinstance(old, list):
+            loads = {it["load"] for it in new}
+            order = {it["load"]: at for at, it in enumerate(old)}
+            new = new + [it for it in old if it["load"] not in loads]
+            new.sort(key=lambda it: order.get(it["load"], len(order)))
+        elif name == "instructions":
+            new = old | new
+        result[name] = parts[name] | {"data": new}
+    return result
 
 
 def document(kept, path, plots):

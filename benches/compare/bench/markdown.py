@@ -32,6 +32,8 @@ def share(value):
 
 
 def ratio(rows, others, figure):
+    if rows is others:
+        return "1"
     found = ratios(rows, others, figure) if others else []
     if not found:
         return "-"
