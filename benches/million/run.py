@@ -36,6 +36,9 @@ def main():
     os.environ.pop("CARGO_TARGET_DIR", None)
     subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=HERE, check=True)
     result = {"machine": machine(), "idle": [], "room": [], "left out": []}
+    # The shortest first, and each is written down: a run may be given up.
+    if options.kernel:
+        result["kernel"] = kernel(options.kernel)
     for sockets in options.sockets:
         if memory()["MemAvailable"] < sockets * ROOM:
             result["left out"].append(sockets)
@@ -43,12 +46,14 @@ def main():
             continue
         for what in ["idle", "room"]:
             result[what].append(simulate(what, sockets))
-    if options.kernel:
-        result["kernel"] = kernel(options.kernel)
+            save(result)
+    save(result)
+    print(markdown(result))
+
+
+def save(result):
     (HERE / "result.json").write_text(json.dumps(result, indent=1) + "\n")
-    page = markdown(result)
-    (HERE / "result.md").write_text(page)
-    print(page)
+    (HERE / "result.md").write_text(markdown(result))
 
 
 def arguments():

@@ -21,6 +21,9 @@ use crate::usage::Usage;
 /// How long a ping may remain without an answer: the crate's default.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How a ping of this crate's begins.
+const PING: [u8; 2] = [0x89, 8];
+
 /// How many connections are made at a time.
 const AT_A_TIME: usize = 50;
 
@@ -108,26 +111,38 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
         head.push(stream.read_u8().await?);
     }
     stream.write_all(&FRAME).await?;
-    let mut echo = [0; 4 + MESSAGE.len()];
+    let mut start = [0; 2];
+    stream.read_exact(&mut start).await?;
+    // Where pings are frequent one may come first.
+    while start == PING {
+        answer_ping(&mut stream).await?;
+        stream.read_exact(&mut start).await?;
+    }
+    let mut echo = [0; 2 + MESSAGE.len()];
     stream.read_exact(&mut echo).await?;
-    if !head.starts_with(b"HTTP/1.1 101 ") || echo[4..] != MESSAGE {
+    if !head.starts_with(b"HTTP/1.1 101 ") || echo[2..] != MESSAGE {
         return Err(io::Error::other("not what the server should answer"));
     }
     Ok(stream)
 }
 
 async fn answer_pings(mut stream: TcpStream) -> io::Result<()> {
-    let mut ping = [0; 10];
+    let mut start = [0; 2];
     loop {
-        stream.read_exact(&mut ping).await?;
-        if ping[..2] != [0x89, 8] {
+        stream.read_exact(&mut start).await?;
+        if start != PING {
             return Err(io::Error::other("not a ping"));
         }
-        let mut pong = [0; 14];
-        // A masking key of zeros leaves the payload as it is.
-        (pong[0], pong[1]) = (0x8a, 0x88);
-        pong[6..].copy_from_slice(&ping[2..]);
-        stream.write_all(&pong).await?;
-        PONGS.fetch_add(1, Ordering::Relaxed);
+        answer_ping(&mut stream).await?;
     }
+}
+
+/// Of which the first two bytes have been read.
+async fn answer_ping(stream: &mut TcpStream) -> io::Result<()> {
+    // A masking key of zeros leaves the payload as it is.
+    let mut pong = [0x8a, 0x88, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    stream.read_exact(&mut pong[6..]).await?;
+    stream.write_all(&pong).await?;
+    PONGS.fetch_add(1, Ordering::Relaxed);
+    Ok(())
 }
