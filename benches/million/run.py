@@ -4,9 +4,10 @@
     python3 run.py                    10,000, 100,000 and 1,000,000 sockets; some 4 minutes
     python3 run.py --sockets 10000    other numbers of them
     python3 run.py --no-kernel        without what needs 15,000 real connections
+    python3 run.py --new              instead of adding to the result.json that is there
 
 Linux and Rust. The largest takes 1.5 GB of memory; it is left out, and said to
-be, where there is less than twice that. Real connections need as many open files
+be, where there are not two. Real connections need as many open files
 (`ulimit -n`), and figures of the kernel's caches need root. See README.md.
 """
 
@@ -21,12 +22,13 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+RESULT = HERE / "result.json"
 PROGRAM = HERE / "target" / "release" / "million"
 
 # Seconds that a process may take. On a quiet machine none takes one minute.
 TIMEOUT = 900
 # Memory for each socket that must be there, generously.
-ROOM = 3_000
+ROOM = 2_000
 # Seconds of real keep-alive: one interval of the crate's default.
 INTERVAL = 25
 
@@ -35,7 +37,13 @@ def main():
     options = arguments()
     os.environ.pop("CARGO_TARGET_DIR", None)
     subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=HERE, check=True)
-    result = {"machine": machine(), "idle": [], "room": [], "left out": []}
+    result = {"machine": machine(), "idle": [], "room": []}
+    if RESULT.exists() and not options.new:
+        before = json.loads(RESULT.read_text())
+        # Figures of two machines do not belong on one page.
+        if before["machine"] == result["machine"]:
+            result = before
+    result["left out"] = []
     # The shortest first, and each is written down: a run may be given up.
     if options.kernel:
         result["kernel"] = kernel(options.kernel)
@@ -45,14 +53,16 @@ def main():
             print(f"{sockets:,} sockets are left out for want of memory", file=sys.stderr)
             continue
         for what in ["idle", "room"]:
-            result[what].append(simulate(what, sockets))
+            others = [it for it in result[what] if it["sockets"] != sockets]
+            others.append(simulate(what, sockets))
+            result[what] = sorted(others, key=lambda it: it["sockets"])
             save(result)
     save(result)
     print(markdown(result))
 
 
 def save(result):
-    (HERE / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
     (HERE / "result.md").write_text(markdown(result))
 
 
@@ -63,6 +73,7 @@ def arguments():
     numbers = lambda text: [int(it) for it in text.replace("_", "").split(",")]
     parser.add_argument("--sockets", type=numbers, default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--kernel", type=int, default=15_000, help="real connections")
+    parser.add_argument("--new", action="store_true")
     parser.add_argument("--no-kernel", action="store_const", const=0, dest="kernel")
     return parser.parse_args()
 

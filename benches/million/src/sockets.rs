@@ -18,8 +18,8 @@ use crate::json::Object;
 use crate::peer::{FRAME, MESSAGE, PONGS, REQUEST};
 use crate::usage::Usage;
 
-/// How long a ping may remain without an answer: the crate's default.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a ping may remain without an answer, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a ping of this crate's begins.
 const PING: [u8; 2] = [0x89, 8];
