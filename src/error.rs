@@ -160,6 +160,29 @@ pub enum CloseCause {
     Aborted,
 }
 
+impl CloseCause {
+    /// The name of this kind of cause, for metrics and logs: lower-case words
+    /// with underscores, which do not change.
+    pub fn name(&self) -> &'static str {
+        match self {
+            CloseCause::Remote(_) => "remote",
+            CloseCause::Local(_) => "local",
+            CloseCause::Lost => "lost",
+            CloseCause::Violation(_) => "violation",
+            CloseCause::PingTimeout => "ping_timeout",
+            CloseCause::MessageTimeout => "message_timeout",
+            CloseCause::WriteTimeout => "write_timeout",
+            CloseCause::Overflow => "overflow",
+            CloseCause::Drained(_) => "drained",
+            CloseCause::HandlerFailed => "handler_failed",
+            CloseCause::HandlerPanicked => "handler_panicked",
+            CloseCause::Io(_) => "io",
+            CloseCause::Unfinished => "unfinished",
+            CloseCause::Aborted => "aborted",
+        }
+    }
+}
+
 impl fmt::Display for CloseCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,6 +8,7 @@
 //! [`tower`]: https://docs.rs/crate/hyper-ws/latest/source/examples/tower.rs
 //! [`axum`]: https://docs.rs/crate/hyper-ws/latest/source/examples/axum.rs
 //! [`graceful_shutdown`]: https://docs.rs/crate/hyper-ws/latest/source/examples/graceful_shutdown.rs
+//! [`metrics`]: https://docs.rs/crate/hyper-ws/latest/source/examples/metrics.rs
 //! [`WebSocketLayer`]: crate::WebSocketLayer
 //! [`Upgrade`]: crate::Upgrade
 //! [`Sender`]: crate::Sender
@@ -21,6 +22,8 @@
 //! [`send`]: crate::WebSocket::send
 //! [`close_cause`]: crate::WebSocket::close_cause
 //! [`Tracker`]: crate::tracker::Tracker
+//! [`Tracker::stats`]: crate::tracker::Tracker::stats
+//! [`Tracker::on_end`]: crate::tracker::Tracker::on_end
 //! [`Tracker::limit`]: crate::tracker::Tracker::limit
 //! [`write_timeout`]: crate::Config::write_timeout
 //! [`Hub::overflow`]: crate::hub::Hub::overflow

@@ -15,9 +15,29 @@
 //! println!("{} closed, {} cut off", drained.closed, drained.aborted);
 //! # }
 //! ```
+//!
+//! # What it counts
+//!
+//! [`stats`](Tracker::stats) says what there was and is, sockets that are still
+//! open included; [`on_end`](Tracker::on_end) is called for each that has ended.
+//! Each connection counts for itself, where it has the lock in its hand anyway.
+//! The example `metrics` makes of this what Prometheus reads.
+//!
+//! ```
+//! use hyper_ws::tracker::Tracker;
+//!
+//! let tracker = Tracker::new().on_end(|ended| {
+//!     println!("{} after {:?}: {} messages", ended.cause, ended.duration, ended.received.messages);
+//! });
+//! let stats = tracker.stats();
+//! println!("{} of {} are open, {:?} were refused", stats.open, stats.accepted, stats.refused);
+//! ```
+
+mod stats;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +47,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::CloseCode;
 use crate::error::CloseCause;
 use crate::socket::Shared;
+pub use stats::{Ended, Stats, Traffic};
 
 /// Counts sockets, limits them and drains them. Clones share one count.
 #[derive(Clone)]
@@ -35,9 +56,10 @@ pub struct Tracker {
     inner: Arc<Inner>,
 }
 
-#[derive(Default)]
 struct Inner {
     state: Mutex<State>,
+    /// Before all sockets.
+    began: Instant,
     /// A place has become free.
     freed: Notify,
 }
@@ -50,7 +72,12 @@ struct State {
     draining: Option<CloseCode>,
     next: u64,
     sockets: HashMap<u64, Arc<Shared>>,
+    /// What was refused, and what has ended.
+    stats: Stats,
+    on_end: Option<OnEnd>,
 }
+
+type OnEnd = Arc<dyn Fn(&Ended) + Send + Sync>;
 
 /// What a [`drain`](Tracker::drain) came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +128,11 @@ impl Tracker {
     pub fn new() -> Self {
         Tracker {
             limit: usize::MAX,
-            inner: Arc::default(),
+            inner: Arc::new(Inner {
+                state: Mutex::default(),
+                began: Instant::now(),
+                freed: Notify::new(),
+            }),
         }
     }
 
@@ -109,6 +140,36 @@ impl Tracker {
     pub fn limit(mut self, sockets: usize) -> Self {
         self.limit = sockets;
         self
+    }
+
+    /// Calls `observer` once for each conversation that has ended, in the task that
+    /// ran it: for a histogram of durations, say. One for all clones, the last.
+    pub fn on_end(self, observer: impl Fn(&Ended) + Send + Sync + 'static) -> Self {
+        self.inner.lock().on_end = Some(Arc::new(observer));
+        self
+    }
+
+    /// What has been counted until now. Messages are counted by each connection
+    /// for itself, so this looks at every open socket, one after the other.
+    pub fn stats(&self) -> Stats {
+        let (mut stats, sockets) = {
+            let state = self.inner.lock();
+            let mut stats = state.stats.clone();
+            stats.accepted = state.next;
+            stats.open = state.count as u64;
+            (stats, state.sockets.values().cloned().collect::<Vec<_>>())
+        };
+        for socket in sockets {
+            let (received, sent) = socket.traffic();
+            stats.add(received, sent);
+        }
+        stats
+    }
+
+    /// A handshake was refused with this status.
+    #[cfg(feature = "server")]
+    pub(crate) fn count_refusal(&self, status: u16) {
+        *self.inner.lock().stats.refused.entry(status).or_default() += 1;
     }
 
     /// How many sockets there are, those included whose handshake was just answered.
@@ -139,6 +200,7 @@ impl Tracker {
         state.next += 1;
         Ok(Permit {
             id,
+            began: self.inner.began.elapsed().as_micros() as u64,
             inner: self.inner.clone(),
         })
     }
@@ -237,6 +299,9 @@ impl Inner {
 /// A place among the tracked sockets.
 pub(crate) struct Permit {
     id: u64,
+    /// In microseconds, since the tracker began. (A permit has a box of its own, to
+    /// which an `Instant` would add sixteen bytes.)
+    began: u64,
     inner: Arc<Inner>,
 }
 
@@ -255,14 +320,31 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        let now = self.inner.began.elapsed();
         let mut state = self.inner.lock();
         state.count -= 1;
+        // Where there is none, the client left before it was handed over.
         let socket = state.sockets.remove(&self.id);
+        let cause = socket.as_ref().and_then(|it| it.close_cause());
+        let (received, sent) = socket.as_ref().map(|it| it.traffic()).unwrap_or_default();
+        let ended = Ended {
+            cause: cause.unwrap_or(CloseCause::Lost),
+            duration: now.saturating_sub(Duration::from_micros(self.began)),
+            received,
+            sent,
+        };
+        // Under the same lock as the removal: no count may ever go back.
+        state.stats.end(&ended);
+        let on_end = state.on_end.clone();
         let empty = state.count == 0;
         drop(state);
         drop(socket);
         if empty {
             self.inner.freed.notify_waiters();
+        }
+        if let Some(on_end) = on_end {
+            // Whatever goes wrong there is not the connection's business.
+            let _ = catch_unwind(AssertUnwindSafe(|| on_end(&ended)));
         }
     }
 }
@@ -302,6 +384,72 @@ mod tests {
         }
         let _third = connect(&tracker, listen);
         assert_eq!(tracker.len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_counted_is_there_while_sockets_are_open_and_when_they_have_ended() {
+        async fn echo(mut socket: WebSocket) -> Result<(), Error> {
+            while let Some(message) = socket.recv().await? {
+                socket.send(message).await?;
+            }
+            Ok(())
+        }
+        let tracker = Tracker::new();
+        let mut peers: Vec<_> = (0..3).map(|_| connect(&tracker, echo)).collect();
+        let traffic = |messages, bytes| Traffic { messages, bytes };
+        for (at, peer) in peers.iter_mut().enumerate() {
+            for _ in 0..=at {
+                peer.send("hello").await;
+                peer.message().await;
+            }
+        }
+        let mut expected = Stats {
+            accepted: 3,
+            open: 3,
+            received: traffic(6, 30),
+            sent: traffic(6, 30),
+            ..Stats::default()
+        };
+        assert_eq!(tracker.stats(), expected);
+
+        peers.pop();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        (expected.open, expected.ended) = (2, [("lost", 1)].into());
+        assert_eq!(tracker.stats(), expected);
+
+        let drain = tracker.drain(CloseCode::GOING_AWAY, Duration::from_secs(5));
+        assert_eq!(drain.await.aborted, 2);
+        assert_eq!(tracker.admit().err(), Some(Refused::Draining));
+        (expected.open, expected.ended) = (0, [("drained", 2), ("lost", 1)].into());
+        assert_eq!(tracker.stats(), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_wants_it_learns_of_each_end_once_and_may_panic() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let tracker = Tracker::new().on_end({
+            let seen = seen.clone();
+            move |ended| {
+                seen.lock().unwrap().push(ended.clone());
+                std::panic::panic_any("an observer's mistake");
+            }
+        });
+        let peer = connect(&tracker, listen);
+        // Its client leaves before the connection is handed over.
+        drop(tracker.admit());
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        drop(peer);
+        while !tracker.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let seen = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
+        let ended: Vec<_> = seen.iter().map(|it| (&it.cause, it.duration)).collect();
+        let expected = [
+            (&CloseCause::Lost, Duration::ZERO),
+            (&CloseCause::Lost, Duration::from_secs(5)),
+        ];
+        assert_eq!(ended, expected);
+        assert_eq!(tracker.stats().ended["lost"], 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -127,7 +127,12 @@ impl Routes {
         let (mut parts, _) = request.into_parts();
         let mut upgrade = match Upgrade::from_parts(&mut parts) {
             Ok(upgrade) => upgrade.config(Arc::clone(&self.config)),
-            Err(rejection) => return Answer::Now(rejection.into()),
+            Err(rejection) => {
+                if let Some(tracker) = &self.tracker {
+                    tracker.count_refusal(rejection.status().as_u16());
+                }
+                return Answer::Now(rejection.into());
+            }
         };
         if !self.protocols.is_empty() {
             upgrade = upgrade.protocols(self.protocols.iter());

@@ -167,6 +167,10 @@ impl Shared {
         let mut state = self.lock();
         self.answer(&mut state, pongs);
         let abandoned = self.is_abandoned();
+        let messages = batch.as_ref().map_or(0, |it| it.len());
+        let bytes = batch.as_ref().map_or(0, |it| it.bytes());
+        let part_bytes = part.as_ref().map_or(0, |it| it.len());
+        state.received.add(messages, bytes + part_bytes);
         let arriving = &mut state.streams().arriving;
         if let Some(batch) = batch {
             while let Some(message) = batch.pop() {

@@ -99,11 +99,7 @@ fn log_panic(panic: &Panic) {
 }
 
 #[cfg(feature = "tracing")]
-pub(super) fn log_end(shared: &Shared) {
-    if let Some(cause) = shared.lock().cause() {
-        tracing::debug!(%cause, "the WebSocket has ended");
-    }
-}
+pub(super) use super::span::end as log_end;
 
 #[cfg(not(feature = "tracing"))]
 fn log_error(_: &BoxError) {}

@@ -40,7 +40,7 @@ impl Shared {
             std::mem::swap(outbox, writing);
             state.taken = state.taken.wrapping_add(1);
         }
-        state.in_flight = writing.len();
+        state.in_flight = clamped(writing.len());
         self.queued.store(false, Ordering::Relaxed);
         self.wake_satisfied(state, cx)
     }
@@ -56,6 +56,9 @@ impl Shared {
     ) -> OwnTask {
         let mut state = self.lock();
         self.answer(&mut state, pongs);
+        if let Some(batch) = batch {
+            state.received.add(batch.len(), batch.bytes());
+        }
         match (&mut state.inbox, batch) {
             (_, Some(batch)) if self.is_abandoned() => {
                 batch.clear();
@@ -135,7 +138,7 @@ impl Shared {
         cx: &mut Context<'_>,
     ) -> OwnTask {
         let mut state = self.lock();
-        state.in_flight = lent.writing.len();
+        state.in_flight = clamped(lent.writing.len());
         let blocked = state.in_flight > 0 || lent.unflushed;
         if !blocked {
             state.written = state.taken;
@@ -199,6 +202,7 @@ impl Shared {
         }
         let mut waiting = std::mem::take(&mut state.waiting);
         let satisfied: Vec<_> = waiting
+            .members()
             .extract_if(.., |waiting| state.has(waiting.want, &self.config))
             .collect();
         state.waiting = waiting;
@@ -207,6 +211,11 @@ impl Shared {
             own.or(OwnTask::unless_woken(Some(waiting.waker), cx))
         })
     }
+}
+
+/// What is beyond it is beyond every limit.
+fn clamped(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// Control frames on their way out.

@@ -44,6 +44,15 @@ impl Inbox {
         self.messages.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// The bytes of its messages, if none has been taken out.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn clear(&mut self) {
         self.messages.clear();
         self.bytes = 0;

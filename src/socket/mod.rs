@@ -40,8 +40,11 @@ mod push;
 mod rewound;
 mod sender;
 mod shared;
+#[cfg(feature = "tracing")]
+mod span;
 mod stream;
 mod streams;
+mod tally;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timers;
@@ -73,6 +76,8 @@ pub use sender::{Permit, Sender, TrySendError};
 pub(crate) use shared::Shared;
 #[cfg(feature = "hub")]
 pub(crate) use shared::Watcher;
+#[cfg(feature = "tracing")]
+pub(crate) use span::connection as connection_span;
 use waiting::SOCKET;
 
 use crate::error::{BoxError, CloseCause, Error};

@@ -214,6 +214,8 @@ impl Shared {
         let State { writer, outbox, .. } = &mut *state;
         let pushed = writer.part(kind, chunk, part, outbox.get_or_insert_with(lend::outbox));
         debug_assert!(pushed.is_ok(), "the writer was open");
+        let messages = usize::from(part == Part::Last);
+        state.sent.add(messages, chunk.len());
         match part {
             Part::More => _ = state.streams().behind.get_or_insert_default(),
             Part::Last => state.let_through(),

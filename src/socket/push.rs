@@ -24,6 +24,19 @@ pub(crate) enum Item<'a> {
     AsIs(&'a Message),
 }
 
+impl Item<'_> {
+    #[inline]
+    fn len(self) -> usize {
+        match self {
+            Item::Message(message) => message.len(),
+            Item::Prepared(prepared) => prepared.message().len(),
+            Item::Pieces(_, length) => length,
+            #[cfg(feature = "deflate")]
+            Item::AsIs(message) => message.len(),
+        }
+    }
+}
+
 /// What to do about an outbox that is full.
 #[derive(Clone, Copy)]
 pub(super) enum IfFull<'a> {
@@ -72,7 +85,7 @@ impl Shared {
                 IfFull::DropOldest => {
                     let written = match state.behind() {
                         Some(_) => 0,
-                        None => state.in_flight,
+                        None => state.in_flight as usize,
                     };
                     let limit = self.config.output_limit.saturating_sub(1 + written);
                     state.queue().1.drop_oldest(limit);
@@ -100,6 +113,7 @@ impl Shared {
             },
         };
         debug_assert!(pushed.is_ok(), "the writer was open");
+        state.sent.add(1, item.len());
         if state.behind().is_some() {
             return Pushed::Queued;
         }
@@ -165,7 +179,7 @@ impl State {
 
     /// Whether another part of a message may be queued.
     fn has_room_ahead(&self, config: &Config) -> bool {
-        let queued = self.outbox.as_ref().map_or(0, |it| it.len()) + self.in_flight;
+        let queued = self.outbox.as_ref().map_or(0, |it| it.len()) + self.in_flight as usize;
         is_room(queued, config)
     }
 

@@ -12,10 +12,12 @@ use super::inbox::{Inbox, Room};
 use super::lend;
 use super::phase::{Phase, Sleep};
 use super::streams::Streams;
-use super::waiting::{Waiting, Want};
+use super::tally::Tally;
+use super::waiting::{Line, Want};
 use super::wire::Demand;
 use crate::error::{CloseCause, Error, ErrorKind, Violation};
 use crate::protocol::{Coding, Outbox, Role, Writer};
+use crate::tracker::Traffic;
 use crate::{CloseCode, Config};
 
 /// One connection, as all its handles see it.
@@ -38,8 +40,8 @@ pub(super) struct State {
     pub(super) writer: Writer,
     /// Encoded frames that the driver has not taken.
     pub(super) outbox: Option<Box<Outbox>>,
-    /// Bytes that the driver has taken and not written.
-    pub(super) in_flight: usize,
+    /// Bytes that the driver has taken and not written, up to 4 GiB.
+    pub(super) in_flight: u32,
     /// How often the driver has taken the outbox, and which of these is written.
     pub(super) taken: u32,
     pub(super) written: u32,
@@ -50,7 +52,7 @@ pub(super) struct State {
     /// Who waits in `recv`.
     pub(super) receiver: Option<Waker>,
     /// Who waits for something else, and for what.
-    pub(super) waiting: Vec<Waiting>,
+    pub(super) waiting: Line,
     /// The driver's waker.
     pub(super) driver: Option<Waker>,
     pub(super) sleep: Sleep,
@@ -58,6 +60,9 @@ pub(super) struct State {
     pub(super) ending: Option<Box<Ending>>,
     pub(super) phase: Phase,
     pub(super) latency: Option<NonZeroU32>,
+    /// The messages that have arrived, and those that were queued to be sent.
+    pub(super) received: Tally,
+    pub(super) sent: Tally,
     /// Who wants to know of the end: rooms.
     pub(super) watchers: Vec<Arc<dyn Watcher>>,
 }
@@ -94,12 +99,14 @@ impl Shared {
                 inbox: None,
                 streams: None,
                 receiver: None,
-                waiting: Vec::new(),
+                waiting: Line::default(),
                 driver: None,
                 sleep: Sleep::Awake,
                 ending: None,
                 phase: Phase::Running,
                 latency: None,
+                received: Tally::default(),
+                sent: Tally::default(),
                 watchers: Vec::new(),
             }),
         })
@@ -274,6 +281,12 @@ impl Shared {
 
     pub(crate) fn close_cause(&self) -> Option<CloseCause> {
         self.lock().cause().cloned()
+    }
+
+    /// What has been received, and sent.
+    pub(crate) fn traffic(&self) -> (Traffic, Traffic) {
+        let state = self.lock();
+        (state.received.into(), state.sent.into())
     }
 
     pub(super) fn latency(&self) -> Option<Duration> {

@@ -13,6 +13,25 @@ pub(super) struct Waiting {
     pub(super) waker: Waker,
 }
 
+/// All who wait. Few connections ever have somebody, so it is one pointer.
+#[derive(Default)]
+pub(super) struct Line(Option<Box<Members>>);
+
+#[derive(Default)]
+struct Members {
+    waiting: Vec<Waiting>,
+}
+
+impl Line {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|it| it.waiting.is_empty())
+    }
+
+    pub(super) fn members(&mut self) -> &mut Vec<Waiting> {
+        &mut self.0.get_or_insert_default().waiting
+    }
+}
+
 /// The place of the `WebSocket` itself, which has one owner and so waits for one
 /// thing of a kind at a time.
 pub(super) const SOCKET: usize = 0;
@@ -71,7 +90,8 @@ impl Drop for Waiter<'_> {
 
 impl State {
     pub(super) fn wait(&mut self, want: Want, place: usize, waker: &Waker) {
-        let known = self.waiting.iter_mut().find(|it| {
+        let waiting = self.waiting.members();
+        let known = waiting.iter_mut().find(|it| {
             it.place == place && (place != SOCKET || discriminant(&it.want) == discriminant(&want))
         });
         match known {
@@ -79,7 +99,7 @@ impl State {
                 known.want = want;
                 known.waker.clone_from(waker);
             }
-            None => self.waiting.push(Waiting {
+            None => waiting.push(Waiting {
                 place,
                 want,
                 waker: waker.clone(),
@@ -89,8 +109,9 @@ impl State {
 
     /// Nobody waits there any more.
     fn leave(&mut self, place: usize) -> Option<Waiting> {
-        let at = self.waiting.iter().position(|it| it.place == place)?;
+        let waiting = self.waiting.members();
+        let at = waiting.iter().position(|it| it.place == place)?;
         // The others keep their order.
-        Some(self.waiting.remove(at))
+        Some(waiting.remove(at))
     }
 }

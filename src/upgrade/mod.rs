@@ -36,6 +36,7 @@
 
 #[cfg(feature = "http2")]
 mod stream;
+mod trace;
 mod transport;
 
 use std::fmt;
@@ -55,6 +56,7 @@ use crate::handshake::{Head, Offer, Rejection};
 use crate::protocol::Role;
 use crate::socket::{self, Drive, Outcome, Start, WebSocket};
 use crate::tracker::{Permit, Refused, Tracker};
+use trace::Trace;
 use transport::Transport;
 
 /// A good handshake that waits for its answer.
@@ -77,6 +79,7 @@ pub struct Upgrade {
     /// What a demand is answered that cannot be met.
     no_protocol: Option<Rejection>,
     tracker: Option<Tracker>,
+    trace: Trace,
 }
 
 /// Whether there must be a subprotocol.
@@ -100,9 +103,10 @@ impl Upgrade {
     /// [`is_handshake`](Upgrade::is_handshake) first, or use the
     /// [middleware](crate::middleware).
     pub fn from_request<B>(request: &mut Request<B>) -> Result<Self, Rejection> {
-        let offer = extended(Head::from(&*request), request.extensions()).validate()?;
+        let trace = Trace::begin(request.uri());
+        let offer = extended(Head::from(&*request), request.extensions()).validate();
         let version = request.version();
-        Upgrade::take_hold(offer, version, request.extensions_mut())
+        Upgrade::take_hold(offer, version, request.extensions_mut(), trace)
     }
 
     /// Whether this is a WebSocket handshake, be it a good or a bad one: on
@@ -118,24 +122,29 @@ impl Upgrade {
     ///
     /// The [`Rejection`] to answer with, if this is no good handshake.
     pub fn from_parts(parts: &mut request::Parts) -> Result<Self, Rejection> {
-        let offer = extended(Head::from(&*parts), &parts.extensions).validate()?;
-        Upgrade::take_hold(offer, parts.version, &mut parts.extensions)
+        let trace = Trace::begin(&parts.uri);
+        let offer = extended(Head::from(&*parts), &parts.extensions).validate();
+        Upgrade::take_hold(offer, parts.version, &mut parts.extensions, trace)
     }
 
     /// Looked for before the answer: hyper's own function would return a
     /// future that fails only after the 101.
     fn take_hold(
-        offer: Offer,
+        offer: Result<Offer, Rejection>,
         version: Version,
         extensions: &mut Extensions,
+        trace: Trace,
     ) -> Result<Self, Rejection> {
+        let offer = offer.inspect_err(|rejection| trace.answered(rejection.status()))?;
         let Some(on_upgrade) = extensions.remove::<OnUpgrade>() else {
             #[cfg(feature = "tracing")]
             tracing::error!(
                 "a WebSocket handshake came without hyper's `OnUpgrade` in its extensions: \
                  something rebuilt the request, or another handler took it"
             );
-            return Err(Rejection::not_upgradable(version));
+            let rejection = Rejection::not_upgradable(version);
+            trace.answered(rejection.status());
+            return Err(rejection);
         };
         Ok(Upgrade {
             on_upgrade,
@@ -146,6 +155,7 @@ impl Upgrade {
             demand: Demand::Any,
             no_protocol: None,
             tracker: None,
+            trace,
         })
     }
 
@@ -188,7 +198,8 @@ impl Upgrade {
     /// Accepts, and runs the handler in a task of its own once the connection
     /// is handed over.
     ///
-    /// The task belongs to the current span (feature `tracing`).
+    /// With the feature `tracing`, the task has a span of its own, `websocket`,
+    /// in the current one; nobody pays for it unless somebody subscribes to it.
     ///
     /// The body is made of a `String`, since the answer may be a refusal with
     /// its reason. If yours cannot be (a `BoxBody`, an `Empty`), let it be a
@@ -204,8 +215,9 @@ impl Upgrade {
         Fut: Future<Output: Outcome> + Send + 'static,
     {
         match self.answer() {
-            Ok((response, waiting)) => {
-                spawn(Conversation::new(Some(waiting), handler));
+            Ok((response, waiting, trace)) => {
+                let span = trace.connection(&waiting.start);
+                span.spawn(Conversation::new(Some(waiting), handler));
                 response
             }
             Err(rejection) => rejection.into(),
@@ -217,7 +229,8 @@ impl Upgrade {
     ///
     /// It begins when the response has been written, so it must not be awaited
     /// before the response is returned. If the response is a refusal, it ends
-    /// at once and the handler is never called.
+    /// at once and the handler is never called. It is in the span of whoever
+    /// polls it.
     pub fn accept_with<B, F, Fut>(self, handler: F) -> (Response<B>, Conversation<F, Fut>)
     where
         B: From<String>,
@@ -225,7 +238,7 @@ impl Upgrade {
         Fut: Future<Output: Outcome> + Send + 'static,
     {
         match self.answer() {
-            Ok((response, waiting)) => (response, Conversation::new(Some(waiting), handler)),
+            Ok((response, waiting, _)) => (response, Conversation::new(Some(waiting), handler)),
             Err(rejection) => (rejection.into(), Conversation::new(None, handler)),
         }
     }
@@ -237,7 +250,7 @@ impl Upgrade {
     /// awaited before the response is returned.
     pub fn accept<B: From<String>>(self) -> (Response<B>, Accepted) {
         match self.answer() {
-            Ok((response, waiting)) => (
+            Ok((response, waiting, _)) => (
                 response,
                 Accepted {
                     waiting: Some(waiting),
@@ -249,13 +262,19 @@ impl Upgrade {
 
     /// On refusal everything else is dropped, `OnUpgrade` without having been
     /// polled.
-    fn answer<B: From<String>>(self) -> Result<(Response<B>, Waiting), Rejection> {
-        let permit = self.admit()?;
+    fn answer<B: From<String>>(self) -> Result<(Response<B>, Waiting, Trace), Rejection> {
+        let permit = self.admit().inspect_err(|rejection| {
+            self.trace.answered(rejection.status());
+            if let Some(tracker) = &self.tracker {
+                tracker.count_refusal(rejection.status().as_u16());
+            }
+        })?;
         let agreement = self.offer.agree(&self.config, self.protocol);
         let response = self
             .offer
             .respond::<()>(&agreement)
             .map(|()| B::from(String::new()));
+        self.trace.answered(response.status());
         let start = Start {
             role: Role::Server,
             config: self.config,
@@ -270,6 +289,7 @@ impl Upgrade {
                 version: self.version,
                 start,
             },
+            self.trace,
         ))
     }
 
@@ -454,20 +474,6 @@ impl<F, Fut> fmt::Debug for Conversation<F, Fut> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Conversation").finish_non_exhaustive()
     }
-}
-
-fn spawn(conversation: impl Future<Output = ()> + Send + 'static) {
-    #[cfg(feature = "tracing")]
-    {
-        use tracing::Instrument;
-        let span = tracing::Span::current();
-        // A disabled span would be carried by every idle connection for nothing.
-        if !span.is_disabled() {
-            tokio::spawn(conversation.instrument(span));
-            return;
-        }
-    }
-    tokio::spawn(conversation);
 }
 
 #[cfg(test)]
