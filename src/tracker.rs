@@ -219,7 +219,7 @@ impl Tracker {
     pub async fn drain(&self, code: CloseCode, patience: Duration) -> Drained {
         // Far enough away for whoever has that much patience.
         let deadline = Instant::now() + patience.min(LONGEST);
-        let (total, sockets) = {
+        let (total, mut sockets) = {
             let mut state = self.inner.lock();
             state.draining = Some(code);
             (
@@ -227,16 +227,16 @@ impl Tracker {
                 state.sockets.values().cloned().collect::<Vec<_>>(),
             )
         };
-        let batches = sockets.chunks(BATCH);
+        let batches = u32::try_from(sockets.len().div_ceil(BATCH).max(1)).unwrap_or(u32::MAX);
         // At least half of the time is left for the answers.
-        let pause =
-            PAUSE.min(patience / 2 / u32::try_from(batches.len().max(1)).unwrap_or(u32::MAX));
-        for (at, batch) in batches.enumerate() {
-            if at > 0 {
-                sleep(pause).await;
-            }
-            for socket in batch {
+        let pause = PAUSE.min(patience / 2 / batches);
+        while !sockets.is_empty() {
+            // What has ended meanwhile is freed with its batch, not all at once.
+            for socket in sockets.split_off(sockets.len().saturating_sub(BATCH)) {
                 socket.close(CloseCause::Drained(code), code, "");
+            }
+            if !sockets.is_empty() {
+                sleep(pause).await;
             }
         }
         drop(sockets);
@@ -325,6 +325,11 @@ impl Drop for Permit {
         state.count -= 1;
         // Where there is none, the client left before it was handed over.
         let socket = state.sockets.remove(&self.id);
+        // What a crowd took is given back when it has gone.
+        let kept = state.sockets.capacity() / 4;
+        if state.sockets.len() < kept && kept > BATCH {
+            state.sockets.shrink_to(2 * kept);
+        }
         let cause = socket.as_ref().and_then(|it| it.close_cause());
         let (received, sent) = socket.as_ref().map(|it| it.traffic()).unwrap_or_default();
         let ended = Ended {

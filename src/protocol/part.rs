@@ -446,11 +446,13 @@ mod tests {
     mod compressed {
         use super::*;
         use crate::config::Compression;
+        use crate::protocol::Extension;
 
         /// Compresses messages as one side does, and a reader as the other side has.
         fn pair(compression: Compression, config: &Config) -> (Connection, Reader) {
             let (ours, theirs) = crate::extension::agree(compression.clone(), compression);
-            let client = Connection::new(CLIENT, &Config::new()).with_extension(theirs);
+            let client =
+                Connection::new(CLIENT, &Config::new()).with_extension(Some(Extension(theirs)));
             let reader = Reader::new(Role::Server, config).with_extension(Some(ours.codec()));
             (client, reader)
         }

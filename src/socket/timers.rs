@@ -107,7 +107,10 @@ impl Timers {
     /// A whole frame arrived: the peer is there.
     pub(super) fn frame_received(&mut self, now: Instant) {
         self.received = self.time(now);
-        self.pinged = None;
+        if self.pinged.take().is_some() {
+            // The next ping may be due before the answer to this one was.
+            self.nearer = true;
+        }
     }
 
     /// A ping is sent; returns its payload.
@@ -298,6 +301,21 @@ mod tests {
         );
         timers.frame_received(now + seconds(40));
         assert_eq!(timers.due(now + seconds(60), &config, false), None);
+    }
+
+    #[test]
+    fn the_next_ping_does_not_wait_until_the_last_would_have_been_given_up() {
+        let (now, _, _) = setup();
+        let config = Config::new().keep_alive(seconds(1), seconds(20));
+        let mut timers = Timers::new(now, &config);
+        timers.pinged(now, &config);
+        assert!(timers.take_nearer());
+        assert_eq!(timers.next(&config, false), Some(now + seconds(20)));
+        timers.frame_received(now);
+        assert!(timers.take_nearer());
+        assert!(timers.next(&config, false) < Some(now + seconds(2)));
+        timers.frame_received(now);
+        assert!(!timers.take_nearer());
     }
 
     #[test]
