@@ -110,7 +110,11 @@ async fn main() -> Result<(), BoxError> {
     server
         .http2()
         .timer(TokioTimer::new())
-        .enable_connect_protocol();
+        .enable_connect_protocol()
+        // See README, "HTTP/2".
+        .initial_stream_window_size(64 * 1024)
+        .initial_connection_window_size(16 * 1024 * 1024)
+        .max_send_buf_size(64 * 1024);
 
     let listener = TcpListener::bind(options.listen).await?;
     println!("listening on https://{}", listener.local_addr()?);
