@@ -40,8 +40,10 @@ async fn main() -> Result<(), BoxError> {
         let socket = connect(format!("{base}/runCase?case={case}&agent={agent}"))
             .config(config(&options))
             .await?;
-        // That conversations end badly is what many cases are about.
-        let _ = echo(socket).await;
+        // Together with the connection: what is answered to messages goes out
+        // even if something wrong came right behind them. That conversations
+        // end badly is what many cases are about.
+        socket.run(echo).await;
     }
     // The server closes when the reports are written.
     let mut reports = connect(format!("{base}/updateReports?agent={agent}")).await?;

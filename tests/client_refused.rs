@@ -107,7 +107,7 @@ async fn a_refusal_has_its_status_fields_and_body() {
     // What a log shows has no escape sequences.
     assert_eq!(
         error.to_string(),
-        "the server answered 401 Unauthorized instead of 101: who  are you?"
+        "the server refused with 401 Unauthorized: who  are you?"
     );
 }
 
@@ -121,7 +121,7 @@ async fn a_page_is_a_refusal_too() {
     assert_eq!(error.status().unwrap(), 200);
     assert_eq!(&error.response().unwrap().body()[..], b"<html>");
     assert!(
-        error.to_string().ends_with("200 OK instead of 101"),
+        error.to_string().ends_with("refused with 200 OK"),
         "{error}"
     );
 }

@@ -115,7 +115,7 @@ impl ConnectError {
     }
 
     pub(super) fn refused(response: Response<Bytes>) -> Self {
-        let mut text = format!("the server answered {} instead of 101", response.status());
+        let mut text = format!("the server refused with {}", response.status());
         if let Some(place) = response.headers().get(header::LOCATION)
             && response.status().is_redirection()
         {

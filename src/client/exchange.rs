@@ -48,7 +48,7 @@ where
         .map_err(ConnectError::http)?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let (head, body) = response.into_parts();
-        let body = connection.body(body, deadline).await;
+        let body = connection.beside(beginning(body, deadline)).await;
         return Err(ConnectError::refused(Response::from_parts(head, body)));
     }
     let stream = timeout_at(deadline, connection.end())
@@ -93,19 +93,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Running<T> {
         let parts = self.connection.into_parts();
         Ok(Rewound::new(parts.io.into_inner(), parts.read_buf))
     }
+}
 
-    /// The beginning of a body: it explains, and is not needed whole.
-    async fn body(&mut self, mut body: Incoming, deadline: Instant) -> Bytes {
-        let mut read = Vec::new();
-        while read.len() < MAX_BODY {
-            let frame = self.beside(poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)));
-            let Ok(Some(Ok(frame))) = timeout_at(deadline, frame).await else {
-                break;
-            };
-            if let Some(data) = frame.data_ref() {
-                read.extend_from_slice(&data[..data.len().min(MAX_BODY - read.len())]);
-            }
+/// The beginning of a body: it explains, and is not needed whole.
+pub(super) async fn beginning(mut body: Incoming, deadline: Instant) -> Bytes {
+    let mut read = Vec::new();
+    while read.len() < MAX_BODY {
+        let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
+        let Ok(Some(Ok(frame))) = timeout_at(deadline, frame).await else {
+            break;
+        };
+        if let Some(data) = frame.data_ref() {
+            read.extend_from_slice(&data[..data.len().min(MAX_BODY - read.len())]);
         }
-        read.into()
     }
+    read.into()
 }

@@ -56,10 +56,13 @@
 //!
 //! [`connect_over`] makes the handshake over any stream, as it is. Through a
 //! proxy goes [`Connect::via`], with TLS on top where the URL says `wss`.
+//! `connect_over_http2` (feature `http2`) takes a stream of an HTTP/2 connection.
 
 mod dial;
 mod error;
 mod exchange;
+#[cfg(feature = "http2")]
+mod http2;
 mod random;
 #[cfg(feature = "rustls")]
 mod tls;
@@ -80,6 +83,9 @@ use crate::handshake::{IntoRequest, InvalidRequest, Question, Scheme, Target};
 use crate::protocol::Role;
 use crate::socket::{self, Start, WebSocket};
 pub use error::{ConnectError, ConnectErrorKind};
+#[cfg(feature = "http2")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http2")))]
+pub use http2::connect_over_http2;
 /// The rustls whose `ClientConfig` [`Connect::tls`] takes.
 #[cfg(feature = "rustls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
@@ -143,6 +149,9 @@ enum Way {
     Via(Box<dyn Io>),
     /// It is there, and taken as it is.
     Over(Box<dyn Io>),
+    /// One of the streams of such a connection.
+    #[cfg(feature = "http2")]
+    Http2(http2::Ask),
 }
 
 trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -261,7 +270,13 @@ impl Connect {
     pub async fn with_response(self) -> Result<(WebSocket, Response<()>), ConnectError> {
         let request = self.request?;
         let target = Target::of(request.uri());
-        let (request, question) = Question::new(request, self.config.clone(), random::nonce()?)?;
+        // Whether there are random bytes shows here, and not at the first frame.
+        let nonce = random::nonce()?;
+        let (request, question) = match &self.way {
+            #[cfg(feature = "http2")]
+            Way::Http2(_) => Question::over_http2(request, self.config.clone())?,
+            _ => Question::new(request, self.config.clone(), nonce)?,
+        };
         let asking = Asking {
             request,
             question,
@@ -282,6 +297,8 @@ impl Connect {
                 let stream = dial::dial(&target, deadline).await?;
                 tls.or_not(stream, &target, asking).await
             }
+            #[cfg(feature = "http2")]
+            Way::Http2(ask) => asking.over_http2(ask).await,
         }
     }
 }
@@ -309,6 +326,7 @@ impl fmt::Debug for Connect {
 struct Tls {
     #[cfg(feature = "rustls")]
     config: Option<Arc<rustls::ClientConfig>>,
+    #[cfg_attr(not(feature = "rustls"), allow(dead_code))]
     deadline: Instant,
 }
 
@@ -346,17 +364,33 @@ impl Asking {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (response, stream) = exchange::exchange(stream, self.request, self.timeout).await?;
-        let agreement = self.question.conclude(&response)?;
-        let start = Start {
-            role: Role::Client {
-                masking_key: random::masking_key,
-            },
-            config: self.config,
-            protocol: agreement.protocol,
-            codec: agreement.extension.map(|it| it.codec()),
-            permit: None,
-        };
-        Ok((socket::bare(stream, start), response))
+        let exchange = exchange::exchange(stream, self.request, self.timeout);
+        let (response, stream) = exchange.await?;
+        open(self.question, self.config, response, stream)
     }
+
+    #[cfg(feature = "http2")]
+    async fn over_http2(self, ask: http2::Ask) -> Opened {
+        let exchange = http2::exchange(ask, self.request, self.timeout);
+        let (response, stream) = exchange.await?;
+        open(self.question, self.config, response, stream)
+    }
+}
+
+/// The socket, if the response is an answer.
+fn open<T>(question: Question, config: Arc<Config>, response: Response<()>, stream: T) -> Opened
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let agreement = question.conclude(&response)?;
+    let start = Start {
+        role: Role::Client {
+            masking_key: random::masking_key,
+        },
+        config,
+        protocol: agreement.protocol,
+        codec: agreement.extension.map(|it| it.codec()),
+        permit: None,
+    };
+    Ok((socket::bare(stream, start), response))
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{self, HeaderMap, HeaderValue};
+use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 
 use super::headers::{self, Single};
 use super::rejection::shown;
-use super::target::{Authority, InvalidRequest, decoded};
+use super::target::{Authority, InvalidRequest, Scheme, Target, decoded};
 use super::{Agreement, accept_key};
 use crate::Config;
 use crate::extension::{Agreed, KNOWN};
@@ -40,8 +41,8 @@ use crate::extension::{Agreed, KNOWN};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// The value that `Sec-WebSocket-Accept` must have.
-    accept: String,
+    /// The value that `Sec-WebSocket-Accept` must have; none on HTTP/2.
+    accept: Option<String>,
     /// The lines of `Sec-WebSocket-Protocol`, known to be well-formed.
     protocols: Vec<HeaderValue>,
     /// Which of [`KNOWN`] were offered.
@@ -70,29 +71,71 @@ impl Question {
         config: impl Into<Arc<Config>>,
         nonce: [u8; 16],
     ) -> Result<(Request<()>, Self), InvalidRequest> {
-        let config = config.into();
         check_method_and_body(&request)?;
         name_host(&mut request)?;
-        name_path(&mut request)?;
+        let path = path(request.uri());
+        *request.uri_mut() = Uri::from(path);
         *request.version_mut() = Version::HTTP_11;
-
         let headers = request.headers_mut();
         let key = STANDARD.encode(nonce);
-        let accept = accept_key(&key);
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::SEC_WEBSOCKET_KEY, value(&key)?);
+        let question = Question::offer(headers, config.into(), Some(accept_key(&key)))?;
+        Ok((request, question))
+    }
+
+    /// Makes a handshake for a connection that speaks HTTP/2 (RFC 8441, section
+    /// 5): a `CONNECT`, without a key. What is beside that is as with
+    /// [`new`](Self::new).
+    ///
+    /// The pseudo-header `:protocol`, for which `http` has no place, must be
+    /// `websocket`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest`] if this cannot be made a handshake of.
+    pub fn over_http2(
+        mut request: Request<()>,
+        config: impl Into<Arc<Config>>,
+    ) -> Result<(Request<()>, Self), InvalidRequest> {
+        check_method_and_body(&request)?;
+        let target = Target::of(request.uri())?;
+        name_host(&mut request)?;
+        let path = path(request.uri());
+        let headers = request.headers_mut();
+        headers.remove(header::CONNECTION);
+        headers.remove(header::UPGRADE);
+        headers.remove(header::SEC_WEBSOCKET_KEY);
+        // RFC 9113, section 8.3.1: `:authority` takes the place of `Host`.
+        let host = headers.remove(header::HOST);
+        let question = Question::offer(headers, config.into(), None)?;
+        let uri = Uri::builder()
+            .scheme(match target.scheme() {
+                Scheme::Ws => "http",
+                Scheme::Wss => "https",
+            })
+            .authority(host.as_ref().map_or(&[][..], HeaderValue::as_bytes))
+            .path_and_query(path);
+        *request.uri_mut() = uri.build().map_err(|_| no_path())?;
+        *request.method_mut() = Method::CONNECT;
+        *request.version_mut() = Version::HTTP_2;
+        Ok((request, question))
+    }
+
+    fn offer(
+        headers: &mut HeaderMap,
+        config: Arc<Config>,
+        accept: Option<String>,
+    ) -> Result<Self, InvalidRequest> {
         let version = HeaderValue::from_static("13");
         headers.insert(header::SEC_WEBSOCKET_VERSION, version);
-        headers.insert(header::SEC_WEBSOCKET_KEY, value(&key)?);
-        let extensions = offer(headers, &config)?;
-        let protocols = protocols(headers)?;
-        let question = Question {
+        Ok(Question {
             accept,
-            protocols,
-            extensions,
+            extensions: offer(headers, &config)?,
+            protocols: protocols(headers)?,
             config,
-        };
-        Ok((request, question))
+        })
     }
 
     /// What both sides have agreed on, if the answer is one to this question.
@@ -103,24 +146,11 @@ impl Question {
     /// be. The connection must not be used then.
     pub fn conclude<B>(&self, response: &Response<B>) -> Result<Agreement, InvalidResponse> {
         let headers = response.headers();
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(InvalidResponse::Status(response.status()));
-        }
-        let upgrade = once(headers, header::UPGRADE, "Upgrade")?;
-        if !upgrade.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket")) {
-            return Err(InvalidResponse::Upgrade(upgrade.map(quoted)));
-        }
-        if !headers::has_token(headers, header::CONNECTION, "upgrade") {
-            let connection = headers.get(header::CONNECTION);
-            return Err(InvalidResponse::Connection(connection.map(quoted)));
-        }
-        let accept = once(
-            headers,
-            header::SEC_WEBSOCKET_ACCEPT,
-            "Sec-WebSocket-Accept",
-        )?;
-        if accept.is_none_or(|it| it.as_bytes() != self.accept.as_bytes()) {
-            return Err(InvalidResponse::Accept(accept.map(quoted)));
+        match &self.accept {
+            Some(accept) => check_switch(response.status(), headers, accept)?,
+            // RFC 8441, section 5: a 2xx is what the 101 is elsewhere.
+            None if response.status().is_success() => {}
+            None => return Err(InvalidResponse::Status(response.status())),
         }
         Ok(Agreement {
             extension: self.extension(headers)?,
@@ -163,6 +193,31 @@ impl Question {
             agreed = Some(concluded);
         }
         Ok(agreed)
+    }
+}
+
+/// RFC 6455, section 4.1, what a client "MUST validate" of the response.
+fn check_switch(
+    status: StatusCode,
+    headers: &HeaderMap,
+    expected: &str,
+) -> Result<(), InvalidResponse> {
+    if status != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(InvalidResponse::Status(status));
+    }
+    let upgrade = once(headers, header::UPGRADE, "Upgrade")?;
+    if !upgrade.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket")) {
+        return Err(InvalidResponse::Upgrade(upgrade.map(quoted)));
+    }
+    if !headers::has_token(headers, header::CONNECTION, "upgrade") {
+        let connection = headers.get(header::CONNECTION);
+        return Err(InvalidResponse::Connection(connection.map(quoted)));
+    }
+    let name = header::SEC_WEBSOCKET_ACCEPT;
+    let accept = once(headers, name, "Sec-WebSocket-Accept")?;
+    match accept.is_some_and(|it| it.as_bytes() == expected.as_bytes()) {
+        true => Ok(()),
+        false => Err(InvalidResponse::Accept(accept.map(quoted))),
     }
 }
 
@@ -212,11 +267,13 @@ fn credentials(mut user: Vec<u8>) -> Result<HeaderValue, InvalidRequest> {
 }
 
 /// RFC 9112, section 3.2.1: a server is asked for a path and a query.
-fn name_path(request: &mut Request<()>) -> Result<(), InvalidRequest> {
-    let path = request.uri().path_and_query().cloned();
-    let path = path.map_or_else(|| Ok(Uri::from_static("/")), Uri::try_from);
-    *request.uri_mut() = path.map_err(|_| InvalidRequest::new("the path is not one of a URL"))?;
-    Ok(())
+fn path(uri: &Uri) -> PathAndQuery {
+    let path = uri.path_and_query().cloned();
+    path.unwrap_or_else(|| PathAndQuery::from_static("/"))
+}
+
+fn no_path() -> InvalidRequest {
+    InvalidRequest::new("host and path are not those of a URL")
 }
 
 fn offer(headers: &mut HeaderMap, config: &Config) -> Result<Vec<&'static str>, InvalidRequest> {
@@ -284,7 +341,7 @@ fn quoted(value: &HeaderValue) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidResponse {
-    /// The status is not 101: a refusal, which may say why in its body.
+    /// The status is not 101 (over HTTP/2: not 2xx): a refusal, which may say why in its body.
     Status(StatusCode),
     /// A field that may come once comes twice.
     Repeated(&'static str),
@@ -317,7 +374,7 @@ impl fmt::Display for InvalidResponse {
                 "the answer to our key: something between answers for it, or it is no WebSocket server",
             ),
             InvalidResponse::Status(status) => {
-                write!(f, "the server answered {status} instead of 101")
+                write!(f, "the server refused with {status}")
             }
             InvalidResponse::Repeated(name) => {
                 write!(f, "the server's answer has several `{name}`")
@@ -414,7 +471,7 @@ mod tests {
             assert_eq!(text(&request, name), Some(value), "{name}");
         }
         assert_eq!(request.headers().len(), 5);
-        assert_eq!(question.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(question.accept.unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
     #[test]
@@ -499,6 +556,50 @@ mod tests {
         let (request, _) = asked(get("/chat", &[("host", "b")]));
         assert_eq!(request.uri(), "/chat");
         assert_eq!(text(&request, "host"), Some("b"));
+    }
+
+    #[test]
+    fn over_http2_it_is_an_extended_connect_without_a_key() {
+        let given = get(
+            "wss://me@example.com:443/chat?room=1",
+            &[("sec-websocket-protocol", "chat"), ("cookie", "a=b")],
+        );
+        let (request, question) = Question::over_http2(given, Config::new()).unwrap();
+        assert_eq!(request.method(), Method::CONNECT);
+        assert_eq!(request.version(), Version::HTTP_2);
+        assert_eq!(request.uri(), "https://example.com/chat?room=1");
+        for (name, value) in [
+            ("sec-websocket-version", Some("13")),
+            ("sec-websocket-protocol", Some("chat")),
+            ("authorization", Some("Basic bWU6")),
+            ("cookie", Some("a=b")),
+            ("sec-websocket-key", None),
+            ("connection", None),
+            ("upgrade", None),
+            ("host", None),
+        ] {
+            assert_eq!(text(&request, name), value, "{name}");
+        }
+
+        let mut response = Response::new(());
+        assert!(question.conclude(&response).is_ok());
+        let chat = HeaderValue::from_static("chat");
+        response
+            .headers_mut()
+            .insert("sec-websocket-protocol", chat);
+        let agreement = question.conclude(&response).unwrap();
+        assert_eq!(agreement.protocol(), Some("chat"));
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        assert!(question.conclude(&response).is_err());
+    }
+
+    #[test]
+    fn over_http2_a_host_that_is_named_is_the_authority() {
+        let given = get("ws://127.0.0.1:9001/", &[("host", "example.com")]);
+        let (request, _) = Question::over_http2(given, Config::new()).unwrap();
+        assert_eq!(request.uri(), "http://example.com/");
+        let plain = get("/path", &[("host", "example.com")]);
+        assert!(Question::over_http2(plain, Config::new()).is_err());
     }
 
     #[test]

@@ -44,6 +44,8 @@ mod shared;
 mod span;
 mod stream;
 mod streams;
+#[cfg(feature = "http2")]
+mod substream;
 mod tally;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -78,6 +80,8 @@ pub(crate) use shared::Shared;
 pub(crate) use shared::Watcher;
 #[cfg(feature = "tracing")]
 pub(crate) use span::connection as connection_span;
+#[cfg(feature = "http2")]
+pub(crate) use substream::Substream;
 use waiting::SOCKET;
 
 use crate::error::{BoxError, CloseCause, Error};

@@ -34,8 +34,6 @@
 //! then two sides read HTTP as frames. Such a conversation ends like that of
 //! any other peer that breaks the protocol.
 
-#[cfg(feature = "http2")]
-mod stream;
 mod trace;
 mod transport;
 

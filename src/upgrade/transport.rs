@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 #[cfg(feature = "http2")]
-use super::stream::Stream;
+use crate::socket::Substream;
 
 /// What was handed over.
 pub(super) enum Transport {
@@ -24,7 +24,7 @@ pub(super) enum Transport {
     },
     /// One of the streams of an HTTP/2 connection.
     #[cfg(feature = "http2")]
-    Stream { io: Stream },
+    Stream { io: Substream<TokioIo<Upgraded>> },
     /// TLS, or anything else.
     Upgraded { io: TokioIo<Upgraded> },
 }
@@ -34,7 +34,7 @@ impl Transport {
         match version {
             #[cfg(feature = "http2")]
             Version::HTTP_2 => Transport::Stream {
-                io: Stream::new(upgraded),
+                io: Substream::new(TokioIo::new(upgraded)),
             },
             _ => Transport::connection(upgraded),
         }

@@ -1,11 +1,9 @@
-//! One stream of an HTTP/2 connection, as hyper hands it over.
+//! One of the streams of an HTTP/2 connection, as hyper hands it over.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How much one write hands over.
@@ -17,19 +15,17 @@ const WRITE: usize = 32 * 1024;
 
 /// TCP in the terms of RFC 8441, section 5: the end of the stream is FIN, and a
 /// stream that was reset is a connection that was reset.
-pub(super) struct Stream {
-    io: TokioIo<Upgraded>,
+pub(crate) struct Substream<T> {
+    io: T,
 }
 
-impl Stream {
-    pub(super) fn new(upgraded: Upgraded) -> Self {
-        Stream {
-            io: TokioIo::new(upgraded),
-        }
+impl<T> Substream<T> {
+    pub(crate) fn new(io: T) -> Self {
+        Substream { io }
     }
 }
 
-impl AsyncRead for Stream {
+impl<T: AsyncRead + Unpin> AsyncRead for Substream<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -40,7 +36,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Substream<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
