@@ -13,6 +13,7 @@
 //! [`Upgrade`]: crate::Upgrade
 //! [`Sender`]: crate::Sender
 //! [`Config`]: crate::Config
+//! [`testing`]: crate::testing
 //! [`migrating`]: crate::migrating
 //! [`design`]: crate::design
 //! [`protocol`]: crate::protocol
@@ -69,6 +70,8 @@ pub mod upgrade;
 mod axum;
 #[cfg(feature = "hub")]
 pub mod hub;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[doc = include_str!("design.md")]
 #[cfg(doc)]

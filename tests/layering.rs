@@ -91,6 +91,22 @@ const LAYERS: &[Layer] = &[
             "protocol::Prepared",
         ],
     ),
+    // A client of whatever a server consists of.
+    (
+        7,
+        &["testing"],
+        &[
+            "message",
+            "close",
+            "error",
+            "config",
+            "protocol",
+            "handshake",
+            "socket",
+            "client",
+            "middleware",
+        ],
+    ),
 ];
 
 /// The only modules that may name `hyper::upgrade`: everything else works on

@@ -21,7 +21,7 @@ const MAX_BODY: usize = 64 * 1024;
 
 /// Asks over the stream, and gives it back with a 101. Any other answer is an
 /// error, with as much of its body as came in time.
-pub(super) async fn exchange<T>(
+pub(crate) async fn exchange<T>(
     stream: T,
     request: Request<()>,
     timeout: Duration,

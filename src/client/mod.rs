@@ -86,6 +86,8 @@ pub use error::{ConnectError, ConnectErrorKind};
 #[cfg(feature = "http2")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http2")))]
 pub use http2::connect_over_http2;
+#[cfg(feature = "testing")]
+pub(crate) use exchange::exchange;
 /// The rustls whose `ClientConfig` [`Connect::tls`] takes.
 #[cfg(feature = "rustls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]

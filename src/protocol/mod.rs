@@ -191,6 +191,12 @@ impl Connection {
         Ok((taken, event))
     }
 
+    /// Pings that have not been answered never will be.
+    #[cfg(feature = "testing")]
+    pub(crate) fn forget_pings(&mut self) {
+        self.pongs.clear();
+    }
+
     /// Nothing more will arrive.
     pub fn receive_end(&mut self) {
         self.writer.received_end();
