@@ -19,12 +19,15 @@ pub(super) struct Tally {
 impl Tally {
     #[inline]
     pub(super) fn add(&mut self, messages: usize, bytes: usize) {
-        let bytes = self.bytes().wrapping_add(bytes as u64);
-        self.bytes_low = bytes as u32;
-        self.bytes_high = (bytes >> 32) as u16;
-        let messages = self.messages().wrapping_add(messages as u64);
-        self.messages_low = messages as u32;
-        self.messages_high = (messages >> 32) as u8;
+        // An addition with carry each, which putting the halves together is not.
+        let (low, carry) = { self.bytes_low }.overflowing_add(bytes as u32);
+        let high = ((bytes as u64 >> 32) as u16).wrapping_add(u16::from(carry));
+        self.bytes_low = low;
+        self.bytes_high = { self.bytes_high }.wrapping_add(high);
+        // Never 2³² at once: they were all in a queue.
+        let (low, carry) = { self.messages_low }.overflowing_add(messages as u32);
+        self.messages_low = low;
+        self.messages_high = self.messages_high.wrapping_add(u8::from(carry));
     }
 
     #[inline]
