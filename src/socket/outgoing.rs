@@ -92,6 +92,11 @@ impl<'a> Outgoing<'a> {
         }
     }
 
+    /// Whether a chunk has been queued, so that the message must be finished.
+    pub fn has_begun(&self) -> bool {
+        self.progress != Progress::None
+    }
+
     /// Queues a chunk, as one fragment; waits for room as long as
     /// [`Config::output_limit`](crate::Config::output_limit) is reached, whatever
     /// the overflow policy. All that is written within one poll leaves in one

@@ -1,0 +1,216 @@
+//! A server between clients and another WebSocket server: what comes on a path is
+//! forwarded to the same path there, both ways, as it arrives.
+//!
+//!     cargo run --release --example echo
+//!     cargo run --release --example proxy -- --upstream ws://127.0.0.1:9001
+//!
+//! Messages of any size go through in chunks. Who reads slowly slows down whoever
+//! sends, through the proxy, which holds some 64 KiB each way. Pings are each
+//! connection's own. Close codes are carried over, and the subprotocol, the
+//! header fields and the refusal of the server are those that the client sees.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Parser;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_ws::client::ConnectError;
+use hyper_ws::error::CloseCause;
+use hyper_ws::tracker::Tracker;
+use hyper_ws::{CloseCode, Config, Error, Sender, Upgrade, WebSocket, WebSocketService};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Parser)]
+struct Options {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:3000")]
+    listen: SocketAddr,
+    /// The server to forward to, without a path.
+    #[arg(long, value_name = "URL")]
+    upstream: String,
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let options = Options::parse();
+    let tracker = Tracker::new();
+    let upstream = options.upstream.trim_end_matches('/').to_owned();
+    let service = WebSocketService::new(service_fn(nothing))
+        .any_path(move |upgrade, request| proxy(upstream.clone(), upgrade, request))
+        .config(config())
+        .tracker(&tracker);
+    let listener = TcpListener::bind(options.listen).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let mut terminate = signal(SignalKind::terminate())?;
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted?.0,
+            _ = tokio::signal::ctrl_c() => break,
+            _ = terminate.recv() => break,
+        };
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .serve_connection(TokioIo::new(stream), service.clone());
+        tokio::spawn(connection.with_upgrades());
+    }
+    drop(listener);
+    tracker
+        .drain(CloseCode::GOING_AWAY, Duration::from_secs(10))
+        .await;
+    Ok(())
+}
+
+async fn nothing(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let mut response = Response::new(Full::from("there are only WebSockets here\n"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    Ok(response)
+}
+
+/// No message is too long for those who do not assemble it.
+pub fn config() -> Config {
+    Config::new().max_message_size(usize::MAX)
+}
+
+/// The handler. It asks upstream first, whose answer is what the client gets.
+pub async fn proxy(upstream: String, upgrade: Upgrade, request: Request<()>) -> Response<String> {
+    let path = request.uri().path_and_query();
+    let mut connect = hyper_ws::connect(format!(
+        "{upstream}{}",
+        path.map_or("/", |path| path.as_str())
+    ))
+    .config(config());
+    for (name, value) in forwarded(request.headers()) {
+        connect = connect.header(name, value);
+    }
+    let (upstream, response) = match connect.with_response().await {
+        Ok(opened) => opened,
+        Err(error) => return refusal(error),
+    };
+    // The one that upstream has chosen of those the client offered.
+    let protocol = upstream.protocol().map(str::to_owned);
+    let mut answer = upgrade
+        .protocols(protocol)
+        .on_upgrade(|client| forward(client, upstream));
+    for (name, value) in forwarded(response.headers()) {
+        if *name != header::SEC_WEBSOCKET_PROTOCOL {
+            answer.headers_mut().append(name, value.clone());
+        }
+    }
+    answer
+}
+
+/// The fields that are not about one connection alone (RFC 9110, section 7.6.1).
+/// The origin has been checked here, and is not that of the server there.
+fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+    const OURS: [HeaderName; 11] = [
+        header::CONNECTION,
+        header::UPGRADE,
+        header::HOST,
+        header::ORIGIN,
+        header::TRANSFER_ENCODING,
+        header::PROXY_AUTHORIZATION,
+        header::DATE,
+        header::SEC_WEBSOCKET_KEY,
+        header::SEC_WEBSOCKET_ACCEPT,
+        header::SEC_WEBSOCKET_VERSION,
+        // Each connection compresses, or does not, for itself.
+        header::SEC_WEBSOCKET_EXTENSIONS,
+    ];
+    headers.iter().filter(|(name, _)| !OURS.contains(name))
+}
+
+/// What upstream has said, or why it has said nothing.
+fn refusal(error: ConnectError) -> Response<String> {
+    let mut response = Response::new(format!("{error}\n"));
+    *response.status_mut() = error.status().unwrap_or(StatusCode::BAD_GATEWAY);
+    if let Some(refused) = error.response() {
+        *response.body_mut() = String::from_utf8_lossy(refused.body()).into_owned();
+        for (name, value) in forwarded(refused.headers()) {
+            if *name != header::CONTENT_LENGTH {
+                response.headers_mut().append(name, value.clone());
+            }
+        }
+    }
+    response
+}
+
+async fn forward(client: WebSocket, upstream: WebSocket) {
+    // A client's socket moves while it is awaited. Here both wait for each other,
+    // so it gets a task that moves it always.
+    let (give, take) = tokio::sync::oneshot::channel();
+    tokio::spawn(upstream.run(|upstream| async { drop(give.send(upstream)) }));
+    let Ok(mut upstream) = take.await else { return };
+    let mut client = client;
+    let (to_client, to_upstream) = (client.sender(), upstream.sender());
+    // Both sockets are held until both directions have ended: dropping one closes it.
+    tokio::join!(
+        pump(&mut client, &to_upstream, CloseCode::GOING_AWAY),
+        pump(&mut upstream, &to_client, CloseCode::BAD_GATEWAY),
+    );
+}
+
+/// Forwards until the conversation on one of the sides has ended; `lost` tells
+/// the other one of an end without a close frame.
+async fn pump(from: &mut WebSocket, to: &Sender, lost: CloseCode) {
+    let source = from.sender();
+    loop {
+        match forward_message(from, to, &source, lost).await {
+            Ok(true) => {}
+            // To those who have ended themselves, nothing more is said.
+            Ok(false) | Err(_) => return carry_over(&source, to, lost),
+        }
+    }
+}
+
+async fn forward_message(
+    from: &mut WebSocket,
+    to: &Sender,
+    source: &Sender,
+    lost: CloseCode,
+) -> Result<bool, Error> {
+    let Some(mut message) = from.recv_stream().await? else {
+        return Ok(false);
+    };
+    let mut outgoing = to.send_stream(message.kind());
+    loop {
+        match message.chunk().await {
+            // Not larger than what has arrived in one go: it stays in one piece.
+            Ok(Some(chunk)) if message.is_finished() && !outgoing.has_begun() => {
+                to.send(chunk).await?;
+                return Ok(true);
+            }
+            Ok(Some(chunk)) => outgoing.write(chunk).await?,
+            Ok(None) => {
+                outgoing.finish().await?;
+                return Ok(true);
+            }
+            Err(error) => {
+                // Before the unfinished message is dropped, which closes as well,
+                // and with less to say.
+                carry_over(source, to, lost);
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Closes as the other side was closed.
+fn carry_over(source: &Sender, to: &Sender, lost: CloseCode) {
+    match source.close_cause() {
+        Some(CloseCause::Remote(Some(frame))) => to.close(frame.code, &frame.reason),
+        Some(CloseCause::Remote(None)) => to.close(CloseCode::NORMAL, ""),
+        Some(CloseCause::Drained(code)) => to.close(code, ""),
+        Some(CloseCause::Violation(violation)) => to.close(lost, &violation.to_string()),
+        Some(_) => to.close(lost, ""),
+        // The other side has ended, and tells this one itself.
+        None => {}
+    }
+}
