@@ -9,6 +9,7 @@
 //! [`axum`]: https://docs.rs/crate/hyper-ws/latest/source/examples/axum.rs
 //! [`graceful_shutdown`]: https://docs.rs/crate/hyper-ws/latest/source/examples/graceful_shutdown.rs
 //! [`metrics`]: https://docs.rs/crate/hyper-ws/latest/source/examples/metrics.rs
+//! [`proxy`]: https://docs.rs/crate/hyper-ws/latest/source/examples/proxy.rs
 //! [`WebSocketLayer`]: crate::WebSocketLayer
 //! [`Upgrade`]: crate::Upgrade
 //! [`Sender`]: crate::Sender
@@ -21,6 +22,9 @@
 //! [`accept`]: crate::Upgrade::accept
 //! [`recv`]: crate::WebSocket::recv
 //! [`send`]: crate::WebSocket::send
+//! [`recv_stream`]: crate::WebSocket::recv_stream
+//! [`send_stream`]: crate::WebSocket::send_stream
+//! [`into_byte_stream`]: crate::WebSocket::into_byte_stream
 //! [`close_cause`]: crate::WebSocket::close_cause
 //! [`Tracker`]: crate::tracker::Tracker
 //! [`Tracker::stats`]: crate::tracker::Tracker::stats

@@ -31,6 +31,9 @@ impl WebSocket {
     /// }
     /// ```
     ///
+    /// It borrows the socket, in a `while let` also after its end: send what there
+    /// is to answer with a [`sender`](Self::sender).
+    ///
     /// From here to the next [`recv`](Self::recv) messages are not assembled:
     /// some 64 KiB are read ahead, then the peer has to wait. A message may take
     /// as long as it likes, as long as the peer is there
