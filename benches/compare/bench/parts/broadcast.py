@@ -29,8 +29,8 @@ class Load:
 
 
 LOADS = [
-    Load("100 B to 1,000, one at a time", 1, lengths=(50, 150)),
-    Load("100 B to 1,000, sixteen at a time", 16, lengths=(10, 30)),
+    Load("100 B to 1,000, one at a time", 1, lengths=(20, 60)),
+    Load("100 B to 1,000, sixteen at a time", 16, lengths=(5, 15)),
 ]
 
 # How many get it under callgrind, which takes long to let 1,000 in.

@@ -31,13 +31,13 @@ class Load:
 
 
 LOADS = [
-    Load("20 B, 1 in flight", 100, 1, 20, lengths=(10_000, 30_000)),
-    Load("1 KiB, 1 in flight", 100, 1, 1024, lengths=(10_000, 30_000)),
-    Load("20 B, 16 in flight", 100, 16, 20, lengths=(40_000, 120_000)),
-    Load("16 KiB binary", 100, 1, 16 << 10, lengths=(1_000, 3_000), is_large=True),
-    Load("64 KiB binary", 10, 1, 64 << 10, lengths=(400, 1_200), is_large=True),
-    Load("1 MiB binary", 10, 1, 1 << 20, lengths=(20, 60), is_large=True),
-    Load("1 MiB text", 10, 1, 1 << 20, "text", lengths=(20, 60), is_large=True),
+    Load("20 B, 1 in flight", 100, 1, 20, lengths=(2_000, 6_000)),
+    Load("1 KiB, 1 in flight", 100, 1, 1024, lengths=(2_000, 6_000)),
+    Load("20 B, 16 in flight", 100, 16, 20, lengths=(8_000, 24_000)),
+    Load("16 KiB binary", 100, 1, 16 << 10, lengths=(500, 1_500), is_large=True),
+    Load("64 KiB binary", 10, 1, 64 << 10, lengths=(200, 600), is_large=True),
+    Load("1 MiB binary", 10, 1, 1 << 20, lengths=(20, 50), is_large=True),
+    Load("1 MiB text", 10, 1, 1 << 20, "text", lengths=(20, 50), is_large=True),
 ]
 
 NOTES = {

@@ -9,7 +9,7 @@ TITLE = "Handshake"
 LOAD = "handshake and one message"
 
 # For a run under callgrind, two lengths in connections.
-LENGTHS = (300, 900)
+LENGTHS = (200, 600)
 
 
 def measure(bench):
