@@ -1,5 +1,7 @@
 """What hyper-ws wants to cost, and whether it does."""
 
+import statistics
+
 from bench.markdown import number, table
 from bench.samples import cpu, extent, key, measured, middle, ratios, user
 from bench.servers import OURS, RAW
@@ -128,10 +130,10 @@ class Goals:
         if not names:
             return
         best = min(names, key=lambda name: middle(rows[name], figure))
-        found = sorted(ratios(rows[OURS], rows[best], figure))
+        found = ratios(rows[OURS], rows[best], figure)
         if not found:
             return
-        ratio = found[len(found) // 2]
+        ratio = statistics.median(found)
         low, high = extent(rows[best], figure)
         our_low, our_high = extent(rows[OURS], figure)
         reached = "yes" if ratio <= limit else "**no**"

@@ -1,6 +1,7 @@
 """BENCHMARKS.md and its plots, from samples that were kept."""
 
 import re
+import statistics
 
 from bench import markdown, plot
 from bench.goals import Goals
@@ -30,7 +31,8 @@ sample; how it is measured stands in [`benches/compare/README.md`](benches/compa
 - **CPU ns** is what the scheduler counted for the server, the kernel's work for it included, over
   the number of messages: it does not depend on the load being the bottleneck. *user* and *system*
   divide it (by ticks of a clock, so roughly); *instructions* are counted in user space by callgrind,
-  and do not depend on what else the machine does.
+  and do not depend on what else the machine does. (tungstenite, and axum with it, clears its read
+  buffer before every read by an instruction that callgrind counts once for each byte.)
 - `raw` is the limit: Tokio, the same bytes back, no protocol. `raw lent` is the same with one buffer
   for all connections.
 - `batch` is a peer's way to answer several messages in one write, where it has one that its users
@@ -103,8 +105,7 @@ class Page:
         limit = rows.get("raw lent") if part == "idle" else rows.get(RAW)
         to_limit = "-"
         if limit:
-            found = sorted(ratios(ours, limit, figure))
-            to_limit = f"{found[len(found) // 2]:.2f}"
+            to_limit = f"{statistics.median(ratios(ours, limit, figure) or [0]):.2f}"
         best, ratio, doubt = peers[0]
         title = comparison["load"]
         self.glance.append([
