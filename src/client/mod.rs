@@ -83,11 +83,11 @@ use crate::handshake::{IntoRequest, InvalidRequest, Question, Scheme, Target};
 use crate::protocol::Role;
 use crate::socket::{self, Start, WebSocket};
 pub use error::{ConnectError, ConnectErrorKind};
+#[cfg(feature = "testing")]
+pub(crate) use exchange::exchange;
 #[cfg(feature = "http2")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http2")))]
 pub use http2::connect_over_http2;
-#[cfg(feature = "testing")]
-pub(crate) use exchange::exchange;
 /// The rustls whose `ClientConfig` [`Connect::tls`] takes.
 #[cfg(feature = "rustls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
