@@ -49,6 +49,51 @@ fn default_features_add_few_packages_to_a_bare_hyper_server() {
 }
 
 #[test]
+fn the_readme_says_how_many_packages_each_feature_adds() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(readme).expect("the README is part of the project");
+    let rows = readme.lines().filter_map(|line| {
+        // | `feature` .. | what it gives | number .. |
+        let mut cells = line.strip_prefix("| `")?.split(" | ");
+        let feature = cells.next()?.split('`').next()?;
+        let number = cells.nth(1)?.split([' ', ',']).next()?;
+        Some((feature.to_owned(), number.parse::<usize>().ok()?))
+    });
+    let rows: Vec<_> = rows.collect();
+    let listed: BTreeSet<_> = rows.iter().map(|(feature, _)| feature.as_str()).collect();
+    for feature in [
+        "server", "tracing", "simdutf8", "axum", "client", "deflate", "http2", "hub", "rustls",
+        "testing",
+    ] {
+        assert!(listed.contains(feature), "README does not list `{feature}`");
+    }
+    for (feature, said) in &rows {
+        // Beside what is there without it: of those that are on by default, the server.
+        let before: &[&str] = match feature.as_str() {
+            "server" => &[],
+            "tracing" | "simdutf8" => &["server"],
+            _ => &["default"],
+        };
+        let after = with_features(&[before, &[feature]].concat());
+        let before = with_features(before);
+        let added: Vec<_> = after.difference(&before).collect();
+        let own = added.iter().filter(|it| name(it) == "hyper-ws").count();
+        assert_eq!(added.len() - own, *said, "`{feature}` adds {added:?}");
+    }
+}
+
+fn with_features(features: &[&str]) -> BTreeSet<String> {
+    if features.is_empty() {
+        return tree("features", BARE_SERVER);
+    }
+    let manifest = format!(
+        "{BARE_SERVER}hyper-ws = {{ path = {}, default-features = false, features = {features:?} }}\n",
+        here()
+    );
+    tree("features", &manifest)
+}
+
+#[test]
 fn without_default_features_there_is_bytes_and_nothing_else() {
     let manifest = format!(
         "hyper-ws = {{ path = {}, default-features = false }}\n",

@@ -57,6 +57,52 @@
 //! [`connect_over`] makes the handshake over any stream, as it is. Through a
 //! proxy goes [`Connect::via`], with TLS on top where the URL says `wss`.
 //! `connect_over_http2` (feature `http2`) takes a stream of an HTTP/2 connection.
+//!
+//! # Coming back
+//!
+//! A client that lost its server should not come back at once, and not in the
+//! same moment as all others that lost it:
+//!
+//! ```no_run
+//! use std::hash::{BuildHasher, RandomState};
+//! use std::time::Duration;
+//!
+//! use hyper_ws::WebSocket;
+//! use hyper_ws::client::ConnectError;
+//! use tokio::time::{Instant, sleep};
+//!
+//! /// Returns when the server does not want us.
+//! async fn stay_connected(url: &str) -> ConnectError {
+//!     let mut failures = 0;
+//!     loop {
+//!         let began = Instant::now();
+//!         match hyper_ws::connect(url).await {
+//!             Ok(socket) => talk(socket).await,
+//!             Err(error) => match error.response() {
+//!                 // To ask again will not help.
+//!                 Some(response) if response.status().is_client_error() => return error,
+//!                 _ => {}
+//!             },
+//!         }
+//!         // What held for a minute was no failure.
+//!         failures = match began.elapsed() {
+//!             long if long > Duration::from_secs(60) => 0,
+//!             _ => failures + 1,
+//!         };
+//!         // Up to a second, two, four .. and never more than a minute; how much of
+//!         // that, is chance.
+//!         let longest = Duration::from_secs(60.min(1 << failures.min(6)));
+//!         let chance = RandomState::new().hash_one(failures) as f64 / u64::MAX as f64;
+//!         sleep(longest.mul_f64(chance)).await;
+//!     }
+//! }
+//!
+//! async fn talk(mut socket: WebSocket) {
+//!     while let Ok(Some(message)) = socket.recv().await {
+//!         println!("{message:?}");
+//!     }
+//! }
+//! ```
 
 mod dial;
 mod error;
