@@ -355,6 +355,16 @@ async fn the_timeout_is_the_callers_to_choose() {
     assert_eq!(start.elapsed().as_secs(), 60);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_timeout_may_be_as_long_as_can_be() {
+    let day = Duration::from_secs(24 * 60 * 60);
+    let (stream, _silent) = tokio::io::duplex(4096);
+    let connecting = connect_over(stream, "ws://example.com/")
+        .connect_timeout(Duration::MAX)
+        .handshake_timeout(Duration::MAX);
+    assert!(tokio::time::timeout(day, connecting).await.is_err());
+}
+
 #[tokio::test]
 async fn a_port_on_which_nobody_listens_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
-use super::ConnectError;
+use super::{ConnectError, after};
 use crate::socket::Rewound;
 
 /// How long the head of a response may be, and its body where it is a refusal.
@@ -29,7 +29,7 @@ pub(crate) async fn exchange<T>(
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    let deadline = Instant::now() + timeout;
+    let deadline = after(timeout);
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_HEAD)
         .handshake(TokioIo::new(stream))

@@ -9,10 +9,10 @@ use hyper::client::conn::http2::SendRequest;
 use hyper::ext::Protocol;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::exchange::beginning;
-use super::{Connect, ConnectError, Way};
+use super::{Connect, ConnectError, Way, after};
 use crate::error::BoxError;
 use crate::handshake::IntoRequest;
 use crate::socket::Substream;
@@ -78,7 +78,7 @@ pub(super) async fn exchange(
     mut request: Request<()>,
     timeout: Duration,
 ) -> Result<(Response<()>, impl AsyncRead + AsyncWrite + Unpin + Send), ConnectError> {
-    let deadline = Instant::now() + timeout;
+    let deadline = after(timeout);
     let websocket = Protocol::from_static("websocket");
     request.extensions_mut().insert(websocket);
     let mut response = timeout_at(deadline, ask(request))

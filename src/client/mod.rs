@@ -331,7 +331,7 @@ impl Connect {
             config: self.config,
             timeout: self.handshake_timeout,
         };
-        let deadline = Instant::now() + self.connect_timeout;
+        let deadline = after(self.connect_timeout);
         let tls = Tls {
             #[cfg(feature = "rustls")]
             config: self.tls,
@@ -423,6 +423,13 @@ impl Asking {
         let (response, stream) = exchange.await?;
         open(self.question, self.config, response, stream)
     }
+}
+
+/// When that much time will have passed. Whoever has more patience than an
+/// `Instant` can tell (`Duration::MAX`, say) waits for as long as a process lives.
+fn after(timeout: Duration) -> Instant {
+    const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    Instant::now() + timeout.min(LONGEST)
 }
 
 /// The socket, if the response is an answer.
