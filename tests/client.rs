@@ -126,7 +126,7 @@ async fn the_server_sees_what_was_asked() {
         "authorization: Bearer 123",
         "cookie: a=b",
         "cookie: c=d",
-        "sec-websocket-protocol: chat.v2",
+        "sec-websocket-protocol: chat.v2, chat.v1",
     ] {
         assert!(
             seen.lines().any(|it| it == line),

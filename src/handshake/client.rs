@@ -43,8 +43,8 @@ use crate::extension::{Agreed, KNOWN};
 pub struct Question {
     /// The value that `Sec-WebSocket-Accept` must have; none on HTTP/2.
     accept: Option<String>,
-    /// The lines of `Sec-WebSocket-Protocol`, known to be well-formed.
-    protocols: Vec<HeaderValue>,
+    /// The value of `Sec-WebSocket-Protocol`, known to be well-formed.
+    protocols: Option<HeaderValue>,
     /// Which of [`KNOWN`] were offered.
     extensions: Vec<&'static str>,
     config: Arc<Config>,
@@ -292,27 +292,30 @@ fn offer(headers: &mut HeaderMap, config: &Config) -> Result<Vec<&'static str>, 
 /// The subprotocols that the request offers: RFC 6455, section 4.1, "elements
 /// that comprise this value MUST be non-empty strings" of the characters of a
 /// token, "and MUST all be unique strings".
-fn protocols(headers: &HeaderMap) -> Result<Vec<HeaderValue>, InvalidRequest> {
-    let lines: Vec<_> = headers
-        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
-        .iter()
-        .cloned()
-        .collect();
-    let mut seen = Vec::new();
-    for line in &lines {
+///
+/// They go out in one line, as browsers send them. Section 11.3.4: several are
+/// "logically the same as a single" one, but many a server reads the first only.
+fn protocols(headers: &mut HeaderMap) -> Result<Option<HeaderValue>, InvalidRequest> {
+    let mut all = Vec::new();
+    for line in headers.get_all(header::SEC_WEBSOCKET_PROTOCOL) {
         headers::check_protocols(line).map_err(|wrong| {
             let wrong = shown(wrong);
             InvalidRequest::new(format!("`{wrong}` is not the name of a subprotocol"))
         })?;
         for protocol in headers::protocols(line) {
-            if seen.contains(&protocol) {
+            if all.contains(&protocol) {
                 let text = format!("the subprotocol `{protocol}` is offered twice");
                 return Err(InvalidRequest::new(text));
             }
-            seen.push(protocol);
+            all.push(protocol);
         }
     }
-    Ok(lines)
+    if all.is_empty() {
+        return Ok(None);
+    }
+    let line = value(&all.join(", "))?;
+    headers.insert(header::SEC_WEBSOCKET_PROTOCOL, line.clone());
+    Ok(Some(line))
 }
 
 fn value(text: &str) -> Result<HeaderValue, InvalidRequest> {
@@ -537,6 +540,19 @@ mod tests {
             assert_eq!(text(&request, name), value, "{name}");
         }
         assert!(question.extensions.is_empty());
+    }
+
+    #[test]
+    fn subprotocols_are_offered_in_one_line() {
+        let lines = [
+            ("sec-websocket-protocol", "a,b"),
+            ("sec-websocket-protocol", "c"),
+        ];
+        let (request, question) = asked(get("ws://a/", &lines));
+        let offered = request.headers().get_all("sec-websocket-protocol");
+        assert_eq!(offered.iter().collect::<Vec<_>>(), ["a, b, c"]);
+        let agreed = question.conclude(&answer(&[("sec-websocket-protocol", "c")]));
+        assert_eq!(agreed.unwrap().protocol(), Some("c"));
     }
 
     #[test]
