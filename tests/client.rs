@@ -17,7 +17,7 @@ use hyper_ws::handshake::accept_key;
 use hyper_ws::{CloseCode, Config, Message, Upgrade, WebSocket, WebSocketService, connect};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 async fn echo(mut socket: WebSocket) -> Result<(), hyper_ws::Error> {
     while let Some(message) = socket.recv().await? {
@@ -307,6 +307,41 @@ async fn a_socket_that_is_dropped_says_goodbye() {
     drop(socket);
     let (opcode, _, payload) = frame(&mut peer).await;
     assert_eq!((opcode, &payload[..]), (8, &1000_u16.to_be_bytes()[..]));
+}
+
+/// RFC 6455, section 7.1.1: a client "SHOULD wait for a TCP Close from the server".
+#[tokio::test(start_paused = true)]
+async fn a_client_leaves_after_its_server_or_at_the_deadline() {
+    const CLOSE: &[u8] = b"\x88\x02\x03\xe8";
+    for who_begins in ["client", "server"] {
+        for server_leaves in [true, false] {
+            let (mut socket, mut peer) = opened(Config::new()).await;
+            let start = Instant::now();
+            let begins = who_begins == "client";
+            let closing = tokio::spawn(async move {
+                if !begins {
+                    assert_eq!(socket.recv().await.unwrap(), None);
+                }
+                socket.close(CloseCode::NORMAL, "").await;
+            });
+            if !begins {
+                peer.write_all(CLOSE).await.unwrap();
+            }
+            assert_eq!(frame(&mut peer).await.0, 8);
+            if begins {
+                peer.write_all(CLOSE).await.unwrap();
+            }
+            let fin = timeout(Duration::from_secs(5), peer.read(&mut [0])).await;
+            assert!(fin.is_err(), "{who_begins} closed, the client left first");
+            if server_leaves {
+                peer.shutdown().await.unwrap();
+            }
+            assert_eq!(peer.read(&mut [0]).await.unwrap(), 0);
+            closing.await.unwrap();
+            let expected = if server_leaves { 5 } else { 10 };
+            assert_eq!(start.elapsed().as_secs(), expected);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

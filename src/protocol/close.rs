@@ -1,5 +1,7 @@
 //! The closing handshake (RFC 6455, section 7).
 
+#[cfg(feature = "socket")]
+use super::Reader;
 use crate::CloseCode;
 use crate::close::CloseFrame;
 use crate::error::Violation;
@@ -37,6 +39,15 @@ impl Closing {
     /// Whether messages and pings may still be queued.
     pub(crate) fn may_send(self) -> bool {
         self == Closing::Open
+    }
+}
+
+#[cfg(feature = "socket")]
+impl Reader {
+    /// Whether the peer is to end the stream first: a client's does. (Servers do
+    /// not mask.)
+    pub(crate) fn leaves_last(&self) -> bool {
+        !self.masked
     }
 }
 

@@ -69,7 +69,9 @@ pin_project! {
 ///
 /// Lingering: RFC 6455, section 7.1.1: the server closes first, but a socket
 /// that is closed with unread bytes is reset, and the peer may lose our close
-/// frame. So we send FIN, and read and discard what still comes.
+/// frame. So we send FIN, and read and discard what still comes. A client "SHOULD
+/// wait for a TCP Close from the server", so that TIME_WAIT is the server's and
+/// not the client's, whose ports it would use up.
 ///
 /// Elsewhere: another task drives the connection; only a handler runs here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -351,6 +353,9 @@ where
         let this = self.project();
         let Some(wire) = this.wire else { return };
         if fin == Fin::Due {
+            if wire.reader.leaves_last() && wire.poll_discard(cx).is_pending() {
+                return;
+            }
             match wire.poll_shutdown(cx) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(())) => *this.stage = Stage::Lingering { fin: Fin::Sent },
