@@ -178,8 +178,9 @@ impl Shared {
             }
             return Poll::Ready(Ok(true));
         }
+        let mut was_full = false;
         if state.streams.is_some() {
-            let was_full = state.inbox_room().is_empty();
+            was_full = state.inbox_room().is_empty();
             if state.next_whole(batch) {
                 state.receiver = None;
                 if was_full && state.sleep == Sleep::Parked {
@@ -200,6 +201,10 @@ impl Shared {
             state.inbox = batch.take();
         } else if let Some(batch) = batch.take() {
             lend::give_inbox(batch);
+        }
+        // What was put aside made room for the rest of it.
+        if was_full && state.sleep == Sleep::Parked {
+            self.wake(state);
         }
         Poll::Pending
     }

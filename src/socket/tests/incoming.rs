@@ -195,6 +195,36 @@ async fn whole_and_streamed_and_skipped_messages_mix_in_any_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_in_parts_is_put_together_in_another_task_too() {
+    let (give, take) = oneshot::channel();
+    let (peer, task) = serve(Config::new(), |socket| async move {
+        give.send(socket).ok();
+    });
+    let (_read, mut io) = tokio::io::split(peer.io);
+    let writing = tokio::spawn(async move {
+        io.write_all(&frame(0x82, b"streamed")).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        io.write_all(&frame(0x82, &payload(200_000, 1)))
+            .await
+            .unwrap();
+        io
+    });
+    let mut socket = take.await.unwrap();
+    let elsewhere = tokio::spawn(async move {
+        let streamed = collect(socket.recv_stream().await.unwrap().unwrap()).await;
+        assert_eq!(streamed.unwrap().1, b"streamed");
+        // As much is read ahead as may be.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let message = timeout(Duration::from_secs(600), socket.recv()).await;
+        let message = message.expect("it is read on").unwrap().unwrap();
+        assert!(message.as_bytes() == payload(200_000, 1));
+    });
+    elsewhere.await.unwrap();
+    drop(writing.await.unwrap());
+    task.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handler_that_dawdles_has_so_much_read_for_it_and_no_more() {
     let (go, gone) = oneshot::channel::<()>();
     let config = Config::new().max_message_size(usize::MAX);
