@@ -67,6 +67,12 @@ impl Arriving {
             || !self.parts.is_empty()
     }
 
+    /// Whether what arrives is for `recv`, and not for somebody who takes it in
+    /// parts, or for nobody.
+    pub(super) fn is_for_recv(&self) -> bool {
+        self.wanted == Form::Whole && self.place == Place::Between
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }

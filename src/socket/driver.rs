@@ -272,7 +272,7 @@ where
             // in it and no message was under way all the time.
             let anew = received.messages || received.frames > 0 && !wire.reader.is_within_message();
             match (wire.reader.is_between_messages(), anew) {
-                _ if demand.is_in_parts() => this.timers.part_received(now),
+                _ if demand.is_untimed() => this.timers.part_received(now),
                 (true, _) => this.timers.message_ended(),
                 (false, true) => this.timers.message_began(now),
                 (false, false) => this.timers.message_continues(now),
@@ -282,7 +282,7 @@ where
             return progress;
         };
         let pings = !wire.lent().control.pongs.is_empty();
-        if received.messages || pings && matches!(end, End::Close(_)) {
+        if received.messages || received.part || pings && matches!(end, End::Close(_)) {
             // What came before it is answered before it.
             wire.lent().ended = Some(end);
         } else {

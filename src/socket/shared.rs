@@ -373,7 +373,11 @@ impl State {
         match (self.phase, &self.ending, &self.receiver) {
             (Phase::Running, Some(_), _) => Some(Demand::Discard),
             (Phase::Running, None, _) if self.receives_parts() => {
-                Some(Demand::Parts(self.inbox_room()))
+                let room = self.inbox_room();
+                Some(match self.puts_together() {
+                    true => Demand::Rest(room),
+                    false => Demand::Parts(room),
+                })
             }
             (Phase::Running, None, Some(_)) => Some(Demand::Awaited(self.inbox_room())),
             (Phase::Running, None, None) => Some(Demand::Ahead(self.inbox_room())),

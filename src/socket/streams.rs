@@ -31,6 +31,13 @@ impl State {
             .is_some_and(|it| it.arriving.is_active())
     }
 
+    /// Whether the parts are to be put together.
+    pub(super) fn puts_together(&self) -> bool {
+        self.streams
+            .as_ref()
+            .is_some_and(|it| it.arriving.is_for_recv())
+    }
+
     /// What waits behind a message that is being sent in chunks, if one is.
     pub(super) fn behind(&self) -> Option<&Outbox> {
         self.streams.as_ref().and_then(|it| it.behind.as_ref())

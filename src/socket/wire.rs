@@ -44,6 +44,8 @@ pub(super) struct Received {
     pub(super) frames: u32,
     /// Whether a message was completed.
     pub(super) messages: bool,
+    /// Whether a part of one was handed over.
+    pub(super) part: bool,
     /// The payload of the last pong.
     pub(super) pong: Option<Bytes>,
     /// What ended the receiving, if something did.
@@ -62,7 +64,10 @@ impl Received {
     ) -> ControlFlow<()> {
         match event {
             Event::Message(message) => match demand {
-                Demand::Awaited(room) | Demand::Ahead(room) | Demand::Parts(room) => {
+                Demand::Awaited(room)
+                | Demand::Ahead(room)
+                | Demand::Parts(room)
+                | Demand::Rest(room) => {
                     room.take(&message);
                     batch.get_or_insert_with(lend::inbox).push(message);
                     self.messages = true;
@@ -108,6 +113,8 @@ pub(super) enum Demand {
     Ahead(Room),
     /// Messages are handed over in parts.
     Parts(Room),
+    /// So is the message that is arriving, to be put together for `recv`.
+    Rest(Room),
     /// Only the peer's close frame is of interest.
     Discard,
 }
@@ -116,7 +123,10 @@ impl Demand {
     /// Whether there is room for a message.
     pub(super) fn has_room(self) -> bool {
         match self {
-            Demand::Awaited(room) | Demand::Ahead(room) | Demand::Parts(room) => !room.is_empty(),
+            Demand::Awaited(room)
+            | Demand::Ahead(room)
+            | Demand::Parts(room)
+            | Demand::Rest(room) => !room.is_empty(),
             Demand::Discard => true,
         }
     }
@@ -126,12 +136,17 @@ impl Demand {
         match self {
             Demand::Awaited(_) | Demand::Discard => lend::INPUT,
             Demand::Ahead(_) => AHEAD,
-            Demand::Parts(room) => room.bytes().max(AHEAD),
+            Demand::Parts(room) | Demand::Rest(room) => room.bytes().max(AHEAD),
         }
     }
 
     /// Whether messages are not to be assembled.
     pub(super) fn is_in_parts(self) -> bool {
+        matches!(self, Demand::Parts(_) | Demand::Rest(_) | Demand::Discard)
+    }
+
+    /// Whether a message may take as long as it likes.
+    pub(super) fn is_untimed(self) -> bool {
         matches!(self, Demand::Parts(_) | Demand::Discard)
     }
 }
@@ -222,11 +237,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
             true => self.reader.take_part(),
             false => None,
         };
-        let part = part.filter(|_| matches!(demand, Demand::Parts(_)));
-        received.messages |= part.is_some();
+        let part = part.filter(|_| !matches!(demand, Demand::Discard));
+        received.part = part.is_some();
         // It may have arrived before parts were wanted.
-        received.left_over |= part.is_some();
-        if !received.messages {
+        received.left_over |= received.part;
+        if !received.messages && !received.part {
             return (received, OwnTask::Idle);
         }
         // While the peer does not read, answers wait where only so many can.
@@ -235,7 +250,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
             false => &mut Pongs::default(),
         };
         let own = match demand {
-            Demand::Parts(_) => shared.publish_parts(&mut lent.batch, part, pongs, cx),
+            Demand::Parts(_) | Demand::Rest(_) => {
+                shared.publish_parts(&mut lent.batch, part, pongs, cx)
+            }
             _ => shared.publish(&mut lent.batch, pongs, cx),
         };
         (received, own)

@@ -357,6 +357,37 @@ async fn a_message_may_take_hours_if_it_is_streamed_and_one_minute_if_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_for_recv_has_its_deadline_although_it_began_in_parts() {
+    // Byte by byte within one frame, and frame by frame.
+    for (head, piece) in [
+        (header(0x80, 300), b"x".to_vec()),
+        (vec![], frame(0x00, b"x")),
+    ] {
+        let (mut peer, task) = serve(Config::new(), |mut socket| async move {
+            let streamed = collect(socket.recv_stream().await.unwrap().unwrap()).await;
+            assert_eq!(streamed.unwrap().1, b"streamed");
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let asked = Instant::now();
+            let error = socket.recv().await.unwrap_err();
+            assert_eq!(error.kind(), crate::error::ErrorKind::MessageTimeout);
+            assert!((60..63).contains(&asked.elapsed().as_secs()));
+        });
+        write(&mut peer, &frame(0x82, b"streamed")).await;
+        write(&mut peer, &frame(0x02, b"begun")).await;
+        write(&mut peer, &head).await;
+        for _ in 0..100 {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            if peer.io.write_all(&piece).await.is_err() {
+                break;
+            }
+        }
+        assert_eq!(peer.close_frame().await, Some(1008));
+        drop(peer);
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_that_vanishes_within_a_streamed_frame_is_given_up() {
     let began = Instant::now();
     let (mut peer, task) = serve(Config::new(), |mut socket| async move {
