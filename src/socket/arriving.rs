@@ -2,7 +2,8 @@
 //! receiving side share for that.
 //!
 //! What was asked for last decides: after `recv_stream` messages come in parts,
-//! after `recv` whole. The parts stand in a queue of their own, and all that is
+//! after `recv` whole; a large one for which nobody has asked comes in parts until
+//! somebody does. The parts stand in a queue of their own, and all that is
 //! in the inbox came before them: as long as there is a part in the queue, or a
 //! message of which one was, nothing goes to the inbox.
 

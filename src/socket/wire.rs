@@ -20,8 +20,9 @@ use crate::protocol::{Event, LARGE, Mark, Pongs, Reader};
 /// How much one read asks for while nobody waits for it.
 const AHEAD: usize = 16 * 1024;
 
-/// How much of a part is decompressed at most, or some hundred KiB more: from
-/// that many bytes at a time comes a thousandfold at most.
+/// How much of a message is assembled that nobody waits for; and how much of a
+/// part is decompressed at most, or some hundred KiB more: from that many bytes
+/// at a time comes a thousandfold at most.
 const PART: usize = 64 * 1024;
 const PIECE: usize = 256;
 
@@ -209,9 +210,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                 control,
                 ..
             } = &mut **lent;
-            let step = match demand.is_in_parts() && self.reader.codec().is_some() {
-                true => PIECE,
-                false => lend::INPUT,
+            let step = match demand {
+                Demand::Awaited(_) => lend::INPUT,
+                _ if self.reader.codec().is_some() => PIECE,
+                _ => lend::INPUT,
             };
             loop {
                 let input = &mut input[*start..(*start + step).min(*end)];
@@ -233,7 +235,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
             // Nothing that follows is understood.
             lent.start = lent.end;
         }
-        let part = match demand.is_in_parts() {
+        let in_parts = match demand {
+            // Nobody has said how it is wanted: so much is read ahead, and no more.
+            Demand::Ahead(_) => self.reader.part_length() >= PART,
+            demand => demand.is_in_parts(),
+        };
+        let part = match in_parts {
             true => self.reader.take_part(),
             false => None,
         };
@@ -249,11 +256,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
             true => &mut lent.control.pongs,
             false => &mut Pongs::default(),
         };
-        let own = match demand {
-            Demand::Parts(_) | Demand::Rest(_) => {
-                shared.publish_parts(&mut lent.batch, part, pongs, cx)
-            }
-            _ => shared.publish(&mut lent.batch, pongs, cx),
+        let own = match in_parts {
+            true => shared.publish_parts(&mut lent.batch, part, pongs, cx),
+            false => shared.publish(&mut lent.batch, pongs, cx),
         };
         (received, own)
     }

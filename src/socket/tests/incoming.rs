@@ -250,6 +250,43 @@ async fn a_handler_that_dawdles_has_so_much_read_for_it_and_no_more() {
     task.await.unwrap();
 }
 
+/// Who asks a database first, say, before a message is received in one way or the other.
+async fn before_it_is_received(streamed: bool) {
+    let (go, gone) = oneshot::channel::<()>();
+    let config = Config::new().max_message_size(usize::MAX);
+    let (mut peer, task) = serve_with(1024, config, move |mut socket| async move {
+        gone.await.unwrap();
+        let received = match streamed {
+            true => collect(socket.recv_stream().await.unwrap().unwrap()).await,
+            false => socket.recv().await.map(|message| {
+                let message = message.unwrap();
+                (message.kind(), message.into_bytes().to_vec())
+            }),
+        };
+        assert!(received.unwrap() == (Kind::Binary, vec![7; 1 << 20]));
+    });
+    write(&mut peer, &header(0x82, 1 << 20)).await;
+    let mut left = 1 << 20;
+    while let Ok(count) = timeout(Duration::from_secs(1), peer.io.write(&[7; 1024])).await {
+        left -= count.unwrap();
+        assert!(left > (1 << 20) - 100 * 1024, "it reads and reads");
+    }
+    assert!(left < (1 << 20) - 60 * 1024, "{left} left");
+    // And there is no deadline for what it does not read.
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    go.send(()).unwrap();
+    write(&mut peer, &vec![7; left]).await;
+    assert_eq!(peer.close_frame().await, Some(1000));
+    drop(peer);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_nobody_has_asked_for_is_not_assembled_ahead() {
+    before_it_is_received(true).await;
+    before_it_is_received(false).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_that_ends_with_the_conversation_is_an_error_not_an_end() {
     // Closed, gone, broken.
