@@ -63,8 +63,9 @@ pub(super) struct State {
     /// The messages that have arrived, and those that were queued to be sent.
     pub(super) received: Tally,
     pub(super) sent: Tally,
-    /// Who wants to know of the end: rooms.
-    pub(super) watchers: Vec<Arc<dyn Watcher>>,
+    /// Who wants to know of the end: rooms. Mostly none, one or a few, so it is as
+    /// long as they are many.
+    pub(super) watchers: Box<[Arc<dyn Watcher>]>,
 }
 
 /// Learns that a connection has ended.
@@ -107,7 +108,7 @@ impl Shared {
                 latency: None,
                 received: Tally::default(),
                 sent: Tally::default(),
-                watchers: Vec::new(),
+                watchers: Box::default(),
             }),
         })
     }
@@ -305,13 +306,17 @@ impl Shared {
         let mut state = self.lock();
         let running = state.ending.is_none();
         if running {
-            state.watchers.push(watcher);
+            state.change_watchers(|it| {
+                it.reserve_exact(1);
+                it.push(watcher);
+            });
         }
         running
     }
 
     pub(crate) fn unwatch(&self, watcher: &Arc<dyn Watcher>) {
-        self.lock().watchers.retain(|it| !Arc::ptr_eq(it, watcher));
+        self.lock()
+            .change_watchers(|it| it.retain(|it| !Arc::ptr_eq(it, watcher)));
     }
 
     /// Unlocks, and wakes the driver if it waits.
@@ -359,6 +364,12 @@ impl State {
             Some(waker) if waker.will_wake(cx.waker()) => {}
             _ => self.receiver = Some(cx.waker().clone()),
         }
+    }
+
+    fn change_watchers(&mut self, change: impl FnOnce(&mut Vec<Arc<dyn Watcher>>)) {
+        let mut watchers = std::mem::take(&mut self.watchers).into_vec();
+        change(&mut watchers);
+        self.watchers = watchers.into_boxed_slice();
     }
 
     fn discard_received(&mut self) {
