@@ -27,12 +27,14 @@ use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_ws::hub::Hub;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{CloseCode, WebSocket, WebSocketService};
 use support::{BINARY, CLOSE, frame, handshake};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::Instant;
@@ -107,6 +109,55 @@ fn memory_returns_to_where_it_was_after_many_connections() {
 #[ignore = "takes a minute; the short form is not ignored"]
 fn memory_returns_to_where_it_was_after_200_000_connections() {
     memory_returns_after(200_000);
+}
+
+#[test]
+fn a_room_of_15_000_members_that_falls_to_10_gives_its_memory_back() {
+    const LEFT: usize = 10;
+    let runtime = runtime();
+    let (give, mut given) = unbounded_channel();
+    let service = service(move |socket| {
+        let _ = give.send(socket);
+        ready(Ok(()))
+    });
+    let (mut clients, mut sockets) = (Vec::new(), Vec::new());
+    runtime.block_on(async {
+        for _ in 0..15_000 {
+            let (mut client, server) = tokio::io::duplex(256);
+            serve(server, &service);
+            shake_hands(&mut client).await;
+            sockets.push(given.recv().await.unwrap());
+            clients.push(client);
+        }
+    });
+    let hub = Hub::new();
+    let room = hub.room("crowded");
+    let used = measure(|| {
+        for socket in &sockets {
+            room.join(socket);
+        }
+        for socket in &sockets[LEFT..] {
+            room.leave(socket);
+        }
+    });
+    assert_eq!(room.len(), LEFT);
+    // What all of them take, and what the few do.
+    assert!(used.bytes_max > 16 * 15_000, "{used:?}");
+    assert!(used.bytes_current < 2048, "{used:?}");
+    drop(clients);
+}
+
+#[test]
+fn a_hub_of_15_000_rooms_that_falls_to_10_gives_its_memory_back() {
+    let hub = Hub::new();
+    let mut rooms = Vec::with_capacity(15_000);
+    let used = measure(|| {
+        rooms.extend((0..15_000).map(|it| hub.room(&it.to_string())));
+        rooms.truncate(10);
+    });
+    assert_eq!(hub.len(), 10);
+    assert!(used.bytes_max > 64 * 15_000, "{used:?}");
+    assert!(used.bytes_current < 4096, "{used:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,6 +28,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 pub use room::{Room, Sent};
@@ -115,3 +116,16 @@ impl fmt::Debug for Hub {
             .finish_non_exhaustive()
     }
 }
+
+/// Gives back what a crowd took, once three quarters of it have gone: memory, and
+/// the time of going through a table that is nearly empty. (Half of what is left
+/// is free then, so a table is not moved again soon.)
+fn shrink<K: Eq + Hash, V>(table: &mut HashMap<K, V>) {
+    let kept = table.capacity() / 4;
+    if table.len() < kept && kept > FEW {
+        table.shrink_to(2 * kept);
+    }
+}
+
+/// A table for a few times as many is not worth the moving.
+const FEW: usize = 16;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::Rooms;
+use super::{Rooms, shrink};
 use crate::WebSocket;
 use crate::config::Overflow;
 use crate::protocol::Prepared;
@@ -138,7 +138,10 @@ impl Members {
     }
 
     fn remove(&self, socket: &Arc<Shared>) {
-        let removed = self.lock().remove(&id(socket));
+        let mut sockets = self.lock();
+        let removed = sockets.remove(&id(socket));
+        shrink(&mut sockets);
+        drop(sockets);
         // Not under the lock: it may be the last handle.
         drop(removed);
     }
@@ -160,6 +163,7 @@ impl Drop for Members {
                 .is_some_and(|it| it.strong_count() == 0)
             {
                 rooms.remove(&self.name);
+                shrink(&mut rooms);
             }
         }
     }
