@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::config::Overflow;
 use crate::error::{CloseCause, Error};
+use crate::message::Kind;
 use crate::protocol::Event;
 use crate::socket::managed;
 use crate::socket::tests::peer::{Counted, Peer, serve, serve_with, start};
@@ -228,6 +229,80 @@ async fn everything_of_one_wake_up_is_one_write() {
         assert_eq!(peer.message().await, format!("{at}").into());
     }
     assert_eq!(writes.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_queued_behind_a_message_to_a_room_leaves_behind_it() {
+    for size in [10, 20_000] {
+        let room = Hub::new().room("lobby");
+        let (give, given) = tokio::sync::oneshot::channel();
+        let config = Config::new().output_limit(1 << 20);
+        let (mut peer, _task) = serve(config, {
+            let room = room.clone();
+            move |socket| async move {
+                let _ = give.send(socket.sender());
+                talk(socket, room).await
+            }
+        });
+        let sender = given.await.unwrap();
+        wait_for(&room, 1).await;
+        let message = |text: &str| Message::from(text.repeat(size));
+        for order in ["abc", "xabc", "ayzbc", "abc"] {
+            if order.starts_with('x') {
+                sender.try_send(message("x")).unwrap();
+            }
+            room.send(message("a"));
+            if order.contains('y') {
+                let mut chunks = sender.send_stream(Kind::Text);
+                chunks.write(message("y")).await.unwrap();
+                // It waits for the end of that.
+                room.send(message("b"));
+                chunks.write(message("z")).await.unwrap();
+                chunks.finish().await.unwrap();
+            } else {
+                sender.try_send(message("b")).unwrap();
+            }
+            room.send(message("c"));
+            let expected = match order {
+                "ayzbc" => vec!["a", "yz", "b", "c"],
+                "xabc" => vec!["x", "a", "b", "c"],
+                _ => vec!["a", "b", "c"],
+            };
+            for letters in expected {
+                let letters: Vec<_> = letters.chars().map(|it| it.to_string()).collect();
+                let whole: String = letters.iter().map(|it| it.repeat(size)).collect();
+                assert!(peer.message().await == whole.into(), "{order}, {size}");
+            }
+        }
+        room.send(message("a"));
+        sender.close(crate::CloseCode::NORMAL, "");
+        assert_eq!(
+            room.send("late"),
+            Sent {
+                queued: 0,
+                missed: 1
+            }
+        );
+        assert!(peer.message().await == message("a"));
+        assert_eq!(peer.close_frame().await, Some(1000));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_members_hold_in_common_fills_the_queue_of_each() {
+    let room = Hub::new().room("lobby");
+    let talking = |room: Room| move |socket| talk(socket, room);
+    let (mut small, _) = serve(Config::new().output_limit(1000), talking(room.clone()));
+    let (mut large, _) = serve(Config::new(), talking(room.clone()));
+    wait_for(&room, 2).await;
+    let text = "a".repeat(1000);
+    let sent = |queued, missed| Sent { queued, missed };
+    assert_eq!(room.send(text.as_str()), sent(2, 0));
+    assert_eq!(room.send("more"), sent(1, 1));
+    assert_eq!(small.message().await, text.as_str().into());
+    assert_eq!(small.close_frame().await, Some(1013));
+    assert_eq!(large.message().await, text.into());
+    assert_eq!(large.message().await, "more".into());
 }
 
 #[tokio::test(start_paused = true)]

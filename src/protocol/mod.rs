@@ -51,6 +51,8 @@ pub(crate) use outbox::LARGE;
 pub use outbox::Outbox;
 pub use part::Part;
 pub(crate) use pong::Pongs;
+#[cfg(feature = "socket")]
+pub(crate) use prepared::Encoded;
 pub use prepared::Prepared;
 pub use read::Reader;
 pub use write::{Closed, Writer};

@@ -6,6 +6,7 @@ use std::io::IoSlice;
 use bytes::{Buf, Bytes};
 
 use super::encode::Mark;
+use super::prepared::Encoded;
 use crate::frame::Header;
 
 /// A payload of this many bytes or more is not copied but written from where it is.
@@ -108,6 +109,15 @@ impl Outbox {
         debug_assert!(!payload.is_empty());
         self.large_length += payload.len();
         self.large.push_back((self.bytes.len(), payload));
+    }
+
+    /// Appends a frame that others send too.
+    #[inline]
+    pub(crate) fn push_encoded(&mut self, frame: &Encoded) {
+        self.bytes.extend_from_slice(&frame.bytes);
+        if let Some(payload) = &frame.payload {
+            self.push_large(payload.clone());
+        }
     }
 
     /// What is pushed from now on stands behind this.

@@ -26,14 +26,29 @@ pub struct Prepared(Arc<Frame>);
 #[derive(Debug)]
 struct Frame {
     message: Message,
-    /// The header, and the payload unless it is large.
-    encoded: Bytes,
-    /// The payload, if it is large.
-    payload: Option<Bytes>,
+    /// As a server sends it.
+    plain: Arc<Encoded>,
     /// Whether extensions may encode it.
     encoding: Encoding,
     /// What they made of it: mostly none or one.
     twins: OnceLock<Box<Twin>>,
+}
+
+/// A frame that any number of sockets may send as it is.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    /// The header, and the payload unless it is large.
+    pub(super) bytes: Vec<u8>,
+    /// The payload, if it is large.
+    pub(super) payload: Option<Bytes>,
+}
+
+impl Encoded {
+    /// The length of the frame.
+    #[cfg(feature = "socket")]
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() + self.payload.as_ref().map_or(0, Bytes::len)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +62,8 @@ enum Encoding {
 #[derive(Debug)]
 struct Twin {
     terms: Terms,
-    /// Header and payload; `None` if the message is better sent as it is.
-    frame: Option<Vec<u8>>,
+    /// `None` if the message is better sent as it is.
+    frame: Option<Arc<Encoded>>,
     next: OnceLock<Box<Twin>>,
 }
 
@@ -63,8 +78,10 @@ impl Prepared {
         let payload = (message.len() >= LARGE).then(|| message.clone().into_bytes());
         Prepared(Arc::new(Frame {
             message,
-            encoded: outbox.bytes.into(),
-            payload,
+            plain: Arc::new(Encoded {
+                bytes: outbox.bytes,
+                payload,
+            }),
             encoding: Encoding::Allowed,
             twins: OnceLock::new(),
         }))
@@ -87,15 +104,14 @@ impl Prepared {
         &self.0.message
     }
 
-    /// The frame as a server sends it: what is in one piece, and the large
-    /// payload that follows it.
-    pub(crate) fn frame(&self) -> (&[u8], Option<&Bytes>) {
-        (&self.0.encoded, self.0.payload.as_ref())
+    /// The frame as a server sends it.
+    pub(crate) fn plain(&self) -> &Arc<Encoded> {
+        &self.0.plain
     }
 
     /// The frame as a server sends it on these terms; `None` if the message is
     /// better sent as it is. Encoded once, by whoever comes first.
-    pub(crate) fn encoded(&self, terms: Terms) -> Option<&[u8]> {
+    pub(crate) fn encoded(&self, terms: Terms) -> Option<&Arc<Encoded>> {
         if self.is_as_is() {
             return None;
         }
@@ -103,7 +119,7 @@ impl Prepared {
         for _ in 0..TERMS {
             let twin = place.get_or_init(|| Box::new(Twin::new(&self.0.message, terms)));
             if twin.terms == terms {
-                return twin.frame.as_deref();
+                return twin.frame.as_ref();
             }
             place = &twin.next;
         }
@@ -133,7 +149,10 @@ impl Twin {
             let mut frame = Vec::with_capacity(MAX_HEADER + payload.len());
             header.encode(&mut frame);
             frame.extend_from_slice(&payload);
-            frame
+            Arc::new(Encoded {
+                bytes: frame,
+                payload: None,
+            })
         });
         Twin {
             terms,

@@ -2,12 +2,16 @@
 
 use std::fmt;
 use std::io::IoSlice;
+#[cfg(feature = "socket")]
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::close::Closing;
 use super::outbox::{LARGE, Outbox};
 use super::part::Fragments;
+#[cfg(feature = "socket")]
+use super::prepared::Encoded;
 use super::{Coding, Prepared, Role};
 use crate::close::{CloseFrame, cut};
 use crate::error::Violation;
@@ -132,12 +136,23 @@ impl Writer {
         if !self.closing.may_send() {
             return Err(Closed);
         }
-        let (encoded, payload) = prepared.frame();
-        out.bytes.extend_from_slice(encoded);
-        if let Some(payload) = payload {
-            out.push_large(payload.clone());
-        }
+        out.push_encoded(prepared.plain());
         Ok(())
+    }
+
+    /// The frame of a prepared message, where it is the same for all who send it:
+    /// nobody masks or marks it, and no context is needed to encode it.
+    #[cfg(feature = "socket")]
+    pub(crate) fn common_frame<'a>(
+        &self,
+        coding: Option<Coding>,
+        prepared: &'a Prepared,
+    ) -> Option<&'a Arc<Encoded>> {
+        match (self.role, coding) {
+            (Role::Client { .. }, _) => None,
+            (Role::Server, None) => Some(prepared.plain()),
+            (Role::Server, Some(coding)) => prepared.encoded(coding.independent()?),
+        }
     }
 
     /// Queues a message that no extension shall encode. Only where there is one.
@@ -169,7 +184,7 @@ impl Writer {
             Role::Client { .. } => None,
         };
         if let Some(encoded) = terms.and_then(|terms| prepared.encoded(terms)) {
-            out.bytes.extend_from_slice(encoded);
+            out.push_encoded(encoded);
             return Ok(());
         }
         let start = out.bytes.len();

@@ -27,8 +27,7 @@ impl Shared {
         let mut state = self.lock();
         state.written = state.taken;
         if !control.is_empty() {
-            let State { writer, outbox, .. } = &mut *state;
-            let outbox = outbox.get_or_insert_with(lend::outbox);
+            let (writer, outbox) = state.ahead();
             for payload in control.pongs.drain() {
                 writer.pong(&payload, outbox);
             }
@@ -36,8 +35,7 @@ impl Shared {
                 let _ = writer.ping(&payload, outbox);
             }
         }
-        if let Some(outbox) = state.outbox.as_mut().filter(|it| !it.is_empty()) {
-            std::mem::swap(outbox, writing);
+        if state.take_output(writing) {
             state.taken = state.taken.wrapping_add(1);
         }
         state.in_flight = clamped(writing.len());
@@ -77,8 +75,7 @@ impl Shared {
         if pongs.is_empty() {
             return;
         }
-        let State { writer, outbox, .. } = state;
-        let outbox = outbox.get_or_insert_with(lend::outbox);
+        let (writer, outbox) = state.ahead();
         for payload in pongs.drain() {
             writer.pong(&payload, outbox);
         }
@@ -97,8 +94,8 @@ impl Shared {
         if state.ending.is_none() {
             state.ending = Some(Box::new(Ending { cause, error }));
         }
-        let State { writer, outbox, .. } = &mut *state;
-        change(writer, outbox.get_or_insert_with(lend::outbox));
+        let (writer, outbox) = state.ahead();
+        change(writer, outbox);
         self.queued.store(state.has_output(), Ordering::Relaxed);
         let receiver = state.receiver.take();
         let own = self.wake_satisfied(state, cx);
@@ -114,7 +111,7 @@ impl Shared {
         state.phase = Phase::Ended;
         state.begin_ending(cause);
         state.writer.received_end();
-        state.outbox = None;
+        state.discard_output();
         state.in_flight = 0;
         if let Some(streams) = &mut state.streams {
             streams.behind = None;

@@ -35,6 +35,7 @@ mod inbox;
 mod incoming;
 mod lend;
 mod outgoing;
+mod output;
 mod phase;
 mod push;
 mod rewound;

@@ -6,10 +6,9 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use super::bare::Carried;
-use super::lend;
 use super::phase::Sleep;
 use super::sender::Sender;
-use super::shared::{Shared, State};
+use super::shared::Shared;
 use super::waiting::{Waiter, Want};
 use super::{WebSocket, bare};
 use crate::error::{CloseCause, Error, ErrorKind};
@@ -216,8 +215,8 @@ impl Shared {
             state.wait(wanted, place, cx.waker());
             return Poll::Pending;
         }
-        let State { writer, outbox, .. } = &mut *state;
-        let pushed = writer.part(kind, chunk, part, outbox.get_or_insert_with(lend::outbox));
+        let (writer, outbox) = state.ahead();
+        let pushed = writer.part(kind, chunk, part, outbox);
         debug_assert!(pushed.is_ok(), "the writer was open");
         let messages = usize::from(part == Part::Last);
         state.sent.add(messages, chunk.len());

@@ -98,19 +98,24 @@ impl Shared {
                 }
             }
         }
-        let (writer, outbox) = state.queue();
         let pushed = match item {
-            Item::Message(message) => writer.message(message, outbox),
-            Item::Pieces(pieces, length) => writer.pieces(pieces, length, outbox),
-            Item::Prepared(prepared) => match self.coding {
-                None => writer.prepared(prepared, outbox),
-                Some(coding) => writer.prepared_for(coding, prepared, outbox),
-            },
+            Item::Message(message) => {
+                let (writer, outbox) = state.queue();
+                writer.message(message, outbox)
+            }
+            Item::Pieces(pieces, length) => {
+                let (writer, outbox) = state.queue();
+                writer.pieces(pieces, length, outbox)
+            }
+            Item::Prepared(prepared) => state.queue_prepared(prepared, self.coding),
             #[cfg(feature = "deflate")]
-            Item::AsIs(message) => match self.coding {
-                None => writer.message(message, outbox),
-                Some(_) => writer.message_as_is(message, outbox),
-            },
+            Item::AsIs(message) => {
+                let (writer, outbox) = state.queue();
+                match self.coding {
+                    None => writer.message(message, outbox),
+                    Some(_) => writer.message_as_is(message, outbox),
+                }
+            }
         };
         debug_assert!(pushed.is_ok(), "the writer was open");
         state.sent.add(1, item.len());
@@ -179,8 +184,7 @@ impl State {
 
     /// Whether another part of a message may be queued.
     fn has_room_ahead(&self, config: &Config) -> bool {
-        let queued = self.outbox.as_ref().map_or(0, |it| it.len()) + self.in_flight as usize;
-        is_room(queued, config)
+        is_room(self.output_length() + self.in_flight as usize, config)
     }
 
     /// Whether nothing is sent any more.

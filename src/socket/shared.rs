@@ -16,7 +16,7 @@ use super::tally::Tally;
 use super::waiting::{Line, Want};
 use super::wire::Demand;
 use crate::error::{CloseCause, Error, ErrorKind, Violation};
-use crate::protocol::{Coding, Outbox, Role, Writer};
+use crate::protocol::{Coding, Encoded, Outbox, Role, Writer};
 use crate::tracker::Traffic;
 use crate::{CloseCode, Config};
 
@@ -40,6 +40,8 @@ pub(super) struct State {
     pub(super) writer: Writer,
     /// Encoded frames that the driver has not taken.
     pub(super) outbox: Option<Box<Outbox>>,
+    /// Or one frame that others send too. There is one of the two at most.
+    pub(super) common: Option<Arc<Encoded>>,
     /// Bytes that the driver has taken and not written, up to 4 GiB.
     pub(super) in_flight: u32,
     /// How often the driver has taken the outbox, and which of these is written.
@@ -94,6 +96,7 @@ impl Shared {
             state: Mutex::new(State {
                 writer: Writer::new(role),
                 outbox: None,
+                common: None,
                 in_flight: 0,
                 taken: 0,
                 written: 0,
@@ -228,8 +231,7 @@ impl Shared {
         if !state.begin_ending(cause) {
             return false;
         }
-        let State { writer, outbox, .. } = state;
-        let outbox = outbox.get_or_insert_with(lend::outbox);
+        let (writer, outbox) = state.ahead();
         if writer.close(code, reason, outbox).is_ok() {
             self.queued.store(true, Ordering::Relaxed);
         }
@@ -339,10 +341,6 @@ impl State {
         self.written.wrapping_sub(target) as i32 >= 0
     }
 
-    pub(super) fn has_output(&self) -> bool {
-        self.outbox.as_ref().is_some_and(|it| !it.is_empty())
-    }
-
     pub(super) fn has_input(&self) -> bool {
         self.inbox.as_ref().is_some_and(|it| !it.is_empty())
     }
@@ -406,7 +404,7 @@ impl State {
     pub(super) fn unpark(&mut self, spare: &mut Option<Box<Outbox>>, cx: &mut Context<'_>) -> bool {
         // What was called before is seen by the turn that begins.
         self.sleep = Sleep::Awake;
-        if self.outbox.is_none() {
+        if self.outbox.is_none() && self.common.is_none() {
             self.outbox = spare.take();
         }
         self.driver

@@ -2,7 +2,6 @@
 //! when it is needed, so that others have one empty pointer.
 
 use super::arriving::Arriving;
-use super::lend;
 use super::shared::State;
 use crate::protocol::{Outbox, Writer};
 
@@ -44,20 +43,20 @@ impl State {
     }
 
     /// Where a message is queued, and who encodes it.
+    #[inline]
     pub(super) fn queue(&mut self) -> (&mut Writer, &mut Outbox) {
-        let behind = self.streams.as_mut().and_then(|it| it.behind.as_mut());
-        let outbox = match behind {
-            Some(behind) => behind,
-            None => self.outbox.get_or_insert_with(lend::outbox),
-        };
-        (&mut self.writer, outbox)
+        if self.behind().is_none() {
+            return self.ahead();
+        }
+        let streams = self.streams.get_or_insert_default();
+        (&mut self.writer, streams.behind.get_or_insert_default())
     }
 
     /// The message that is sent in chunks is complete: those behind it follow.
     pub(super) fn let_through(&mut self) {
         let behind = self.streams.as_mut().and_then(|it| it.behind.take());
         if let Some(behind) = behind {
-            self.outbox.get_or_insert_with(lend::outbox).append(behind);
+            self.ahead().1.append(behind);
         }
         self.forget_streams();
     }
