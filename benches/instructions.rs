@@ -63,7 +63,9 @@ const LOADS: &[Load] = &[
     load("echo 20 B, 1 in flight", 5_000, |n| echo(n, 20, 1)),
     load("echo 20 B, 16 in flight", 20_000, |n| echo(n, 20, 16)),
     load("echo 1 KiB, 1 in flight", 5_000, |n| echo(n, 1024, 1)),
-    load("publish 100 B, a member", 5_000, publish),
+    load("publish 100 B, 1 of 10", 5_000, |n| publish(n, 10)),
+    load("publish 100 B, 1 of 50", 5_000, |n| publish(n, 50)),
+    load("publish 100 B, 1 of 1,000", 5_000, |n| publish(n, 1_000)),
     load("handshake", 1_000, handshakes),
 ];
 
@@ -155,12 +157,12 @@ fn echo(messages: usize, size: usize, in_flight: usize) {
     }
 }
 
-/// A message to a room, and the turn in which each member writes it.
-fn publish(messages: usize) {
-    const MEMBERS: usize = 50;
-    let mut members = Members::new(MEMBERS);
-    for _ in 0..messages / MEMBERS {
-        assert_eq!(members.publish(Message::from(vec![7; 100])), MEMBERS * 102);
+/// A message to a room, and the turn in which each member writes it: for each of
+/// them.
+fn publish(messages: usize, size: usize) {
+    let mut members = Members::new(size);
+    for _ in 0..messages / size {
+        assert_eq!(members.publish(Message::from(vec![7; 100])), size * 102);
     }
 }
 

@@ -30,6 +30,7 @@ use http::Response;
 use hyper_ws::handshake::{Agreement, Head, accept_key};
 use hyper_ws::protocol::{Outbox, Prepared, Reader, Role, Writer};
 use hyper_ws::{Config, Message};
+use support::wire::Members;
 use support::{fragmented, handshake, masked};
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -43,7 +44,7 @@ criterion_group! {
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .sample_size(50);
-    targets = masking, text, headers, reading, writing, prepared, handshakes
+    targets = masking, text, headers, reading, writing, prepared, rooms, handshakes
 }
 
 fn masking(criterion: &mut Criterion) {
@@ -204,6 +205,19 @@ fn prepared(criterion: &mut Criterion) {
                 assert!(written.is_ok());
                 sent(&mut outbox);
             });
+        });
+    }
+}
+
+/// A message to a room, and the turn in which each member writes it: as many
+/// elements a second whatever the size, if the cost of each does not grow.
+fn rooms(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("publish");
+    for size in [10, 1_000, 15_000] {
+        let mut members = Members::new(size);
+        group.throughput(Throughput::Elements(size as u64));
+        group.bench_function(format!("100 B to {size}"), |bencher| {
+            bencher.iter(|| members.publish(Message::from(vec![7; 100])));
         });
     }
 }
