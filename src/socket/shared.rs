@@ -217,7 +217,10 @@ impl Shared {
     pub(crate) fn close(&self, cause: CloseCause, code: CloseCode, reason: &str) -> bool {
         let mut state = self.lock();
         let began = self.close_locked(&mut state, cause, code, reason);
-        self.wake(state);
+        // Whoever polls for the end says so every time.
+        if began {
+            self.wake(state);
+        }
         began
     }
 

@@ -86,6 +86,42 @@ async fn a_close_that_is_never_answered_takes_its_deadline_and_no_longer() {
     task.await.unwrap();
 }
 
+/// Shuts down, and tells how often it was polled for that.
+async fn shutdown(socket: WebSocket) -> usize {
+    let mut stream = socket.into_byte_stream();
+    let mut shutdown = std::pin::pin!(stream.shutdown());
+    let mut polls = 0;
+    poll_fn(|cx| {
+        polls += 1;
+        if polls == 100 {
+            // It keeps its thread, and the clock of this test.
+            return Poll::Ready(());
+        }
+        shutdown.as_mut().poll(cx).map(drop)
+    })
+    .await;
+    polls
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_sleeps_until_the_peer_answers() {
+    for managed in [true, false] {
+        let (ours, theirs) = tokio::io::duplex(4096);
+        let (give, take) = tokio::sync::oneshot::channel();
+        let handler = async |socket| give.send(shutdown(socket).await).unwrap();
+        let began = Instant::now();
+        let socket = bare(ours, start(Config::new()));
+        match managed {
+            true => drop(tokio::spawn(socket.run(handler))),
+            false => drop(tokio::spawn(handler(socket))),
+        }
+        let polls = take.await.unwrap();
+        assert!(polls < 10, "{polls} polls, managed: {managed}");
+        assert_eq!(began.elapsed().as_secs(), 10);
+        drop(theirs);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_close_is_done_when_the_peer_has_answered() {
     let (mut peer, task) = serve(Config::new(), |mut socket| async move {
