@@ -199,12 +199,19 @@ impl<'a> Authority<'a> {
             None => (None, authority.as_str()),
         };
         let host = authority.host();
+        // RFC 9110, section 4.2.1: a URL of http without a host is invalid.
+        if host.is_empty() {
+            return Err(InvalidRequest::new(format!(
+                "the URL names no host; {FORM}"
+            )));
+        }
         let port = match rest.strip_prefix(host).unwrap_or("") {
-            // RFC 3986, section 3.2.3: a port may be empty.
+            // RFC 3986, section 3.2.3: `port = *DIGIT`, so it may be empty.
             "" | ":" => None,
+            // (Rust's numbers may have a sign.)
             port => match port[1..].parse() {
-                Ok(port) => Some(port),
-                Err(_) => return Err(InvalidRequest::new("the port is no number up to 65535")),
+                Ok(number) if !port.contains('+') => Some(number),
+                _ => return Err(InvalidRequest::new("the port is no number up to 65535")),
             },
         };
         Ok(Some(Authority { user, host, port }))
@@ -315,10 +322,13 @@ mod tests {
             "example.com/ws",
             "ws://",
             "ftp://a/b",
+            "ws://:80/",
+            "ws://user@/",
         ] {
             assert!(refused(url).contains("ws://host/path"), "{url}");
         }
         assert!(refused("ws://a:65536/").contains("65535"));
+        assert!(refused("ws://a:+80/").contains("65535"));
         assert!(refused("ws://a/b#c").contains("%23"));
         assert!(refused("ws://bücher.example/").contains("xn--"));
         assert!(refused("ws://a/\r\nX: y").contains("control"));
