@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::Event;
-use super::read::{Reader, State, Step};
+use super::read::{Reader, State};
 use crate::Message;
 use crate::error::Violation;
 use crate::frame::mask;
@@ -16,11 +16,7 @@ impl Reader {
 
     /// Takes a part of a data frame's payload, which has been unmasked and
     /// counted off `left`.
-    pub(super) fn append(
-        &mut self,
-        part: &[u8],
-        sink: &mut impl FnMut(Event) -> ControlFlow<()>,
-    ) -> Result<Step, Violation> {
+    pub(super) fn append(&mut self, part: &[u8], sink: &mut dyn Sink) -> Result<Step, Violation> {
         let (State::Payload { left, fin, .. }, Some(assembly)) = (&self.state, &mut self.assembly)
         else {
             return Ok(Step::More);
@@ -56,7 +52,7 @@ impl Reader {
         match self.finish_frame()? {
             Frame::Unfinished => Ok(Step::Stop),
             Frame::Finished(None) => Ok(Step::More),
-            Frame::Finished(Some(message)) => Ok(sink(Event::Message(message)).into()),
+            Frame::Finished(Some(message)) => Ok(sink.event(Event::Message(message)).into()),
         }
     }
 
@@ -147,4 +143,41 @@ enum Frame {
     Unfinished,
     /// And of its message, if it was the last.
     Finished(Option<Message>),
+}
+
+/// Where events go, as they come; it breaks when it has had enough.
+pub(crate) trait Sink {
+    fn event(&mut self, event: Event) -> ControlFlow<()>;
+
+    /// A message that came the shortest way. What takes it stands on that way.
+    fn message(&mut self, message: Message) -> ControlFlow<()>;
+}
+
+impl<F: FnMut(Event) -> ControlFlow<()>> Sink for F {
+    #[inline]
+    fn event(&mut self, event: Event) -> ControlFlow<()> {
+        self(event)
+    }
+
+    #[inline]
+    fn message(&mut self, message: Message) -> ControlFlow<()> {
+        self(Event::Message(message))
+    }
+}
+
+/// What a [`Reader::step`] came to.
+pub(super) enum Step {
+    /// Go on with the rest of the input.
+    More,
+    /// All input is taken, or the sink has had enough.
+    Stop,
+}
+
+impl From<ControlFlow<()>> for Step {
+    fn from(flow: ControlFlow<()>) -> Self {
+        match flow {
+            ControlFlow::Continue(()) => Step::More,
+            ControlFlow::Break(()) => Step::Stop,
+        }
+    }
 }

@@ -47,6 +47,8 @@ pub use crate::extension::Extension;
 pub(crate) use crate::extension::{Codec, Coding};
 pub(crate) use crate::frame::utf8::Validator;
 pub(crate) use encode::Mark;
+#[cfg(feature = "socket")]
+pub(crate) use fill::Sink;
 pub(crate) use outbox::LARGE;
 pub use outbox::Outbox;
 pub use part::Part;

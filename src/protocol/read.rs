@@ -6,11 +6,12 @@ use bytes::Bytes;
 
 use super::assembly::Assembly;
 use super::close::parse_close_frame;
+use super::fill::{Sink, Step};
 use super::{Codec, Event, Role};
 use crate::error::Violation;
 use crate::frame::{Header, MAX_CONTROL, MAX_HEADER, Opcode, Rsv, mask, utf8};
-use crate::message::Text;
 use crate::message::payload::{INLINE, Payload};
+use crate::message::{Kind, Text};
 use crate::{Config, Message};
 
 /// How many empty fragments a message may have in a row. Autobahn (6.1.2) wants
@@ -161,11 +162,35 @@ impl Reader {
         input: &mut [u8],
         sink: &mut impl FnMut(Event) -> ControlFlow<()>,
     ) -> Result<usize, Violation> {
+        self.drain_to(input, sink)
+    }
+
+    #[inline]
+    pub(crate) fn drain_to(
+        &mut self,
+        input: &mut [u8],
+        sink: &mut impl Sink,
+    ) -> Result<usize, Violation> {
         let mut at = 0;
         loop {
-            while let Some((taken, message)) = self.short_message(&mut input[at..])? {
-                at += taken;
-                if sink(Event::Message(message)).is_break() {
+            while let Some((kind, key, length)) = self.short_message(&input[at..]) {
+                let payload = unmask(Some(key), &mut input[at + 6..], length);
+                // Not in a function that also has a violation to return: a message
+                // that shares its place with something else is moved in pieces.
+                let message = match kind {
+                    Kind::Binary => Message::Binary(payload.into()),
+                    Kind::Text if utf8::is_valid(payload.as_slice()) => {
+                        Text::from_validated(payload).into()
+                    }
+                    Kind::Text => {
+                        self.end();
+                        return Err(Violation::InvalidUtf8);
+                    }
+                };
+                self.frames = self.frames.wrapping_add(1);
+                self.empty_fragments = 0;
+                at += 6 + length;
+                if sink.message(message).is_break() {
                     return Ok(at);
                 }
             }
@@ -183,9 +208,9 @@ impl Reader {
     /// Nearly every frame is of one shape, which its first two bytes show: a whole
     /// message of at most 125 bytes, masked, between others. It needs a quarter
     /// of what the long way takes; all that is different, wrong or not all there
-    /// goes that way.
+    /// goes that way. Returns its kind, masking key and length.
     #[inline(always)]
-    fn short_message(&mut self, input: &mut [u8]) -> Result<Option<(usize, Message)>, Violation> {
+    fn short_message(&self, input: &[u8]) -> Option<(Kind, [u8; 4], usize)> {
         let [
             first @ (0x81 | 0x82),
             second @ 0x80..=0xfd,
@@ -196,7 +221,7 @@ impl Reader {
             rest @ ..,
         ] = input
         else {
-            return Ok(None);
+            return None;
         };
         let length = usize::from(*second & 0x7f);
         let between = matches!(self.state, State::Header { length: 0, .. });
@@ -206,21 +231,13 @@ impl Reader {
             && length <= usize::from(self.short_limit))
             || rest.len() < length
         {
-            return Ok(None);
+            return None;
         }
-        let text = *first == 0x81;
-        let payload = unmask(Some([*a, *b, *c, *d]), rest, length);
-        let message = if !text {
-            Message::Binary(payload.into())
-        } else if utf8::is_valid(payload.as_slice()) {
-            Text::from_validated(payload).into()
-        } else {
-            self.end();
-            return Err(Violation::InvalidUtf8);
+        let kind = match first {
+            0x81 => Kind::Text,
+            _ => Kind::Binary,
         };
-        self.frames = self.frames.wrapping_add(1);
-        self.empty_fragments = 0;
-        Ok(Some((6 + length, message)))
+        Some((kind, [*a, *b, *c, *d], length))
     }
 
     pub(super) fn end(&mut self) {
@@ -231,12 +248,7 @@ impl Reader {
         }
     }
 
-    #[inline]
-    fn step(
-        &mut self,
-        input: &mut [u8],
-        sink: &mut impl FnMut(Event) -> ControlFlow<()>,
-    ) -> Result<(usize, Step), Violation> {
+    fn step(&mut self, input: &mut [u8], sink: &mut dyn Sink) -> Result<(usize, Step), Violation> {
         match &mut self.state {
             State::Header { bytes, length: 0 } => match Header::decode(input)? {
                 Some((header, taken)) => self.begin(header, &mut input[taken..], taken, sink),
@@ -295,7 +307,7 @@ impl Reader {
                     return Ok((taken, Step::More));
                 };
                 let event = self.control(control.opcode, &control.payload)?;
-                Ok((taken, sink(event).into()))
+                Ok((taken, sink.event(event).into()))
             }
             State::End => Ok((input.len(), Step::Stop)),
         }
@@ -320,7 +332,7 @@ impl Reader {
         header: Header,
         input: &mut [u8],
         taken: usize,
-        sink: &mut impl FnMut(Event) -> ControlFlow<()>,
+        sink: &mut dyn Sink,
     ) -> Result<(usize, Step), Violation> {
         match (self.masked, header.masking_key) {
             // Section 5.1: "The server MUST close the connection upon receiving
@@ -357,7 +369,7 @@ impl Reader {
                 _ => Message::Binary(payload.into()),
             };
             self.next_frame();
-            return Ok((taken + length, sink(Event::Message(message)).into()));
+            return Ok((taken + length, sink.event(Event::Message(message)).into()));
         }
         if header.opcode != Opcode::Continuation {
             self.assembly = Some(Box::new(Assembly {
@@ -423,7 +435,7 @@ impl Reader {
         header: Header,
         input: &mut [u8],
         taken: usize,
-        sink: &mut impl FnMut(Event) -> ControlFlow<()>,
+        sink: &mut dyn Sink,
     ) -> Result<(usize, Step), Violation> {
         // 125 at most: the header was refused otherwise.
         let length = header.length as usize;
@@ -443,7 +455,7 @@ impl Reader {
         }
         self.next_frame();
         let event = self.control(header.opcode, payload)?;
-        Ok((taken + length, sink(event).into()))
+        Ok((taken + length, sink.event(event).into()))
     }
 
     fn control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Event, Violation> {
@@ -479,21 +491,4 @@ fn unmask(key: Option<[u8; 4]>, input: &mut [u8], length: usize) -> Payload {
         mask::apply(key, payload);
     }
     Payload::copy_from_slice(payload)
-}
-
-/// What a [`Reader::step`] came to.
-pub(super) enum Step {
-    /// Go on with the rest of the input.
-    More,
-    /// All input is taken, or the sink has had enough.
-    Stop,
-}
-
-impl From<ControlFlow<()>> for Step {
-    fn from(flow: ControlFlow<()>) -> Self {
-        match flow {
-            ControlFlow::Continue(()) => Step::More,
-            ControlFlow::Break(()) => Step::Stop,
-        }
-    }
 }

@@ -290,7 +290,9 @@ impl State {
         self.forget_streams();
         let found = message.is_some();
         if let Some(message) = message {
-            batch.get_or_insert_with(lend::inbox).push(message);
+            let length = message.len();
+            let batch = batch.get_or_insert_with(lend::inbox);
+            batch.push(message, length);
         }
         found
     }

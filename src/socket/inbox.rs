@@ -27,11 +27,13 @@ pub(super) struct Room {
 }
 
 impl Inbox {
-    pub(super) fn push(&mut self, message: Message) {
+    /// Appends a message of that length.
+    #[inline]
+    pub(super) fn push(&mut self, message: Message, length: usize) {
         if self.messages.is_empty() {
             self.bytes = 0;
         }
-        self.bytes += message.len();
+        self.bytes += length;
         self.messages.push_back(message);
     }
 
@@ -95,9 +97,5 @@ impl Room {
     /// One message fits whenever there is any room, whatever its size.
     pub(super) fn is_empty(self) -> bool {
         self.messages == 0 || self.bytes == 0
-    }
-
-    pub(super) fn take(&mut self, message: &Message) {
-        *self = self.less(1, message.len());
     }
 }

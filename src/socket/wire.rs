@@ -13,9 +13,10 @@ use super::exchange::{Control, OwnTask};
 use super::inbox::{Inbox, Room};
 use super::lend::{self, Lent};
 use super::shared::Shared;
+use crate::Message;
 use crate::close::CloseFrame;
 use crate::error::Violation;
-use crate::protocol::{Event, LARGE, Mark, Pongs, Reader};
+use crate::protocol::{Event, LARGE, Mark, Pongs, Reader, Sink};
 
 /// How much one read asks for while nobody waits for it.
 const AHEAD: usize = 16 * 1024;
@@ -53,39 +54,46 @@ pub(super) struct Received {
     pub(super) end: Option<End>,
 }
 
-impl Received {
-    /// Takes an event; breaks when there is no room for another.
-    #[inline(always)]
-    fn take(
-        &mut self,
-        event: Event,
-        demand: &mut Demand,
-        batch: &mut Option<Box<Inbox>>,
-        control: &mut Control,
-    ) -> ControlFlow<()> {
+/// Takes events, until there is no room for another.
+struct Taking<'a> {
+    received: &'a mut Received,
+    demand: &'a mut Demand,
+    batch: &'a mut Option<Box<Inbox>>,
+    control: &'a mut Control,
+}
+
+impl Sink for Taking<'_> {
+    fn event(&mut self, event: Event) -> ControlFlow<()> {
         match event {
-            Event::Message(message) => match demand {
-                Demand::Awaited(room)
-                | Demand::Ahead(room)
-                | Demand::Parts(room)
-                | Demand::Rest(room) => {
-                    room.take(&message);
-                    batch.get_or_insert_with(lend::inbox).push(message);
-                    self.messages = true;
-                    if room.is_empty() {
-                        return ControlFlow::Break(());
-                    }
-                }
-                Demand::Discard => {}
-            },
-            Event::Ping(payload) => control.pongs.push(payload),
-            Event::Pong(payload) => self.pong = Some(payload),
+            Event::Message(message) => return self.message(message),
+            Event::Ping(payload) => self.control.pongs.push(payload),
+            Event::Pong(payload) => self.received.pong = Some(payload),
             Event::Close(frame) => {
-                self.end = Some(End::Close(frame));
+                self.received.end = Some(End::Close(frame));
                 return ControlFlow::Break(());
             }
         }
         ControlFlow::Continue(())
+    }
+
+    #[inline(always)]
+    fn message(&mut self, message: Message) -> ControlFlow<()> {
+        let (Demand::Awaited(room)
+        | Demand::Ahead(room)
+        | Demand::Parts(room)
+        | Demand::Rest(room)) = self.demand
+        else {
+            return ControlFlow::Continue(());
+        };
+        let length = message.len();
+        *room = room.less(1, length);
+        let batch = self.batch.get_or_insert_with(lend::inbox);
+        batch.push(message, length);
+        self.received.messages = true;
+        match room.is_empty() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
     }
 }
 
@@ -188,10 +196,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                     received.read = true;
                     let filled = self.reader.filled(count);
                     let Lent { batch, control, .. } = self.lent();
+                    let mut taking = Taking {
+                        received: &mut received,
+                        demand: &mut demand,
+                        batch,
+                        control,
+                    };
                     match filled {
-                        Ok(Some(event)) => {
-                            let _ = received.take(event, &mut demand, batch, control);
-                        }
+                        Ok(Some(event)) => _ = taking.event(event),
                         Ok(None) => {}
                         Err(violation) => received.end = Some(End::Violation(violation)),
                     }
@@ -218,9 +230,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
             loop {
                 let input = &mut input[*start..(*start + step).min(*end)];
                 let length = input.len();
-                let drained = self.reader.drain(input, &mut |event| {
-                    received.take(event, &mut demand, batch, control)
-                });
+                let mut taking = Taking {
+                    received: &mut received,
+                    demand: &mut demand,
+                    batch,
+                    control,
+                };
+                let drained = self.reader.drain_to(input, &mut taking);
                 match drained {
                     Ok(taken) => *start += taken,
                     Err(violation) => received.end = Some(End::Violation(violation)),
