@@ -351,3 +351,53 @@ async fn many_threads_may_join_send_and_leave_at_once() {
     }
     panic!("{} rooms are left", hub.len());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_handlers_send_to_a_room_and_to_their_own_sockets_keeps_both_orders() {
+    const SENT: usize = 500;
+    let room = Hub::new().room("lobby");
+    let all_here = Arc::new(tokio::sync::Barrier::new(4));
+    let peers: Vec<Peer> = (0..4)
+        .map(|who| {
+            let (room, all_here) = (room.clone(), all_here.clone());
+            let config = Config::new().output_limit(1 << 20);
+            let handler = move |mut socket: WebSocket| async move {
+                room.join(&socket);
+                all_here.wait().await;
+                for at in 0..SENT {
+                    socket.send(format!("own:{at}")).await?;
+                    room.send(format!("room:{who}:{at}"));
+                    if at % 9 == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                while socket.recv().await?.is_some() {}
+                Ok::<(), Error>(())
+            };
+            serve(config, handler).0
+        })
+        .collect();
+    let mut orders = vec![];
+    for (who, mut peer) in peers.into_iter().enumerate() {
+        let (mut own, mut own_to_room) = (0, 0);
+        let mut order = vec![];
+        for _ in 0..5 * SENT {
+            let message = peer.message().await;
+            let text = message.as_text().unwrap();
+            if let Some(at) = text.strip_prefix("own:") {
+                assert_eq!((own, own_to_room), (at.parse().unwrap(), own));
+                own += 1;
+                continue;
+            }
+            if text.starts_with(&format!("room:{who}:")) {
+                own_to_room += 1;
+                assert_eq!(own_to_room, own);
+            }
+            order.push(text.to_owned());
+        }
+        orders.push(order);
+    }
+    for order in &orders[1..] {
+        assert!(*order == orders[0]);
+    }
+}

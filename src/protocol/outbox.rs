@@ -146,15 +146,23 @@ impl Outbox {
         self.large.push_back((at, payload));
     }
 
-    /// Appends all of `other`, of which nothing has been written yet.
+    /// Appends all of `other`, of which nothing has been written yet, and leaves it
+    /// empty.
     #[cfg(any(feature = "socket", test))]
-    pub(crate) fn append(&mut self, other: Outbox) {
+    pub(crate) fn append(&mut self, other: &mut Outbox) {
         debug_assert_eq!(other.start, 0);
         let end = self.bytes.len();
-        self.bytes.extend_from_slice(&other.bytes);
-        self.large_length += other.large_length;
-        let large = other.large.into_iter();
+        self.bytes.append(&mut other.bytes);
+        self.large_length += std::mem::take(&mut other.large_length);
+        let large = other.large.drain(..);
         self.large.extend(large.map(|(at, it)| (end + at, it)));
+    }
+
+    /// Puts all of `front` before this. Of neither anything has been written yet.
+    #[cfg(feature = "socket")]
+    pub(crate) fn prepend(&mut self, front: &mut Outbox) {
+        front.append(self);
+        std::mem::swap(self, front);
     }
 
     /// Takes whole messages away, the oldest first, until at most `limit` bytes

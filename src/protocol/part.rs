@@ -425,7 +425,7 @@ mod tests {
         let mut behind = Outbox::default();
         writer.message(&large, &mut behind).unwrap();
         writer.message(&Message::from("last"), &mut behind).unwrap();
-        outbox.append(behind);
+        outbox.append(&mut behind);
         // All whole messages but the last go.
         assert_eq!(outbox.drop_oldest(LARGE + 60), 4);
         let mut wire = vec![];

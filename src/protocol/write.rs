@@ -48,6 +48,11 @@ impl Writer {
         }
     }
 
+    #[cfg(feature = "socket")]
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
     /// Whether messages may still be sent.
     pub fn is_open(&self) -> bool {
         self.closing.may_send()
@@ -69,29 +74,38 @@ impl Writer {
         if !self.closing.may_send() {
             return Err(Closed);
         }
-        let opcode = match message {
-            Message::Text(_) => Opcode::Text,
-            Message::Binary(_) => Opcode::Binary,
-        };
-        if let (Role::Server, Some((words, length))) = (self.role, message.payload().as_inline()) {
-            // A copy of a fixed length is the cheaper one; what is too much of
-            // it is taken back.
-            let end = out.bytes.len() + 2 + length;
-            out.bytes.reserve(2 + words.len());
-            out.bytes
-                .extend_from_slice(&[0x80 | opcode as u8, length as u8]);
-            out.bytes.extend_from_slice(words);
-            out.bytes.truncate(end);
-            return Ok(());
-        }
-        let payload = message.as_bytes();
-        if payload.len() < LARGE {
-            self.frame(opcode, payload, out);
-        } else {
-            let header = self.header(opcode, payload.len());
-            self.large_frame(header, message.clone().into_bytes(), out);
+        if self.short_message(message, out).is_none() {
+            self.long_message(message, out);
         }
         Ok(())
+    }
+
+    /// Queues a message whose payload stands within it, and returns its length;
+    /// `None` if it is to go the long way. Only while the writer is open.
+    #[inline(always)]
+    pub(crate) fn short_message(&self, message: &Message, out: &mut Outbox) -> Option<usize> {
+        let Role::Server = self.role else { return None };
+        let (words, length) = message.payload().as_inline()?;
+        // A copy of a fixed length is the cheaper one; what is too much of it is
+        // taken back.
+        let end = out.bytes.len() + 2 + length;
+        out.bytes.reserve(2 + words.len());
+        out.bytes
+            .extend_from_slice(&[0x80 | opcode(message) as u8, length as u8]);
+        out.bytes.extend_from_slice(words);
+        out.bytes.truncate(end);
+        Some(length)
+    }
+
+    #[inline(never)]
+    fn long_message(&mut self, message: &Message, out: &mut Outbox) {
+        let payload = message.as_bytes();
+        if payload.len() < LARGE {
+            self.frame(opcode(message), payload, out);
+        } else {
+            let header = self.header(opcode(message), payload.len());
+            self.large_frame(header, message.clone().into_bytes(), out);
+        }
     }
 
     /// Queues the first `length` bytes of `pieces` as a binary message.
@@ -303,5 +317,12 @@ impl Writer {
                 payload.freeze()
             }
         });
+    }
+}
+
+fn opcode(message: &Message) -> Opcode {
+    match message {
+        Message::Text(_) => Opcode::Text,
+        Message::Binary(_) => Opcode::Binary,
     }
 }

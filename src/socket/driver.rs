@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::Outcome;
 use super::alarm::Alarm;
+use super::desk;
 use super::ending::{finish_handler, log_end};
 use super::exchange::OwnTask;
 use super::phase::Phase;
@@ -210,14 +211,13 @@ where
 {
     fn begin_turn(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Turn {
         let this = self.as_mut().project();
-        let mut spare = this.wire.as_mut().and_then(|it| it.lent().spare.take());
         let (same_task, demand) = {
             let mut state = this.shared.lock();
-            (state.unpark(&mut spare, cx), state.demand())
+            if let Some(wire) = this.wire {
+                wire.lent().desk().assign(this.shared, &state);
+            }
+            (state.unpark(cx), state.demand())
         };
-        if let Some(wire) = this.wire {
-            wire.lent().spare = spare;
-        }
         let mut turn = Turn::new(same_task, demand);
         if demand.is_none() {
             *this.stage = Stage::Ended;
@@ -294,10 +294,17 @@ where
     fn poll_handler(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         let mut this = self.project();
         if let Some(handler) = this.handler.as_mut().as_pin_mut() {
+            let mut lent = this.wire.as_mut().map(|it| it.lent());
+            if let Some(lent) = &mut lent {
+                lent.lay_desk();
+            }
             // Whatever a panic has left behind is dropped and never looked at.
             let polled = catch_unwind(AssertUnwindSafe(|| {
                 handler.poll(cx).map(Outcome::into_result)
             }));
+            if let Some(lent) = &mut lent {
+                desk::swap(&mut lent.desk);
+            }
             let outcome = match polled {
                 Ok(Poll::Pending) => None,
                 Ok(Poll::Ready(result)) => Some(Ok(result)),

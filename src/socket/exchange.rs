@@ -1,10 +1,10 @@
 //! What the driver exchanges with the handles: messages in, frames out, and the
 //! end.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Waker};
 
+use super::desk::Desk;
 use super::ending::Ending;
 use super::inbox::Inbox;
 use super::lend::{self, Lent};
@@ -15,11 +15,13 @@ use crate::error::{CloseCause, Error};
 use crate::protocol::{Outbox, Pongs, Writer};
 
 impl Shared {
-    /// Takes what is queued into `writing`, which is written, after the answer
-    /// to a ping and a ping of our own. Wakes whoever waited for room or for
-    /// the flush; says whether the driver's own task was among them.
+    /// Takes what is queued and what lies on the desk into `writing`, which is
+    /// written, and behind it the answer to a ping and a ping of our own. Wakes whoever
+    /// waited for room or for the flush; says whether the driver's own task was
+    /// among them, and what is to be read next.
     pub(super) fn take_outbox(
         &self,
+        desk: &mut Desk,
         writing: &mut Box<Outbox>,
         control: &mut Control,
         cx: &mut Context<'_>,
@@ -27,7 +29,7 @@ impl Shared {
         let mut state = self.lock();
         state.written = state.taken;
         if !control.is_empty() {
-            let (writer, outbox) = state.ahead();
+            let (writer, outbox) = state.output();
             for payload in control.pongs.drain() {
                 writer.pong(&payload, outbox);
             }
@@ -35,11 +37,9 @@ impl Shared {
                 let _ = writer.ping(&payload, outbox);
             }
         }
-        if state.take_output(writing) {
-            state.taken = state.taken.wrapping_add(1);
-        }
-        state.in_flight = clamped(writing.len());
-        self.queued.store(false, Ordering::Relaxed);
+        self.take_all(desk, &mut state, writing);
+        let taken = u32::from(!writing.is_empty());
+        state.taken = state.taken.wrapping_add(taken);
         self.wake_satisfied(state, cx)
     }
 
@@ -75,11 +75,11 @@ impl Shared {
         if pongs.is_empty() {
             return;
         }
-        let (writer, outbox) = state.ahead();
+        let (writer, outbox) = state.output();
         for payload in pongs.drain() {
             writer.pong(&payload, outbox);
         }
-        self.queued.store(!outbox.is_empty(), Ordering::Relaxed);
+        self.look(state);
     }
 
     /// Ends the receiving half with a cause, unless there is one.
@@ -94,9 +94,9 @@ impl Shared {
         if state.ending.is_none() {
             state.ending = Some(Box::new(Ending { cause, error }));
         }
-        let (writer, outbox) = state.ahead();
+        let (writer, outbox) = state.output();
         change(writer, outbox);
-        self.queued.store(state.has_output(), Ordering::Relaxed);
+        self.look(&state);
         let receiver = state.receiver.take();
         let own = self.wake_satisfied(state, cx);
         own.or(OwnTask::unless_woken(receiver, cx))
@@ -112,11 +112,11 @@ impl Shared {
         state.begin_ending(cause);
         state.writer.received_end();
         state.discard_output();
-        state.in_flight = 0;
         if let Some(streams) = &mut state.streams {
             streams.behind = None;
         }
-        self.queued.store(false, Ordering::Relaxed);
+        self.set_in_flight(0);
+        self.look(&state);
         let receiver = state.receiver.take();
         let watchers = std::mem::take(&mut state.watchers);
         let own = self.wake_satisfied(state, cx);
@@ -135,8 +135,9 @@ impl Shared {
         cx: &mut Context<'_>,
     ) -> OwnTask {
         let mut state = self.lock();
-        state.in_flight = clamped(lent.writing.len());
-        let blocked = state.in_flight > 0 || lent.unflushed;
+        self.clear_desk(lent.desk(), &mut state);
+        self.set_in_flight(lent.writing.len());
+        let blocked = !lent.writing.is_empty() || lent.unflushed;
         if !blocked {
             state.written = state.taken;
         }
@@ -162,7 +163,6 @@ impl Shared {
         }
         if !state.has_output()
             && let Some(outbox) = state.outbox.take()
-            && let Some(outbox) = lent.spare.replace(outbox)
         {
             lend::give_outbox(outbox);
         }
@@ -200,7 +200,7 @@ impl Shared {
         let mut waiting = std::mem::take(&mut state.waiting);
         let satisfied: Vec<_> = waiting
             .members()
-            .extract_if(.., |waiting| state.has(waiting.want, &self.config))
+            .extract_if(.., |waiting| state.has(waiting.want, self))
             .collect();
         state.waiting = waiting;
         drop(state);
@@ -208,11 +208,6 @@ impl Shared {
             own.or(OwnTask::unless_woken(Some(waiting.waker), cx))
         })
     }
-}
-
-/// What is beyond it is beyond every limit.
-fn clamped(bytes: usize) -> u32 {
-    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// Control frames on their way out.

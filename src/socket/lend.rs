@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 
+use super::desk::{self, Desk};
 use super::exchange::Control;
 use super::inbox::Inbox;
 use super::wire::End;
@@ -37,8 +38,8 @@ pub(super) struct Lent {
     pub(super) batch: Option<Box<Inbox>>,
     /// What is being written.
     pub(super) writing: Box<Outbox>,
-    /// An empty outbox for the handler to fill.
-    pub(super) spare: Option<Box<Outbox>>,
+    /// For what the handler sends. It is elsewhere while the handler is polled.
+    pub(super) desk: Option<Box<Desk>>,
     /// Pings and pongs that are to be written.
     pub(super) control: Control,
     /// What ended the receiving, until the handler has seen what came before it.
@@ -54,8 +55,23 @@ impl Lent {
             && self.writing.is_empty()
             && !self.unflushed
             && self.ended.is_none()
+            && self.desk.as_ref().is_none_or(|it| it.is_empty())
             && self.control.is_empty()
             && self.batch.as_ref().is_none_or(|it| it.is_empty())
+    }
+
+    #[inline]
+    pub(super) fn desk(&mut self) -> &mut Desk {
+        self.desk.get_or_insert_default()
+    }
+
+    /// Puts the desk where a handler finds it that is polled next. Afterwards
+    /// [`desk::swap`] takes it back.
+    #[inline]
+    pub(super) fn lay_desk(&mut self) {
+        let in_flight = self.writing.len();
+        self.desk().set_in_flight(in_flight);
+        desk::swap(&mut self.desk);
     }
 
     /// Makes sure that there is a buffer to read into.
@@ -110,13 +126,17 @@ pub(super) fn give(mut lent: Box<Lent>) -> Option<Box<Lent>> {
         if lent.writing.capacity() > LARGEST {
             *lent.writing = Outbox::default();
         }
-        lent.spare.take_if(|it| it.capacity() > LARGEST);
+        lent.desk.take_if(|it| it.capacity() > LARGEST);
         pool(|pool| {
             if pool.sets.len() < SETS {
                 pool.sets.push(lent);
             }
         });
         return None;
+    }
+    // Who waits until it can write has enough of what was sent.
+    if let Some(desk) = lent.desk.take_if(|it| it.is_empty()) {
+        give_outbox(desk.into_outbox());
     }
     // The input buffer is by far the largest part. What waits for room in it
     // is kept in a buffer of its own size.

@@ -28,6 +28,7 @@ mod alarm;
 mod arriving;
 mod bare;
 mod byte_stream;
+mod desk;
 mod driver;
 mod ending;
 mod exchange;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use super::bare::Carried;
@@ -211,11 +210,11 @@ impl Shared {
         }
         // The end of a message is not worth waiting for.
         let is_end = wanted == Want::Chunk && part == Part::Last;
-        if !is_end && !state.has(wanted, &self.config) {
+        if !is_end && !state.has(wanted, self) {
             state.wait(wanted, place, cx.waker());
             return Poll::Pending;
         }
-        let (writer, outbox) = state.ahead();
+        let (writer, outbox) = state.output();
         let pushed = writer.part(kind, chunk, part, outbox);
         debug_assert!(pushed.is_ok(), "the writer was open");
         let messages = usize::from(part == Part::Last);
@@ -224,7 +223,7 @@ impl Shared {
             Part::More => _ = state.streams().behind.get_or_insert_default(),
             Part::Last => state.let_through(),
         }
-        self.queued.store(true, Ordering::Relaxed);
+        self.look(&state);
         if state.sleep == Sleep::Parked {
             self.wake(state);
         }

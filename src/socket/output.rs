@@ -51,7 +51,7 @@ impl State {
     /// Where to append what comes after all that is queued, but for what waits
     /// behind a message that is sent in chunks; and who encodes it.
     #[inline]
-    pub(super) fn ahead(&mut self) -> (&mut Writer, &mut Outbox) {
+    pub(super) fn output(&mut self) -> (&mut Writer, &mut Outbox) {
         let common = &mut self.common;
         let outbox = self.outbox.get_or_insert_with(|| new_outbox(common));
         (&mut self.writer, outbox)

@@ -1,7 +1,6 @@
 //! A push into the outbox: what, what if it is full, and what became of it.
 
 use std::io::IoSlice;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use super::phase::Sleep;
@@ -61,8 +60,18 @@ pub(crate) enum Pushed {
 }
 
 impl Shared {
-    /// Encodes a message into the outbox.
+    /// Encodes a message, onto the desk or into the outbox.
+    #[inline]
     pub(super) fn push(&self, item: Item<'_>, if_full: IfFull<'_>) -> Pushed {
+        match item {
+            Item::Message(message) if self.push_on_desk(message) => Pushed::Queued,
+            item => self.push_locked(item, if_full),
+        }
+    }
+
+    /// Encodes a message into the outbox.
+    #[inline(never)]
+    fn push_locked(&self, item: Item<'_>, if_full: IfFull<'_>) -> Pushed {
         if let (Item::Prepared(prepared), Some(coding)) = (item, self.coding)
             && let Some(terms) = coding.independent()
         {
@@ -70,10 +79,12 @@ impl Shared {
             prepared.encoded(terms);
         }
         let mut state = self.lock();
+        // The policy may want the oldest messages.
+        self.clear_own_desk(&mut state);
         if state.is_closing() {
             return Pushed::Closed;
         }
-        if !state.has_room(&self.config) {
+        if !state.has_room(self) {
             match if_full {
                 IfFull::Push => {}
                 IfFull::Refuse => return Pushed::Full,
@@ -85,7 +96,7 @@ impl Shared {
                 IfFull::DropOldest => {
                     let written = match state.behind() {
                         Some(_) => 0,
-                        None => state.in_flight as usize,
+                        None => self.ahead(),
                     };
                     let limit = self.config.output_limit.saturating_sub(1 + written);
                     state.queue().1.drop_oldest(limit);
@@ -122,7 +133,7 @@ impl Shared {
         if state.behind().is_some() {
             return Pushed::Queued;
         }
-        self.queued.store(true, Ordering::Relaxed);
+        self.look(&state);
         if state.sleep == Sleep::Parked {
             self.wake(state);
         }
@@ -165,7 +176,7 @@ impl Shared {
         if state.is_closing() {
             return Poll::Ready(Err(ErrorKind::Closed.into()));
         }
-        if state.has_room(&self.config) {
+        if state.has_room(self) {
             return Poll::Ready(Ok(()));
         }
         state.wait(Want::Room, place, cx.waker());
@@ -175,16 +186,17 @@ impl Shared {
 
 impl State {
     /// Whether another message may be queued: one always may if nothing else waits.
-    pub(super) fn has_room(&self, config: &Config) -> bool {
+    fn has_room(&self, shared: &Shared) -> bool {
         match self.behind() {
-            Some(behind) => is_room(behind.len(), config),
-            None => self.has_room_ahead(config),
+            Some(behind) => is_room(behind.len(), &shared.config),
+            None => self.has_room_ahead(shared),
         }
     }
 
     /// Whether another part of a message may be queued.
-    fn has_room_ahead(&self, config: &Config) -> bool {
-        is_room(self.output_length() + self.in_flight as usize, config)
+    fn has_room_ahead(&self, shared: &Shared) -> bool {
+        let queued = self.output_length() + shared.ahead();
+        is_room(queued, &shared.config)
     }
 
     /// Whether nothing is sent any more.
@@ -193,13 +205,13 @@ impl State {
     }
 
     /// Whether somebody who waits has what it wants.
-    pub(super) fn has(&self, want: Want, config: &Config) -> bool {
+    pub(super) fn has(&self, want: Want, shared: &Shared) -> bool {
         match want {
-            Want::Room => self.has_room(config) || self.is_closing(),
+            Want::Room => self.has_room(shared) || self.is_closing(),
             Want::Turn => {
-                self.behind().is_none() && self.has_room_ahead(config) || self.is_closing()
+                self.behind().is_none() && self.has_room_ahead(shared) || self.is_closing()
             }
-            Want::Chunk => self.has_room_ahead(config) || self.is_closing(),
+            Want::Chunk => self.has_room_ahead(shared) || self.is_closing(),
             Want::Flush(target) => self.is_written(target) || self.phase.has_ended(),
             Want::End => self.phase.has_ended(),
         }

@@ -1,7 +1,7 @@
 //! What a connection's driver and its handles share, under one lock.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -29,12 +29,26 @@ pub(crate) struct Shared {
     /// What an extension makes of messages when they are written.
     pub(super) coding: Option<Coding>,
     state: Mutex<State>,
-    /// Whether the outbox holds something: lets the driver look without the
-    /// lock. Changed only under it.
-    pub(super) queued: AtomicBool,
+    /// What can be seen of the state without the lock: [`QUEUED`] and [`SPECIAL`].
+    /// Changed only under it.
+    glance: AtomicU8,
     /// Whether the `WebSocket` was dropped. Likewise.
     abandoned: AtomicBool,
+    /// The bytes that stand before those in the outbox, and [`ON_DESK`]: changed
+    /// by the thread of the driver only.
+    ahead: AtomicU32,
 }
+
+/// The outbox holds something.
+const QUEUED: u8 = 1;
+
+/// A message cannot just be appended to those before it: none is sent any more,
+/// or one is being sent in chunks.
+const SPECIAL: u8 = 2;
+
+/// Of the bytes ahead some are on the [desk](super::desk), and not all are being
+/// written. The other bits say how many they are, up to 2 GiB.
+const ON_DESK: u32 = 1 << 31;
 
 pub(super) struct State {
     pub(super) writer: Writer,
@@ -42,8 +56,6 @@ pub(super) struct State {
     pub(super) outbox: Option<Box<Outbox>>,
     /// Or one frame that others send too. There is one of the two at most.
     pub(super) common: Option<Arc<Encoded>>,
-    /// Bytes that the driver has taken and not written, up to 4 GiB.
-    pub(super) in_flight: u32,
     /// How often the driver has taken the outbox, and which of these is written.
     pub(super) taken: u32,
     pub(super) written: u32,
@@ -91,13 +103,13 @@ impl Shared {
                 // key of its own, so none serves two of them.
                 Role::Client { .. } => coding.unshared(),
             }),
-            queued: AtomicBool::new(false),
+            glance: AtomicU8::new(0),
             abandoned: AtomicBool::new(false),
+            ahead: AtomicU32::new(0),
             state: Mutex::new(State {
                 writer: Writer::new(role),
                 outbox: None,
                 common: None,
-                in_flight: 0,
                 taken: 0,
                 written: 0,
                 inbox: None,
@@ -122,7 +134,41 @@ impl Shared {
     }
 
     pub(super) fn is_queued(&self) -> bool {
-        self.queued.load(Ordering::Relaxed)
+        self.glance.load(Ordering::Relaxed) & QUEUED != 0
+    }
+
+    /// Whether the outbox is empty, and a message is just another one in it.
+    pub(super) fn is_plain(&self) -> bool {
+        self.glance.load(Ordering::Relaxed) == 0
+    }
+
+    /// Notes what is to be seen of the state, which has changed.
+    pub(super) fn look(&self, state: &State) {
+        let special = state.is_closing() || state.behind().is_some();
+        let glance = [(state.has_output(), QUEUED), (special, SPECIAL)]
+            .map(|(holds, bit)| if holds { bit } else { 0 });
+        self.glance.store(glance[0] | glance[1], Ordering::Relaxed);
+    }
+
+    /// The bytes that stand before those in the outbox: being written, or on the
+    /// desk.
+    pub(super) fn ahead(&self) -> usize {
+        (self.ahead.load(Ordering::Relaxed) & !ON_DESK) as usize
+    }
+
+    pub(super) fn is_on_desk(&self) -> bool {
+        self.ahead.load(Ordering::Relaxed) & ON_DESK != 0
+    }
+
+    /// So many bytes are being written, and none are on the desk.
+    pub(super) fn set_in_flight(&self, bytes: usize) {
+        self.ahead.store(clamped(bytes), Ordering::Relaxed);
+    }
+
+    /// So many bytes are being written or on the desk.
+    pub(super) fn set_on_desk(&self, bytes: usize) {
+        self.ahead
+            .store(clamped(bytes) | ON_DESK, Ordering::Relaxed);
     }
 
     pub(super) fn is_abandoned(&self) -> bool {
@@ -144,7 +190,8 @@ impl Shared {
             state.wait(Want::Turn, place, cx.waker());
             return Poll::Pending;
         }
-        Poll::Ready(Ok(state.taken.wrapping_add(u32::from(state.has_output()))))
+        let is_queued = state.has_output() || self.is_on_desk();
+        Poll::Ready(Ok(state.taken.wrapping_add(u32::from(is_queued))))
     }
 
     /// Waits until the batch `target` has been handed to the transport.
@@ -234,10 +281,9 @@ impl Shared {
         if !state.begin_ending(cause) {
             return false;
         }
-        let (writer, outbox) = state.ahead();
-        if writer.close(code, reason, outbox).is_ok() {
-            self.queued.store(true, Ordering::Relaxed);
-        }
+        let (writer, outbox) = state.output();
+        let _ = writer.close(code, reason, outbox);
+        self.look(state);
         true
     }
 
@@ -248,6 +294,7 @@ impl Shared {
             Phase::Running => {
                 state.begin_ending(cause);
                 state.phase = Phase::Aborted;
+                self.look(&state);
             }
             Phase::Ended => state.phase = Phase::Forsaken,
             Phase::Aborted | Phase::Forsaken => {}
@@ -296,7 +343,8 @@ impl Shared {
 
     /// What has been received, and sent.
     pub(crate) fn traffic(&self) -> (Traffic, Traffic) {
-        let state = self.lock();
+        let mut state = self.lock();
+        self.clear_own_desk(&mut state);
         (state.received.into(), state.sent.into())
     }
 
@@ -403,13 +451,9 @@ impl State {
     }
 
     /// The driver starts a turn; says whether in the same task as the last.
-    /// `spare` is for what the handler will send.
-    pub(super) fn unpark(&mut self, spare: &mut Option<Box<Outbox>>, cx: &mut Context<'_>) -> bool {
+    pub(super) fn unpark(&mut self, cx: &mut Context<'_>) -> bool {
         // What was called before is seen by the turn that begins.
         self.sleep = Sleep::Awake;
-        if self.outbox.is_none() && self.common.is_none() {
-            self.outbox = spare.take();
-        }
         self.driver
             .as_ref()
             .is_some_and(|it| it.will_wake(cx.waker()))
@@ -427,6 +471,11 @@ impl State {
         }
         first
     }
+}
+
+/// What is beyond it is beyond every limit.
+fn clamped(bytes: usize) -> u32 {
+    bytes.min((ON_DESK - 1) as usize) as u32
 }
 
 impl From<Violation> for CloseCause {

@@ -46,7 +46,7 @@ impl State {
     #[inline]
     pub(super) fn queue(&mut self) -> (&mut Writer, &mut Outbox) {
         if self.behind().is_none() {
-            return self.ahead();
+            return self.output();
         }
         let streams = self.streams.get_or_insert_default();
         (&mut self.writer, streams.behind.get_or_insert_default())
@@ -55,8 +55,8 @@ impl State {
     /// The message that is sent in chunks is complete: those behind it follow.
     pub(super) fn let_through(&mut self) {
         let behind = self.streams.as_mut().and_then(|it| it.behind.take());
-        if let Some(behind) = behind {
-            self.ahead().1.append(behind);
+        if let Some(mut behind) = behind {
+            self.output().1.append(&mut behind);
         }
         self.forget_streams();
     }

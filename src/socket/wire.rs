@@ -310,7 +310,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     fn has_output(&self, shared: &Shared) -> bool {
         shared.is_queued()
             || self.lent.as_ref().is_some_and(|lent| {
-                lent.unflushed || !lent.writing.is_empty() || !lent.control.is_empty()
+                lent.unflushed
+                    || !lent.writing.is_empty()
+                    || !lent.control.is_empty()
+                    || lent.desk.as_ref().is_some_and(|it| !it.is_empty())
             })
     }
 
@@ -333,10 +336,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                     ready!(Pin::new(&mut self.io).poll_flush(cx))?;
                     lent.unflushed = false;
                 }
-                if !shared.is_queued() && lent.control.is_empty() {
+                let Lent {
+                    desk,
+                    writing,
+                    control,
+                    ..
+                } = &mut **lent;
+                let desk = desk.get_or_insert_default();
+                if !shared.is_queued() && control.is_empty() && desk.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
-                let own = shared.take_outbox(&mut lent.writing, &mut lent.control, cx);
+                let own = shared.take_outbox(desk, writing, control, cx);
                 sent.own = sent.own.or(own);
                 if lent.writing.is_empty() {
                     return Poll::Ready(Ok(()));

@@ -4,6 +4,7 @@
 mod cancel;
 #[cfg(feature = "deflate")]
 mod compress;
+mod desk;
 mod edge;
 mod end;
 mod incoming;
