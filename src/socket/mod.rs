@@ -32,6 +32,7 @@ mod desk;
 mod driver;
 mod ending;
 mod exchange;
+mod futures;
 mod inbox;
 mod incoming;
 mod lend;
@@ -59,7 +60,6 @@ mod wire;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -69,6 +69,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use bare::{Bare, BareIo, Carried};
 pub use byte_stream::ByteStream;
 pub use driver::Drive;
+use futures::Step;
+pub use futures::{Receiving, Sending};
 use inbox::Inbox;
 pub use incoming::Incoming;
 pub use outgoing::Outgoing;
@@ -221,8 +223,8 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing.
-    pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+    pub fn recv(&mut self) -> Receiving<'_> {
+        Receiving::new(self)
     }
 
     #[inline]
@@ -252,11 +254,7 @@ impl WebSocket {
     /// A dropped future has queued the whole message or nothing of it; in the
     /// latter case the message is lost. [`reserve`](Self::reserve) keeps it.
     pub fn send(&mut self, message: impl Into<Message>) -> Sending<'_> {
-        Sending {
-            message: message.into(),
-            step: Step::Queue,
-            socket: self,
-        }
+        Sending::new(self, message.into(), Step::Queue)
     }
 
     /// [`send`](Self::send) for a message that is not to be compressed: one that
@@ -272,11 +270,7 @@ impl WebSocket {
     #[cfg(feature = "deflate")]
     #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
     pub fn send_uncompressed(&mut self, message: impl Into<Message>) -> Sending<'_> {
-        Sending {
-            message: message.into(),
-            step: Step::QueueAsIs,
-            socket: self,
-        }
+        Sending::new(self, message.into(), Step::QueueAsIs)
     }
 
     /// Sends a message, if that is possible without waiting.
@@ -407,65 +401,6 @@ impl WebSocket {
     #[inline]
     fn drive(&mut self, cx: &mut Context<'_>) {
         bare::drive(&mut self.driver, cx);
-    }
-}
-
-/// The future of [`WebSocket::send`].
-#[must_use = "a message is not sent unless its future is awaited"]
-pub struct Sending<'a> {
-    message: Message,
-    step: Step,
-    socket: &'a mut WebSocket,
-}
-
-enum Step {
-    Queue,
-    #[cfg(feature = "deflate")]
-    QueueAsIs,
-    /// Of a bare socket: until it has been written ...
-    Written,
-    /// ... which is, until this batch has.
-    Flush(u32),
-}
-
-impl Future for Sending<'_> {
-    type Output = Result<(), Error>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let item = match this.step {
-            Step::Queue => Some(Item::Message(&this.message)),
-            #[cfg(feature = "deflate")]
-            Step::QueueAsIs => Some(Item::AsIs(&this.message)),
-            Step::Written | Step::Flush(_) => None,
-        };
-        if let Some(item) = item {
-            this.socket.drive(cx);
-            let shared = &this.socket.shared;
-            sender::sent(ready!(shared.poll_push(item, SOCKET, cx)))?;
-            if this.socket.driver.is_none() {
-                return Poll::Ready(Ok(()));
-            }
-            this.step = Step::Written;
-        }
-        this.socket.drive(cx);
-        let shared = &this.socket.shared;
-        if let Step::Written = this.step {
-            this.step = Step::Flush(ready!(shared.poll_flush_target(SOCKET, cx))?);
-        }
-        let Step::Flush(target) = this.step else {
-            return Poll::Pending;
-        };
-        shared.poll_flushed(target, SOCKET, cx)
-    }
-}
-
-impl fmt::Debug for Sending<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sending")
-            .field("message", &self.message)
-            .finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What happens at the edges: of the inbox, of a turn, of the end.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

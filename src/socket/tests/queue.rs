@@ -1,5 +1,6 @@
 //! The output queue: corking, order, overflow; and the bounds of read-ahead.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
