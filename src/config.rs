@@ -160,7 +160,8 @@ impl Config {
         self
     }
 
-    /// How long the closing handshake may take; 10 s unless set.
+    /// How long the closing handshake may take; 10 s unless set. For a client that
+    /// is until the server has ended the connection (RFC 6455, section 7.1.1).
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.close_timeout = timeout;
         self
