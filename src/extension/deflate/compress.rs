@@ -24,7 +24,16 @@ pub(crate) struct Terms {
     level: u8,
     window_bits: u8,
     memory_level: u8,
+    set: Set,
     threshold: u32,
+}
+
+/// Fills what would be padding. A byte has other values, by which an `Option` of
+/// the terms says that there are none: every connection has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Set {
+    Yes,
 }
 
 impl Terms {
@@ -33,6 +42,7 @@ impl Terms {
             level: compression.level,
             window_bits: compression.window_bits,
             memory_level: compression.memory_level,
+            set: Set::Yes,
             // No message has 4 GiB that is not to be compressed.
             threshold: u32::try_from(compression.threshold).unwrap_or(u32::MAX),
         }
