@@ -34,12 +34,27 @@ fn live() -> usize {
 /// Runs a test alone, on one thread whose clock is paused: it moves on when
 /// nothing else does.
 fn alone<F: Future<Output = ()> + 'static>(test: impl FnOnce() -> F + Send + 'static) {
+    alone_by(Clock::Paused, test);
+}
+
+enum Clock {
+    Paused,
+    /// For real sockets.
+    Real,
+}
+
+/// What one of them allocates would be counted by another.
+fn alone_by<F: Future<Output = ()> + 'static>(
+    clock: Clock,
+    test: impl FnOnce() -> F + Send + 'static,
+) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let run = move || {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(test());
+        let runtime = runtime.enable_all();
+        let runtime = runtime.start_paused(matches!(clock, Clock::Paused));
+        runtime.build().unwrap().block_on(test());
     };
     if let Err(panic) = std::thread::spawn(run).join() {
         std::panic::resume_unwind(panic);
@@ -241,61 +256,65 @@ fn padding_is_not_part_of_a_frame() {
 }
 
 /// Many DATA frames for a frame, both ways at once.
-#[tokio::test]
-async fn a_large_message_is_echoed_whole() {
-    let config = Config::new().max_message_size(2 * MIB);
-    let service = WebSocketService::new(service_fn(page))
-        .route("/ws", echo)
-        .config(config);
-    let mut connection = Connection::open(serve(server(), service).await).await;
-    let socket = connection.socket("/ws").await;
-    let (mut read, mut write) = tokio::io::split(socket.stream);
-    for length in [16 * KIB, 64 * KIB, 2 * MIB] {
-        let payload: Vec<u8> = (0..length).map(|it| (it % 251) as u8).collect();
-        // Masked with zeros: as it is.
-        let mut message = match u16::try_from(length) {
-            Ok(length) => [&[0x82, 0xfe], &length.to_be_bytes()[..]].concat(),
-            Err(_) => [&[0x82, 0xff], &(length as u64).to_be_bytes()[..]].concat(),
-        };
-        let head = message.len();
-        message.extend([0; 4]);
-        message.extend(&payload);
-        let writing = async {
-            write.write_all(&message).await.unwrap();
-        };
-        let reading = async {
-            let mut echoed = vec![0; head + length];
-            read.read_exact(&mut echoed).await.unwrap();
-            assert!(echoed[head..] == payload, "{length}");
-        };
-        tokio::join!(writing, reading);
-    }
+#[test]
+fn a_large_message_is_echoed_whole() {
+    alone_by(Clock::Real, || async {
+        let config = Config::new().max_message_size(2 * MIB);
+        let service = WebSocketService::new(service_fn(page))
+            .route("/ws", echo)
+            .config(config);
+        let mut connection = Connection::open(serve(server(), service).await).await;
+        let socket = connection.socket("/ws").await;
+        let (mut read, mut write) = tokio::io::split(socket.stream);
+        for length in [16 * KIB, 64 * KIB, 2 * MIB] {
+            let payload: Vec<u8> = (0..length).map(|it| (it % 251) as u8).collect();
+            // Masked with zeros: as it is.
+            let mut message = match u16::try_from(length) {
+                Ok(length) => [&[0x82, 0xfe], &length.to_be_bytes()[..]].concat(),
+                Err(_) => [&[0x82, 0xff], &(length as u64).to_be_bytes()[..]].concat(),
+            };
+            let head = message.len();
+            message.extend([0; 4]);
+            message.extend(&payload);
+            let writing = async {
+                write.write_all(&message).await.unwrap();
+            };
+            let reading = async {
+                let mut echoed = vec![0; head + length];
+                read.read_exact(&mut echoed).await.unwrap();
+                assert!(echoed[head..] == payload, "{length}");
+            };
+            tokio::join!(writing, reading);
+        }
+    });
 }
 
 /// A page with all it needs on one connection.
-#[tokio::test]
-async fn a_hundred_sockets_and_requests_between_them_share_a_connection() {
-    let service = WebSocketService::new(service_fn(page)).route("/ws", echo);
-    let mut connection = Connection::open(serve(server(), service).await).await;
-    let mut sockets = Vec::new();
-    for number in 0..100 {
-        sockets.push(connection.socket("/ws").await);
-        let path = format!("/page/{number}");
-        assert_eq!(connection.get(&path).await.1, format!("GET {path}"));
-    }
-    for round in 0..10 {
-        for (number, socket) in sockets.iter_mut().enumerate() {
-            let text = format!("{round} {number}");
-            socket.send(frame(TEXT, text.as_bytes())).await;
+#[test]
+fn a_hundred_sockets_and_requests_between_them_share_a_connection() {
+    alone_by(Clock::Real, || async {
+        let service = WebSocketService::new(service_fn(page)).route("/ws", echo);
+        let mut connection = Connection::open(serve(server(), service).await).await;
+        let mut sockets = Vec::new();
+        for number in 0..100 {
+            sockets.push(connection.socket("/ws").await);
+            let path = format!("/page/{number}");
+            assert_eq!(connection.get(&path).await.1, format!("GET {path}"));
         }
-        assert_eq!(connection.get("/between").await.1, "GET /between");
-        for (number, socket) in sockets.iter_mut().enumerate() {
-            let text = format!("{round} {number}");
-            assert_eq!(socket.receive().await, (TEXT, text.into_bytes()));
+        for round in 0..10 {
+            for (number, socket) in sockets.iter_mut().enumerate() {
+                let text = format!("{round} {number}");
+                socket.send(frame(TEXT, text.as_bytes())).await;
+            }
+            assert_eq!(connection.get("/between").await.1, "GET /between");
+            for (number, socket) in sockets.iter_mut().enumerate() {
+                let text = format!("{round} {number}");
+                assert_eq!(socket.receive().await, (TEXT, text.into_bytes()));
+            }
         }
-    }
-    for socket in sockets {
-        socket.close().await;
-    }
-    assert_eq!(connection.get("/after").await.1, "GET /after");
+        for socket in sockets {
+            socket.close().await;
+        }
+        assert_eq!(connection.get("/after").await.1, "GET /after");
+    });
 }
