@@ -74,12 +74,13 @@ class Bench:
         """Where there is nothing to gather."""
         return [it for it in self.servers if "echo" in it.speaks and not it.is_batch]
 
-    def servers_for(self, shape, speaks="echo"):
+    def servers_for(self, shape, *speaks):
         """Where one small message is in flight there is nothing to gather; and
         at a glance batches of large ones are left out."""
         batches = shape.in_flight > 1 or (shape.is_large and self.pick(True, False))
         return [
-            it for it in self.servers if speaks in it.speaks and (batches or not it.is_batch)
+            it for it in self.servers
+            if it.speaks.intersection(speaks) and (batches or not it.is_batch)
         ]
 
     def chosen(self, loads):

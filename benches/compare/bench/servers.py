@@ -68,6 +68,7 @@ SERVERS = [
     batch("tokio-websockets"),
     rust("yawc", "yawc"),
     batch("yawc"),
+    rust("yawc, validating", "yawc", "--utf8", speaks={"text"}),
     rust("sockudo-ws", "sockudo-ws"),
     batch("sockudo-ws"),
 ]

@@ -21,7 +21,7 @@ def measure(bench):
         return {}
     jobs = []
     for shape in bench.chosen(echo.LOADS):
-        servers = bench.servers_for(shape)
+        servers = bench.servers_for(shape, "echo", shape.kind)
         jobs.append((shape.title, servers, "echo", shape.flags(), shape.lengths, []))
     for shape in bench.chosen(broadcast.LOADS):
         flags = shape.flags(members=broadcast.FEW_MEMBERS)

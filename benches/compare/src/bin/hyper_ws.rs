@@ -40,8 +40,12 @@ fn main() -> std::io::Result<()> {
     };
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new());
-    compare::run(move |stream| {
-        let connection = server.serve_connection(TokioIo::new(stream), service.clone());
-        async move { _ = connection.with_upgrades().await }
+    // TCP_NODELAY is set by the crate, and `run` would set it once more.
+    compare::listen(async move |listener| {
+        loop {
+            let (stream, _) = listener.accept().await?;
+            let connection = server.serve_connection(TokioIo::new(stream), service.clone());
+            tokio::spawn(async move { _ = connection.with_upgrades().await });
+        }
     })
 }

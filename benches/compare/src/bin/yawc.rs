@@ -1,5 +1,6 @@
 //! yawc behind hyper, as its documentation has it; `--batch`: flushed when
-//! nothing more is ready. `--broadcast`: the same with a channel.
+//! nothing more is ready. `--broadcast`: the same with a channel. `--utf8`: text is
+//! validated, as RFC 6455 demands.
 
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::Empty;
@@ -33,6 +34,10 @@ fn is_data(frame: &Frame) -> bool {
 async fn app(request: Request<Incoming>) -> Result<Response<Empty<Bytes>>> {
     // Its default limit is 1 MiB less a byte.
     let options = Options::default().with_max_payload_read(2 << 20);
+    let options = match compare::has_flag("utf8") {
+        true => options.with_utf8(),
+        false => options,
+    };
     let (response, upgrade) = WebSocket::upgrade_with_options(request, options)?;
     tokio::spawn(async { _ = echo(upgrade).await });
     Ok(response)
