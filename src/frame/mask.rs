@@ -21,6 +21,10 @@ pub(crate) fn apply(key: [u8; 4], payload: &mut [u8]) {
     }
 }
 
+/// From this length on a payload is unmasked while it is copied. Of a smaller one
+/// both passes stay in the nearest cache, and its allocation is of its own length.
+pub(crate) const ONE_PASS: usize = 4 * 1024;
+
 /// A copy of `payload`, masked or unmasked: one pass over memory instead of two.
 #[inline(never)]
 pub(crate) fn copy(key: [u8; 4], payload: &[u8]) -> Vec<u8> {

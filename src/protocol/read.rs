@@ -18,10 +18,6 @@ use crate::{Config, Message};
 /// some; a peer that sends nothing else wants our time.
 const MAX_EMPTY_FRAGMENTS: u16 = 1024;
 
-/// From this length on a payload is unmasked while it is copied. Of a smaller one
-/// both passes stay in the nearest cache, and its allocation is of its own length.
-const ONE_PASS: usize = 4 * 1024;
-
 /// Turns bytes into [`Event`]s, whatever pieces they come in.
 ///
 /// Between two reads it keeps an incomplete header (13 bytes at most) and the
@@ -492,7 +488,7 @@ fn unmask(key: Option<[u8; 4]>, input: &mut [u8], length: usize) -> Payload {
     }
     let payload = &mut input[..length];
     if let Some(key) = key {
-        if length >= ONE_PASS {
+        if length >= mask::ONE_PASS {
             return mask::copy(key, payload).into();
         }
         mask::apply(key, payload);
