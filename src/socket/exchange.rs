@@ -16,9 +16,9 @@ use crate::protocol::{Outbox, Pongs, Writer};
 
 impl Shared {
     /// Takes what is queued and what lies on the desk into `writing`, which is
-    /// written, and behind it the answer to a ping and a ping of our own. Wakes whoever
-    /// waited for room or for the flush; says whether the driver's own task was
-    /// among them, and what is to be read next.
+    /// written, and behind it the answers to pings and a ping of our own. Wakes
+    /// whoever waited for room or for the flush; says whether the driver's own task
+    /// was among them.
     pub(super) fn take_outbox(
         &self,
         desk: &mut Desk,

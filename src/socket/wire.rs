@@ -78,11 +78,7 @@ impl Sink for Taking<'_> {
 
     #[inline(always)]
     fn message(&mut self, message: Message) -> ControlFlow<()> {
-        let (Demand::Awaited(room)
-        | Demand::Ahead(room)
-        | Demand::Parts(room)
-        | Demand::Rest(room)) = self.demand
-        else {
+        let Some(room) = self.demand.room() else {
             return ControlFlow::Continue(());
         };
         let length = message.len();
@@ -129,15 +125,21 @@ pub(super) enum Demand {
 }
 
 impl Demand {
-    /// Whether there is room for a message.
-    pub(super) fn has_room(self) -> bool {
+    /// What is left for messages; of those that are discarded there is no end.
+    #[inline]
+    fn room(&mut self) -> Option<&mut Room> {
         match self {
             Demand::Awaited(room)
             | Demand::Ahead(room)
             | Demand::Parts(room)
-            | Demand::Rest(room) => !room.is_empty(),
-            Demand::Discard => true,
+            | Demand::Rest(room) => Some(room),
+            Demand::Discard => None,
         }
+    }
+
+    /// Whether there is room for a message.
+    pub(super) fn has_room(mut self) -> bool {
+        self.room().is_none_or(|it| !it.is_empty())
     }
 
     /// How much one read may bring.
