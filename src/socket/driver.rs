@@ -19,7 +19,7 @@ use super::phase::Phase;
 use super::shared::Shared;
 use super::timers::{Action, Timers};
 use super::turn::{Receiving, Turn};
-use super::wire::{End, Sent, Wire};
+use super::wire::{End, Received, Sent, Wire};
 use crate::CloseCode;
 use crate::error::{CloseCause, ErrorKind};
 use crate::protocol::Reader;
@@ -160,7 +160,8 @@ where
                 None => Poll::Ready(()),
             };
         }
-        let mut turn = self.as_mut().begin_turn(cx);
+        let mut turn = Turn::default();
+        self.as_mut().begin_turn(&mut turn, cx);
         for _ in 0..ROUNDS {
             let mut progress = false;
             if self.stage == Stage::Open {
@@ -209,21 +210,20 @@ where
     H: Future,
     H::Output: Outcome,
 {
-    fn begin_turn(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Turn {
+    fn begin_turn(mut self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) {
         let this = self.as_mut().project();
-        let (same_task, demand) = {
+        {
             let mut state = this.shared.lock();
             if let Some(wire) = this.wire {
                 wire.lent().desk().assign(this.shared, &state);
             }
-            (state.unpark(cx), state.demand())
-        };
-        let mut turn = Turn::new(same_task, demand);
-        if demand.is_none() {
-            *this.stage = Stage::Ended;
-            self.end(&mut turn, cx);
+            turn.same_task = state.unpark(cx);
+            turn.demand = state.demand();
         }
-        turn
+        if turn.demand.is_none() {
+            *this.stage = Stage::Ended;
+            self.end(turn, cx);
+        }
     }
 
     /// Reads and parses, if there is room; says whether anything came of it.
@@ -253,7 +253,8 @@ where
             return false;
         }
         this.timers.resume(|| turn.now());
-        let (received, published) = wire.receive(this.shared, demand, cx);
+        let mut received = Received::default();
+        let published = wire.receive(this.shared, demand, &mut received, cx);
         turn.wake_own(published);
         // What was left from before counts like what was read just now: it may
         // be the beginning of a frame, or a pong, and nothing was read after it.

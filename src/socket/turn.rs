@@ -45,18 +45,20 @@ impl From<Demand> for Receiving {
     }
 }
 
-impl Turn {
-    pub(super) fn new(same_task: bool, demand: Option<Demand>) -> Self {
+impl Default for Turn {
+    fn default() -> Self {
         Turn {
             // Whatever woke this task may have been meant for the handler.
             own: OwnTask::Ready,
             receiving: Receiving::Over,
-            same_task,
-            demand,
+            same_task: false,
+            demand: None,
             now: None,
         }
     }
+}
 
+impl Turn {
     pub(super) fn now(&mut self) -> Instant {
         *self.now.get_or_insert_with(Instant::now)
     }

@@ -182,9 +182,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         &mut self,
         shared: &Shared,
         mut demand: Demand,
+        received: &mut Received,
         cx: &mut Context<'_>,
-    ) -> (Received, OwnTask) {
-        let mut received = Received::default();
+    ) -> OwnTask {
         let frames = self.reader.frames();
         // What is left from before comes first; only then is there more to read.
         received.left_over = self.lent().start < self.lent().end;
@@ -199,7 +199,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                     let filled = self.reader.filled(count);
                     let Lent { batch, control, .. } = self.lent();
                     let mut taking = Taking {
-                        received: &mut received,
+                        received,
                         demand: &mut demand,
                         batch,
                         control,
@@ -211,6 +211,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                     }
                 }
                 Poll::Ready(Err(error)) => received.end = Some(End::Failed(error)),
+                // Parts may have arrived before they were wanted.
+                Poll::Pending if self.reader.part_length() == 0 => return OwnTask::Idle,
                 Poll::Pending => {}
             }
         }
@@ -233,7 +235,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                 let input = &mut input[*start..(*start + step).min(*end)];
                 let length = input.len();
                 let mut taking = Taking {
-                    received: &mut received,
+                    received,
                     demand: &mut demand,
                     batch,
                     control,
@@ -267,18 +269,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         // It may have arrived before parts were wanted.
         received.left_over |= received.part;
         if !received.messages && !received.part {
-            return (received, OwnTask::Idle);
+            return OwnTask::Idle;
         }
         // While the peer does not read, answers wait where only so many can.
         let pongs = match lent.writing.is_empty() {
             true => &mut lent.control.pongs,
             false => &mut Pongs::default(),
         };
-        let own = match in_parts {
+        match in_parts {
             true => shared.publish_parts(&mut lent.batch, part, pongs, cx),
             false => shared.publish(&mut lent.batch, pongs, cx),
-        };
-        (received, own)
+        }
     }
 
     /// Reads once: into the message that is arriving, if much of it is still to
