@@ -193,10 +193,16 @@ impl Shared {
 
     /// Unlocks and wakes those who have got what they waited for; says whether
     /// the driver's own task is among them.
-    fn wake_satisfied(&self, mut state: MutexGuard<'_, State>, cx: &mut Context<'_>) -> OwnTask {
-        if state.waiting.is_empty() {
-            return OwnTask::Idle;
+    #[inline]
+    fn wake_satisfied(&self, state: MutexGuard<'_, State>, cx: &mut Context<'_>) -> OwnTask {
+        match state.waiting.is_empty() {
+            true => OwnTask::Idle,
+            false => self.wake_waiting(state, cx),
         }
+    }
+
+    #[inline(never)]
+    fn wake_waiting(&self, mut state: MutexGuard<'_, State>, cx: &mut Context<'_>) -> OwnTask {
         let mut waiting = std::mem::take(&mut state.waiting);
         let satisfied: Vec<_> = waiting
             .members()

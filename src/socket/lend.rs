@@ -75,6 +75,7 @@ impl Lent {
     }
 
     /// Makes sure that there is a buffer to read into.
+    #[inline]
     pub(super) fn input(&mut self) -> &mut [u8] {
         if self.input.len() < INPUT {
             self.input = input();
@@ -149,6 +150,7 @@ pub(super) fn give(mut lent: Box<Lent>) -> Option<Box<Lent>> {
 }
 
 /// A buffer to read into. It has been zeroed once, when it was made.
+#[inline(never)]
 fn input() -> Box<[u8]> {
     pool(|pool| pool.inputs.pop())
         .flatten()

@@ -286,10 +286,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     /// come, else into the lent buffer.
     fn poll_read(&mut self, demand: Demand, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
         let most = demand.most();
-        if let Some((buffer, room)) = self
-            .reader
-            .payload_buffer(LARGE)
-            .map_err(|_| io::ErrorKind::OutOfMemory)?
+        if self.reader.is_within_message()
+            && let Some((buffer, room)) = self
+                .reader
+                .payload_buffer(LARGE)
+                .map_err(|_| io::ErrorKind::OutOfMemory)?
         {
             // The future holds no state between polls, so it can be made and
             // dropped within one.
@@ -322,15 +323,26 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
 
     /// Writes everything that is queued, and flushes. `progress` is set if bytes
     /// were written, `own` if the driver's own task has waited for that.
+    #[inline]
     pub(super) fn poll_transmit(
         &mut self,
         shared: &Shared,
         sent: &mut Sent,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.has_output(shared) {
-            return Poll::Ready(Ok(()));
+        match self.has_output(shared) {
+            true => self.poll_write_all(shared, sent, cx),
+            false => Poll::Ready(Ok(())),
         }
+    }
+
+    #[inline(never)]
+    fn poll_write_all(
+        &mut self,
+        shared: &Shared,
+        sent: &mut Sent,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         let lent = self.lent.get_or_insert_with(lend::take);
         loop {
             if lent.writing.is_empty() {
