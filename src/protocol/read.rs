@@ -190,7 +190,7 @@ impl Reader {
                 self.frames = self.frames.wrapping_add(1);
                 self.empty_fragments = 0;
                 at += 6 + length;
-                if sink.message(message).is_break() {
+                if sink.message(message).is_break() || at == input.len() {
                     return Ok(at);
                 }
             }

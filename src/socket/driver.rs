@@ -170,10 +170,10 @@ where
             if turn.take_own() {
                 self.as_mut().poll_handler(cx);
             }
-            match self.stage {
-                Stage::Open => progress |= self.as_mut().transmit(&mut turn, cx),
-                Stage::Lingering { fin } => self.as_mut().linger(fin, cx),
-                Stage::Ended | Stage::Elsewhere => {}
+            if self.stage == Stage::Open {
+                progress |= self.as_mut().transmit(&mut turn, cx);
+            } else if let Stage::Lingering { fin } = self.stage {
+                self.as_mut().linger(fin, cx);
             }
             if self.stage == Stage::Ended {
                 self.as_mut().end(&mut turn, cx);

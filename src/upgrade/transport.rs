@@ -84,23 +84,27 @@ impl AsyncRead for Transport {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Transport::Tcp {
-                leftover: slot @ Some(_),
-                ..
-            } => {
-                if let Some(mut bytes) = slot.take() {
-                    let length = bytes.len().min(buffer.remaining());
-                    buffer.put_slice(&bytes[..length]);
-                    bytes.advance(length);
-                    // It is a part of hyper's read buffer, and keeps the whole alive.
-                    *slot = Some(bytes).filter(|bytes| !bytes.is_empty());
-                }
+                leftover: None,
+                stream,
+            } => Pin::new(stream).poll_read(cx, buffer),
+            Transport::Tcp { leftover, .. } => {
+                read_leftover(leftover, buffer);
                 Poll::Ready(Ok(()))
             }
-            Transport::Tcp { stream, .. } => Pin::new(stream).poll_read(cx, buffer),
             #[cfg(feature = "http2")]
             Transport::Stream { io } => Pin::new(io).poll_read(cx, buffer),
             Transport::Upgraded { io } => Pin::new(io).poll_read(cx, buffer),
         }
+    }
+}
+
+fn read_leftover(leftover: &mut Option<Box<Bytes>>, buffer: &mut ReadBuf<'_>) {
+    if let Some(mut bytes) = leftover.take() {
+        let length = bytes.len().min(buffer.remaining());
+        buffer.put_slice(&bytes[..length]);
+        bytes.advance(length);
+        // It is a part of hyper's read buffer, and keeps the whole alive.
+        *leftover = Some(bytes).filter(|bytes| !bytes.is_empty());
     }
 }
 
