@@ -253,6 +253,10 @@ where
             return false;
         }
         this.timers.resume(|| turn.now());
+        // Parts may have arrived before they were wanted.
+        if turn.dry && !demand.is_in_parts() {
+            return false;
+        }
         let mut received = Received::default();
         let published = wire.receive(this.shared, demand, &mut received, cx);
         turn.wake_own(published);
@@ -280,6 +284,7 @@ where
             }
         }
         let Some(end) = received.end else {
+            turn.dry = !progress;
             return progress;
         };
         let pings = !wire.lent().control.pongs.is_empty();

@@ -17,6 +17,8 @@ pub(super) struct Turn {
     pub(super) receiving: Receiving,
     /// Whether the timer knows this task.
     pub(super) same_task: bool,
+    /// Whether the IO had nothing to read, and will wake this task.
+    pub(super) dry: bool,
     /// What is to be read, as far as it is known.
     pub(super) demand: Option<Demand>,
     /// The clock, read at most once a poll.
@@ -52,6 +54,7 @@ impl Default for Turn {
             own: OwnTask::Ready,
             receiving: Receiving::Over,
             same_task: false,
+            dry: false,
             demand: None,
             now: None,
         }
