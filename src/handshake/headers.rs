@@ -12,11 +12,15 @@ use http::header::{AsHeaderName, HeaderMap, HeaderValue};
 /// the token, compared whole and without regard to case (RFC 9110, section
 /// 5.6.1: `Connection: keep-alive, Upgrade` is what Firefox sends).
 pub(super) fn has_token(headers: &HeaderMap, name: impl AsHeaderName, token: &str) -> bool {
-    headers
-        .get_all(name)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
-        .any(|element| element.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    let is_token = |element: &[u8]| element.eq_ignore_ascii_case(token.as_bytes());
+    headers.get_all(name).iter().any(|line| {
+        let line = line.as_bytes();
+        // Mostly it stands alone.
+        is_token(line)
+            || line
+                .split(|&byte| byte == b',')
+                .any(|element| is_token(element.trim_ascii()))
+    })
 }
 
 /// How often a field occurs that may occur once.

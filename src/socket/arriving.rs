@@ -231,7 +231,7 @@ impl Shared {
         };
         match polled {
             Poll::Ready(_) => state.receiver = None,
-            Poll::Pending => state.wait_to_receive(cx),
+            Poll::Pending => self.wait_to_receive(&mut state, cx.waker()),
         }
         if changed || was_full && state.sleep == Sleep::Parked {
             self.wake(state);
@@ -258,7 +258,7 @@ impl Shared {
             state.streams().arriving.place = Place::Between;
             return Poll::Ready(Err(error.unwrap_or(ErrorKind::Unfinished.into())));
         }
-        state.wait_to_receive(cx);
+        self.wait_to_receive(&mut state, cx.waker());
         Poll::Pending
     }
 

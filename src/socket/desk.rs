@@ -171,6 +171,12 @@ fn address(shared: &Shared) -> usize {
 }
 
 impl Shared {
+    /// Whether this connection's handler is being polled, on this thread.
+    #[inline]
+    pub(super) fn is_handled_here(&self) -> bool {
+        own(self, |_| ()).is_some()
+    }
+
     /// Puts a message onto this connection's desk, if that lies here and nothing
     /// is out of the ordinary.
     #[inline]

@@ -211,7 +211,7 @@ impl Shared {
         // The end of a message is not worth waiting for.
         let is_end = wanted == Want::Chunk && part == Part::Last;
         if !is_end && !state.has(wanted, self) {
-            state.wait(wanted, place, cx.waker());
+            self.wait(&mut state, wanted, place, cx.waker());
             return Poll::Pending;
         }
         let (writer, outbox) = state.output();

@@ -89,7 +89,7 @@ impl Shared {
                 IfFull::Push => {}
                 IfFull::Refuse => return Pushed::Full,
                 IfFull::Wake(place, waker) => {
-                    state.wait(Want::Room, place, waker);
+                    self.wait(&mut state, Want::Room, place, waker);
                     return Pushed::Full;
                 }
                 IfFull::DropNewest => return Pushed::Dropped,
@@ -179,7 +179,7 @@ impl Shared {
         if state.has_room(self) {
             return Poll::Ready(Ok(()));
         }
-        state.wait(Want::Room, place, cx.waker());
+        self.wait(&mut state, Want::Room, place, cx.waker());
         Poll::Pending
     }
 }

@@ -187,7 +187,7 @@ impl Shared {
             if state.is_closing() {
                 return Poll::Ready(Err(ErrorKind::Closed.into()));
             }
-            state.wait(Want::Turn, place, cx.waker());
+            self.wait(&mut state, Want::Turn, place, cx.waker());
             return Poll::Pending;
         }
         let is_queued = state.has_output() || self.is_on_desk();
@@ -208,7 +208,7 @@ impl Shared {
         if state.phase != Phase::Running {
             return Poll::Ready(Err(ErrorKind::Closed.into()));
         }
-        state.wait(Want::Flush(target), place, cx.waker());
+        self.wait(&mut state, Want::Flush(target), place, cx.waker());
         Poll::Pending
     }
 
@@ -246,7 +246,7 @@ impl Shared {
                 None => Ok(false),
             });
         }
-        state.wait_to_receive(cx);
+        self.wait_to_receive(&mut state, cx.waker());
         // The driver fills it next.
         if state.inbox.is_none() {
             state.inbox = batch.take();
@@ -320,7 +320,7 @@ impl Shared {
     pub(super) fn poll_ended(&self, place: usize, cx: &mut Context<'_>) -> Poll<CloseCause> {
         let mut state = self.lock();
         if !state.phase.has_ended() {
-            state.wait(Want::End, place, cx.waker());
+            self.wait(&mut state, Want::End, place, cx.waker());
             return Poll::Pending;
         }
         Poll::Ready(state.cause().cloned().unwrap_or(CloseCause::Aborted))
@@ -405,13 +405,6 @@ impl State {
         match &self.streams {
             Some(streams) => streams.arriving.rest_of(room),
             None => room,
-        }
-    }
-
-    pub(super) fn wait_to_receive(&mut self, cx: &mut Context<'_>) {
-        match &self.receiver {
-            Some(waker) if waker.will_wake(cx.waker()) => {}
-            _ => self.receiver = Some(cx.waker().clone()),
         }
     }
 

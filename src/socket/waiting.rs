@@ -1,7 +1,8 @@
 //! Who waits for something else than a message, and for what.
 
 use std::mem::discriminant;
-use std::task::{Poll, Waker};
+use std::sync::Arc;
+use std::task::{Poll, Wake, Waker};
 
 use super::shared::{Shared, State};
 
@@ -88,25 +89,55 @@ impl Drop for Waiter<'_> {
     }
 }
 
-impl State {
-    pub(super) fn wait(&mut self, want: Want, place: usize, waker: &Waker) {
-        let waiting = self.waiting.members();
+impl Shared {
+    pub(super) fn wait(&self, state: &mut State, want: Want, place: usize, waker: &Waker) {
+        let waker = self.waker_of(state, waker);
+        let waiting = state.waiting.members();
         let known = waiting.iter_mut().find(|it| {
             it.place == place && (place != SOCKET || discriminant(&it.want) == discriminant(&want))
         });
         match known {
             Some(known) => {
                 known.want = want;
-                known.waker.clone_from(waker);
+                known.waker = waker;
             }
-            None => waiting.push(Waiting {
-                place,
-                want,
-                waker: waker.clone(),
-            }),
+            None => waiting.push(Waiting { place, want, waker }),
         }
     }
 
+    /// Waits for a message.
+    pub(super) fn wait_to_receive(&self, state: &mut State, waker: &Waker) {
+        match &state.receiver {
+            Some(known) if known.will_wake(waker) && !self.is_beside(state, waker) => {}
+            _ => state.receiver = Some(self.waker_of(state, waker)),
+        }
+    }
+
+    /// The driver does not wake its own task, but polls the handler. Who waits in
+    /// the same task and is not the handler (`tokio::join!` gives all its branches
+    /// one waker) needs one that is not taken for the driver's.
+    fn waker_of(&self, state: &State, waker: &Waker) -> Waker {
+        match self.is_beside(state, waker) {
+            true => Arc::new(Beside(waker.clone())).into(),
+            false => waker.clone(),
+        }
+    }
+
+    fn is_beside(&self, state: &State, waker: &Waker) -> bool {
+        let driver = state.driver.as_ref();
+        driver.is_none_or(|it| it.will_wake(waker)) && !self.is_handled_here()
+    }
+}
+
+struct Beside(Waker);
+
+impl Wake for Beside {
+    fn wake(self: Arc<Self>) {
+        self.0.wake_by_ref();
+    }
+}
+
+impl State {
     /// Nobody waits there any more.
     fn leave(&mut self, place: usize) -> Option<Waiting> {
         let waiting = self.waiting.members();

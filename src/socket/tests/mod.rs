@@ -99,6 +99,41 @@ async fn a_socket_moved_into_another_task_lives_until_it_is_dropped_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_socket_moved_beside_its_driver_into_the_same_task_is_woken_too() {
+    let (sent, received) = tokio::sync::oneshot::channel();
+    let (ours, theirs) = tokio::io::duplex(4096);
+    let mut peer = Peer::new(theirs);
+    let driver = managed(ours, start(Config::new()), |socket| async move {
+        sent.send(socket).ok();
+    });
+    // One waker for all three.
+    let all = async {
+        tokio::join!(
+            driver,
+            async {
+                let mut socket = received.await.unwrap();
+                while let Some(message) = socket.recv().await.unwrap() {
+                    socket.send(message).await.unwrap();
+                    socket.flush().await.unwrap();
+                }
+            },
+            async {
+                for text in ["one", "two", "three"] {
+                    peer.send(text).await;
+                    assert_eq!(peer.message().await, Message::from(text));
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                peer.connection.close(CloseCode::NORMAL, "").unwrap();
+                peer.flush().await;
+                assert_eq!(peer.close_frame().await, Some(1000));
+                drop(peer);
+            }
+        )
+    };
+    timeout(Duration::from_secs(10), all).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn pings_are_answered_while_the_handler_is_busy() {
     let (mut peer, _task) = serve(Config::new(), |_socket: WebSocket| async move {
         let _socket = _socket;
