@@ -74,34 +74,12 @@ enum Stage {
     /// A ping was received.
     Pong {
         payload: [u8; 8],
-        travel: Travel,
     },
     /// A close frame was received.
     Close {
         code: [u8; 2],
-        travel: Travel,
     },
     Ended,
-}
-
-/// No answer is there the moment something is written: the server's task waits,
-/// and is woken by the runtime, as it would be for a socket.
-#[derive(Clone, Copy)]
-enum Travel {
-    UnderWay,
-    Arrived,
-}
-
-impl Travel {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match std::mem::replace(self, Travel::Arrived) {
-            Travel::Arrived => Poll::Ready(()),
-            Travel::UnderWay => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-        }
-    }
 }
 
 impl Peer {
@@ -119,12 +97,12 @@ impl Drop for Peer {
 impl AsyncRead for Peer {
     fn poll_read(
         mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        _: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let next = match &mut self.0 {
-            // Whoever writes what is awaited reads again after it: nobody is to
-            // be woken.
+            // Whoever writes what is awaited is the task that reads: the write wakes
+            // it, and nothing is kept.
             Stage::Head | Stage::Echo | Stage::Idle => return Poll::Pending,
             Stage::Request => {
                 buffer.put_slice(REQUEST);
@@ -134,14 +112,12 @@ impl AsyncRead for Peer {
                 buffer.put_slice(&FRAME);
                 Stage::Echo
             }
-            Stage::Pong { payload, travel } => {
-                std::task::ready!(travel.poll(cx));
+            Stage::Pong { payload } => {
                 put_control(0x8a, payload, buffer);
                 count(&PONGS);
                 Stage::Idle
             }
-            Stage::Close { code, travel } => {
-                std::task::ready!(travel.poll(cx));
+            Stage::Close { code } => {
                 put_control(0x88, code, buffer);
                 count(&CLOSED);
                 Stage::Ended
@@ -156,7 +132,7 @@ impl AsyncRead for Peer {
 impl AsyncWrite for Peer {
     fn poll_write(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.0 {
@@ -173,6 +149,11 @@ impl AsyncWrite for Peer {
             Stage::Request | Stage::Message | Stage::Close { .. } | Stage::Ended => {
                 panic!("nothing is due: {bytes:x?}")
             }
+        }
+        // The answer is there when the runtime comes back to the task, as it would
+        // be with a socket.
+        if !matches!(self.0, Stage::Idle) {
+            cx.waker().wake_by_ref();
         }
         Poll::Ready(Ok(bytes.len()))
     }
@@ -191,15 +172,14 @@ impl Peer {
     fn frames(&mut self, mut bytes: &[u8]) {
         while let [first, length, rest @ ..] = bytes {
             let (payload, rest) = rest.split_at(usize::from(*length));
-            let travel = Travel::UnderWay;
             match first {
                 0x89 => {
                     let payload = payload.try_into().expect("a ping has 8 bytes");
-                    self.0 = Stage::Pong { payload, travel };
+                    self.0 = Stage::Pong { payload };
                 }
                 0x88 => {
                     let code = payload.try_into().expect("a close code and no reason");
-                    self.0 = Stage::Close { code, travel };
+                    self.0 = Stage::Close { code };
                 }
                 0x82 => {
                     assert!(payload == PUBLISHED);
