@@ -47,7 +47,7 @@ def measure(bench):
                 seconds = bench.pick(1.0, 0.3)
                 return load(running, "broadcast", *shape.flags(), "--seconds", seconds)
 
-        rounds = bench.pick(3, 1)
+        rounds = bench.pick(5, 1)
         comparisons.append(samples.in_turns(bench, shape.title, servers, rounds, sample))
     return comparisons
 

@@ -56,7 +56,7 @@ def measure(bench):
     comparisons = []
     for shape in bench.chosen(LOADS):
         servers = bench.servers_for(shape, "echo", shape.kind)
-        rounds = bench.pick(3 if shape.is_large else 5, 1 if shape.is_large else 2)
+        rounds = bench.pick(5, 1 if shape.is_large else 2)
         seconds = bench.pick(1.0, 0.3)
 
         def sample(server):
