@@ -110,18 +110,23 @@ def kernel_memory(connections):
             after, using = system(), ask(server)
             resident = status(client.pid, "VmRSS")
     sockets = 2 * connections
+    grown = lambda key: (after["memory"][key] - before["memory"][key]) / sockets
+    more = {
+        name: (count - before["slabs"].get(name, (0, 0))[0], size)
+        for name, (count, size) in after["slabs"].items()
+    }
+    looked_at, slabs = without_onlookers(more, grown("Slab") * sockets)
     caches = []
-    for name, (count, size) in after["slabs"].items():
-        count -= before["slabs"].get(name, (0, 0))[0]
+    for name, (count, size) in more.items():
         if count > sockets / 4:
             each = {"name": name, "objects a socket": round(count / sockets, 2)}
             caches.append(each | {"bytes of each": size})
     caches.sort(key=lambda it: -it["objects a socket"] * it["bytes of each"])
-    grown = lambda key: (after["memory"][key] - before["memory"][key]) / sockets
     processes = using["resident"] - used["resident"] + resident
     return {
         "connections": connections,
-        "bytes of slabs a socket": grown("Slab"),
+        "bytes of slabs a socket": slabs / sockets,
+        "looked at by others": round(looked_at / sockets, 2),
         "bytes of these caches a socket": sum(
             it["objects a socket"] * it["bytes of each"] for it in caches
         ),
@@ -134,6 +139,18 @@ def kernel_memory(connections):
         / connections,
         "caches": caches,
     }
+
+
+def without_onlookers(more, slabs):
+    """Whoever lists a process's open files in /proc meanwhile has the kernel keep an
+    inode and a name for each. They are taken out of the caches' growth."""
+    listed = max(0, more.get("proc_inode_cache", (0, 0))[0])
+    for name in ["proc_inode_cache", "dentry", "lsm_inode_cache"]:
+        if name in more:
+            count, size = more[name]
+            more[name] = (count - listed, size)
+            slabs -= listed * size
+    return listed, slabs
 
 
 def kernel_time(connections):
@@ -341,6 +358,11 @@ def kernel_sections(it):
         yield (
             f"The kernel's objects: {objects}.\n"
             "(A cache serves all objects of one size, whatever it is called.)"
+        )
+    if it["looked at by others"] > 0.1:
+        yield (
+            f"Another program listed {it['looked at by others']:.0%} of these connections in `/proc` "
+            "meanwhile; what the kernel keeps of that\nis not in the figures."
         )
     of_a_core = it["CPU us a ping"] / INTERVAL
     yield (
