@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use zlib_rs::{Deflate, DeflateConfig, DeflateError, DeflateFlush, Status};
 
-use super::history::History;
+use super::busy::Remembered;
 use super::{Context, TAIL};
 use crate::config::Compression;
 use crate::extension::{self, Coding};
@@ -54,7 +54,8 @@ impl Terms {
         self
     }
 
-    fn compressor(self) -> Deflate {
+    /// A compressor that knows nothing.
+    pub(super) fn compressor(self) -> Deflate {
         Deflate::new_with_config(DeflateConfig {
             level: self.level.into(),
             // Negative: without a header.
@@ -74,22 +75,18 @@ impl Terms {
     pub(crate) fn encode(self, payload: &[u8], out: &mut Vec<u8>) -> Option<Rsv> {
         #[cfg(test)]
         COMPRESSIONS.set(COMPRESSIONS.get() + usize::from(self.wants(payload.len())));
-        self.encode_after(&[], payload, out)
-    }
-
-    /// The same for a peer that knows these bytes.
-    fn encode_after(self, known: &[u8], payload: &[u8], out: &mut Vec<u8>) -> Option<Rsv> {
         if !self.wants(payload.len()) {
             return None;
         }
+        self.compress_after(&[], payload, out).then_some(Rsv::RSV1)
+    }
+
+    /// The same for a peer that knows these bytes; says whether it got smaller.
+    pub(super) fn compress_after(self, known: &[u8], payload: &[u8], out: &mut Vec<u8>) -> bool {
         let mut compressor = take(self);
-        let told = match known {
-            [] => true,
-            known => compressor.set_dictionary(known).is_ok(),
-        };
-        let compressed = told && compress(&mut compressor, payload, out).is_ok();
+        let smaller = tell(&mut compressor, known) && compress(&mut compressor, payload, out);
         give(self, compressor);
-        (compressed && out.len() < payload.len()).then_some(Rsv::RSV1)
+        smaller
     }
 }
 
@@ -128,19 +125,20 @@ fn give(terms: Terms, compressor: Deflate) {
 pub(super) struct Compressor {
     terms: Terms,
     /// What the peer knows, if it takes the context over.
-    history: Option<Box<History>>,
+    remembered: Option<Box<Remembered>>,
 }
 
 impl Compressor {
     pub(super) fn new(context: Context, terms: Terms) -> Self {
-        Compressor {
-            terms,
-            history: context.history(terms.window_bits),
-        }
+        let remembered = match context {
+            Context::TakenOver => Some(Box::new(Remembered::new(terms.window_bits))),
+            Context::None => None,
+        };
+        Compressor { terms, remembered }
     }
 
     pub(super) fn coding(&self) -> Coding {
-        match self.history {
+        match self.remembered {
             Some(_) => Coding::InContext,
             None => Coding::Independent(extension::Terms::Deflate(self.terms)),
         }
@@ -151,18 +149,28 @@ impl Compressor {
     }
 
     pub(super) fn encode(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Option<Rsv> {
-        let Some(history) = &mut self.history else {
+        let Some(remembered) = &mut self.remembered else {
             return self.terms.encode(payload, out);
         };
-        let rsv = self.terms.encode_after(history.bytes(), payload, out)?;
-        history.add(payload);
-        Some(rsv)
+        let wanted = self.terms.wants(payload.len());
+        (wanted && remembered.compress(self.terms, payload, out)).then_some(Rsv::RSV1)
     }
+}
+
+/// Has a compressor know these bytes.
+pub(super) fn tell(compressor: &mut Deflate, known: &[u8]) -> bool {
+    known.is_empty() || compressor.set_dictionary(known).is_ok()
+}
+
+/// Compresses a message after what the compressor knows; says whether it got
+/// smaller.
+pub(super) fn compress(compressor: &mut Deflate, payload: &[u8], out: &mut Vec<u8>) -> bool {
+    append_compressed(compressor, payload, out).is_ok() && out.len() < payload.len()
 }
 
 /// Appends the compressed form of `payload`, up to a byte boundary and without
 /// the [`TAIL`].
-fn compress(
+fn append_compressed(
     compressor: &mut Deflate,
     payload: &[u8],
     out: &mut Vec<u8>,

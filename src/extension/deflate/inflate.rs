@@ -48,10 +48,14 @@ struct Arriving {
 
 impl Decompressor {
     pub(super) fn new(context: Context, window_bits: u8) -> Self {
+        let history = match context {
+            Context::TakenOver => Some(Box::new(History::new(window_bits))),
+            Context::None => None,
+        };
         Decompressor {
             inflate: None,
             message: Arriving::default(),
-            history: context.history(window_bits),
+            history,
         }
     }
 

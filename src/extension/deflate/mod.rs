@@ -5,6 +5,7 @@
 //! the length of one message. Where a context is taken over, what they must know
 //! of the messages before is a connection's [`history`].
 
+mod busy;
 mod compress;
 mod history;
 mod inflate;
@@ -20,7 +21,6 @@ use crate::extension::{Coding, Decoder, Encoder};
 use crate::frame::Rsv;
 use compress::Compressor;
 pub(crate) use compress::Terms;
-use history::History;
 use inflate::Decompressor;
 pub(crate) use negotiate::{Agreed, KNOWN};
 #[cfg(test)]
@@ -35,15 +35,6 @@ const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 enum Context {
     TakenOver,
     None,
-}
-
-impl Context {
-    fn history(self, window_bits: u8) -> Option<Box<History>> {
-        match self {
-            Context::TakenOver => Some(Box::new(History::new(window_bits))),
-            Context::None => None,
-        }
-    }
 }
 
 /// Both directions of one connection: what an idle one holds is this, and what

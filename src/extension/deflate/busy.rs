@@ -1,0 +1,170 @@
+//! Compressors that stay with a connection for as long as it is busy.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use zlib_rs::Deflate;
+
+use super::compress::{Terms, compress, tell};
+use super::history::History;
+
+/// How many connections of a thread are busy at a time at most. A compressor has
+/// some 200 KB: more of them would not stay in the cache, and to fetch one from
+/// memory takes longer than to tell another what it must know.
+pub(super) const PLACES: usize = 16;
+
+/// All that one direction has carried: its end, and the name of it, by which a
+/// compressor is known that has seen it.
+pub(super) struct Remembered {
+    history: History,
+    state: State,
+    /// Where that compressor is, if there is one.
+    place: usize,
+    /// When the last message was compressed, counted in messages of the thread.
+    last: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct State {
+    connection: u64,
+    messages: u64,
+}
+
+struct Place {
+    compressor: Deflate,
+    terms: Terms,
+    /// What the compressor has seen, if the peer has seen it too.
+    state: Option<State>,
+    used: u64,
+}
+
+/// The compressors of a thread. A connection gets one when it sends again within
+/// [`PLACES`] messages of all, and loses it when somebody else does and it has not.
+/// So there is always a place, and where more connections than that take turns,
+/// none has one: they would only take it from each other.
+struct Places {
+    places: Vec<Option<Place>>,
+    now: u64,
+}
+
+thread_local! {
+    static BUSY: RefCell<Places> = const { RefCell::new(Places::new()) };
+}
+
+impl Remembered {
+    pub(super) fn new(window_bits: u8) -> Self {
+        static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
+        Remembered {
+            history: History::new(window_bits),
+            state: State {
+                connection: CONNECTIONS.fetch_add(1, Ordering::Relaxed),
+                messages: 0,
+            },
+            place: 0,
+            last: 0,
+        }
+    }
+
+    /// Compresses the next message; says whether it got smaller. If it did not,
+    /// it goes as it is, and nothing of it is remembered.
+    pub(super) fn compress(&mut self, terms: Terms, payload: &[u8], out: &mut Vec<u8>) -> bool {
+        let compressed = BUSY.try_with(|busy| {
+            let mut busy = busy.borrow_mut();
+            let place = busy.place_of(self, terms)?;
+            let smaller = compress(&mut place.compressor, payload, out);
+            place.state = smaller.then(|| self.state.next());
+            Some(smaller)
+        });
+        let smaller = match compressed {
+            Ok(Some(smaller)) => smaller,
+            _ => terms.compress_after(self.history.bytes(), payload, out),
+        };
+        if smaller {
+            self.state = self.state.next();
+            self.history.add(payload);
+        }
+        smaller
+    }
+}
+
+impl Drop for Remembered {
+    fn drop(&mut self) {
+        // A place in another thread is found free when it has long not been used.
+        let _ = BUSY.try_with(|busy| {
+            let mut busy = busy.borrow_mut();
+            if let Some(place) = busy.places.get_mut(self.place) {
+                place.take_if(|it| it.state == Some(self.state));
+            }
+        });
+    }
+}
+
+impl State {
+    fn next(self) -> Self {
+        State {
+            messages: self.messages + 1,
+            ..self
+        }
+    }
+}
+
+impl Places {
+    const fn new() -> Self {
+        Places {
+            places: Vec::new(),
+            // The first message of a connection is not its next.
+            now: PLACES as u64,
+        }
+    }
+
+    /// The place of a connection, with a compressor that knows what it has sent;
+    /// `None` if it is not busy.
+    fn place_of(&mut self, sent: &mut Remembered, terms: Terms) -> Option<&mut Place> {
+        self.now += 1;
+        let is_busy = self.now - sent.last.min(self.now) <= PLACES as u64;
+        sent.last = self.now;
+        let known = self.places.get(sent.place).and_then(Option::as_ref);
+        if known.is_none_or(|it| it.state != Some(sent.state)) {
+            if !is_busy {
+                return None;
+            }
+            sent.place = self.free_place()?;
+            let place = &mut self.places[sent.place];
+            let mut compressor = match place.take() {
+                Some(mut place) if place.terms == terms => {
+                    place.compressor.reset();
+                    place.compressor
+                }
+                _ => terms.compressor(),
+            };
+            tell(&mut compressor, sent.history.bytes()).then_some(())?;
+            *place = Some(Place {
+                compressor,
+                terms,
+                state: None,
+                used: self.now,
+            });
+        }
+        let place = self.places[sent.place].as_mut()?;
+        place.used = self.now;
+        Some(place)
+    }
+
+    fn free_place(&mut self) -> Option<usize> {
+        let is_free = |it: &Option<Place>| match it {
+            Some(place) => self.now - place.used > PLACES as u64,
+            None => true,
+        };
+        self.places.iter().position(is_free).or_else(|| {
+            let at = self.places.len();
+            (at < PLACES).then(|| self.places.push(None))?;
+            Some(at)
+        })
+    }
+}
+
+/// How many compressors this thread keeps for connections.
+#[cfg(test)]
+pub(super) fn kept() -> usize {
+    BUSY.with_borrow(|busy| busy.places.iter().flatten().count())
+}
