@@ -81,6 +81,10 @@ DEFLATE_SERVERS = [
     rust("hyper-ws dedicated", "hyper-ws-deflate", "--dedicated"),
     rust("hyper-ws dedicated, level 1", "hyper-ws-deflate", "--dedicated", "--level", "1"),
     rust("hyper-ws dedicated, window 15", "hyper-ws-deflate", "--dedicated", "--window", "15"),
+    rust(
+        "hyper-ws dedicated, window 15, level 1",
+        *("hyper-ws-deflate", "--dedicated", "--window", "15", "--level", "1"),
+    ),
     rust("yawc low latency", "yawc-deflate"),
     rust("yawc low latency, pool", "yawc-deflate", "--pool"),
     rust("yawc balanced, pool", "yawc-deflate", "--balanced", "--pool"),
