@@ -33,7 +33,8 @@ struct State {
 struct Place {
     compressor: Deflate,
     terms: Terms,
-    /// What the compressor has seen, if the peer has seen it too.
+    /// What the compressor has seen. If the peer has not seen that too, it is of
+    /// no use to the connection, and the place is free.
     state: Option<State>,
     used: u64,
 }
@@ -73,6 +74,9 @@ impl Remembered {
             let place = busy.place_of(self, terms)?;
             let smaller = compress(&mut place.compressor, payload, out);
             place.state = smaller.then(|| self.state.next());
+            if !smaller {
+                place.used = 0;
+            }
             Some(smaller)
         });
         let smaller = match compressed {

@@ -684,3 +684,12 @@ fn who_sends_now_and_then_gets_no_compressor_of_its_own() {
     drop(codecs);
     assert_eq!(busy::kept(), 0);
 }
+
+#[test]
+fn what_does_not_get_smaller_does_not_take_one_compressor_after_the_other() {
+    let mut codec = server(dedicated());
+    for _ in 0..20 {
+        assert_eq!(encode(&mut codec, &noise(1_000)), None);
+    }
+    assert_eq!(busy::kept(), 1);
+}
