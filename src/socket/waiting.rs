@@ -1,4 +1,4 @@
-//! Who waits for something else than a message, and for what.
+//! Who waits, for what, and the waker that is kept of it.
 
 use std::mem::discriminant;
 use std::sync::Arc;

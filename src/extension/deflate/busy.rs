@@ -11,7 +11,7 @@ use super::history::History;
 /// How many connections of a thread are busy at a time at most. A compressor has
 /// some 200 KB: more of them would not stay in the cache, and to fetch one from
 /// memory takes longer than to tell another what it must know.
-pub(super) const PLACES: usize = 16;
+const PLACES: usize = 16;
 
 /// All that one direction has carried: its end, and the name of it, by which a
 /// compressor is known that has seen it.
@@ -74,9 +74,6 @@ impl Remembered {
             let place = busy.place_of(self, terms)?;
             let smaller = compress(&mut place.compressor, payload, out);
             place.state = smaller.then(|| self.state.next());
-            if !smaller {
-                place.used = 0;
-            }
             Some(smaller)
         });
         let smaller = match compressed {
@@ -125,7 +122,7 @@ impl Places {
     /// `None` if it is not busy.
     fn place_of(&mut self, sent: &mut Remembered, terms: Terms) -> Option<&mut Place> {
         self.now += 1;
-        let is_busy = self.now - sent.last.min(self.now) <= PLACES as u64;
+        let is_busy = self.now.saturating_sub(sent.last) <= PLACES as u64;
         sent.last = self.now;
         let known = self.places.get(sent.place).and_then(Option::as_ref);
         if known.is_none_or(|it| it.state != Some(sent.state)) {
@@ -156,7 +153,7 @@ impl Places {
 
     fn free_place(&mut self) -> Option<usize> {
         let is_free = |it: &Option<Place>| match it {
-            Some(place) => self.now - place.used > PLACES as u64,
+            Some(place) => place.state.is_none() || self.now - place.used > PLACES as u64,
             None => true,
         };
         self.places.iter().position(is_free).or_else(|| {

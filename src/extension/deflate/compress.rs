@@ -130,11 +130,11 @@ pub(super) struct Compressor {
 
 impl Compressor {
     pub(super) fn new(context: Context, terms: Terms) -> Self {
-        let remembered = match context {
-            Context::TakenOver => Some(Box::new(Remembered::new(terms.window_bits))),
-            Context::None => None,
-        };
-        Compressor { terms, remembered }
+        let takes_over = context == Context::TakenOver;
+        Compressor {
+            terms,
+            remembered: takes_over.then(|| Box::new(Remembered::new(terms.window_bits))),
+        }
     }
 
     pub(super) fn coding(&self) -> Coding {

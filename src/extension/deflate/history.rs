@@ -4,9 +4,9 @@
 /// compressed, as many as the window holds. The next message may refer to them.
 ///
 /// This is all that a connection keeps to take its context over: a compressor or
-/// a decompressor of the thread is told about it before each message. Of its own,
-/// it would have fifty times the size, and be out of the CPU's cache by the time
-/// of its next message.
+/// a decompressor of the thread is told about it before each message. One of its
+/// own would have fifty times the size, and be out of the CPU's cache by the next
+/// message, unless that comes [soon](super::busy).
 pub(super) struct History {
     /// Up to an eighth more than the window, so that not all of it is moved for
     /// each message.

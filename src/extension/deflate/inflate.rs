@@ -48,14 +48,11 @@ struct Arriving {
 
 impl Decompressor {
     pub(super) fn new(context: Context, window_bits: u8) -> Self {
-        let history = match context {
-            Context::TakenOver => Some(Box::new(History::new(window_bits))),
-            Context::None => None,
-        };
+        let takes_over = context == Context::TakenOver;
         Decompressor {
             inflate: None,
             message: Arriving::default(),
-            history,
+            history: takes_over.then(|| Box::new(History::new(window_bits))),
         }
     }
 

@@ -3,7 +3,8 @@
 //! [`negotiate`] decides what both sides agree on, [`compress`] and [`inflate`]
 //! do it. Compressors and decompressors belong to the thread and are borrowed for
 //! the length of one message. Where a context is taken over, what they must know
-//! of the messages before is a connection's [`history`].
+//! of the messages before is a connection's [`history`]; the few connections that
+//! are [`busy`] keep their compressors.
 
 mod busy;
 mod compress;
