@@ -1,0 +1,75 @@
+//! The closing handshake (RFC 6455, section 7).
+
+use super::*;
+
+#[test]
+fn the_codes_of_close_frames_are_checked_both_ways() {
+    for code in 0..=5000u16 {
+        for (mut connection, from) in both() {
+            let bytes = from.frame(0x88, &code.to_be_bytes());
+            let (events, violation) = feed(&mut connection, &bytes);
+            match CloseCode::new(code) {
+                Some(known) => {
+                    assert_eq!(events, [Event::Close(Some(CloseFrame::new(known, "")))]);
+                    assert_eq!(sent_close_code(&mut connection), Some(code));
+                }
+                None => {
+                    assert_eq!(violation, Some(Violation::InvalidCloseFrame), "{code}");
+                    assert_eq!(sent_close_code(&mut connection), Some(1002));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_empty_close_frame_is_answered_with_one() {
+    for (mut connection, from) in both() {
+        let (events, _) = feed(&mut connection, &from.frame(0x88, b""));
+        assert_eq!(events, [Event::Close(None)]);
+        let output = connection.take_output();
+        assert_eq!(output[0], 0x88);
+        assert_eq!(output[1] & 0x7f, 0);
+        assert!(connection.is_finished());
+    }
+}
+
+#[test]
+fn a_close_reason_must_be_utf8() {
+    for (mut connection, from) in both() {
+        let bytes = from.frame(0x88, b"\x03\xe8\xff");
+        assert_eq!(
+            violation(&bytes, &mut connection),
+            Some(Violation::InvalidUtf8)
+        );
+        assert_eq!(sent_close_code(&mut connection), Some(1007));
+    }
+}
+
+#[test]
+fn a_close_frame_carries_exactly_the_code_and_the_reason() {
+    let mut server = server();
+    server.close(CloseCode::GOING_AWAY, "so long").unwrap();
+    assert_eq!(server.take_output(), b"\x88\x09\x03\xe9so long");
+}
+
+#[test]
+fn after_a_close_frame_nothing_is_sent_and_nothing_is_understood() {
+    for (mut connection, from) in both() {
+        connection.close(CloseCode::NORMAL, "").unwrap();
+        assert_eq!(connection.send("late"), Err(Closed));
+        assert_eq!(connection.ping(b""), Err(Closed));
+        assert_eq!(connection.close(CloseCode::NORMAL, ""), Err(Closed));
+        assert_eq!(sent_close_code(&mut connection), Some(1000));
+        assert!(!connection.is_finished(), "the peer has not answered");
+        // What was on its way arrives; a ping is not answered any more.
+        let (events, _) = feed(&mut connection, &from.frame(0x81, b"crossing"));
+        assert_eq!(events, [Event::Message("crossing".into())]);
+        feed(&mut connection, &from.frame(0x89, b"?"));
+        feed(&mut connection, &from.frame(0x88, b"\x03\xe8"));
+        assert!(connection.take_output().is_empty());
+        assert!(connection.is_finished());
+        let (events, violation) = feed(&mut connection, b"\xff\xff whatever");
+        assert_eq!((events, violation), (vec![], None));
+    }
+}

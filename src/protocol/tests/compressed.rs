@@ -1,0 +1,166 @@
+//! Compressed messages.
+
+use super::*;
+use crate::config::Compression;
+
+fn modes() -> [Compression; 2] {
+    [Compression::shared(), Compression::dedicated()].map(|it| it.threshold(0))
+}
+
+/// Both ends of a conversation.
+fn pair(compression: Compression) -> (Connection, Connection) {
+    let (ours, theirs) = crate::extension::agree(compression.clone(), compression);
+    (
+        server().with_extension(Some(Extension(ours))),
+        client().with_extension(Some(Extension(theirs))),
+    )
+}
+
+/// The payload of "hello hello", compressed.
+fn payload() -> Vec<u8> {
+    let (mut server, _) = pair(Compression::shared().threshold(0));
+    server.send("hello hello hello").unwrap();
+    let mut output = server.take_output();
+    assert_eq!(output[0], 0xc1);
+    output.split_off(2)
+}
+
+#[test]
+fn messages_go_both_ways_compressed_and_come_out_whole() {
+    for compression in modes() {
+        let (mut server, mut client) = pair(compression);
+        for length in [1, 100, 20_000, 300, 0, 70_000] {
+            let message = Message::from("\u{20ac}uro ".repeat(length / 5));
+            let prepared = Prepared::new(message.clone());
+            for prepare in [None, Some(prepared)] {
+                for (from, to) in [(true, false), (false, true)] {
+                    let (from, to) = match (from, to) {
+                        (true, _) => (&mut server, &mut client),
+                        _ => (&mut client, &mut server),
+                    };
+                    match &prepare {
+                        None => from.send(message.clone()).unwrap(),
+                        Some(prepared) => from.send_prepared(prepared).unwrap(),
+                    }
+                    let output = from.take_output();
+                    assert!(output.len() < 14 + length / 4 + 30, "{}", output.len());
+                    let (events, violation) = feed(to, &output);
+                    assert_eq!(violation, None);
+                    assert!(events == [Event::Message(message.clone())]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_queued_before_stays_as_it_was_encoded() {
+    for compression in modes() {
+        let (mut server, mut client) = pair(compression);
+        let messages = [20_000, 3, 500, 40_000, 17_000].map(|it| vec![b'a'; it]);
+        for message in &messages {
+            server.ping(b"between").unwrap();
+            server.send(message.clone()).unwrap();
+        }
+        let (events, violation) = feed(&mut client, &server.take_output());
+        assert_eq!(violation, None);
+        let received = events
+            .into_iter()
+            .filter_map(|event| match event {
+                Event::Message(message) => Some(message.into_bytes().to_vec()),
+                _ => None,
+            })
+            .collect::<Vec<_>>();
+        assert!(received == messages);
+    }
+}
+
+#[test]
+fn the_mark_of_compression_stands_on_first_frames_of_messages_only() {
+    let payload = payload();
+    for compression in modes() {
+        for (bytes, expected) in [
+            // A message of two frames, of which the first is marked, with a
+            // ping between them: this is how it should be.
+            (
+                vec![(0x41, &payload[..3]), (0x89, b""), (0x80, &payload[3..])],
+                None,
+            ),
+            (vec![(0x01, b"plain"), (0x80, b"")], None),
+            (
+                vec![(0x41, &payload[..3]), (0xc0, &payload[3..])],
+                Some(Violation::ReservedBits),
+            ),
+            (
+                vec![(0x01, b"plain"), (0xc0, b"")],
+                Some(Violation::ReservedBits),
+            ),
+            (vec![(0xc9, b"")], Some(Violation::ReservedBits)),
+            (vec![(0xca, b"")], Some(Violation::ReservedBits)),
+            (vec![(0xc8, b"")], Some(Violation::ReservedBits)),
+            (vec![(0xa1, b"")], Some(Violation::ReservedBits)),
+            (vec![(0x91, b"")], Some(Violation::ReservedBits)),
+            (vec![(0xe1, b"")], Some(Violation::ReservedBits)),
+        ] {
+            let (mut server, _) = pair(compression.clone());
+            let bytes = bytes
+                .into_iter()
+                .flat_map(|(first, payload)| From::Client.frame(first, payload))
+                .collect::<Vec<_>>();
+            assert_eq!(violation(&bytes, &mut server), expected);
+        }
+    }
+}
+
+#[test]
+fn text_is_checked_as_it_is_decompressed() {
+    for compression in modes() {
+        let (mut server, mut client) = pair(compression);
+        client.send(vec![0xff; 100]).unwrap();
+        let mut output = client.take_output();
+        // Binary becomes text.
+        assert_eq!(output[0], 0xc2);
+        output[0] = 0xc1;
+        assert_eq!(
+            violation(&output, &mut server),
+            Some(Violation::InvalidUtf8)
+        );
+        assert_eq!(sent_close_code(&mut server), Some(1007));
+    }
+}
+
+#[test]
+fn damaged_data_is_closed_with_1007() {
+    for compression in modes() {
+        let (mut server, _) = pair(compression);
+        let bytes = From::Client.frame(0xc2, b"no deflate");
+        let found = violation(&bytes, &mut server);
+        assert_eq!(found, Some(Violation::InvalidCompression));
+        assert_eq!(sent_close_code(&mut server), Some(1007));
+    }
+}
+
+#[test]
+fn many_small_fragments_are_one_message() {
+    for compression in modes() {
+        let (mut server, mut client) = pair(compression);
+        let message = "a fragment ".repeat(5_000);
+        client.send(message.as_str()).unwrap();
+        let output = client.take_output();
+        let (header, length) = Header::decode(&output).unwrap().unwrap();
+        let mut payload = output[length..].to_vec();
+        mask::apply(header.masking_key.unwrap(), &mut payload);
+        let mut bytes = vec![];
+        for (at, byte) in payload.iter().enumerate() {
+            let first = match (at, at + 1 == payload.len()) {
+                (0, _) => 0x41,
+                (_, false) => 0x00,
+                (_, true) => 0x80,
+            };
+            bytes.extend(From::Client.frame(first, &[*byte]));
+        }
+        let (events, violation) = feed(&mut server, &bytes);
+        assert_eq!(violation, None);
+        assert!(events == [Event::Message(message.into())]);
+    }
+}
