@@ -245,7 +245,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                     Ok(taken) => *start += taken,
                     Err(violation) => received.end = Some(End::Violation(violation)),
                 }
-                if drained != Ok(length) || *start == *end || self.reader.part_length() >= PART {
+                if drained != Ok(length)
+                    || *start == *end
+                    || !demand.has_room()
+                    || self.reader.part_length() >= PART
+                {
                     break;
                 }
             }

@@ -1,6 +1,6 @@
 //! Compression where only a socket can show it: queues, policies, fan-out.
 
-use super::peer::serve_compressed;
+use super::peer::{serve_compressed, serve_compressed_over};
 use super::*;
 use crate::config::{Compression, Overflow};
 use crate::extension::compressions;
@@ -28,6 +28,42 @@ async fn an_echo_answers_compressed_messages_in_order() {
         }
         drop(peer);
         task.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_read_ahead_is_bounded_wherever_a_message_ends() {
+    // Compressed input is looked at in pieces of 256 bytes: frames that end where
+    // those do, and others.
+    for length in [248, 247, 100] {
+        for receives in [0, 1] {
+            let (give, take) = tokio::sync::oneshot::channel();
+            let (mut peer, task) = serve_compressed_over(
+                1 << 20,
+                Config::new(),
+                Compression::shared(),
+                move |mut socket: WebSocket| async move {
+                    give.send(socket.sender()).ok();
+                    for _ in 0..receives {
+                        socket.recv().await.unwrap();
+                    }
+                    std::future::pending::<()>().await;
+                },
+            );
+            let sender = take.await.unwrap();
+            for _ in 0..600 {
+                peer.connection.send(vec![7; length]).unwrap();
+            }
+            peer.flush().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let (received, _) = sender.shared().traffic();
+            let bounds = 64..=64 + 64 * receives;
+            assert!(
+                bounds.contains(&received.messages),
+                "{received:?} of {length}"
+            );
+            task.abort();
+        }
     }
 }
 

@@ -105,8 +105,24 @@ where
     Fut: Future + Send + 'static,
     Fut::Output: Outcome,
 {
+    serve_compressed_over(4096, config, compression, handler)
+}
+
+/// The same over a pipe that holds so many bytes.
+#[cfg(feature = "deflate")]
+pub(crate) fn serve_compressed_over<F, Fut>(
+    pipe: usize,
+    config: Config,
+    compression: crate::config::Compression,
+    handler: F,
+) -> (Peer, tokio::task::JoinHandle<()>)
+where
+    F: FnOnce(WebSocket) -> Fut,
+    Fut: Future + Send + 'static,
+    Fut::Output: Outcome,
+{
     let (server, client) = crate::extension::agree(compression.clone(), compression);
-    let (ours, theirs) = tokio::io::duplex(4096);
+    let (ours, theirs) = tokio::io::duplex(pipe);
     let start = Start {
         codec: Some(server.codec()),
         ..start(config)
