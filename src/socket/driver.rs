@@ -218,6 +218,9 @@ where
                 wire.lent().desk().assign(this.shared, &state);
             }
             turn.same_task = state.unpark(cx);
+            if !turn.same_task {
+                state.move_driver(cx.waker());
+            }
             turn.demand = state.demand();
         }
         if turn.demand.is_none() {

@@ -138,6 +138,19 @@ impl Wake for Beside {
 }
 
 impl State {
+    /// The driver is in another task than before: who waits in that one already is
+    /// not the handler, which it has not polled there.
+    #[cold]
+    pub(super) fn move_driver(&mut self, waker: &Waker) {
+        let waiting = self.waiting.0.iter_mut().flat_map(|it| &mut it.waiting);
+        let waiting = waiting.map(|it| &mut it.waker);
+        for it in waiting.chain(&mut self.receiver) {
+            if it.will_wake(waker) {
+                *it = Arc::new(Beside(waker.clone())).into();
+            }
+        }
+    }
+
     /// Nobody waits there any more.
     fn leave(&mut self, place: usize) -> Option<Waiting> {
         let waiting = self.waiting.members();

@@ -133,6 +133,70 @@ async fn a_socket_moved_beside_its_driver_into_the_same_task_is_woken_too() {
     timeout(Duration::from_secs(10), all).await.unwrap();
 }
 
+/// The time is looked at, since a clock that is paused jumps to the next deadline,
+/// and what polls again by then has not been woken before.
+#[tokio::test(start_paused = true)]
+async fn who_waits_beside_a_driver_that_comes_into_its_task_is_woken_too() {
+    let (sent, received) = tokio::sync::oneshot::channel();
+    let (ours, theirs) = tokio::io::duplex(4096);
+    let mut peer = Peer::new(theirs);
+    let driver = managed(ours, start(Config::new()), |socket| async move {
+        sent.send(socket).ok();
+    });
+    let began = Instant::now();
+    // First in a task of its own.
+    let mut driver = Some(Box::pin(driver));
+    let first = poll_fn(move |cx| {
+        let polled = driver.as_mut().map(|it| it.as_mut().poll(cx));
+        assert_eq!(polled, Some(Poll::Pending));
+        Poll::Ready(driver.take())
+    });
+    let driver = tokio::spawn(first).await.unwrap().unwrap();
+    let mut socket = received.await.unwrap();
+    peer.send("one").await;
+    let both = tokio::spawn(async move {
+        tokio::select! {
+            biased;
+            message = socket.recv() => message,
+            () = driver => panic!("it ends"),
+        }
+    });
+    let message = both.await.unwrap().unwrap();
+    assert_eq!(message, Some(Message::from("one")));
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_beside_a_bare_socket_that_is_run_in_another_task_is_woken_too() {
+    let (ours, theirs) = tokio::io::duplex(1 << 20);
+    let mut socket = bare(ours, start(Config::new()));
+    let mut peer = Peer::new(theirs);
+    let began = Instant::now();
+    let socket = tokio::spawn(async move {
+        socket.send("hello").await.unwrap();
+        socket
+    });
+    let socket = socket.await.unwrap();
+    assert_eq!(peer.message().await, Message::from("hello"));
+    let both = tokio::spawn(async move {
+        let sender = socket.sender();
+        let run = socket.run(echo);
+        let user = async {
+            // More than may be queued.
+            for _ in 0..200 {
+                sender.send("x".repeat(1000)).await.unwrap();
+            }
+        };
+        tokio::select! {
+            biased;
+            () = user => {}
+            () = run => panic!("it ends"),
+        }
+    });
+    both.await.unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
 #[tokio::test(start_paused = true)]
 async fn pings_are_answered_while_the_handler_is_busy() {
     let (mut peer, _task) = serve(Config::new(), |_socket: WebSocket| async move {
