@@ -18,14 +18,15 @@ use super::exchange::OwnTask;
 use super::phase::Phase;
 use super::shared::Shared;
 use super::timers::{Action, Timers};
-use super::turn::{Receiving, Turn};
+use super::turn::{Receiving, Turn, yield_now};
 use super::wire::{End, Received, Sent, Wire};
 use crate::CloseCode;
 use crate::error::{CloseCause, ErrorKind};
 use crate::protocol::Reader;
 use crate::tracker::Permit;
 
-/// How often one poll goes round before others get their turn.
+/// How often one poll goes round before others get their turn, if it does not
+/// take too [long](Turn::is_long) before that.
 const ROUNDS: usize = 32;
 
 pin_project! {
@@ -162,7 +163,11 @@ where
         }
         let mut turn = Turn::default();
         self.as_mut().begin_turn(&mut turn, cx);
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
+            // Mostly there are two, and the second finds that nothing more came.
+            if round > 1 && turn.is_long() {
+                break;
+            }
             let mut progress = false;
             if self.stage == Stage::Open {
                 progress |= self.as_mut().receive(&mut turn, cx);
@@ -199,7 +204,7 @@ where
         }
         // It is the others' turn. Who never stops does not outrun the deadlines.
         let _ = self.as_mut().poll_timer(&mut turn, cx);
-        cx.waker().wake_by_ref();
+        yield_now(cx);
         Poll::Pending
     }
 }

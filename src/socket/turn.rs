@@ -1,6 +1,9 @@
 //! One poll of the driver: what it has seen so far.
 
+use std::future::Future;
+use std::pin::pin;
 use std::task::Context;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -9,6 +12,11 @@ use super::ending::end_receiving;
 use super::exchange::OwnTask;
 use super::shared::Shared;
 use super::wire::{Demand, End};
+
+/// How long one poll may take. What a peer sends can be as much work as it likes
+/// (pings by the thousand, what decompresses to a thousand times its size), and as
+/// long as the poll lasts, all other tasks of the thread wait.
+const LONG: Duration = Duration::from_micros(500);
 
 /// What one poll of the driver has seen so far.
 pub(super) struct Turn {
@@ -66,6 +74,11 @@ impl Turn {
         *self.now.get_or_insert_with(Instant::now)
     }
 
+    /// Whether it is the others' turn.
+    pub(super) fn is_long(&mut self) -> bool {
+        self.now().elapsed() > LONG
+    }
+
     pub(super) fn wake_own(&mut self, own: OwnTask) {
         self.own = self.own.or(own);
     }
@@ -87,4 +100,11 @@ impl Turn {
         }
         self.wake_own(end_receiving(shared, end, cx));
     }
+}
+
+/// Has this task polled again when others have had their turn, those too that the
+/// runtime's IO and timers are about to wake: a task that wakes itself goes before
+/// them, for sixty times or so.
+pub(super) fn yield_now(cx: &mut Context<'_>) {
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
 }

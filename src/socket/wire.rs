@@ -13,6 +13,7 @@ use super::exchange::{Control, OwnTask};
 use super::inbox::{Inbox, Room};
 use super::lend::{self, Lent};
 use super::shared::Shared;
+use super::turn::yield_now;
 use crate::Message;
 use crate::close::CloseFrame;
 use crate::error::Violation;
@@ -415,7 +416,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                 _ => return Poll::Ready(()),
             }
         }
-        cx.waker().wake_by_ref();
+        yield_now(cx);
         Poll::Pending
     }
 }

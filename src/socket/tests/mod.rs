@@ -7,6 +7,7 @@ mod compress;
 mod desk;
 mod edge;
 mod end;
+mod fair;
 mod incoming;
 mod outgoing;
 pub(crate) mod peer;
