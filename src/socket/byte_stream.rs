@@ -101,9 +101,14 @@ impl ByteStream {
             };
             let (message, part) = match received {
                 Ok(Some(received)) => received,
-                Ok(None) => return Poll::Ready(end(shared.close_cause())),
+                Ok(None) => {
+                    let cause = shared.close_cause();
+                    socket.hand_over();
+                    return Poll::Ready(end(cause));
+                }
                 Err(error) => {
                     *place = Place::Between;
+                    socket.hand_over();
                     return Poll::Ready(Err(error.into()));
                 }
             };

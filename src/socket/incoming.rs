@@ -52,8 +52,11 @@ impl WebSocket {
             self.drive(cx);
             self.shared.poll_first_part(&mut self.batch, cx)
         })
-        .await?;
-        Ok(first.map(|first| Incoming::new(self, first)))
+        .await;
+        if !matches!(first, Ok(Some(_))) {
+            self.hand_over();
+        }
+        Ok(first?.map(|first| Incoming::new(self, first)))
     }
 }
 

@@ -8,7 +8,9 @@
 //! socket is *managed*.
 //!
 //! A socket that was handed out (`accept`) is *bare*: it carries its driver
-//! inside and moves only while one of its methods is awaited.
+//! inside and moves only while one of its methods is awaited. When it has
+//! reported the end, or is dropped, a task does what is left of the closing
+//! handshake.
 //! [`WebSocket::run`] turns a bare one into a managed one.
 //!
 //! # What holds
@@ -233,9 +235,12 @@ impl WebSocket {
             return Poll::Ready(Ok(Some(message)));
         }
         self.drive(cx);
-        match ready!(self.shared.poll_receive(&mut self.batch, cx))? {
-            true => Poll::Ready(Ok(self.batch.as_mut().and_then(|it| it.pop()))),
-            false => Poll::Ready(Ok(None)),
+        match ready!(self.shared.poll_receive(&mut self.batch, cx)) {
+            Ok(true) => Poll::Ready(Ok(self.batch.as_mut().and_then(|it| it.pop()))),
+            end => {
+                self.hand_over();
+                Poll::Ready(end.map(|_| None))
+            }
         }
     }
 
@@ -329,7 +334,8 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// The closing handshake has begun when the future was polled once, and
-    /// goes on in the background (of a bare socket: when it is dropped).
+    /// goes on in the background (of a bare socket: when it is dropped, or `recv` has
+    /// reported the end).
     pub async fn close(&mut self, code: CloseCode, reason: &str) {
         self.batch = None;
         let mut reason = Some(reason);
@@ -402,17 +408,25 @@ impl WebSocket {
     fn drive(&mut self, cx: &mut Context<'_>) {
         bare::drive(&mut self.driver, cx);
     }
+
+    /// Nobody has a reason to await a bare socket any more: what is left of the
+    /// closing handshake is done by a task.
+    #[cold]
+    fn hand_over(&mut self) {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current()
+            && let Some(driver) = self.driver.take()
+        {
+            let driver = driver.into_inner().unwrap_or_else(PoisonError::into_inner);
+            runtime.spawn(driver.into_driver());
+        }
+    }
 }
 
 impl Drop for WebSocket {
     fn drop(&mut self) {
         self.shared.abandon();
-        if let Some(driver) = self.driver.take()
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            // The closing handshake of a bare socket needs somebody to do it.
-            let driver = driver.into_inner().unwrap_or_else(PoisonError::into_inner);
-            runtime.spawn(driver.into_driver());
+        if self.driver.is_some() {
+            self.hand_over();
         }
     }
 }

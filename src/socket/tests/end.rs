@@ -123,6 +123,39 @@ async fn a_shutdown_sleeps_until_the_peer_answers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_keeps_a_bare_socket_after_its_end_does_not_keep_the_connection() {
+    for way in 0..3 {
+        let (ours, theirs) = tokio::io::duplex(4096);
+        let mut peer = Peer::new(theirs);
+        let mut socket = bare(ours, start(Config::new()));
+        peer.connection.close(CloseCode::NORMAL, "").unwrap();
+        peer.flush().await;
+        let _kept: Box<dyn std::any::Any> = match way {
+            0 => {
+                assert_eq!(socket.recv().await.unwrap(), None);
+                Box::new(socket)
+            }
+            1 => {
+                assert!(socket.recv_stream().await.unwrap().is_none());
+                Box::new(socket)
+            }
+            _ => {
+                let mut stream = socket.into_byte_stream();
+                assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
+                Box::new(stream)
+            }
+        };
+        assert_eq!(peer.close_frame().await, Some(1000));
+        // A peer that does not end the stream is cut off all the same.
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        peer.io.write_all(b"discarded").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let written = peer.io.write_all(b"nobody").await;
+        assert!(written.is_err(), "way {way}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_close_is_done_when_the_peer_has_answered() {
     let (mut peer, task) = serve(Config::new(), |mut socket| async move {
         let began = Instant::now();
