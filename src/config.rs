@@ -186,6 +186,11 @@ impl Config {
     /// An origin is a scheme, a host and, unless it is the scheme's own, a
     /// port: `https://example.com`, `http://localhost:8080`. Requests without
     /// an `Origin` header do not come from a page and are accepted.
+    ///
+    /// Unless set, the origin that the request was sent to is accepted: its host
+    /// and port, over HTTP/2 its scheme. HTTP/1.1 does not tell that, so a page of
+    /// `http://` passes for one of `https://` there; name the origin where that
+    /// makes a difference.
     pub fn allow_origins<O: Into<String>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
         self.origins = Origins::List(origins.into_iter().map(Into::into).collect());
         self

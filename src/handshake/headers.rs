@@ -298,10 +298,11 @@ impl<'a> Origin<'a> {
 
     /// Whether a page of this origin may be one that `host` served. The scheme
     /// is compared where the request has one; HTTP/1.1 does not tell it (TLS
-    /// may end at a proxy), and then the origin's scheme says which port is
-    /// meant where `host` has none.
+    /// may end at a proxy): then it is one of those that HTTP has, and says which
+    /// port is meant where `host` has none.
     pub(super) fn is_of(&self, host: &Host<'_>, scheme: Option<&str>) -> bool {
-        scheme.is_none_or(|scheme| scheme.eq_ignore_ascii_case(self.scheme))
+        let is_scheme = |scheme: &str| scheme.eq_ignore_ascii_case(self.scheme);
+        scheme.map_or_else(|| is_scheme("http") || is_scheme("https"), is_scheme)
             && self.host.name.is(&host.name)
             && self.port_of(&self.host) == self.port_of(host)
     }
@@ -560,7 +561,6 @@ mod tests {
             ("http://127.0.0.1:3000", "127.0.0.1:3000"),
             ("http://[::1]:3000", "[::1]:3000"),
             ("http://[::1]", "[0:0::1]:80"),
-            ("app://bundle", "bundle"),
         ] {
             assert!(same(origin, host, None), "{origin} {host}");
         }
@@ -581,6 +581,10 @@ mod tests {
             ("https://example.com", "example.com:80"),
             ("http://example.com", "example.com:443"),
             ("app://bundle", "bundle:80"),
+            // No server of HTTP has served that.
+            ("app://bundle", "bundle"),
+            ("ws://example.com", "example.com"),
+            ("tauri://localhost:3000", "localhost:3000"),
             ("null", "null"),
             ("", "example.com"),
             ("example.com", "example.com"),
