@@ -39,10 +39,10 @@ pub enum Violation {
     InterruptedMessage,
     /// More than 1,024 empty fragments in a row.
     EmptyFragments,
-    /// A text message is not UTF-8 (section 8.1).
+    /// A text message or the reason of a close frame is not UTF-8 (section 8.1).
     InvalidUtf8,
-    /// A close frame with half a code, a code that may not be sent, or a
-    /// reason that is not UTF-8 (sections 5.5.1 and 7.4).
+    /// A close frame with half a code, or a code that may not be sent (sections
+    /// 5.5.1 and 7.4).
     InvalidCloseFrame,
     /// A frame announces more bytes than the limit allows.
     FrameTooLarge {
@@ -105,7 +105,9 @@ impl fmt::Display for Violation {
                 f.write_str("a new message begins inside an unfinished one")
             }
             Violation::EmptyFragments => f.write_str("too many empty fragments in a row"),
-            Violation::InvalidUtf8 => f.write_str("a text message is not valid UTF-8"),
+            Violation::InvalidUtf8 => {
+                f.write_str("a text message or close reason is not valid UTF-8")
+            }
             Violation::InvalidCloseFrame => f.write_str("a malformed close frame"),
             Violation::FrameTooLarge { limit } => {
                 write!(f, "a frame exceeds the limit of {limit} bytes")
