@@ -47,7 +47,15 @@ impl Outbox {
         }
         let mut buffers = BUFFERS.try_with(RefCell::take).unwrap_or_default();
         self.replace(from, encoder, &mut buffers);
-        if buffers.frames.capacity() <= LARGEST && buffers.plain.capacity() <= LARGEST {
+        let Buffers {
+            frames,
+            plain,
+            encoded,
+        } = &buffers;
+        if [frames, plain, encoded]
+            .iter()
+            .all(|it| it.capacity() <= LARGEST)
+        {
             let _ = BUFFERS.try_with(|kept| kept.replace(buffers));
         }
     }
@@ -144,4 +152,10 @@ impl Outbox {
 fn is_plain(header: &Header, encoder: &(impl Encoder + ?Sized)) -> bool {
     // What is sent in parts goes as it is.
     header.is_message() && header.rsv.is_none() && encoder.wants(header.length as usize)
+}
+
+/// The bytes that this thread's buffers have room for.
+#[cfg(test)]
+pub(super) fn kept() -> usize {
+    BUFFERS.with_borrow(|it| it.frames.capacity() + it.plain.capacity() + it.encoded.capacity())
 }

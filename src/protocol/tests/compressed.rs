@@ -164,3 +164,19 @@ fn many_small_fragments_are_one_message() {
         assert!(events == [Event::Message(message.into())]);
     }
 }
+
+#[test]
+fn a_large_message_leaves_no_large_buffers_to_the_thread() {
+    for compression in modes() {
+        let (mut server, mut client) = pair(compression);
+        for size in [100_000, 10_000_000] {
+            let message = Message::from(vec![0; size]);
+            server.send(message.clone()).unwrap();
+            client.send(message).unwrap();
+            assert!(server.take_output().len() < size / 500);
+            assert!(client.take_output().len() < size / 500);
+            let kept = super::super::encode::kept();
+            assert!(kept < 1_000_000, "{kept} bytes after {size}");
+        }
+    }
+}
