@@ -22,7 +22,7 @@ const LARGEST_WINDOW: usize = 1 << 15;
 /// How often a message may go on after a last block, and how many bytes it must
 /// bring for each time beyond these. Whoever has us begin anew for less wants
 /// our time.
-const RESTARTS: u32 = 64;
+const RESTARTS: u32 = 4;
 const BYTES_OF_RESTART: usize = 64;
 
 /// Decompresses one connection's messages.
