@@ -8,39 +8,53 @@ use zlib_rs::Deflate;
 use super::compress::{Terms, compress, tell};
 use super::history::History;
 
-/// How many connections of a thread are busy at a time at most. A compressor has
-/// some 200 KB: more of them would not stay in the cache, and to fetch one from
-/// memory takes longer than to tell another what it must know.
-const PLACES: usize = 16;
+/// Within how many messages of the thread a busy connection sends again, and so
+/// how many are busy at a time at most. A compressor has 200 to 330 KB: more of
+/// them would not stay in the cache, and to fetch one from memory takes longer than
+/// to tell another what it must know. Not so if that is much, and the level a fast
+/// one, which looks at little of what the compressor has.
+const fn soon(terms: Terms) -> u64 {
+    match (terms.level(), terms.window_bits()) {
+        (1 | 2, 14..) => PLACES as u64,
+        _ => 16,
+    }
+}
+
+/// How many places there can be.
+const PLACES: usize = 64;
+
+/// After so many messages more a compressor that nobody has used is given up.
+const LONG: u64 = 1024;
+
+/// Bytes that one compressor sees. The library counts them, on some systems in 32
+/// bits.
+const MOST: u64 = 1 << 30;
 
 /// All that one direction has carried: its end, and the name of it, by which a
 /// compressor is known that has seen it.
 pub(super) struct Remembered {
     history: History,
-    state: State,
+    connection: u64,
+    messages: u64,
     /// Where that compressor is, if there is one.
     place: usize,
     /// When the last message was compressed, counted in messages of the thread.
     last: u64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct State {
-    connection: u64,
-    messages: u64,
-}
-
 struct Place {
     compressor: Deflate,
     terms: Terms,
-    /// What the compressor has seen. If the peer has not seen that too, it is of
-    /// no use to the connection, and the place is free.
-    state: Option<State>,
-    used: u64,
+    connection: u64,
+    /// How many messages the compressor has seen. If the peer has not seen them too,
+    /// it is of no use to the connection, and the place is free.
+    seen: Option<u64>,
+    /// The message of the thread with which the connection is not busy any more.
+    until: u64,
 }
 
-/// The compressors of a thread. A connection gets one when it sends again within
-/// [`PLACES`] messages of all, and loses it when somebody else does and it has not.
+/// The compressors of a thread. A connection gets one when it sends again [`soon`],
+/// and loses it when somebody else does and it has not.
 /// So there is always a place, and where more connections than that take turns,
 /// none has one: they would only take it from each other.
 struct Places {
@@ -52,15 +66,22 @@ thread_local! {
     static BUSY: RefCell<Places> = const { RefCell::new(Places::new()) };
 }
 
+impl Place {
+    /// Whether the compressor has seen what the peer has, and no more.
+    fn knows(&self, sent: &Remembered) -> bool {
+        self.connection == sent.connection
+            && self.seen == Some(sent.messages)
+            && self.compressor.total_in() < MOST
+    }
+}
+
 impl Remembered {
     pub(super) fn new(window_bits: u8) -> Self {
         static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
         Remembered {
             history: History::new(window_bits),
-            state: State {
-                connection: CONNECTIONS.fetch_add(1, Ordering::Relaxed),
-                messages: 0,
-            },
+            connection: CONNECTIONS.fetch_add(1, Ordering::Relaxed),
+            messages: 0,
             place: 0,
             last: 0,
         }
@@ -73,7 +94,7 @@ impl Remembered {
             let mut busy = busy.borrow_mut();
             let place = busy.place_of(self, terms)?;
             let smaller = compress(&mut place.compressor, payload, out);
-            place.state = smaller.then(|| self.state.next());
+            place.seen = smaller.then(|| self.messages + 1);
             Some(smaller)
         });
         let smaller = match compressed {
@@ -81,7 +102,7 @@ impl Remembered {
             _ => terms.compress_after(self.history.bytes(), payload, out),
         };
         if smaller {
-            self.state = self.state.next();
+            self.messages += 1;
             self.history.add(payload);
         }
         smaller
@@ -90,22 +111,13 @@ impl Remembered {
 
 impl Drop for Remembered {
     fn drop(&mut self) {
-        // A place in another thread is found free when it has long not been used.
+        // A place in another thread is given up when it has long not been used.
         let _ = BUSY.try_with(|busy| {
             let mut busy = busy.borrow_mut();
             if let Some(place) = busy.places.get_mut(self.place) {
-                place.take_if(|it| it.state == Some(self.state));
+                place.take_if(|it| it.connection == self.connection);
             }
         });
-    }
-}
-
-impl State {
-    fn next(self) -> Self {
-        State {
-            messages: self.messages + 1,
-            ..self
-        }
     }
 }
 
@@ -122,10 +134,12 @@ impl Places {
     /// `None` if it is not busy.
     fn place_of(&mut self, sent: &mut Remembered, terms: Terms) -> Option<&mut Place> {
         self.now += 1;
-        let is_busy = self.now.saturating_sub(sent.last) <= PLACES as u64;
+        self.give_up_one();
+        let soon = soon(terms);
+        let is_busy = self.now.saturating_sub(sent.last) <= soon;
         sent.last = self.now;
         let known = self.places.get(sent.place).and_then(Option::as_ref);
-        if known.is_none_or(|it| it.state != Some(sent.state)) {
+        if !known.is_some_and(|it| it.knows(sent)) {
             if !is_busy {
                 return None;
             }
@@ -142,18 +156,28 @@ impl Places {
             *place = Some(Place {
                 compressor,
                 terms,
-                state: None,
-                used: self.now,
+                connection: sent.connection,
+                seen: None,
+                until: 0,
             });
         }
         let place = self.places[sent.place].as_mut()?;
-        place.used = self.now;
+        place.until = self.now + soon;
         Some(place)
+    }
+
+    /// One after the other is looked at: who keeps a compressor for nobody gives it
+    /// back.
+    fn give_up_one(&mut self) {
+        let (at, now) = ((self.now % PLACES as u64) as usize, self.now);
+        if let Some(place) = self.places.get_mut(at) {
+            place.take_if(|it| now > it.until + LONG);
+        }
     }
 
     fn free_place(&mut self) -> Option<usize> {
         let is_free = |it: &Option<Place>| match it {
-            Some(place) => place.state.is_none() || self.now - place.used > PLACES as u64,
+            Some(place) => place.seen.is_none() || self.now > place.until,
             None => true,
         };
         self.places.iter().position(is_free).or_else(|| {

@@ -54,6 +54,14 @@ impl Terms {
         self
     }
 
+    pub(super) const fn level(self) -> u8 {
+        self.level
+    }
+
+    pub(super) const fn window_bits(self) -> u8 {
+        self.window_bits
+    }
+
     /// A compressor that knows nothing.
     pub(super) fn compressor(self) -> Deflate {
         Deflate::new_with_config(DeflateConfig {

@@ -12,7 +12,10 @@ fn contexts_hold_whoever_takes_turns_and_in_whatever_thread() {
         // More than have a compressor of their own, of two kinds.
         let mut pairs: Vec<_> = (0..24)
             .map(|at| {
-                let mode = dedicated().threshold(0).window_bits(9 + at % 4);
+                let mode = dedicated()
+                    .threshold(0)
+                    .window_bits(9 + at % 7)
+                    .level(1 + at % 3);
                 Some(pair(mode.clone(), mode))
             })
             .collect();
@@ -70,10 +73,56 @@ fn who_sends_now_and_then_gets_no_compressor_of_its_own() {
 }
 
 #[test]
+fn more_of_a_fast_level_keep_what_would_take_long_to_tell() {
+    let mode = dedicated().level(1).window_bits(15);
+    let mut codecs: Vec<_> = (0..80).map(|_| server(mode.clone())).collect();
+    for turn in 0..3 {
+        for codec in &mut codecs {
+            encode(codec, &text(1_000, turn)).unwrap();
+        }
+    }
+    assert_eq!(kept(), 0);
+    for _ in 0..2 {
+        for codec in &mut codecs[..60] {
+            encode(codec, &text(1_000, 3)).unwrap();
+        }
+    }
+    assert_eq!(kept(), 60);
+}
+
+#[test]
 fn what_does_not_get_smaller_does_not_take_one_compressor_after_the_other() {
     let mut codec = server(dedicated());
     for _ in 0..20 {
         assert_eq!(encode(&mut codec, &noise(1_000)), None);
     }
     assert_eq!(kept(), 1);
+}
+
+#[test]
+fn a_connection_that_is_gone_leaves_no_compressor() {
+    let busy = || {
+        let mut codecs: Vec<_> = (0..16).map(|_| server(dedicated())).collect();
+        for _ in 0..3 {
+            for codec in &mut codecs {
+                encode(codec, &text(1_000, 3)).unwrap();
+            }
+        }
+        assert_eq!(kept(), 16);
+        codecs
+    };
+    // Not even if the last message was not to be compressed.
+    let mut codecs = busy();
+    for codec in &mut codecs {
+        assert_eq!(encode(codec, &noise(1_000)), None);
+    }
+    drop(codecs);
+    assert_eq!(kept(), 0);
+    // Of one that went in another thread, not for long.
+    let codecs = busy();
+    std::thread::spawn(move || drop(codecs)).join().unwrap();
+    for turn in 0..1_200 {
+        encode(&mut server(dedicated()), &text(1_000, turn)).unwrap();
+    }
+    assert_eq!(kept(), 0);
 }
