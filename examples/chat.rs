@@ -235,7 +235,7 @@ struct Room {
     people: BTreeMap<String, String>,
     /// The last messages, for those who come, or come back.
     messages: VecDeque<Entry>,
-    /// Of their texts.
+    /// Of their JSON.
     bytes: usize,
 }
 
@@ -246,6 +246,9 @@ struct Entry {
     /// Milliseconds since 1970.
     at: u128,
     text: String,
+    /// Bytes of its JSON.
+    #[serde(skip)]
+    length: usize,
 }
 
 /// Somebody's place in a room; they leave when it is dropped, however their conversation ended.
@@ -266,7 +269,7 @@ impl Chat {
             return Err("a room is named by 1 to 32 letters, digits, - or _");
         }
         if !is_name(name) {
-            return Err("a name has 1 to 32 characters");
+            return Err("a name has 1 to 32 characters, and all can be seen");
         }
         let members = self.hub.room(&room);
         let mut rooms = self.rooms();
@@ -304,7 +307,10 @@ impl Chat {
 
 impl Seat {
     fn say(&self, id: String, text: String) -> Result<(), &'static str> {
-        if id.len() > MAX_ID || text.len() > MAX_TEXT {
+        if id.len() > MAX_ID {
+            return Err("an id has at most 64 bytes");
+        }
+        if text.len() > MAX_TEXT {
             return Err("a text has at most 64 KiB");
         }
         let mut rooms = self.chat.rooms();
@@ -313,18 +319,21 @@ impl Seat {
             return Ok(());
         }
         let at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let entry = Entry {
+        let mut entry = Entry {
             id,
             from: self.name.clone(),
             at: at.as_millis(),
             text,
+            length: 0,
         };
-        self.members.send(json(&Event::Said(&entry)));
-        room.bytes += entry.text.len();
+        let said = json(&Event::Said(&entry));
+        entry.length = said.len();
+        room.bytes += said.len();
+        self.members.send(said);
         room.messages.push_back(entry);
         while room.messages.len() > MAX_KEPT || room.bytes > MAX_KEPT_BYTES {
             let oldest = room.messages.pop_front().expect("there is one too many");
-            room.bytes -= oldest.text.len();
+            room.bytes -= oldest.length;
         }
         Ok(())
     }
@@ -348,7 +357,14 @@ fn is_room(name: &str) -> bool {
 }
 
 fn is_name(name: &str) -> bool {
-    (1..=MAX_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control)
+    (1..=MAX_NAME).contains(&name.chars().count()) && name.chars().all(is_visible)
+}
+
+/// Whether it makes a difference to the eye: "Ann" and nothing is not to be taken for "Ann".
+fn is_visible(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{ad}' | '\u{3164}' | '\u{feff}')
+        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
 }
 
 fn json(event: &Event<'_>) -> String {
@@ -366,8 +382,9 @@ const MAX_TEXT: usize = 64 * 1024;
 const MAX_ID: usize = 64;
 /// Bytes of JSON, in which one byte of text may become six: `\u0001`.
 const MAX_REQUEST: usize = 6 * MAX_TEXT + 1024;
-/// Messages kept in a room, and the bytes of their texts.
-const MAX_KEPT: usize = 50;
-const MAX_KEPT_BYTES: usize = 4 * MAX_TEXT;
 /// Bytes that may wait for a page that does not read; one that is slower is closed, and comes back.
 const MAX_WAITING: usize = 1024 * 1024;
+/// Messages kept in a room, and the bytes of their JSON: who comes gets them all, and must not be
+/// too slow by that alone.
+const MAX_KEPT: usize = 50;
+const MAX_KEPT_BYTES: usize = MAX_WAITING / 2;
