@@ -6,6 +6,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+#[cfg(feature = "tracing")]
+use http::header::SEC_WEBSOCKET_KEY;
 use http::{Request, Response};
 
 use crate::config::Config;
@@ -115,6 +117,14 @@ impl Routes {
     /// The route of a handshake; none if the request belongs to somebody else.
     pub(super) fn find<A>(&self, request: &Request<A>) -> Option<&Route> {
         if !Upgrade::is_handshake(request) {
+            #[cfg(feature = "tracing")]
+            if request.headers().contains_key(SEC_WEBSOCKET_KEY) {
+                tracing::debug!(
+                    version = ?request.version(),
+                    "a request with `Sec-WebSocket-Key` is no handshake (a proxy must pass `Upgrade` on, and \
+                     speak HTTP/1.1): the inner service answers it"
+                );
+            }
             return None;
         }
         let by_path = self.by_path.get(request.uri().path());
