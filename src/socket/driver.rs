@@ -462,6 +462,9 @@ where
         let mut this = self.project();
         let phase = this.shared.lock().phase;
         if let Some(mut wire) = this.wire.take() {
+            if wire.is_written() {
+                this.shared.all_written();
+            }
             wire.park();
             turn.wake_own(this.shared.end(CloseCause::Lost, cx));
             this.alarm.stop();

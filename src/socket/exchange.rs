@@ -102,6 +102,12 @@ impl Shared {
         own.or(OwnTask::unless_woken(receiver, cx))
     }
 
+    /// All that was taken has been written.
+    pub(super) fn all_written(&self) {
+        let mut state = self.lock();
+        state.written = state.taken;
+    }
+
     /// The connection has ended: tells everybody.
     pub(super) fn end(self: &Arc<Self>, cause: CloseCause, cx: &mut Context<'_>) -> OwnTask {
         let mut state = self.lock();

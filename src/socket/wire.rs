@@ -326,6 +326,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
             })
     }
 
+    /// Whether all that was taken to be written has been.
+    pub(super) fn is_written(&self) -> bool {
+        let lent = self.lent.as_ref();
+        lent.is_none_or(|it| it.writing.is_empty() && !it.unflushed)
+    }
+
     /// Writes everything that is queued, and flushes. `progress` is set if bytes
     /// were written, `own` if the driver's own task has waited for that.
     #[inline]
