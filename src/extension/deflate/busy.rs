@@ -99,7 +99,7 @@ impl Remembered {
         });
         let smaller = match compressed {
             Ok(Some(smaller)) => smaller,
-            _ => terms.compress_after(self.history.bytes(), payload, out),
+            _ => terms.compress_after(self.history.pieces(), payload, out),
         };
         if smaller {
             self.messages += 1;
@@ -152,7 +152,7 @@ impl Places {
                 }
                 _ => terms.compressor(),
             };
-            tell(&mut compressor, sent.history.bytes()).then_some(())?;
+            tell(&mut compressor, sent.history.pieces()).then_some(())?;
             *place = Some(Place {
                 compressor,
                 terms,

@@ -86,11 +86,17 @@ impl Terms {
         if !self.wants(payload.len()) {
             return None;
         }
-        self.compress_after(&[], payload, out).then_some(Rsv::RSV1)
+        self.compress_after([&[]; 2], payload, out)
+            .then_some(Rsv::RSV1)
     }
 
     /// The same for a peer that knows these bytes; says whether it got smaller.
-    pub(super) fn compress_after(self, known: &[u8], payload: &[u8], out: &mut Vec<u8>) -> bool {
+    pub(super) fn compress_after(
+        self,
+        known: [&[u8]; 2],
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> bool {
         let mut compressor = take(self);
         let smaller = tell(&mut compressor, known) && compress(&mut compressor, payload, out);
         give(self, compressor);
@@ -166,8 +172,9 @@ impl Compressor {
 }
 
 /// Has a compressor know these bytes.
-pub(super) fn tell(compressor: &mut Deflate, known: &[u8]) -> bool {
-    known.is_empty() || compressor.set_dictionary(known).is_ok()
+pub(super) fn tell(compressor: &mut Deflate, known: [&[u8]; 2]) -> bool {
+    let mut pieces = known.into_iter().filter(|it| !it.is_empty());
+    pieces.all(|it| compressor.set_dictionary(it).is_ok())
 }
 
 /// Compresses a message after what the compressor knows; says whether it got

@@ -1,6 +1,5 @@
 //! The receiving half (RFC 7692, section 7.2.2).
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 
 use zlib_rs::{Inflate, InflateFlush, Status};
@@ -146,16 +145,14 @@ impl Decompressor {
 
     /// One that knows what the peer may refer to.
     fn begin(&self, out: &[u8]) -> Result<Box<Inflate>, Violation> {
-        let known = match &self.history {
-            Some(history) if out.is_empty() => Cow::Borrowed(history.bytes()),
-            Some(history) => Cow::Owned(history.followed_by(out)),
-            None => Cow::Borrowed(tail(out, LARGEST_WINDOW)),
-        };
+        let [first, second] = self.history.as_ref().map_or([&[][..]; 2], |it| it.pieces());
         let mut inflate = take();
-        if !known.is_empty() {
-            inflate
-                .set_dictionary(&known)
-                .map_err(|_| Violation::InvalidCompression)?;
+        for known in [first, second, tail(out, LARGEST_WINDOW)] {
+            if !known.is_empty() {
+                inflate
+                    .set_dictionary(known)
+                    .map_err(|_| Violation::InvalidCompression)?;
+            }
         }
         Ok(inflate)
     }
