@@ -16,7 +16,7 @@ use super::wire::{Demand, End};
 /// How long one poll may take. What a peer sends can be as much work as it likes
 /// (pings by the thousand, what decompresses to a thousand times its size), and as
 /// long as the poll lasts, all other tasks of the thread wait.
-const LONG: Duration = Duration::from_micros(500);
+const LONG: Duration = Duration::from_millis(1);
 
 /// What one poll of the driver has seen so far.
 pub(super) struct Turn {

@@ -25,7 +25,7 @@ impl AsyncRead for Flood {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
         self.0.lock().unwrap().reads += 1;
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(2));
         buffer.put_slice(&[0x89, 0x80, 1, 2, 3, 4]);
         Poll::Ready(Ok(()))
     }
