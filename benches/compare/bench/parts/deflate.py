@@ -41,7 +41,8 @@ def section(page, comparisons):
         "time is ahead only if its replies are not larger: level and window buy one with the "
         "other. What may be tuned is a row of its own. *context* says whether the server kept "
         "one from message to message. That takes 8 KB for each connection of hyper-ws (64 KB with "
-        "window 15) and up to sixteen compressors of a thread, 20 to 350 KB for each elsewhere. "
+        "window 15) and up to sixteen compressors of a thread (64 with window 15 and level 1), "
+        "20 to 350 KB for each elsewhere. "
         "So with few connections all keep their contexts in the CPU's cache, and with many only "
         "those do that have small ones."
     )
