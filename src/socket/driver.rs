@@ -204,6 +204,9 @@ where
         }
         // It is the others' turn. Who never stops does not outrun the deadlines.
         let _ = self.as_mut().poll_timer(&mut turn, cx);
+        if let Some(wire) = self.project().wire {
+            wire.park();
+        }
         yield_now(cx);
         Poll::Pending
     }
