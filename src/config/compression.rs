@@ -54,8 +54,9 @@ impl Compression {
     /// Every connection remembers its messages of before (context takeover), as
     /// far as the client agrees: smaller by a third, say, where messages resemble
     /// each other. What it remembers is as much as its windows hold, 4 KiB each
-    /// way unless [`window_bits`](Self::window_bits) says otherwise; 32 KiB of what it receives from a client that does not offer
-    /// to use less (Firefox). That grows with the messages that were compressed.
+    /// way unless [`window_bits`](Self::window_bits) says otherwise; 32 KiB of what
+    /// it receives from a client that does not offer to use less (Firefox). That
+    /// grows with the messages that were compressed.
     /// Compressors belong to the thread here too: a thread keeps up to sixteen more
     /// for the connections that send most, of some 200 KB each; up to 64, of 330 KB,
     /// with level 1 or 2 and a window of 14 or 15 bits.

@@ -143,7 +143,7 @@ impl Shared {
         let mut state = self.lock();
         self.clear_desk(lent.desk(), &mut state);
         self.set_in_flight(lent.writing.len());
-        let blocked = !lent.writing.is_empty() || lent.unflushed;
+        let blocked = !lent.is_written();
         if !blocked {
             state.written = state.taken;
         }

@@ -52,12 +52,17 @@ impl Lent {
     /// Whether nothing is left in it that the connection needs.
     fn is_idle(&self) -> bool {
         self.start == self.end
-            && self.writing.is_empty()
-            && !self.unflushed
+            && self.is_written()
             && self.ended.is_none()
             && self.desk.as_ref().is_none_or(|it| it.is_empty())
             && self.control.is_empty()
             && self.batch.as_ref().is_none_or(|it| it.is_empty())
+    }
+
+    /// Whether all that was taken to be written has been.
+    #[inline]
+    pub(super) fn is_written(&self) -> bool {
+        self.writing.is_empty() && !self.unflushed
     }
 
     #[inline]

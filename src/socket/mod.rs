@@ -34,6 +34,7 @@ mod desk;
 mod driver;
 mod ending;
 mod exchange;
+mod fair;
 mod futures;
 mod inbox;
 mod incoming;

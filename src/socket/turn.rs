@@ -1,22 +1,15 @@
 //! One poll of the driver: what it has seen so far.
 
-use std::future::Future;
-use std::pin::pin;
 use std::task::Context;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::driver::Stage;
 use super::ending::end_receiving;
 use super::exchange::OwnTask;
+use super::fair::LONG;
 use super::shared::Shared;
 use super::wire::{Demand, End};
-
-/// How long one poll may take. What a peer sends can be as much work as it likes
-/// (pings by the thousand, what decompresses to a thousand times its size), and as
-/// long as the poll lasts, all other tasks of the thread wait.
-const LONG: Duration = Duration::from_millis(1);
 
 /// What one poll of the driver has seen so far.
 pub(super) struct Turn {
@@ -100,11 +93,4 @@ impl Turn {
         }
         self.wake_own(end_receiving(shared, end, cx));
     }
-}
-
-/// Has this task polled again when others have had their turn, those too that the
-/// runtime's IO and timers are about to wake: a task that wakes itself goes before
-/// them, for sixty times or so.
-pub(super) fn yield_now(cx: &mut Context<'_>) {
-    let _ = pin!(tokio::task::yield_now()).poll(cx);
 }

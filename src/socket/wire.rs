@@ -10,10 +10,10 @@ use bytes::{BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::exchange::{Control, OwnTask};
+use super::fair::yield_now;
 use super::inbox::{Inbox, Room};
 use super::lend::{self, Lent};
 use super::shared::Shared;
-use super::turn::yield_now;
 use crate::Message;
 use crate::close::CloseFrame;
 use crate::error::Violation;
@@ -328,8 +328,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
 
     /// Whether all that was taken to be written has been.
     pub(super) fn is_written(&self) -> bool {
-        let lent = self.lent.as_ref();
-        lent.is_none_or(|it| it.writing.is_empty() && !it.unflushed)
+        self.lent.as_ref().is_none_or(|it| it.is_written())
     }
 
     /// Writes everything that is queued, and flushes. `progress` is set if bytes

@@ -5,6 +5,7 @@ use std::pin::pin;
 
 use tokio::sync::oneshot;
 
+use super::incoming::{frame, payload, write};
 use super::peer::serve_with;
 use super::*;
 
@@ -12,16 +13,9 @@ use super::*;
 async fn poll_and_drop<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     for _ in 0..polls {
-        let mut output = None;
-        poll_fn(|cx| {
-            if let Poll::Ready(ready) = future.as_mut().poll(cx) {
-                output = Some(ready);
-            }
-            Poll::Ready(())
-        })
-        .await;
-        if output.is_some() {
-            return output;
+        let output = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
+        if let Poll::Ready(output) = output {
+            return Some(output);
         }
         tokio::task::yield_now().await;
     }
@@ -257,5 +251,83 @@ async fn a_bare_send_and_a_senders_send_are_whole_or_nothing_too() {
             received.into_iter().partition(|it| *it < 100);
         assert!(from_socket.is_sorted_by(|a, b| a < b), "nothing is doubled");
         assert_eq!(from_sender, task.await.unwrap(), "{polls} polls");
+    }
+}
+
+/// Receives every second message in chunks, dropping each future after some polls.
+async fn receive_in_chunks_with_dropped_futures(
+    mut socket: WebSocket,
+    polls: usize,
+) -> Vec<Vec<u8>> {
+    let mut received = vec![];
+    loop {
+        if received.len() % 3 == 2 {
+            // Given up a few times, then waited for in the other way.
+            for _ in 0..3 {
+                if let Some(whole) = poll_and_drop(polls, socket.recv()).await {
+                    match whole.unwrap() {
+                        Some(message) => received.push(message.into_bytes().to_vec()),
+                        None => return received,
+                    }
+                    break;
+                }
+            }
+        }
+        match poll_and_drop(polls, socket.recv_stream()).await {
+            None => tokio::task::yield_now().await,
+            Some(incoming) => {
+                let Some(mut incoming) = incoming.unwrap() else {
+                    return received;
+                };
+                let mut bytes = vec![];
+                loop {
+                    match poll_and_drop(polls, incoming.chunk()).await {
+                        None => tokio::task::yield_now().await,
+                        Some(chunk) => match chunk.unwrap() {
+                            Some(chunk) => bytes.extend_from_slice(chunk.as_bytes()),
+                            None => break,
+                        },
+                    }
+                }
+                received.push(bytes);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn chunks_of_futures_that_are_dropped_at_any_poll_are_not_lost() {
+    let messages: Vec<_> = (0..40)
+        .map(|at| payload([0, 1, 10, 126, 3000, 40_000][at % 6], at))
+        .collect();
+    let wire: Vec<u8> = messages
+        .iter()
+        .flat_map(|it| {
+            let (first, second) = it.split_at(it.len() / 2);
+            [frame(0x02, first), frame(0x80, second)].concat()
+        })
+        .collect();
+    for polls in 1..4 {
+        for managed in [true, false] {
+            let (give, take) = oneshot::channel();
+            let (ours, theirs) = tokio::io::duplex(5000);
+            let handler = move |socket| async move {
+                give.send(receive_in_chunks_with_dropped_futures(socket, polls).await)
+                    .unwrap();
+            };
+            let socket = bare(ours, start(Config::new()));
+            match managed {
+                true => drop(tokio::spawn(socket.run(handler))),
+                false => drop(tokio::spawn(handler(socket))),
+            }
+            let mut peer = Peer::new(theirs);
+            for piece in wire.chunks(700) {
+                write(&mut peer, piece).await;
+                tokio::task::yield_now().await;
+            }
+            drop(peer);
+            let received = take.await.unwrap();
+            assert!(received == messages, "{polls} polls, managed: {managed}");
+        }
     }
 }

@@ -71,7 +71,7 @@ async fn a_close_while_output_is_blocked_has_its_deadline() {
         .unwrap();
 }
 
-/// A peer that always has another ping to send, and reads everything.
+/// A peer that always has another ping to send.
 struct Flood;
 
 impl AsyncRead for Flood {
@@ -85,27 +85,13 @@ impl AsyncRead for Flood {
     }
 }
 
-impl AsyncWrite for Flood {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_never_stops_sending_does_not_outrun_the_close_deadline() {
-    let task = tokio::spawn(managed(Flood, start(Config::new()), |_| async {}));
+    let task = tokio::spawn(managed(
+        tokio::io::join(Flood, tokio::io::sink()),
+        start(Config::new()),
+        |_| async {},
+    ));
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
@@ -267,5 +253,73 @@ async fn a_managed_socket_may_be_run_in_another_task() {
         peer.send(text).await;
         let answer = timeout(Duration::from_secs(5), peer.message()).await;
         assert_eq!(answer.expect("an answer"), text.into());
+    }
+}
+
+/// A peer that has its answer and leaves at once: behind each write is its close
+/// frame, or nothing more.
+struct Hasty {
+    before: Vec<u8>,
+    behind: Vec<u8>,
+    written: bool,
+}
+
+impl AsyncRead for Hasty {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let next = match (self.before.is_empty(), self.written) {
+            (false, _) => std::mem::take(&mut self.before),
+            (true, true) => std::mem::take(&mut self.behind),
+            // It is polled again as soon as something was written.
+            (true, false) => return Poll::Pending,
+        };
+        buffer.put_slice(&next);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Hasty {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        self.written = true;
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_written_before_the_peer_left_was_sent() {
+    for behind in [&b"\x88\x80\0\0\0\0"[..], b""] {
+        let io = || Hasty {
+            before: b"\x81\x82\0\0\0\0hi".to_vec(),
+            behind: behind.to_vec(),
+            written: false,
+        };
+        let mut socket = bare(io(), start(Config::new()));
+        let message = socket.recv().await.unwrap().unwrap();
+        socket.send(message).await.unwrap();
+        assert_eq!(socket.recv().await.unwrap(), None);
+
+        let (done, result) = tokio::sync::oneshot::channel();
+        let handler = async |mut socket: WebSocket| {
+            let message = socket.recv().await.unwrap().unwrap();
+            socket.send(message).await.unwrap();
+            done.send(socket.flush().await).unwrap();
+        };
+        tokio::spawn(bare(io(), start(Config::new())).run(handler));
+        result.await.unwrap().unwrap();
     }
 }

@@ -1,8 +1,5 @@
 //! How conversations end: once, with one cause, within their deadlines.
 
-use std::pin::Pin;
-
-use tokio::io::ReadBuf;
 use tokio::sync::oneshot;
 
 use super::peer::serve_with;
@@ -122,74 +119,6 @@ async fn a_shutdown_sleeps_until_the_peer_answers() {
         assert!(polls < 10, "{polls} polls, managed: {managed}");
         assert_eq!(began.elapsed().as_secs(), 10);
         drop(theirs);
-    }
-}
-
-/// A peer that has its answer and leaves at once: behind each write is its close
-/// frame, or nothing more.
-struct Hasty {
-    before: Vec<u8>,
-    behind: Vec<u8>,
-    written: bool,
-}
-
-impl AsyncRead for Hasty {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let next = match (self.before.is_empty(), self.written) {
-            (false, _) => std::mem::take(&mut self.before),
-            (true, true) => std::mem::take(&mut self.behind),
-            // It is polled again as soon as something was written.
-            (true, false) => return Poll::Pending,
-        };
-        buffer.put_slice(&next);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Hasty {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        self.written = true;
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_written_before_the_peer_left_was_sent() {
-    for behind in [&b"\x88\x80\0\0\0\0"[..], b""] {
-        let io = || Hasty {
-            before: b"\x81\x82\0\0\0\0hi".to_vec(),
-            behind: behind.to_vec(),
-            written: false,
-        };
-        let mut socket = bare(io(), start(Config::new()));
-        let message = socket.recv().await.unwrap().unwrap();
-        socket.send(message).await.unwrap();
-        assert_eq!(socket.recv().await.unwrap(), None);
-
-        let (done, result) = tokio::sync::oneshot::channel();
-        let handler = async |mut socket: WebSocket| {
-            let message = socket.recv().await.unwrap().unwrap();
-            socket.send(message).await.unwrap();
-            done.send(socket.flush().await).unwrap();
-        };
-        tokio::spawn(bare(io(), start(Config::new())).run(handler));
-        result.await.unwrap().unwrap();
     }
 }
 

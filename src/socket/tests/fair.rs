@@ -31,34 +31,11 @@ impl AsyncRead for Flood {
     }
 }
 
-impl AsyncWrite for Flood {
-    fn poll_write(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
 impl Flood {
     /// The future of a socket that is flooded, which counts its polls.
     fn serve(&self) -> impl Future<Output = ()> + use<> {
-        let mut driver = Box::pin(managed(self.clone(), start(Config::new()), echo));
+        let io = tokio::io::join(self.clone(), tokio::io::sink());
+        let mut driver = Box::pin(managed(io, start(Config::new()), echo));
         let flood = self.clone();
         poll_fn(move |cx| {
             flood.0.lock().unwrap().polls += 1;

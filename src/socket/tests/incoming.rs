@@ -1,17 +1,13 @@
 //! Messages that are received while they arrive.
 
-use std::future::Future;
-use std::pin::pin;
-
 use tokio::sync::oneshot;
-use tokio::task::yield_now;
 
 use super::peer::serve_with;
 use super::*;
 use crate::message::Kind;
 
 /// A frame of a client, with the key 0.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = header(first, payload.len());
     frame.extend_from_slice(payload);
     frame
@@ -34,7 +30,7 @@ fn header(first: u8, length: usize) -> Vec<u8> {
     header
 }
 
-async fn write(peer: &mut Peer, bytes: &[u8]) {
+pub(super) async fn write(peer: &mut Peer, bytes: &[u8]) {
     peer.io.write_all(bytes).await.unwrap();
 }
 
@@ -134,7 +130,7 @@ async fn receive(socket: &mut WebSocket, ways: &[u8]) -> Vec<(u8, Vec<u8>)> {
     received
 }
 
-fn payload(length: usize, seed: usize) -> Vec<u8> {
+pub(super) fn payload(length: usize, seed: usize) -> Vec<u8> {
     (0..length).map(|at| (at * 7 + seed * 31) as u8).collect()
 }
 
@@ -462,92 +458,4 @@ async fn a_bare_socket_streams_too() {
     assert_eq!(socket.recv().await.unwrap(), Some("whole".into()));
     drop(writing.await.unwrap());
     assert!(socket.recv_stream().await.unwrap().is_none());
-}
-
-/// Polls a future `polls` times at most, then drops it.
-async fn poll_and_drop<F: Future>(polls: usize, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        let output = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
-        if let Poll::Ready(output) = output {
-            return Some(output);
-        }
-        yield_now().await;
-    }
-    None
-}
-
-/// Receives every second message in chunks, dropping each future after some polls.
-async fn receive_with_dropped_futures(mut socket: WebSocket, polls: usize) -> Vec<Vec<u8>> {
-    let mut received = vec![];
-    loop {
-        if received.len() % 3 == 2 {
-            // Given up a few times, then waited for in the other way.
-            for _ in 0..3 {
-                if let Some(whole) = poll_and_drop(polls, socket.recv()).await {
-                    match whole.unwrap() {
-                        Some(message) => received.push(message.into_bytes().to_vec()),
-                        None => return received,
-                    }
-                    break;
-                }
-            }
-        }
-        match poll_and_drop(polls, socket.recv_stream()).await {
-            None => yield_now().await,
-            Some(incoming) => {
-                let Some(mut incoming) = incoming.unwrap() else {
-                    return received;
-                };
-                let mut bytes = vec![];
-                loop {
-                    match poll_and_drop(polls, incoming.chunk()).await {
-                        None => yield_now().await,
-                        Some(chunk) => match chunk.unwrap() {
-                            Some(chunk) => bytes.extend_from_slice(chunk.as_bytes()),
-                            None => break,
-                        },
-                    }
-                }
-                received.push(bytes);
-            }
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn futures_that_are_dropped_at_any_poll_lose_nothing() {
-    let messages: Vec<_> = (0..40)
-        .map(|at| payload([0, 1, 10, 126, 3000, 40_000][at % 6], at))
-        .collect();
-    let wire: Vec<u8> = messages
-        .iter()
-        .flat_map(|it| {
-            let (first, second) = it.split_at(it.len() / 2);
-            [frame(0x02, first), frame(0x80, second)].concat()
-        })
-        .collect();
-    for polls in 1..4 {
-        for managed in [true, false] {
-            let (give, take) = oneshot::channel();
-            let (ours, theirs) = tokio::io::duplex(5000);
-            let handler = move |socket| async move {
-                give.send(receive_with_dropped_futures(socket, polls).await)
-                    .unwrap();
-            };
-            let socket = bare(ours, start(Config::new()));
-            match managed {
-                true => drop(tokio::spawn(socket.run(handler))),
-                false => drop(tokio::spawn(handler(socket))),
-            }
-            let mut peer = Peer::new(theirs);
-            for piece in wire.chunks(700) {
-                write(&mut peer, piece).await;
-                yield_now().await;
-            }
-            drop(peer);
-            let received = take.await.unwrap();
-            assert!(received == messages, "{polls} polls, managed: {managed}");
-        }
-    }
 }

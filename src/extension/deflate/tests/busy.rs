@@ -53,20 +53,21 @@ fn contexts_hold_whoever_takes_turns_and_in_whatever_thread() {
     });
 }
 
-#[test]
-fn who_sends_now_and_then_gets_no_compressor_of_its_own() {
-    let mut codecs: Vec<_> = (0..40).map(|_| server(dedicated())).collect();
-    for turn in 0..3 {
-        for codec in &mut codecs {
+/// Each sends a message, so many times.
+fn in_turn(codecs: &mut [Codec], times: usize) {
+    for turn in 0..times {
+        for codec in &mut *codecs {
             encode(codec, &text(1_000, turn)).unwrap();
         }
     }
+}
+
+#[test]
+fn who_sends_now_and_then_gets_no_compressor_of_its_own() {
+    let mut codecs: Vec<_> = (0..40).map(|_| server(dedicated())).collect();
+    in_turn(&mut codecs, 3);
     assert_eq!(kept(), 0);
-    for _ in 0..2 {
-        for codec in &mut codecs[..10] {
-            encode(codec, &text(1_000, 3)).unwrap();
-        }
-    }
+    in_turn(&mut codecs[..10], 2);
     assert_eq!(kept(), 10);
     drop(codecs);
     assert_eq!(kept(), 0);
@@ -76,17 +77,9 @@ fn who_sends_now_and_then_gets_no_compressor_of_its_own() {
 fn more_of_a_fast_level_keep_what_would_take_long_to_tell() {
     let mode = dedicated().level(1).window_bits(15);
     let mut codecs: Vec<_> = (0..80).map(|_| server(mode.clone())).collect();
-    for turn in 0..3 {
-        for codec in &mut codecs {
-            encode(codec, &text(1_000, turn)).unwrap();
-        }
-    }
+    in_turn(&mut codecs, 3);
     assert_eq!(kept(), 0);
-    for _ in 0..2 {
-        for codec in &mut codecs[..60] {
-            encode(codec, &text(1_000, 3)).unwrap();
-        }
-    }
+    in_turn(&mut codecs[..60], 2);
     assert_eq!(kept(), 60);
 }
 
@@ -103,11 +96,7 @@ fn what_does_not_get_smaller_does_not_take_one_compressor_after_the_other() {
 fn a_connection_that_is_gone_leaves_no_compressor() {
     let busy = || {
         let mut codecs: Vec<_> = (0..16).map(|_| server(dedicated())).collect();
-        for _ in 0..3 {
-            for codec in &mut codecs {
-                encode(codec, &text(1_000, 3)).unwrap();
-            }
-        }
+        in_turn(&mut codecs, 3);
         assert_eq!(kept(), 16);
         codecs
     };
