@@ -8,11 +8,12 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
-use super::push::{IfFull, Item, Pushed};
-use super::waiting::SOCKET;
-use super::{WebSocket, bare};
+use super::WebSocket;
+use super::bare;
 use crate::error::{CloseCause, Error, ErrorKind};
 use crate::protocol::Part;
+use crate::socket::shared::send::{IfFull, Item, Pushed};
+use crate::socket::shared::wait::SOCKET;
 use crate::{CloseCode, Message};
 
 /// The largest message that a write becomes.

@@ -26,39 +26,19 @@
 //! - **Read-ahead is bounded**: 64 messages or 64 KiB. Then reading stops, and
 //!   the peer feels it.
 
-mod alarm;
-mod arriving;
-mod bare;
 mod byte_stream;
-mod desk;
 mod driver;
-mod ending;
-mod exchange;
-mod fair;
-mod futures;
-mod inbox;
-mod incoming;
-mod lend;
-mod outgoing;
-mod output;
-mod phase;
-mod push;
+mod message_reader;
+mod message_writer;
+mod recv;
 mod rewound;
 mod sender;
 mod shared;
-#[cfg(feature = "tracing")]
-mod span;
 mod stream;
-mod streams;
 #[cfg(feature = "http2")]
 mod substream;
-mod tally;
 #[cfg(test)]
 pub(crate) mod tests;
-mod timers;
-mod turn;
-mod waiting;
-mod wire;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -69,27 +49,28 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use bare::{Bare, BareIo, Carried};
 pub use byte_stream::ByteStream;
 pub use driver::Drive;
-use futures::Step;
-pub use futures::{Receiving, Sending};
-use inbox::Inbox;
-pub use incoming::Incoming;
-pub use outgoing::Outgoing;
-pub(crate) use push::Item;
-#[cfg(feature = "hub")]
-pub(crate) use push::Pushed;
+#[cfg(feature = "tracing")]
+pub(crate) use driver::connection_span;
+use driver::handler::finish_handler;
+use driver::inline::{self as bare, Bare, BareIo, Carried};
+pub use message_reader::Incoming;
+pub use message_writer::Outgoing;
+use recv::Step;
+pub use recv::{Receiving, Sending};
 pub(crate) use rewound::Rewound;
 pub use sender::{Permit, Sender, TrySendError};
 pub(crate) use shared::Shared;
 #[cfg(feature = "hub")]
 pub(crate) use shared::Watcher;
-#[cfg(feature = "tracing")]
-pub(crate) use span::connection as connection_span;
+use shared::inbox::Inbox;
+pub(crate) use shared::send::Item;
+#[cfg(feature = "hub")]
+pub(crate) use shared::send::Pushed;
+use shared::wait::SOCKET;
 #[cfg(feature = "http2")]
 pub(crate) use substream::Substream;
-use waiting::SOCKET;
 
 use crate::error::{BoxError, CloseCause, Error};
 use crate::protocol::{Codec, Reader, Role};
@@ -150,7 +131,7 @@ where
     let handler = match catch_unwind(AssertUnwindSafe(|| handler(socket))) {
         Ok(handler) => Some(handler),
         Err(panic) => {
-            ending::finish_handler(&shared, Err(panic));
+            finish_handler(&shared, Err(panic));
             None
         }
     };

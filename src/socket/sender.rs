@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::task::ready;
 use std::time::Duration;
 
-use super::push::{IfFull, Item, Pushed};
-use super::shared::Shared;
-use super::waiting::Waiter;
 use crate::error::{CloseCause, Error, ErrorKind};
 use crate::protocol::Prepared;
+use crate::socket::shared::Shared;
+use crate::socket::shared::send::{IfFull, Item, Pushed};
+use crate::socket::shared::wait::Waiter;
 use crate::{CloseCode, Message};
 
 /// Sends to a socket from any task. Clones are cheap.

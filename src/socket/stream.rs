@@ -7,12 +7,12 @@ use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use futures_sink::Sink;
 
-use super::push::{IfFull, Item};
-use super::waiting::SOCKET;
 use super::{WebSocket, sender};
 use crate::CloseCode;
 use crate::Message;
 use crate::error::{CloseCause, Error};
+use crate::socket::shared::send::{IfFull, Item};
+use crate::socket::shared::wait::SOCKET;
 
 /// What [`recv`](WebSocket::recv) returns, until it returns `Ok(None)`: errors and
 /// cancel safety are its too.

@@ -3,20 +3,20 @@
 use std::io;
 use std::task::Context;
 
-use super::exchange::OwnTask;
-use super::shared::Shared;
-use super::wire::End;
 use crate::CloseCode;
 use crate::error::{BoxError, CloseCause, Error};
+use crate::socket::driver::conn::End;
+use crate::socket::shared::Shared;
+use crate::socket::shared::exchange::OwnTask;
 
 /// How a conversation ended, and what `recv` has yet to report of that.
-pub(super) struct Ending {
-    pub(super) cause: CloseCause,
-    pub(super) error: Option<Error>,
+pub(in crate::socket) struct Ending {
+    pub(in crate::socket) cause: CloseCause,
+    pub(in crate::socket) error: Option<Error>,
 }
 
 /// Receiving ends; the writer hears of it, and `recv` learns why.
-pub(super) fn end_receiving(shared: &Shared, end: End, cx: &mut Context<'_>) -> OwnTask {
+pub(in crate::socket) fn end_receiving(shared: &Shared, end: End, cx: &mut Context<'_>) -> OwnTask {
     match end {
         End::Close(frame) => {
             let reply = frame.clone();
@@ -62,7 +62,10 @@ fn is_disconnect(kind: io::ErrorKind) -> bool {
 type Panic = Box<dyn std::any::Any + Send>;
 
 /// The handler has returned, or panicked.
-pub(super) fn finish_handler(shared: &Shared, outcome: Result<Result<(), BoxError>, Panic>) {
+pub(in crate::socket) fn finish_handler(
+    shared: &Shared,
+    outcome: Result<Result<(), BoxError>, Panic>,
+) {
     let code = CloseCode::INTERNAL_ERROR;
     match outcome {
         Ok(Ok(())) => {}
@@ -99,7 +102,7 @@ fn log_panic(panic: &Panic) {
 }
 
 #[cfg(feature = "tracing")]
-pub(super) use super::span::end as log_end;
+pub(in crate::socket) use crate::socket::driver::span::end as log_end;
 
 #[cfg(not(feature = "tracing"))]
 fn log_error(_: &BoxError) {}
@@ -108,4 +111,4 @@ fn log_error(_: &BoxError) {}
 fn log_panic(_: &Panic) {}
 
 #[cfg(not(feature = "tracing"))]
-pub(super) fn log_end(_: &Shared) {}
+pub(in crate::socket) fn log_end(_: &Shared) {}

@@ -9,7 +9,7 @@ use crate::tracker::Traffic;
 /// connection sixteen.
 #[derive(Clone, Copy, Default)]
 #[repr(Rust, packed)]
-pub(super) struct Tally {
+pub(in crate::socket) struct Tally {
     bytes_low: u32,
     bytes_high: u16,
     messages_low: u32,
@@ -18,7 +18,7 @@ pub(super) struct Tally {
 
 impl Tally {
     #[inline]
-    pub(super) fn add(&mut self, messages: usize, bytes: usize) {
+    pub(in crate::socket) fn add(&mut self, messages: usize, bytes: usize) {
         // An addition with carry each, which putting the halves together is not.
         let (low, carry) = { self.bytes_low }.overflowing_add(bytes as u32);
         let high = ((bytes as u64 >> 32) as u16).wrapping_add(u16::from(carry));

@@ -9,15 +9,15 @@ use std::task::{Context, Poll, ready};
 use bytes::{BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-use super::exchange::{Control, OwnTask};
-use super::fair::yield_now;
-use super::inbox::{Inbox, Room};
-use super::lend::{self, Lent};
-use super::shared::Shared;
 use crate::Message;
 use crate::close::CloseFrame;
 use crate::error::Violation;
 use crate::protocol::{Event, LARGE, Mark, Pongs, Reader, Sink};
+use crate::socket::driver::buffers::{self, Lent};
+use crate::socket::driver::coop::yield_now;
+use crate::socket::shared::Shared;
+use crate::socket::shared::exchange::{Control, OwnTask};
+use crate::socket::shared::inbox::{Inbox, Room};
 
 /// How much one read asks for while nobody waits for it.
 const AHEAD: usize = 16 * 1024;
@@ -29,30 +29,30 @@ const PART: usize = 64 * 1024;
 const PIECE: usize = 256;
 
 /// The IO and the reading half of the protocol: what the driver alone owns.
-pub(super) struct Wire<T> {
+pub(in crate::socket) struct Wire<T> {
     io: T,
-    pub(super) reader: Reader,
+    pub(in crate::socket) reader: Reader,
     /// What a busy connection needs; `None` while it is idle.
     lent: Option<Box<Lent>>,
 }
 
 /// What one go at reading came to.
 #[derive(Debug, Default)]
-pub(super) struct Received {
+pub(in crate::socket) struct Received {
     /// Whether bytes came from the IO.
-    pub(super) read: bool,
+    pub(in crate::socket) read: bool,
     /// Whether there were bytes from before, for which there had been no room.
-    pub(super) left_over: bool,
+    pub(in crate::socket) left_over: bool,
     /// How many frames were completed.
-    pub(super) frames: u32,
+    pub(in crate::socket) frames: u32,
     /// Whether a message was completed.
-    pub(super) messages: bool,
+    pub(in crate::socket) messages: bool,
     /// Whether a part of one was handed over.
-    pub(super) part: bool,
+    pub(in crate::socket) part: bool,
     /// The payload of the last pong.
-    pub(super) pong: Option<Bytes>,
+    pub(in crate::socket) pong: Option<Bytes>,
     /// What ended the receiving, if something did.
-    pub(super) end: Option<End>,
+    pub(in crate::socket) end: Option<End>,
 }
 
 /// Takes events, until there is no room for another.
@@ -84,7 +84,7 @@ impl Sink for Taking<'_> {
         };
         let length = message.len();
         *room = room.less(1, length);
-        let batch = self.batch.get_or_insert_with(lend::inbox);
+        let batch = self.batch.get_or_insert_with(buffers::inbox);
         batch.push(message, length);
         self.received.messages = true;
         match room.is_empty() {
@@ -95,7 +95,7 @@ impl Sink for Taking<'_> {
 }
 
 #[derive(Debug)]
-pub(super) enum End {
+pub(in crate::socket) enum End {
     Close(Option<CloseFrame>),
     Violation(Violation),
     /// The peer will send nothing more.
@@ -105,14 +105,14 @@ pub(super) enum End {
 
 impl End {
     /// Whether nothing can be said to the peer any more.
-    pub(super) fn is_final(&self) -> bool {
+    pub(in crate::socket) fn is_final(&self) -> bool {
         matches!(self, End::Eof | End::Failed(_))
     }
 }
 
 /// How much is to be read, and what for.
 #[derive(Clone, Copy)]
-pub(super) enum Demand {
+pub(in crate::socket) enum Demand {
     /// `recv` waits for messages.
     Awaited(Room),
     /// Nobody waits for them yet.
@@ -139,32 +139,32 @@ impl Demand {
     }
 
     /// Whether there is room for a message.
-    pub(super) fn has_room(mut self) -> bool {
+    pub(in crate::socket) fn has_room(mut self) -> bool {
         self.room().is_none_or(|it| !it.is_empty())
     }
 
     /// How much one read may bring.
     fn most(self) -> usize {
         match self {
-            Demand::Awaited(_) | Demand::Discard => lend::INPUT,
+            Demand::Awaited(_) | Demand::Discard => buffers::INPUT,
             Demand::Ahead(_) => AHEAD,
             Demand::Parts(room) | Demand::Rest(room) => room.bytes().max(AHEAD),
         }
     }
 
     /// Whether messages are not to be assembled.
-    pub(super) fn is_in_parts(self) -> bool {
+    pub(in crate::socket) fn is_in_parts(self) -> bool {
         matches!(self, Demand::Parts(_) | Demand::Rest(_) | Demand::Discard)
     }
 
     /// Whether a message may take as long as it likes.
-    pub(super) fn is_untimed(self) -> bool {
+    pub(in crate::socket) fn is_untimed(self) -> bool {
         matches!(self, Demand::Parts(_) | Demand::Discard)
     }
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
-    pub(super) fn new(io: T, reader: Reader) -> Self {
+    pub(in crate::socket) fn new(io: T, reader: Reader) -> Self {
         Wire {
             io,
             reader,
@@ -173,13 +173,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     }
 
     /// What was lent for this turn.
-    pub(super) fn lent(&mut self) -> &mut Lent {
-        self.lent.get_or_insert_with(lend::take)
+    pub(in crate::socket) fn lent(&mut self) -> &mut Lent {
+        self.lent.get_or_insert_with(buffers::take)
     }
 
     /// Reads once and parses as much as there is room for; publishes the
     /// messages. `OwnTask` says whether the driver's own task waits for them.
-    pub(super) fn receive(
+    pub(in crate::socket) fn receive(
         &mut self,
         shared: &Shared,
         mut demand: Demand,
@@ -217,7 +217,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                 Poll::Pending => {}
             }
         }
-        let lent = self.lent.get_or_insert_with(lend::take);
+        let lent = self.lent.get_or_insert_with(buffers::take);
         if lent.start < lent.end && demand.has_room() && received.end.is_none() {
             let Lent {
                 input,
@@ -228,9 +228,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                 ..
             } = &mut **lent;
             let step = match demand {
-                Demand::Awaited(_) => lend::INPUT,
+                Demand::Awaited(_) => buffers::INPUT,
                 _ if self.reader.codec().is_some() => PIECE,
-                _ => lend::INPUT,
+                _ => buffers::INPUT,
             };
             loop {
                 let input = &mut input[*start..(*start + step).min(*end)];
@@ -303,7 +303,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
             let count = ready!(pin!(self.io.read_buf(&mut limited)).poll(cx))?;
             return Poll::Ready(Ok(Filled::Payload(count)));
         }
-        let lent = self.lent.get_or_insert_with(lend::take);
+        let lent = self.lent.get_or_insert_with(buffers::take);
         let mut buffer = ReadBuf::new(&mut lent.input()[..most]);
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         (lent.start, lent.end) = (0, buffer.filled().len());
@@ -311,8 +311,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     }
 
     /// A ping of our own goes out with the next write.
-    pub(super) fn ping(&mut self, payload: [u8; 8]) {
-        self.lent.get_or_insert_with(lend::take).control.ping = Some(payload);
+    pub(in crate::socket) fn ping(&mut self, payload: [u8; 8]) {
+        self.lent.get_or_insert_with(buffers::take).control.ping = Some(payload);
     }
 
     /// Whether there is something to take from the outbox or to answer.
@@ -327,14 +327,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     }
 
     /// Whether all that was taken to be written has been.
-    pub(super) fn is_written(&self) -> bool {
+    pub(in crate::socket) fn is_written(&self) -> bool {
         self.lent.as_ref().is_none_or(|it| it.is_written())
     }
 
     /// Writes everything that is queued, and flushes. `progress` is set if bytes
     /// were written, `own` if the driver's own task has waited for that.
     #[inline]
-    pub(super) fn poll_transmit(
+    pub(in crate::socket) fn poll_transmit(
         &mut self,
         shared: &Shared,
         sent: &mut Sent,
@@ -353,7 +353,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         sent: &mut Sent,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let lent = self.lent.get_or_insert_with(lend::take);
+        let lent = self.lent.get_or_insert_with(buffers::take);
         loop {
             if lent.writing.is_empty() {
                 // A batch counts as written when the transport has let go of it.
@@ -398,18 +398,21 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     }
 
     /// Gives back what an idle connection does not need.
-    pub(super) fn park(&mut self) {
-        self.lent = self.lent.take().and_then(lend::give);
+    pub(in crate::socket) fn park(&mut self) {
+        self.lent = self.lent.take().and_then(buffers::give);
     }
 
     /// Sends FIN.
-    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(in crate::socket) fn poll_shutdown(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 
     /// Reads and throws away until the peer sends nothing more.
-    pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let lent = self.lent.get_or_insert_with(lend::take);
+    pub(in crate::socket) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let lent = self.lent.get_or_insert_with(buffers::take);
         (lent.start, lent.end) = (0, 0);
         let input = lent.input();
         // A peer that goes on sending does not keep the thread: after some
@@ -433,11 +436,11 @@ enum Filled {
 }
 
 /// What writing came to.
-pub(super) struct Sent {
+pub(in crate::socket) struct Sent {
     /// Bytes were written.
-    pub(super) progress: bool,
+    pub(in crate::socket) progress: bool,
     /// The driver's own task waited for room or a flush and has got it.
-    pub(super) own: OwnTask,
+    pub(in crate::socket) own: OwnTask,
 }
 
 impl Default for Sent {

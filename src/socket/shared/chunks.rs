@@ -10,21 +10,21 @@
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
-use super::exchange::OwnTask;
-use super::inbox::{Inbox, Room};
-use super::lend;
-use super::phase::Sleep;
-use super::shared::{Shared, State};
 use crate::Message;
 use crate::error::{Error, ErrorKind};
 use crate::message::{Kind, Text};
 use crate::protocol::{Part, Pongs};
+use crate::socket::driver::buffers;
+use crate::socket::shared::driver_task::Sleep;
+use crate::socket::shared::exchange::OwnTask;
+use crate::socket::shared::inbox::{Inbox, Room};
+use crate::socket::shared::{Shared, State};
 
 /// A queue that has grown beyond this is not kept when it is empty.
 const KEPT: usize = 8;
 
 #[derive(Default)]
-pub(super) struct Arriving {
+pub(in crate::socket) struct Arriving {
     wanted: Form,
     place: Place,
     parts: VecDeque<(Message, Part)>,
@@ -61,7 +61,7 @@ enum Place {
 
 impl Arriving {
     /// Whether what arrives goes this way.
-    pub(super) fn is_active(&self) -> bool {
+    pub(in crate::socket) fn is_active(&self) -> bool {
         self.wanted == Form::Parts
             || self.place != Place::Between
             || self.begun.is_some()
@@ -70,16 +70,16 @@ impl Arriving {
 
     /// Whether what arrives is for `recv`, and not for somebody who takes it in
     /// parts, or for nobody.
-    pub(super) fn is_for_recv(&self) -> bool {
+    pub(in crate::socket) fn is_for_recv(&self) -> bool {
         self.wanted == Form::Whole && self.place == Place::Between
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::socket) fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
     /// What of that room these parts do not take.
-    pub(super) fn rest_of(&self, room: Room) -> Room {
+    pub(in crate::socket) fn rest_of(&self, room: Room) -> Room {
         room.less(self.parts.len(), self.bytes)
     }
 
@@ -164,7 +164,7 @@ fn message(kind: Kind, bytes: Vec<u8>) -> Message {
 impl Shared {
     /// Hands over the messages in `batch`, of which the first may be the rest of
     /// one, and a part of the next. See [`publish`](Self::publish).
-    pub(super) fn publish_parts(
+    pub(in crate::socket) fn publish_parts(
         &self,
         batch: &mut Option<Box<Inbox>>,
         part: Option<Message>,
@@ -200,7 +200,7 @@ impl Shared {
 
     /// The first part of the next message, or all of it; `None` if no more will
     /// come. Messages come in parts from now on.
-    pub(super) fn poll_first_part(
+    pub(in crate::socket) fn poll_first_part(
         &self,
         batch: &mut Option<Box<Inbox>>,
         cx: &mut Context<'_>,
@@ -240,7 +240,7 @@ impl Shared {
     }
 
     /// The next part of the message that is being received.
-    pub(super) fn poll_next_part(
+    pub(in crate::socket) fn poll_next_part(
         &self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(Message, Part), Error>> {
@@ -263,7 +263,7 @@ impl Shared {
     }
 
     /// Nobody wants the rest of the message that is being received.
-    pub(super) fn skip_message(&self) {
+    pub(in crate::socket) fn skip_message(&self) {
         let mut state = self.lock();
         let was_full = state.inbox_room().is_empty();
         state.streams().arriving.skip();
@@ -277,7 +277,7 @@ impl State {
     /// The next message, if messages have come in parts so far; they come whole
     /// from now on.
     #[cold]
-    pub(super) fn next_whole(&mut self, batch: &mut Option<Box<Inbox>>) -> bool {
+    pub(in crate::socket) fn next_whole(&mut self, batch: &mut Option<Box<Inbox>>) -> bool {
         let Some(streams) = &mut self.streams else {
             return false;
         };
@@ -291,7 +291,7 @@ impl State {
         let found = message.is_some();
         if let Some(message) = message {
             let length = message.len();
-            let batch = batch.get_or_insert_with(lend::inbox);
+            let batch = batch.get_or_insert_with(buffers::inbox);
             batch.push(message, length);
         }
         found

@@ -6,15 +6,15 @@
 
 use std::cell::RefCell;
 
-use super::desk::{self, Desk};
-use super::exchange::Control;
-use super::inbox::Inbox;
-use super::wire::End;
 use crate::protocol::Outbox;
+use crate::socket::driver::conn::End;
+use crate::socket::shared::cork::{self, Desk};
+use crate::socket::shared::exchange::Control;
+use crate::socket::shared::inbox::Inbox;
 
 /// How much one read asks for when `recv` waits. 64 KiB would be a bad size: a
 /// message of that payload would need a second read for its last few bytes.
-pub(super) const INPUT: usize = 128 * 1024;
+pub(in crate::socket) const INPUT: usize = 128 * 1024;
 
 /// Sets of buffers a thread keeps: it serves one connection at a time, and some
 /// keep theirs for a while.
@@ -29,23 +29,23 @@ const LARGEST: usize = 256 * 1024;
 
 /// Everything that only a busy connection needs.
 #[derive(Default)]
-pub(super) struct Lent {
+pub(in crate::socket) struct Lent {
     /// Bytes that have been read, and which of them are not parsed yet.
-    pub(super) input: Box<[u8]>,
-    pub(super) start: usize,
-    pub(super) end: usize,
+    pub(in crate::socket) input: Box<[u8]>,
+    pub(in crate::socket) start: usize,
+    pub(in crate::socket) end: usize,
     /// Messages that have not been published.
-    pub(super) batch: Option<Box<Inbox>>,
+    pub(in crate::socket) batch: Option<Box<Inbox>>,
     /// What is being written.
-    pub(super) writing: Box<Outbox>,
+    pub(in crate::socket) writing: Box<Outbox>,
     /// For what the handler sends. It is elsewhere while the handler is polled.
-    pub(super) desk: Option<Box<Desk>>,
+    pub(in crate::socket) desk: Option<Box<Desk>>,
     /// Pings and pongs that are to be written.
-    pub(super) control: Control,
+    pub(in crate::socket) control: Control,
     /// What ended the receiving, until the handler has seen what came before it.
-    pub(super) ended: Option<End>,
+    pub(in crate::socket) ended: Option<End>,
     /// Bytes were written since the last flush.
-    pub(super) unflushed: bool,
+    pub(in crate::socket) unflushed: bool,
 }
 
 impl Lent {
@@ -61,27 +61,27 @@ impl Lent {
 
     /// Whether all that was taken to be written has been.
     #[inline]
-    pub(super) fn is_written(&self) -> bool {
+    pub(in crate::socket) fn is_written(&self) -> bool {
         self.writing.is_empty() && !self.unflushed
     }
 
     #[inline]
-    pub(super) fn desk(&mut self) -> &mut Desk {
+    pub(in crate::socket) fn desk(&mut self) -> &mut Desk {
         self.desk.get_or_insert_default()
     }
 
     /// Puts the desk where a handler finds it that is polled next. Afterwards
-    /// [`desk::swap`] takes it back.
+    /// [`cork::swap`] takes it back.
     #[inline]
-    pub(super) fn lay_desk(&mut self) {
+    pub(in crate::socket) fn lay_desk(&mut self) {
         let in_flight = self.writing.len();
         self.desk().set_in_flight(in_flight);
-        desk::swap(&mut self.desk);
+        cork::swap(&mut self.desk);
     }
 
     /// Makes sure that there is a buffer to read into.
     #[inline]
-    pub(super) fn input(&mut self) -> &mut [u8] {
+    pub(in crate::socket) fn input(&mut self) -> &mut [u8] {
         if self.input.len() < INPUT {
             self.input = input();
         }
@@ -122,12 +122,12 @@ fn pool<R>(with: impl FnOnce(&mut Pool) -> R) -> Option<R> {
 }
 
 /// What a connection needs to work.
-pub(super) fn take() -> Box<Lent> {
+pub(in crate::socket) fn take() -> Box<Lent> {
     pool(|pool| pool.sets.pop()).flatten().unwrap_or_default()
 }
 
 /// Takes back what was lent, as far as the connection can do without: `None` is all.
-pub(super) fn give(mut lent: Box<Lent>) -> Option<Box<Lent>> {
+pub(in crate::socket) fn give(mut lent: Box<Lent>) -> Option<Box<Lent>> {
     if lent.is_idle() {
         if lent.writing.capacity() > LARGEST {
             *lent.writing = Outbox::default();
@@ -171,13 +171,13 @@ fn give_input(input: Box<[u8]>) {
 }
 
 /// An empty outbox.
-pub(super) fn outbox() -> Box<Outbox> {
+pub(in crate::socket) fn outbox() -> Box<Outbox> {
     pool(|pool| pool.outboxes.pop())
         .flatten()
         .unwrap_or_default()
 }
 
-pub(super) fn give_outbox(outbox: Box<Outbox>) {
+pub(in crate::socket) fn give_outbox(outbox: Box<Outbox>) {
     debug_assert!(outbox.is_empty());
     if outbox.capacity() > LARGEST {
         return;
@@ -190,13 +190,13 @@ pub(super) fn give_outbox(outbox: Box<Outbox>) {
 }
 
 /// An empty queue of messages.
-pub(super) fn inbox() -> Box<Inbox> {
+pub(in crate::socket) fn inbox() -> Box<Inbox> {
     pool(|pool| pool.inboxes.pop())
         .flatten()
         .unwrap_or_default()
 }
 
-pub(super) fn give_inbox(inbox: Box<Inbox>) {
+pub(in crate::socket) fn give_inbox(inbox: Box<Inbox>) {
     debug_assert!(inbox.is_empty());
     pool(|pool| {
         if pool.inboxes.len() < QUEUES {

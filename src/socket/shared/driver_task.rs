@@ -2,7 +2,7 @@
 
 /// What the driver is to do about the connection as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(in crate::socket) enum Phase {
     /// Serve it.
     Running,
     /// End it now, and the handler with it.
@@ -14,7 +14,7 @@ pub(super) enum Phase {
 }
 
 impl Phase {
-    pub(super) fn has_ended(self) -> bool {
+    pub(in crate::socket) fn has_ended(self) -> bool {
         matches!(self, Phase::Ended | Phase::Forsaken)
     }
 }
@@ -32,7 +32,7 @@ impl Phase {
 ///
 /// So it is woken exactly when it sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sleep {
+pub(in crate::socket) enum Sleep {
     /// It is in a turn, or about to begin one.
     Awake,
     /// Likewise, and it was to be woken: it looks again before it parks.

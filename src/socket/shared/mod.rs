@@ -1,22 +1,33 @@
 //! What a connection's driver and its handles share, under one lock.
 
+pub(in crate::socket) mod chunks;
+pub(in crate::socket) mod cork;
+pub(in crate::socket) mod driver_task;
+pub(in crate::socket) mod exchange;
+pub(in crate::socket) mod inbox;
+pub(in crate::socket) mod queue;
+pub(in crate::socket) mod send;
+pub(in crate::socket) mod streams;
+pub(in crate::socket) mod tally;
+pub(in crate::socket) mod wait;
+
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::arriving::Arriving;
-use super::ending::Ending;
-use super::inbox::{Inbox, Room};
-use super::lend;
-use super::phase::{Phase, Sleep};
-use super::streams::Streams;
-use super::tally::Tally;
-use super::waiting::{Line, Want};
-use super::wire::Demand;
 use crate::error::{CloseCause, Error, ErrorKind, Violation};
 use crate::protocol::{Coding, Encoded, Outbox, Role, Writer};
+use crate::socket::driver::buffers;
+use crate::socket::driver::conn::Demand;
+use crate::socket::driver::handler::Ending;
+use crate::socket::shared::chunks::Arriving;
+use crate::socket::shared::driver_task::{Phase, Sleep};
+use crate::socket::shared::inbox::{Inbox, Room};
+use crate::socket::shared::streams::Streams;
+use crate::socket::shared::tally::Tally;
+use crate::socket::shared::wait::{Line, Want};
 use crate::tracker::Traffic;
 use crate::{CloseCode, Config};
 
@@ -24,10 +35,10 @@ use crate::{CloseCode, Config};
 ///
 /// No lock is held across a system call, parsing or a wake.
 pub(crate) struct Shared {
-    pub(super) config: Arc<Config>,
-    pub(super) protocol: Option<Arc<str>>,
+    pub(in crate::socket) config: Arc<Config>,
+    pub(in crate::socket) protocol: Option<Arc<str>>,
     /// What an extension makes of messages when they are written.
-    pub(super) coding: Option<Coding>,
+    pub(in crate::socket) coding: Option<Coding>,
     state: Mutex<State>,
     /// What can be seen of the state without the lock: [`QUEUED`] and [`SPECIAL`].
     /// Changed only under it.
@@ -46,40 +57,40 @@ const QUEUED: u8 = 1;
 /// or one is being sent in chunks.
 const SPECIAL: u8 = 2;
 
-/// Of the bytes ahead some are on the [desk](super::desk), and not all are being
+/// Of the bytes ahead some are on the [desk](cork), and not all are being
 /// written. The other bits say how many they are, up to 2 GiB.
 const ON_DESK: u32 = 1 << 31;
 
-pub(super) struct State {
-    pub(super) writer: Writer,
+pub(in crate::socket) struct State {
+    pub(in crate::socket) writer: Writer,
     /// Encoded frames that the driver has not taken.
-    pub(super) outbox: Option<Box<Outbox>>,
+    pub(in crate::socket) outbox: Option<Box<Outbox>>,
     /// Or one frame that others send too. There is one of the two at most.
-    pub(super) common: Option<Arc<Encoded>>,
+    pub(in crate::socket) common: Option<Arc<Encoded>>,
     /// How often the driver has taken the outbox, and which of these is written.
-    pub(super) taken: u32,
-    pub(super) written: u32,
+    pub(in crate::socket) taken: u32,
+    pub(in crate::socket) written: u32,
     /// Messages that `recv` has not taken.
-    pub(super) inbox: Option<Box<Inbox>>,
+    pub(in crate::socket) inbox: Option<Box<Inbox>>,
     /// What messages need that are received or sent in chunks.
-    pub(super) streams: Option<Box<Streams>>,
+    pub(in crate::socket) streams: Option<Box<Streams>>,
     /// Who waits in `recv`.
-    pub(super) receiver: Option<Waker>,
+    pub(in crate::socket) receiver: Option<Waker>,
     /// Who waits for something else, and for what.
-    pub(super) waiting: Line,
+    pub(in crate::socket) waiting: Line,
     /// The driver's waker.
-    pub(super) driver: Option<Waker>,
-    pub(super) sleep: Sleep,
+    pub(in crate::socket) driver: Option<Waker>,
+    pub(in crate::socket) sleep: Sleep,
     /// How the conversation ended: set once. Nothing is received any more.
-    pub(super) ending: Option<Box<Ending>>,
-    pub(super) phase: Phase,
-    pub(super) latency: Option<NonZeroU32>,
+    pub(in crate::socket) ending: Option<Box<Ending>>,
+    pub(in crate::socket) phase: Phase,
+    pub(in crate::socket) latency: Option<NonZeroU32>,
     /// The messages that have arrived, and those that were queued to be sent.
-    pub(super) received: Tally,
-    pub(super) sent: Tally,
+    pub(in crate::socket) received: Tally,
+    pub(in crate::socket) sent: Tally,
     /// Who wants to know of the end: rooms. Mostly none, one or a few, so it is as
     /// long as they are many.
-    pub(super) watchers: Box<[Arc<dyn Watcher>]>,
+    pub(in crate::socket) watchers: Box<[Arc<dyn Watcher>]>,
 }
 
 /// Learns that a connection has ended.
@@ -88,7 +99,7 @@ pub(crate) trait Watcher: Send + Sync {
 }
 
 impl Shared {
-    pub(super) fn new(
+    pub(in crate::socket) fn new(
         role: Role,
         config: Arc<Config>,
         protocol: Option<Arc<str>>,
@@ -129,21 +140,21 @@ impl Shared {
     }
 
     /// Nothing that runs under the lock panics, so a poisoned one is as good as any.
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(in crate::socket) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn is_queued(&self) -> bool {
+    pub(in crate::socket) fn is_queued(&self) -> bool {
         self.glance.load(Ordering::Relaxed) & QUEUED != 0
     }
 
     /// Whether the outbox is empty, and a message is just another one in it.
-    pub(super) fn is_plain(&self) -> bool {
+    pub(in crate::socket) fn is_plain(&self) -> bool {
         self.glance.load(Ordering::Relaxed) == 0
     }
 
     /// Notes what is to be seen of the state, which has changed.
-    pub(super) fn look(&self, state: &State) {
+    pub(in crate::socket) fn look(&self, state: &State) {
         let special = state.is_closing() || state.behind().is_some();
         let glance = [(state.has_output(), QUEUED), (special, SPECIAL)]
             .map(|(holds, bit)| if holds { bit } else { 0 });
@@ -152,32 +163,32 @@ impl Shared {
 
     /// The bytes that stand before those in the outbox: being written, or on the
     /// desk.
-    pub(super) fn ahead(&self) -> usize {
+    pub(in crate::socket) fn ahead(&self) -> usize {
         (self.ahead.load(Ordering::Relaxed) & !ON_DESK) as usize
     }
 
-    pub(super) fn is_on_desk(&self) -> bool {
+    pub(in crate::socket) fn is_on_desk(&self) -> bool {
         self.ahead.load(Ordering::Relaxed) & ON_DESK != 0
     }
 
     /// So many bytes are being written, and none are on the desk.
-    pub(super) fn set_in_flight(&self, bytes: usize) {
+    pub(in crate::socket) fn set_in_flight(&self, bytes: usize) {
         self.ahead.store(clamped(bytes), Ordering::Relaxed);
     }
 
     /// So many bytes are being written or on the desk.
-    pub(super) fn set_on_desk(&self, bytes: usize) {
+    pub(in crate::socket) fn set_on_desk(&self, bytes: usize) {
         self.ahead
             .store(clamped(bytes) | ON_DESK, Ordering::Relaxed);
     }
 
-    pub(super) fn is_abandoned(&self) -> bool {
+    pub(in crate::socket) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::Relaxed)
     }
 
     /// The batch to be written by which everything is written that is queued now;
     /// what waits behind a message that is sent in chunks is waited for.
-    pub(super) fn poll_flush_target(
+    pub(in crate::socket) fn poll_flush_target(
         &self,
         place: usize,
         cx: &mut Context<'_>,
@@ -195,7 +206,7 @@ impl Shared {
     }
 
     /// Waits until the batch `target` has been handed to the transport.
-    pub(super) fn poll_flushed(
+    pub(in crate::socket) fn poll_flushed(
         &self,
         target: u32,
         place: usize,
@@ -214,7 +225,7 @@ impl Shared {
 
     /// Takes all messages that have arrived into `batch`, in which there are none,
     /// or waits for some. `Ok(false)`: no more will come.
-    pub(super) fn poll_receive(
+    pub(in crate::socket) fn poll_receive(
         &self,
         batch: &mut Option<Box<Inbox>>,
         cx: &mut Context<'_>,
@@ -251,7 +262,7 @@ impl Shared {
         if state.inbox.is_none() {
             state.inbox = batch.take();
         } else if let Some(batch) = batch.take() {
-            lend::give_inbox(batch);
+            buffers::give_inbox(batch);
         }
         // What was put aside made room for the rest of it.
         if was_full && state.sleep == Sleep::Parked {
@@ -271,7 +282,7 @@ impl Shared {
         began
     }
 
-    pub(super) fn close_locked(
+    pub(in crate::socket) fn close_locked(
         &self,
         state: &mut State,
         cause: CloseCause,
@@ -303,12 +314,12 @@ impl Shared {
     }
 
     /// Whatever has arrived is of no use any more.
-    pub(super) fn discard_received(&self) {
+    pub(in crate::socket) fn discard_received(&self) {
         self.lock().discard_received();
     }
 
     /// The `WebSocket` is gone.
-    pub(super) fn abandon(&self) {
+    pub(in crate::socket) fn abandon(&self) {
         let mut state = self.lock();
         self.abandoned.store(true, Ordering::Relaxed);
         state.discard_received();
@@ -317,7 +328,11 @@ impl Shared {
     }
 
     /// Waits until the connection has ended.
-    pub(super) fn poll_ended(&self, place: usize, cx: &mut Context<'_>) -> Poll<CloseCause> {
+    pub(in crate::socket) fn poll_ended(
+        &self,
+        place: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<CloseCause> {
         let mut state = self.lock();
         if !state.phase.has_ended() {
             self.wait(&mut state, Want::End, place, cx.waker());
@@ -327,7 +342,7 @@ impl Shared {
     }
 
     /// Whether `recv` has nothing more to return.
-    pub(super) fn is_exhausted(&self) -> bool {
+    pub(in crate::socket) fn is_exhausted(&self) -> bool {
         let state = self.lock();
         !state.has_input()
             && state
@@ -348,7 +363,7 @@ impl Shared {
         (state.received.into(), state.sent.into())
     }
 
-    pub(super) fn latency(&self) -> Option<Duration> {
+    pub(in crate::socket) fn latency(&self) -> Option<Duration> {
         self.lock()
             .latency
             .map(|it| Duration::from_micros(it.get().into()))
@@ -373,7 +388,7 @@ impl Shared {
     }
 
     /// Unlocks, and wakes the driver if it waits.
-    pub(super) fn wake(&self, mut state: MutexGuard<'_, State>) {
+    pub(in crate::socket) fn wake(&self, mut state: MutexGuard<'_, State>) {
         let (sleep, waker) = match state.sleep {
             Sleep::Parked => (Sleep::Awake, state.driver.clone()),
             Sleep::Awake | Sleep::Called => (Sleep::Called, None),
@@ -387,17 +402,17 @@ impl Shared {
 }
 
 impl State {
-    pub(super) fn is_written(&self, target: u32) -> bool {
+    pub(in crate::socket) fn is_written(&self, target: u32) -> bool {
         // The counters wrap: what is at most half the circle behind has been written.
         self.written.wrapping_sub(target) as i32 >= 0
     }
 
-    pub(super) fn has_input(&self) -> bool {
+    pub(in crate::socket) fn has_input(&self) -> bool {
         self.inbox.as_ref().is_some_and(|it| !it.is_empty())
     }
 
     /// How much may still be read.
-    pub(super) fn inbox_room(&self) -> Room {
+    pub(in crate::socket) fn inbox_room(&self) -> Room {
         let room = match &self.inbox {
             Some(inbox) if !inbox.is_empty() => inbox.room(),
             _ => Room::WHOLE,
@@ -422,7 +437,7 @@ impl State {
     }
 
     /// What is to be read now; `None` when the connection is to end at once.
-    pub(super) fn demand(&self) -> Option<Demand> {
+    pub(in crate::socket) fn demand(&self) -> Option<Demand> {
         match (self.phase, &self.ending, &self.receiver) {
             (Phase::Running, Some(_), _) => Some(Demand::Discard),
             (Phase::Running, None, _) if self.receives_parts() => {
@@ -438,13 +453,13 @@ impl State {
         }
     }
 
-    pub(super) fn set_latency(&mut self, latency: Duration) {
+    pub(in crate::socket) fn set_latency(&mut self, latency: Duration) {
         let micros = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
         self.latency = NonZeroU32::new(micros.max(1));
     }
 
     /// The driver starts a turn; says whether in the same task as the last.
-    pub(super) fn unpark(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(in crate::socket) fn unpark(&mut self, cx: &mut Context<'_>) -> bool {
         // What was called before is seen by the turn that begins.
         self.sleep = Sleep::Awake;
         self.driver
@@ -452,12 +467,12 @@ impl State {
             .is_some_and(|it| it.will_wake(cx.waker()))
     }
 
-    pub(super) fn cause(&self) -> Option<&CloseCause> {
+    pub(in crate::socket) fn cause(&self) -> Option<&CloseCause> {
         self.ending.as_ref().map(|it| &it.cause)
     }
 
     /// Sets the cause, unless there is one; says whether this call did.
-    pub(super) fn begin_ending(&mut self, cause: CloseCause) -> bool {
+    pub(in crate::socket) fn begin_ending(&mut self, cause: CloseCause) -> bool {
         let first = self.ending.is_none();
         if first {
             self.ending = Some(Box::new(Ending { cause, error: None }));

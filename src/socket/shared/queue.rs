@@ -7,12 +7,12 @@
 
 use std::sync::Arc;
 
-use super::lend;
-use super::shared::State;
 use crate::protocol::{Closed, Coding, Encoded, Outbox, Prepared, Writer};
+use crate::socket::driver::buffers;
+use crate::socket::shared::State;
 
 impl State {
-    pub(super) fn has_output(&self) -> bool {
+    pub(in crate::socket) fn has_output(&self) -> bool {
         match &self.outbox {
             Some(outbox) => !outbox.is_empty(),
             None => self.common.is_some(),
@@ -20,7 +20,7 @@ impl State {
     }
 
     /// How many bytes the driver has not taken.
-    pub(super) fn output_length(&self) -> usize {
+    pub(in crate::socket) fn output_length(&self) -> usize {
         match (&self.outbox, &self.common) {
             (Some(outbox), _) => outbox.len(),
             (None, Some(frame)) => frame.len(),
@@ -30,7 +30,7 @@ impl State {
 
     /// Queues a message that is encoded already: in common with others, if it is to
     /// come first and there is no buffer yet into which it could be copied.
-    pub(super) fn queue_prepared(
+    pub(in crate::socket) fn queue_prepared(
         &mut self,
         prepared: &Prepared,
         coding: Option<Coding>,
@@ -51,7 +51,7 @@ impl State {
     /// Where to append what comes after all that is queued, but for what waits
     /// behind a message that is sent in chunks; and who encodes it.
     #[inline]
-    pub(super) fn output(&mut self) -> (&mut Writer, &mut Outbox) {
+    pub(in crate::socket) fn output(&mut self) -> (&mut Writer, &mut Outbox) {
         let common = &mut self.common;
         let outbox = self.outbox.get_or_insert_with(|| new_outbox(common));
         (&mut self.writer, outbox)
@@ -59,7 +59,7 @@ impl State {
 
     /// Takes everything into `writing`, in which there is nothing; says whether
     /// there was something.
-    pub(super) fn take_output(&mut self, writing: &mut Box<Outbox>) -> bool {
+    pub(in crate::socket) fn take_output(&mut self, writing: &mut Box<Outbox>) -> bool {
         match (&mut self.outbox, self.common.take()) {
             (Some(outbox), _) if !outbox.is_empty() => std::mem::swap(outbox, writing),
             (None, Some(frame)) => writing.push_encoded(&frame),
@@ -68,7 +68,7 @@ impl State {
         true
     }
 
-    pub(super) fn discard_output(&mut self) {
+    pub(in crate::socket) fn discard_output(&mut self) {
         self.common = None;
         self.outbox = None;
     }
@@ -77,7 +77,7 @@ impl State {
 /// A buffer of a connection's own, and in it what it had in common with others.
 #[inline(never)]
 fn new_outbox(common: &mut Option<Arc<Encoded>>) -> Box<Outbox> {
-    let mut outbox = lend::outbox();
+    let mut outbox = buffers::outbox();
     if let Some(frame) = common.take() {
         outbox.push_encoded(&frame);
     }

@@ -46,17 +46,17 @@
 use std::cell::RefCell;
 use std::mem;
 
-use super::lend;
-use super::shared::{Shared, State};
 use crate::Message;
 use crate::protocol::{Outbox, Role, Writer};
+use crate::socket::driver::buffers;
+use crate::socket::shared::{Shared, State};
 
 thread_local! {
     static DESK: RefCell<Option<Box<Desk>>> = const { RefCell::new(None) };
 }
 
 /// Frames that the outbox does not know of yet.
-pub(super) struct Desk {
+pub(in crate::socket) struct Desk {
     /// Whose they are: where its shared state is.
     owner: usize,
     writer: Writer,
@@ -75,7 +75,7 @@ impl Default for Desk {
         Desk {
             owner: 0,
             writer: Writer::new(Role::Server),
-            outbox: lend::outbox(),
+            outbox: buffers::outbox(),
             in_flight: 0,
             limit: 0,
             messages: 0,
@@ -87,7 +87,7 @@ impl Default for Desk {
 impl Desk {
     /// The next to send here is `owner`, whose state this is.
     #[inline]
-    pub(super) fn assign(&mut self, owner: &Shared, state: &State) {
+    pub(in crate::socket) fn assign(&mut self, owner: &Shared, state: &State) {
         debug_assert!(self.is_empty() || self.owner == address(owner));
         self.owner = address(owner);
         self.writer = Writer::new(state.writer.role());
@@ -95,21 +95,21 @@ impl Desk {
     }
 
     #[inline]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::socket) fn is_empty(&self) -> bool {
         self.messages == 0
     }
 
-    pub(super) fn set_in_flight(&mut self, bytes: usize) {
+    pub(in crate::socket) fn set_in_flight(&mut self, bytes: usize) {
         self.in_flight = bytes;
     }
 
     /// Its buffer, in which there is nothing.
-    pub(super) fn into_outbox(self) -> Box<Outbox> {
+    pub(in crate::socket) fn into_outbox(self) -> Box<Outbox> {
         self.outbox
     }
 
     /// The bytes that its buffer holds without growing.
-    pub(super) fn capacity(&self) -> usize {
+    pub(in crate::socket) fn capacity(&self) -> usize {
         self.outbox.capacity()
     }
 
@@ -152,7 +152,7 @@ impl Desk {
 /// there before into `desk`; called again, puts things back. While the thread is
 /// ending there is no place: all goes to the outbox.
 #[inline]
-pub(super) fn swap(desk: &mut Option<Box<Desk>>) {
+pub(in crate::socket) fn swap(desk: &mut Option<Box<Desk>>) {
     let _ = DESK.try_with(|place| mem::swap(&mut *place.borrow_mut(), desk));
 }
 
@@ -173,19 +173,19 @@ fn address(shared: &Shared) -> usize {
 impl Shared {
     /// Whether this connection's handler is being polled, on this thread.
     #[inline]
-    pub(super) fn is_handled_here(&self) -> bool {
+    pub(in crate::socket) fn is_handled_here(&self) -> bool {
         own(self, |_| ()).is_some()
     }
 
     /// Puts a message onto this connection's desk, if that lies here and nothing
     /// is out of the ordinary.
     #[inline]
-    pub(super) fn push_on_desk(&self, message: &Message) -> bool {
+    pub(in crate::socket) fn push_on_desk(&self, message: &Message) -> bool {
         self.is_plain() && own(self, |desk| desk.push(message, self)) == Some(true)
     }
 
     /// Puts what lies on this connection's desk back, if that lies here.
-    pub(super) fn clear_own_desk(&self, state: &mut State) {
+    pub(in crate::socket) fn clear_own_desk(&self, state: &mut State) {
         if self.is_on_desk() {
             let _ = own(self, |desk| self.clear_desk(desk, state));
         }
@@ -193,7 +193,7 @@ impl Shared {
 
     /// Puts what lies on the desk into the outbox, in front.
     #[inline]
-    pub(super) fn clear_desk(&self, desk: &mut Desk, state: &mut State) {
+    pub(in crate::socket) fn clear_desk(&self, desk: &mut Desk, state: &mut State) {
         if !desk.is_empty() {
             self.clear_full_desk(desk, state);
         }
@@ -207,7 +207,12 @@ impl Shared {
     }
 
     /// Takes all that was sent, to be written, into `writing`, which is empty.
-    pub(super) fn take_all(&self, desk: &mut Desk, state: &mut State, writing: &mut Box<Outbox>) {
+    pub(in crate::socket) fn take_all(
+        &self,
+        desk: &mut Desk,
+        state: &mut State,
+        writing: &mut Box<Outbox>,
+    ) {
         if state.has_output() {
             self.clear_desk(desk, state);
         }

@@ -3,12 +3,12 @@
 use std::io::IoSlice;
 use std::task::{Context, Poll, Waker};
 
-use super::phase::Sleep;
-use super::shared::{Shared, State};
-use super::waiting::Want;
 use crate::config::Overflow;
 use crate::error::{CloseCause, Error, ErrorKind};
 use crate::protocol::Prepared;
+use crate::socket::shared::driver_task::Sleep;
+use crate::socket::shared::wait::Want;
+use crate::socket::shared::{Shared, State};
 use crate::{CloseCode, Config, Message};
 
 /// What is pushed into the outbox.
@@ -38,7 +38,7 @@ impl Item<'_> {
 
 /// What to do about an outbox that is full.
 #[derive(Clone, Copy)]
-pub(super) enum IfFull<'a> {
+pub(in crate::socket) enum IfFull<'a> {
     /// Push all the same: the sender holds a permit.
     Push,
     /// Say so.
@@ -62,7 +62,7 @@ pub(crate) enum Pushed {
 impl Shared {
     /// Encodes a message, onto the desk or into the outbox.
     #[inline]
-    pub(super) fn push(&self, item: Item<'_>, if_full: IfFull<'_>) -> Pushed {
+    pub(in crate::socket) fn push(&self, item: Item<'_>, if_full: IfFull<'_>) -> Pushed {
         match item {
             Item::Message(message) if self.push_on_desk(message) => Pushed::Queued,
             item => self.push_locked(item, if_full),
@@ -152,7 +152,7 @@ impl Shared {
     }
 
     /// A message into the outbox, by the policy that the configuration names.
-    pub(super) fn poll_push(
+    pub(in crate::socket) fn poll_push(
         &self,
         item: Item<'_>,
         place: usize,
@@ -171,7 +171,11 @@ impl Shared {
     }
 
     /// Waits for room in the outbox.
-    pub(super) fn poll_room(&self, place: usize, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    pub(in crate::socket) fn poll_room(
+        &self,
+        place: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
         let mut state = self.lock();
         if state.is_closing() {
             return Poll::Ready(Err(ErrorKind::Closed.into()));
@@ -200,12 +204,12 @@ impl State {
     }
 
     /// Whether nothing is sent any more.
-    pub(super) fn is_closing(&self) -> bool {
+    pub(in crate::socket) fn is_closing(&self) -> bool {
         !self.writer.is_open() || self.ending.is_some()
     }
 
     /// Whether somebody who waits has what it wants.
-    pub(super) fn has(&self, want: Want, shared: &Shared) -> bool {
+    pub(in crate::socket) fn has(&self, want: Want, shared: &Shared) -> bool {
         match want {
             Want::Room => self.has_room(shared) || self.is_closing(),
             Want::Turn => {

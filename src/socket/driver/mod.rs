@@ -1,6 +1,17 @@
 //! The task of a connection: one future that owns the IO, reads, runs the
 //! handler, writes and keeps the deadlines.
 
+pub(in crate::socket) mod buffers;
+pub(in crate::socket) mod conn;
+pub(in crate::socket) mod coop;
+mod deadlines;
+pub(in crate::socket) mod handler;
+pub(in crate::socket) mod inline;
+#[cfg(feature = "tracing")]
+mod span;
+mod timer;
+pub(in crate::socket) mod turn;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,21 +21,23 @@ use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use super::Outcome;
-use super::alarm::Alarm;
-use super::desk;
-use super::ending::{finish_handler, log_end};
-use super::exchange::OwnTask;
-use super::fair::yield_now;
-use super::phase::Phase;
-use super::shared::Shared;
-use super::timers::{Action, Timers};
-use super::turn::{Receiving, Turn};
-use super::wire::{End, Received, Sent, Wire};
 use crate::CloseCode;
 use crate::error::{CloseCause, ErrorKind};
 use crate::protocol::Reader;
+use crate::socket::Outcome;
+use crate::socket::driver::conn::{End, Received, Sent, Wire};
+use crate::socket::driver::coop::yield_now;
+use crate::socket::driver::deadlines::{Action, Timers};
+use crate::socket::driver::handler::{finish_handler, log_end};
+use crate::socket::driver::timer::Alarm;
+use crate::socket::driver::turn::{Receiving, Turn};
+use crate::socket::shared::Shared;
+use crate::socket::shared::cork;
+use crate::socket::shared::driver_task::Phase;
+use crate::socket::shared::exchange::OwnTask;
 use crate::tracker::Permit;
+#[cfg(feature = "tracing")]
+pub(crate) use span::connection as connection_span;
 
 /// How often one poll goes round before others get their turn, if it does not
 /// take too [long](Turn::is_long) before that.
@@ -78,7 +91,7 @@ pin_project! {
 ///
 /// Elsewhere: another task drives the connection; only a handler runs here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(in crate::socket) enum Stage {
     Open,
     Lingering { fin: Fin },
     Ended,
@@ -86,13 +99,13 @@ pub(super) enum Stage {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fin {
+pub(in crate::socket) enum Fin {
     Due,
     Sent,
 }
 
 impl<T, H> Drive<T, H> {
-    pub(super) fn new(
+    pub(in crate::socket) fn new(
         io: T,
         reader: Reader,
         shared: Arc<Shared>,
@@ -118,7 +131,7 @@ impl<T, H> Drive<T, H> {
     }
 
     /// Nothing to drive: another task does that.
-    pub(super) fn elsewhere(shared: Arc<Shared>) -> Self {
+    pub(in crate::socket) fn elsewhere(shared: Arc<Shared>) -> Self {
         Drive {
             timers: Timers::new(Instant::now(), &shared.config),
             wire: None,
@@ -131,7 +144,7 @@ impl<T, H> Drive<T, H> {
     }
 
     /// Goes on with another handler. The timer is armed anew.
-    pub(super) fn manage<G>(mut self: Pin<Box<Self>>, handler: G) -> Drive<T, G> {
+    pub(in crate::socket) fn manage<G>(mut self: Pin<Box<Self>>, handler: G) -> Drive<T, G> {
         let this = self.as_mut().project();
         Drive {
             timers: this.timers.clone(),
@@ -321,7 +334,7 @@ where
                 handler.poll(cx).map(Outcome::into_result)
             }));
             if let Some(lent) = &mut lent {
-                desk::swap(&mut lent.desk);
+                cork::swap(&mut lent.desk);
             }
             let outcome = match polled {
                 Ok(Poll::Pending) => None,

@@ -13,7 +13,7 @@ const BYTES: usize = 64 * 1024;
 /// A bounded queue of messages. It travels as a box: from the driver, which
 /// fills it, over the shared state to `recv`, which empties it, and back.
 #[derive(Default)]
-pub(super) struct Inbox {
+pub(in crate::socket) struct Inbox {
     messages: VecDeque<Message>,
     /// Of the messages that were pushed since it was empty.
     bytes: usize,
@@ -21,7 +21,7 @@ pub(super) struct Inbox {
 
 /// How many messages and bytes an inbox still takes.
 #[derive(Clone, Copy)]
-pub(super) struct Room {
+pub(in crate::socket) struct Room {
     messages: usize,
     bytes: usize,
 }
@@ -29,7 +29,7 @@ pub(super) struct Room {
 impl Inbox {
     /// Appends a message of that length.
     #[inline]
-    pub(super) fn push(&mut self, message: Message, length: usize) {
+    pub(in crate::socket) fn push(&mut self, message: Message, length: usize) {
         if self.messages.is_empty() {
             self.bytes = 0;
         }
@@ -38,36 +38,36 @@ impl Inbox {
     }
 
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<Message> {
+    pub(in crate::socket) fn pop(&mut self) -> Option<Message> {
         self.messages.pop_front()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::socket) fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::socket) fn len(&self) -> usize {
         self.messages.len()
     }
 
     /// The bytes of its messages, if none has been taken out.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::socket) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(in crate::socket) fn clear(&mut self) {
         self.messages.clear();
         self.bytes = 0;
     }
 
-    pub(super) fn append(&mut self, other: &mut Inbox) {
+    pub(in crate::socket) fn append(&mut self, other: &mut Inbox) {
         self.bytes += other.bytes;
         self.messages.append(&mut other.messages);
         other.bytes = 0;
     }
 
     /// What it takes, if nothing is taken out of it.
-    pub(super) fn room(&self) -> Room {
+    pub(in crate::socket) fn room(&self) -> Room {
         Room {
             messages: MESSAGES.saturating_sub(self.messages.len()),
             bytes: BYTES.saturating_sub(self.bytes),
@@ -77,25 +77,25 @@ impl Inbox {
 
 impl Room {
     /// The room of an empty inbox.
-    pub(super) const WHOLE: Self = Room {
+    pub(in crate::socket) const WHOLE: Self = Room {
         messages: MESSAGES,
         bytes: BYTES,
     };
 
     /// What is left of it beside that.
-    pub(super) fn less(self, messages: usize, bytes: usize) -> Self {
+    pub(in crate::socket) fn less(self, messages: usize, bytes: usize) -> Self {
         Room {
             messages: self.messages.saturating_sub(messages),
             bytes: self.bytes.saturating_sub(bytes),
         }
     }
 
-    pub(super) fn bytes(self) -> usize {
+    pub(in crate::socket) fn bytes(self) -> usize {
         self.bytes
     }
 
     /// One message fits whenever there is any room, whatever its size.
-    pub(super) fn is_empty(self) -> bool {
+    pub(in crate::socket) fn is_empty(self) -> bool {
         self.messages == 0 || self.bytes == 0
     }
 }

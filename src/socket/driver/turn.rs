@@ -4,32 +4,32 @@ use std::task::Context;
 
 use tokio::time::Instant;
 
-use super::driver::Stage;
-use super::ending::end_receiving;
-use super::exchange::OwnTask;
-use super::fair::LONG;
-use super::shared::Shared;
-use super::wire::{Demand, End};
+use crate::socket::driver::Stage;
+use crate::socket::driver::conn::{Demand, End};
+use crate::socket::driver::coop::LONG;
+use crate::socket::driver::handler::end_receiving;
+use crate::socket::shared::Shared;
+use crate::socket::shared::exchange::OwnTask;
 
 /// What one poll of the driver has seen so far.
-pub(super) struct Turn {
+pub(in crate::socket) struct Turn {
     /// Whether the handler has something new to look at.
-    pub(super) own: OwnTask,
-    pub(super) receiving: Receiving,
+    pub(in crate::socket) own: OwnTask,
+    pub(in crate::socket) receiving: Receiving,
     /// Whether the timer knows this task.
-    pub(super) same_task: bool,
+    pub(in crate::socket) same_task: bool,
     /// Whether the IO had nothing to read, and will wake this task.
-    pub(super) dry: bool,
+    pub(in crate::socket) dry: bool,
     /// What is to be read, as far as it is known.
-    pub(super) demand: Option<Demand>,
+    pub(in crate::socket) demand: Option<Demand>,
     /// The clock, read at most once a poll.
-    pub(super) now: Option<Instant>,
+    pub(in crate::socket) now: Option<Instant>,
 }
 
 /// What a turn found of the receiving half: if that has changed when the turn
 /// ends, there is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Receiving {
+pub(in crate::socket) enum Receiving {
     /// What comes is read.
     Open,
     /// There is no room for it.
@@ -63,24 +63,24 @@ impl Default for Turn {
 }
 
 impl Turn {
-    pub(super) fn now(&mut self) -> Instant {
+    pub(in crate::socket) fn now(&mut self) -> Instant {
         *self.now.get_or_insert_with(Instant::now)
     }
 
     /// Whether it is the others' turn.
-    pub(super) fn is_long(&mut self) -> bool {
+    pub(in crate::socket) fn is_long(&mut self) -> bool {
         self.now().elapsed() > LONG
     }
 
-    pub(super) fn wake_own(&mut self, own: OwnTask) {
+    pub(in crate::socket) fn wake_own(&mut self, own: OwnTask) {
         self.own = self.own.or(own);
     }
 
-    pub(super) fn take_own(&mut self) -> bool {
+    pub(in crate::socket) fn take_own(&mut self) -> bool {
         std::mem::replace(&mut self.own, OwnTask::Idle) == OwnTask::Ready
     }
 
-    pub(super) fn end_receiving(
+    pub(in crate::socket) fn end_receiving(
         &mut self,
         shared: &Shared,
         stage: &mut Stage,

@@ -6,11 +6,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::push::Item;
-use super::waiting::SOCKET;
 use super::{WebSocket, sender};
 use crate::Message;
 use crate::error::Error;
+use crate::socket::shared::send::Item;
+use crate::socket::shared::wait::SOCKET;
 
 /// The future of [`WebSocket::recv`].
 #[must_use = "nothing is received unless the future is awaited"]

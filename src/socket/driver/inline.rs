@@ -7,14 +7,14 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::driver::Drive;
+use crate::socket::driver::Drive;
 
 /// Whatever a bare socket runs on.
-pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(in crate::socket) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
-pub(super) type BareIo = Box<dyn Io>;
+pub(in crate::socket) type BareIo = Box<dyn Io>;
 
 /// The handler is whoever awaits the socket.
 type Driver = Pin<Box<Drive<BareIo, Ready<()>>>>;
@@ -22,7 +22,7 @@ type Driver = Pin<Box<Drive<BareIo, Ready<()>>>>;
 /// A driver that several tasks may poll in turn, as the halves of a split
 /// `Stream` and `Sink` do. The IO and the timer remember one waker, the last; so
 /// all tasks are behind the one that they are given.
-pub(super) struct Bare {
+pub(in crate::socket) struct Bare {
     driver: Driver,
     tasks: Arc<Tasks>,
     waker: Waker,
@@ -30,11 +30,11 @@ pub(super) struct Bare {
 
 /// What a bare socket carries with it. The mutex is never locked: it makes the
 /// socket `Sync`, so that futures that borrow it are `Send`.
-pub(super) type Carried = Option<Box<Mutex<Bare>>>;
+pub(in crate::socket) type Carried = Option<Box<Mutex<Bare>>>;
 
 /// Moves a bare socket.
 #[inline]
-pub(super) fn drive(carried: &mut Carried, cx: &mut Context<'_>) {
+pub(in crate::socket) fn drive(carried: &mut Carried, cx: &mut Context<'_>) {
     if carried.is_some() {
         drive_on(carried, cx);
     }
@@ -86,7 +86,7 @@ impl Wake for Tasks {
 }
 
 impl Bare {
-    pub(super) fn new(driver: Drive<BareIo, Ready<()>>) -> Self {
+    pub(in crate::socket) fn new(driver: Drive<BareIo, Ready<()>>) -> Self {
         let tasks = Arc::new(Tasks::default());
         Bare {
             driver: Box::pin(driver),
@@ -95,14 +95,14 @@ impl Bare {
         }
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(in crate::socket) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.tasks.remember(cx.waker());
         self.driver
             .as_mut()
             .poll(&mut Context::from_waker(&self.waker))
     }
 
-    pub(super) fn into_driver(self) -> Driver {
+    pub(in crate::socket) fn into_driver(self) -> Driver {
         self.driver
     }
 }

@@ -4,15 +4,16 @@ use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use super::bare::Carried;
-use super::phase::Sleep;
-use super::sender::Sender;
-use super::shared::Shared;
-use super::waiting::{Waiter, Want};
-use super::{WebSocket, bare};
+use super::WebSocket;
+use super::bare;
 use crate::error::{CloseCause, Error, ErrorKind};
 use crate::message::Kind;
 use crate::protocol::{Part, Validator};
+use crate::socket::driver::inline::Carried;
+use crate::socket::sender::Sender;
+use crate::socket::shared::Shared;
+use crate::socket::shared::driver_task::Sleep;
+use crate::socket::shared::wait::{Waiter, Want};
 use crate::{CloseCode, Message};
 
 impl WebSocket {

@@ -4,19 +4,19 @@ use std::mem::discriminant;
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 
-use super::shared::{Shared, State};
+use crate::socket::shared::{Shared, State};
 
 /// Somebody who waits. Of a future that is dropped nothing stays ([`Waiter`]): its
 /// waker would keep its task's memory until the end of the connection.
-pub(super) struct Waiting {
+pub(in crate::socket) struct Waiting {
     place: usize,
-    pub(super) want: Want,
-    pub(super) waker: Waker,
+    pub(in crate::socket) want: Want,
+    pub(in crate::socket) waker: Waker,
 }
 
 /// All who wait. Few connections ever have somebody, so it is one pointer.
 #[derive(Default)]
-pub(super) struct Line(Option<Box<Members>>);
+pub(in crate::socket) struct Line(Option<Box<Members>>);
 
 #[derive(Default)]
 struct Members {
@@ -24,22 +24,22 @@ struct Members {
 }
 
 impl Line {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::socket) fn is_empty(&self) -> bool {
         self.0.as_ref().is_none_or(|it| it.waiting.is_empty())
     }
 
-    pub(super) fn members(&mut self) -> &mut Vec<Waiting> {
+    pub(in crate::socket) fn members(&mut self) -> &mut Vec<Waiting> {
         &mut self.0.get_or_insert_default().waiting
     }
 }
 
 /// The place of the `WebSocket` itself, which has one owner and so waits for one
 /// thing of a kind at a time.
-pub(super) const SOCKET: usize = 0;
+pub(in crate::socket) const SOCKET: usize = 0;
 
 /// What a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Want {
+pub(in crate::socket) enum Want {
     /// Room for a message.
     Room,
     /// That no message is being sent in chunks, and room.
@@ -54,13 +54,13 @@ pub(super) enum Want {
 
 /// A future that waits. Its place among those who wait is known by its address,
 /// which is its own until it is dropped, and is given back then.
-pub(super) struct Waiter<'a> {
+pub(in crate::socket) struct Waiter<'a> {
     shared: &'a Shared,
     has_waited: bool,
 }
 
 impl<'a> Waiter<'a> {
-    pub(super) fn new(shared: &'a Shared) -> Self {
+    pub(in crate::socket) fn new(shared: &'a Shared) -> Self {
         Waiter {
             shared,
             has_waited: false,
@@ -72,7 +72,7 @@ impl<'a> Waiter<'a> {
     }
 
     /// Polls something that may wait in the place it is given.
-    pub(super) fn poll<R>(&mut self, poll: impl FnOnce(usize) -> Poll<R>) -> Poll<R> {
+    pub(in crate::socket) fn poll<R>(&mut self, poll: impl FnOnce(usize) -> Poll<R>) -> Poll<R> {
         let poll = poll(self.place());
         self.has_waited |= poll.is_pending();
         poll
@@ -90,7 +90,13 @@ impl Drop for Waiter<'_> {
 }
 
 impl Shared {
-    pub(super) fn wait(&self, state: &mut State, want: Want, place: usize, waker: &Waker) {
+    pub(in crate::socket) fn wait(
+        &self,
+        state: &mut State,
+        want: Want,
+        place: usize,
+        waker: &Waker,
+    ) {
         let waker = self.waker_of(state, waker);
         let waiting = state.waiting.members();
         let known = waiting.iter_mut().find(|it| {
@@ -106,7 +112,7 @@ impl Shared {
     }
 
     /// Waits for a message.
-    pub(super) fn wait_to_receive(&self, state: &mut State, waker: &Waker) {
+    pub(in crate::socket) fn wait_to_receive(&self, state: &mut State, waker: &Waker) {
         match &state.receiver {
             Some(known) if known.will_wake(waker) && !self.is_beside(state, waker) => {}
             _ => state.receiver = Some(self.waker_of(state, waker)),
@@ -141,7 +147,7 @@ impl State {
     /// The driver is in another task than before: who waits in that one already is
     /// not the handler, which it has not polled there.
     #[cold]
-    pub(super) fn move_driver(&mut self, waker: &Waker) {
+    pub(in crate::socket) fn move_driver(&mut self, waker: &Waker) {
         let waiting = self.waiting.0.iter_mut().flat_map(|it| &mut it.waiting);
         let waiting = waiting.map(|it| &mut it.waker);
         for it in waiting.chain(&mut self.receiver) {

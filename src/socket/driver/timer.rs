@@ -11,7 +11,7 @@ pin_project! {
     /// A timer that is set as seldom as possible: it fires too early rather than
     /// being moved with every deadline.
     #[derive(Default)]
-    pub(super) struct Alarm {
+    pub(in crate::socket) struct Alarm {
         armed: bool,
         #[pin]
         sleep: Option<Sleep>,
@@ -21,7 +21,7 @@ pin_project! {
 impl Alarm {
     /// Whether it will fire after `known`, which is the time if the runtime's
     /// timer knows this task.
-    pub(super) fn is_ahead(&self, known: Option<Instant>) -> bool {
+    pub(in crate::socket) fn is_ahead(&self, known: Option<Instant>) -> bool {
         self.deadline()
             .zip(known)
             .is_some_and(|(deadline, now)| now < deadline)
@@ -37,7 +37,7 @@ impl Alarm {
     /// Ready when it has fired, for a deadline that may have moved since; pending
     /// until `next` at the latest, or for good without one. An alarm that
     /// [is ahead](Self::is_ahead) is not looked at.
-    pub(super) fn poll(
+    pub(in crate::socket) fn poll(
         self: Pin<&mut Self>,
         next: Option<Instant>,
         known: Option<Instant>,
@@ -71,7 +71,7 @@ impl Alarm {
     }
 
     /// Takes the timer off the runtime.
-    pub(super) fn stop(self: Pin<&mut Self>) {
+    pub(in crate::socket) fn stop(self: Pin<&mut Self>) {
         let mut this = self.project();
         this.sleep.set(None);
         *this.armed = false;

@@ -4,22 +4,22 @@
 use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Waker};
 
-use super::desk::Desk;
-use super::ending::Ending;
-use super::inbox::Inbox;
-use super::lend::{self, Lent};
-use super::phase::{Phase, Sleep};
-use super::shared::{Shared, State};
-use super::turn::Receiving;
 use crate::error::{CloseCause, Error};
 use crate::protocol::{Outbox, Pongs, Writer};
+use crate::socket::driver::buffers::{self, Lent};
+use crate::socket::driver::handler::Ending;
+use crate::socket::driver::turn::Receiving;
+use crate::socket::shared::cork::Desk;
+use crate::socket::shared::driver_task::{Phase, Sleep};
+use crate::socket::shared::inbox::Inbox;
+use crate::socket::shared::{Shared, State};
 
 impl Shared {
     /// Takes what is queued and what lies on the desk into `writing`, which is
     /// written, and behind it the answers to pings and a ping of our own. Wakes
     /// whoever waited for room or for the flush; says whether the driver's own task
     /// was among them.
-    pub(super) fn take_outbox(
+    pub(in crate::socket) fn take_outbox(
         &self,
         desk: &mut Desk,
         writing: &mut Box<Outbox>,
@@ -46,7 +46,7 @@ impl Shared {
     /// Hands messages over to `recv`; says whether the driver's own task waits
     /// for them. Pings that came with them are answered before what the handler
     /// has to say to the messages.
-    pub(super) fn publish(
+    pub(in crate::socket) fn publish(
         &self,
         batch: &mut Option<Box<Inbox>>,
         pongs: &mut Pongs,
@@ -71,7 +71,7 @@ impl Shared {
     }
 
     /// Queues the answers to pings.
-    pub(super) fn answer(&self, state: &mut State, pongs: &mut Pongs) {
+    pub(in crate::socket) fn answer(&self, state: &mut State, pongs: &mut Pongs) {
         if pongs.is_empty() {
             return;
         }
@@ -83,7 +83,7 @@ impl Shared {
     }
 
     /// Ends the receiving half with a cause, unless there is one.
-    pub(super) fn end_receiving(
+    pub(in crate::socket) fn end_receiving(
         &self,
         cause: CloseCause,
         error: Option<Error>,
@@ -103,13 +103,17 @@ impl Shared {
     }
 
     /// All that was taken has been written.
-    pub(super) fn all_written(&self) {
+    pub(in crate::socket) fn all_written(&self) {
         let mut state = self.lock();
         state.written = state.taken;
     }
 
     /// The connection has ended: tells everybody.
-    pub(super) fn end(self: &Arc<Self>, cause: CloseCause, cx: &mut Context<'_>) -> OwnTask {
+    pub(in crate::socket) fn end(
+        self: &Arc<Self>,
+        cause: CloseCause,
+        cx: &mut Context<'_>,
+    ) -> OwnTask {
         let mut state = self.lock();
         if state.phase.has_ended() {
             return OwnTask::Idle;
@@ -134,7 +138,7 @@ impl Shared {
 
     /// Waits until it is woken, unless there is something to do after all.
     /// Takes back what an idle connection does not need.
-    pub(super) fn park(
+    pub(in crate::socket) fn park(
         &self,
         lent: &mut Lent,
         receiving: Receiving,
@@ -170,13 +174,13 @@ impl Shared {
         if !state.has_output()
             && let Some(outbox) = state.outbox.take()
         {
-            lend::give_outbox(outbox);
+            buffers::give_outbox(outbox);
         }
         if !state.has_input()
             && let Some(inbox) = state.inbox.take()
             && let Some(inbox) = lent.batch.replace(inbox)
         {
-            lend::give_inbox(inbox);
+            buffers::give_inbox(inbox);
         }
         state.sleep = Sleep::Parked;
         match &state.driver {
@@ -187,7 +191,7 @@ impl Shared {
     }
 
     /// Only the handler is left: waits until that is woken, or is to end too.
-    pub(super) fn park_handler(&self, cx: &mut Context<'_>) -> OwnTask {
+    pub(in crate::socket) fn park_handler(&self, cx: &mut Context<'_>) -> OwnTask {
         let mut state = self.lock();
         if state.phase == Phase::Forsaken {
             return OwnTask::Ready;
@@ -224,14 +228,14 @@ impl Shared {
 
 /// Control frames on their way out.
 #[derive(Default)]
-pub(super) struct Control {
-    pub(super) pongs: Pongs,
+pub(in crate::socket) struct Control {
+    pub(in crate::socket) pongs: Pongs,
     /// The payload of a ping of our own.
-    pub(super) ping: Option<[u8; 8]>,
+    pub(in crate::socket) ping: Option<[u8; 8]>,
 }
 
 impl Control {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::socket) fn is_empty(&self) -> bool {
         self.pongs.is_empty() && self.ping.is_none()
     }
 }
@@ -240,13 +244,13 @@ impl Control {
 /// polled again then, instead of being woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(super) enum OwnTask {
+pub(in crate::socket) enum OwnTask {
     Idle,
     Ready,
 }
 
 impl OwnTask {
-    pub(super) fn or(self, other: Self) -> Self {
+    pub(in crate::socket) fn or(self, other: Self) -> Self {
         match self {
             OwnTask::Ready => self,
             OwnTask::Idle => other,
@@ -254,7 +258,7 @@ impl OwnTask {
     }
 
     /// Wakes `waker`, unless it is the driver's own.
-    pub(super) fn unless_woken(waker: Option<Waker>, cx: &mut Context<'_>) -> Self {
+    pub(in crate::socket) fn unless_woken(waker: Option<Waker>, cx: &mut Context<'_>) -> Self {
         match waker {
             Some(waker) if waker.will_wake(cx.waker()) => OwnTask::Ready,
             Some(waker) => {
