@@ -127,7 +127,7 @@ use tokio::time::Instant;
 use crate::config::Config;
 use crate::handshake::{IntoRequest, InvalidRequest, Question, Scheme, Target};
 use crate::protocol::Role;
-use crate::socket::{self, Start, WebSocket};
+use crate::socket::{self, Negotiated, WebSocket};
 pub use error::{ConnectError, ConnectErrorKind};
 #[cfg(feature = "testing")]
 pub(crate) use exchange::exchange;
@@ -438,7 +438,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let agreement = question.conclude(&response)?;
-    let start = Start {
+    let start = Negotiated {
         role: Role::Client {
             masking_key: random::masking_key,
         },

@@ -11,7 +11,7 @@ use http::header::SEC_WEBSOCKET_KEY;
 use http::{Request, Response};
 
 use crate::config::Config;
-use crate::socket::{Outcome, WebSocket};
+use crate::socket::{HandlerOutput, WebSocket};
 use crate::tracker::Tracker;
 use crate::upgrade::Upgrade;
 
@@ -54,7 +54,7 @@ impl fmt::Debug for Answer {
 impl<F, Fut> Handler<fn(WebSocket)> for F
 where
     F: Fn(WebSocket) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output: Outcome> + Send + 'static,
+    Fut: Future<Output: HandlerOutput> + Send + 'static,
 {
     fn call(self: &Arc<Self>, upgrade: Upgrade, _request: Request<()>) -> Answer {
         let handler = Arc::clone(self);

@@ -104,12 +104,12 @@ impl ByteStream {
                 Ok(Some(received)) => received,
                 Ok(None) => {
                     let cause = shared.close_cause();
-                    socket.hand_over();
+                    socket.close_in_background();
                     return Poll::Ready(end(cause));
                 }
                 Err(error) => {
                     *place = Place::Between;
-                    socket.hand_over();
+                    socket.close_in_background();
                     return Poll::Ready(Err(error.into()));
                 }
             };

@@ -47,16 +47,16 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing.
-    pub async fn recv_stream(&mut self) -> Result<Option<Incoming<'_>>, Error> {
+    pub async fn recv_stream(&mut self) -> Result<Option<MessageReader<'_>>, Error> {
         let first = poll_fn(|cx| {
             self.drive(cx);
             self.shared.poll_first_part(&mut self.batch, cx)
         })
         .await;
         if !matches!(first, Ok(Some(_))) {
-            self.hand_over();
+            self.close_in_background();
         }
-        Ok(first?.map(|first| Incoming::new(self, first)))
+        Ok(first?.map(|first| MessageReader::new(self, first)))
     }
 }
 
@@ -68,7 +68,7 @@ impl WebSocket {
 ///
 /// It is a `Stream` of its chunks, too.
 #[must_use = "dropping a message skips the rest of it"]
-pub struct Incoming<'a> {
+pub struct MessageReader<'a> {
     socket: &'a mut WebSocket,
     kind: Kind,
     rest: Rest,
@@ -84,9 +84,9 @@ enum Rest {
     Lost,
 }
 
-impl<'a> Incoming<'a> {
+impl<'a> MessageReader<'a> {
     pub(super) fn new(socket: &'a mut WebSocket, (message, part): (Message, Part)) -> Self {
-        Incoming {
+        MessageReader {
             socket,
             kind: message.kind(),
             rest: Rest::Next(message, part),
@@ -162,8 +162,8 @@ impl<'a> Incoming<'a> {
     }
 }
 
-/// What [`chunk`](Incoming::chunk) returns, up to the end or the first error.
-impl Stream for Incoming<'_> {
+/// What [`chunk`](MessageReader::chunk) returns, up to the end or the first error.
+impl Stream for MessageReader<'_> {
     type Item = Result<Message, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -174,7 +174,7 @@ impl Stream for Incoming<'_> {
     }
 }
 
-impl Drop for Incoming<'_> {
+impl Drop for MessageReader<'_> {
     fn drop(&mut self) {
         if let Rest::Next(_, Part::More) | Rest::More = self.rest {
             self.socket.shared.skip_message();
@@ -182,9 +182,9 @@ impl Drop for Incoming<'_> {
     }
 }
 
-impl fmt::Debug for Incoming<'_> {
+impl fmt::Debug for MessageReader<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Incoming")
+        f.debug_struct("MessageReader")
             .field("kind", &self.kind)
             .finish_non_exhaustive()
     }

@@ -9,17 +9,17 @@ use super::bare;
 use crate::error::{CloseCause, Error, ErrorKind};
 use crate::message::Kind;
 use crate::protocol::{Part, Validator};
-use crate::socket::driver::inline::Carried;
+use crate::socket::driver::inline::Inline;
 use crate::socket::sender::Sender;
 use crate::socket::shared::Shared;
-use crate::socket::shared::driver_task::Sleep;
-use crate::socket::shared::wait::{Waiter, Want};
+use crate::socket::shared::driver_task::DriverTask;
+use crate::socket::shared::wait::{WaitFor, Waiter};
 use crate::{CloseCode, Message};
 
 impl WebSocket {
     /// Sends a message in chunks, whose length need not be known. It begins with
-    /// the first [`write`](Outgoing::write) and ends with
-    /// [`finish`](Outgoing::finish).
+    /// the first [`write`](MessageWriter::write) and ends with
+    /// [`finish`](MessageWriter::finish).
     ///
     /// ```
     /// # use hyper_ws::{Error, WebSocket};
@@ -35,15 +35,15 @@ impl WebSocket {
     /// ```
     ///
     /// To receive at the same time, send with a [`Sender`].
-    pub fn send_stream(&mut self, kind: Kind) -> Outgoing<'_> {
-        Outgoing::new(&self.shared, Some(&mut self.driver), kind)
+    pub fn send_stream(&mut self, kind: Kind) -> MessageWriter<'_> {
+        MessageWriter::new(&self.shared, Some(&mut self.driver), kind)
     }
 }
 
 impl Sender {
     /// Sends a message in chunks: see [`WebSocket::send_stream`].
-    pub fn send_stream(&self, kind: Kind) -> Outgoing<'_> {
-        Outgoing::new(self.shared(), None, kind)
+    pub fn send_stream(&self, kind: Kind) -> MessageWriter<'_> {
+        MessageWriter::new(self.shared(), None, kind)
     }
 }
 
@@ -62,10 +62,10 @@ impl Sender {
 ///
 /// Its chunks are not compressed.
 #[must_use = "a message that is not finished closes the connection"]
-pub struct Outgoing<'a> {
+pub struct MessageWriter<'a> {
     shared: &'a Shared,
     /// The driver of a bare socket.
-    driver: Option<&'a mut Carried>,
+    driver: Option<&'a mut Inline>,
     kind: Kind,
     /// Where the last chunk of a text ended within a character.
     text: Validator,
@@ -80,9 +80,9 @@ enum Progress {
     Finished,
 }
 
-impl<'a> Outgoing<'a> {
-    fn new(shared: &'a Shared, driver: Option<&'a mut Carried>, kind: Kind) -> Self {
-        Outgoing {
+impl<'a> MessageWriter<'a> {
+    fn new(shared: &'a Shared, driver: Option<&'a mut Inline>, kind: Kind) -> Self {
+        MessageWriter {
             shared,
             driver,
             kind,
@@ -165,7 +165,7 @@ impl<'a> Outgoing<'a> {
     }
 
     async fn push(&mut self, chunk: &Message, part: Part) -> Result<(), Error> {
-        let Outgoing {
+        let MessageWriter {
             shared,
             driver,
             kind,
@@ -178,8 +178,8 @@ impl<'a> Outgoing<'a> {
                 bare::drive(driver, cx);
             }
             let wanted = match progress {
-                Progress::None => Want::Turn,
-                Progress::Begun | Progress::Finished => Want::Chunk,
+                Progress::None => WaitFor::OwnMessage,
+                Progress::Begun | Progress::Finished => WaitFor::Chunk,
             };
             waiter.poll(|place| {
                 let chunk = (*kind, chunk, part);
@@ -201,7 +201,7 @@ impl Shared {
     fn poll_push_part(
         &self,
         (kind, chunk, part): (Kind, &Message, Part),
-        wanted: Want,
+        wanted: WaitFor,
         place: usize,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
@@ -210,7 +210,7 @@ impl Shared {
             return Poll::Ready(Err(ErrorKind::Closed.into()));
         }
         // The end of a message is not worth waiting for.
-        let is_end = wanted == Want::Chunk && part == Part::Last;
+        let is_end = wanted == WaitFor::Chunk && part == Part::Last;
         if !is_end && !state.has(wanted, self) {
             self.wait(&mut state, wanted, place, cx.waker());
             return Poll::Pending;
@@ -225,14 +225,14 @@ impl Shared {
             Part::Last => state.let_through(),
         }
         self.look(&state);
-        if state.sleep == Sleep::Parked {
+        if state.sleep == DriverTask::Idle {
             self.wake(state);
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl Drop for Outgoing<'_> {
+impl Drop for MessageWriter<'_> {
     fn drop(&mut self) {
         if self.progress == Progress::Begun {
             let code = CloseCode::INTERNAL_ERROR;
@@ -242,9 +242,9 @@ impl Drop for Outgoing<'_> {
     }
 }
 
-impl fmt::Debug for Outgoing<'_> {
+impl fmt::Debug for MessageWriter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outgoing")
+        f.debug_struct("MessageWriter")
             .field("kind", &self.kind)
             .finish_non_exhaustive()
     }

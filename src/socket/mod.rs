@@ -50,13 +50,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use byte_stream::ByteStream;
-pub use driver::Drive;
+pub use driver::Driver;
 #[cfg(feature = "tracing")]
 pub(crate) use driver::connection_span;
 use driver::handler::finish_handler;
-use driver::inline::{self as bare, Bare, BareIo, Carried};
-pub use message_reader::Incoming;
-pub use message_writer::Outgoing;
+use driver::inline::{self as bare, BareIo, Inline, InlineDriver};
+pub use message_reader::MessageReader;
+pub use message_writer::MessageWriter;
 use recv::Step;
 pub use recv::{Receiving, Sending};
 pub(crate) use rewound::Rewound;
@@ -82,25 +82,25 @@ use crate::{CloseCode, Config, Message, tracker};
     message = "a WebSocket handler cannot return `{Self}`",
     label = "expected `()` or `Result<(), E>` with `E: Into<Box<dyn Error + Send + Sync>>`"
 )]
-pub trait Outcome: Send + 'static {
+pub trait HandlerOutput: Send + 'static {
     /// As a result.
     fn into_result(self) -> Result<(), BoxError>;
 }
 
-impl Outcome for () {
+impl HandlerOutput for () {
     fn into_result(self) -> Result<(), BoxError> {
         Ok(())
     }
 }
 
-impl<E: Into<BoxError> + Send + 'static> Outcome for Result<(), E> {
+impl<E: Into<BoxError> + Send + 'static> HandlerOutput for Result<(), E> {
     fn into_result(self) -> Result<(), BoxError> {
         self.map_err(Into::into)
     }
 }
 
 /// What was agreed before the first frame.
-pub(crate) struct Start {
+pub(crate) struct Negotiated {
     pub(crate) role: Role,
     pub(crate) config: Arc<Config>,
     pub(crate) protocol: Option<Arc<str>>,
@@ -109,14 +109,14 @@ pub(crate) struct Start {
 }
 
 /// The future that serves a connection and runs `handler` with it.
-pub(crate) fn managed<T, F, Fut>(io: T, start: Start, handler: F) -> Drive<T, Fut>
+pub(crate) fn managed<T, F, Fut>(io: T, start: Negotiated, handler: F) -> Driver<T, Fut>
 where
     T: AsyncRead + AsyncWrite + Unpin,
     F: FnOnce(WebSocket) -> Fut,
     Fut: Future,
-    Fut::Output: Outcome,
+    Fut::Output: HandlerOutput,
 {
-    let Start {
+    let Negotiated {
         role,
         config,
         protocol,
@@ -135,16 +135,16 @@ where
             None
         }
     };
-    Drive::new(io, reader, shared, handler, permit)
+    Driver::new(io, reader, shared, handler, permit)
 }
 
 /// A socket that moves only while one of its methods is awaited.
-pub(crate) fn bare<T>(io: T, start: Start) -> WebSocket
+pub(crate) fn bare<T>(io: T, start: Negotiated) -> WebSocket
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let io: BareIo = Box::new(io);
-    let Start {
+    let Negotiated {
         role,
         config,
         protocol,
@@ -155,9 +155,9 @@ where
     let reader = Reader::new(role, &config).with_extension(codec);
     let shared = Shared::new(role, config, protocol, coding);
     let none = None::<std::future::Ready<()>>;
-    let driver = Drive::new(io, reader, shared.clone(), none, permit);
+    let driver = Driver::new(io, reader, shared.clone(), none, permit);
     let mut socket = WebSocket::new(shared);
-    socket.driver = Some(Box::new(Mutex::new(Bare::new(driver))));
+    socket.driver = Some(Box::new(Mutex::new(InlineDriver::new(driver))));
     socket
 }
 
@@ -183,7 +183,7 @@ pub struct WebSocket {
     /// Messages taken from the inbox and not returned yet.
     batch: Option<Box<Inbox>>,
     /// The driver of a bare socket.
-    driver: Carried,
+    driver: Inline,
 }
 
 impl WebSocket {
@@ -220,7 +220,7 @@ impl WebSocket {
         match ready!(self.shared.poll_receive(&mut self.batch, cx)) {
             Ok(true) => Poll::Ready(Ok(self.batch.as_mut().and_then(|it| it.pop()))),
             end => {
-                self.hand_over();
+                self.close_in_background();
                 Poll::Ready(end.map(|_| None))
             }
         }
@@ -365,7 +365,7 @@ impl WebSocket {
     where
         F: FnOnce(WebSocket) -> Fut,
         Fut: Future + Send + 'static,
-        Fut::Output: Outcome,
+        Fut::Output: HandlerOutput,
     {
         let driver = self.driver.take();
         let shared = self.shared.clone();
@@ -375,9 +375,9 @@ impl WebSocket {
                 .into_inner()
                 .unwrap_or_else(PoisonError::into_inner)
                 .into_driver(),
-            None => Box::pin(Drive::elsewhere(shared)),
+            None => Box::pin(Driver::elsewhere(shared)),
         };
-        Drive::manage(driver, handler)
+        Driver::manage(driver, handler)
     }
 
     #[cfg(feature = "hub")]
@@ -394,7 +394,7 @@ impl WebSocket {
     /// Nobody has a reason to await a bare socket any more: what is left of the
     /// closing handshake is done by a task.
     #[cold]
-    fn hand_over(&mut self) {
+    fn close_in_background(&mut self) {
         if let Ok(runtime) = tokio::runtime::Handle::try_current()
             && let Some(driver) = self.driver.take()
         {
@@ -406,9 +406,9 @@ impl WebSocket {
 
 impl Drop for WebSocket {
     fn drop(&mut self) {
-        self.shared.abandon();
+        self.shared.drop_socket();
         if self.driver.is_some() {
-            self.hand_over();
+            self.close_in_background();
         }
     }
 }

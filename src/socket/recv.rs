@@ -76,17 +76,17 @@ impl Future for Sending<'_> {
         // Nearly always; all else goes the long way.
         if let Step::Queue = this.step
             && this.socket.driver.is_none()
-            && this.socket.shared.push_on_desk(&this.message)
+            && this.socket.shared.push_corked(&this.message)
         {
             return Poll::Ready(Ok(()));
         }
-        this.poll_on(cx)
+        this.poll_slow(cx)
     }
 }
 
 impl Sending<'_> {
     #[inline(never)]
-    fn poll_on(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_slow(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let item = match self.step {
             Step::Queue => Some(Item::Message(&self.message)),
             #[cfg(feature = "deflate")]

@@ -52,7 +52,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::handshake::{Head, Offer, Rejection};
 use crate::protocol::Role;
-use crate::socket::{self, Drive, Outcome, Start, WebSocket};
+use crate::socket::{self, Driver, HandlerOutput, Negotiated, WebSocket};
 use crate::tracker::{Permit, Refused, Tracker};
 use trace::Trace;
 use transport::Transport;
@@ -210,7 +210,7 @@ impl Upgrade {
     where
         B: From<String>,
         F: FnOnce(WebSocket) -> Fut + Send + 'static,
-        Fut: Future<Output: Outcome> + Send + 'static,
+        Fut: Future<Output: HandlerOutput> + Send + 'static,
     {
         match self.answer() {
             Ok((response, waiting, trace)) => {
@@ -233,7 +233,7 @@ impl Upgrade {
     where
         B: From<String>,
         F: FnOnce(WebSocket) -> Fut + Send + 'static,
-        Fut: Future<Output: Outcome> + Send + 'static,
+        Fut: Future<Output: HandlerOutput> + Send + 'static,
     {
         match self.answer() {
             Ok((response, waiting, _)) => (response, Conversation::new(Some(waiting), handler)),
@@ -273,7 +273,7 @@ impl Upgrade {
             .respond::<()>(&agreement)
             .map(|()| B::from(String::new()));
         self.trace.answered(response.status());
-        let start = Start {
+        let start = Negotiated {
             role: Role::Server,
             config: self.config,
             protocol: agreement.protocol,
@@ -342,7 +342,7 @@ const RETRY_AFTER: u32 = 5;
 struct Waiting {
     on_upgrade: OnUpgrade,
     version: Version,
-    start: Start,
+    start: Negotiated,
 }
 
 impl Waiting {
@@ -427,7 +427,7 @@ pin_project! {
     #[project = StateProjection]
     enum State<F, Fut> {
         Upgrading { begin: Option<(Waiting, F)> },
-        Running { #[pin] drive: Drive<Transport, Fut> },
+        Running { #[pin] drive: Driver<Transport, Fut> },
     }
 }
 
@@ -443,7 +443,7 @@ impl<F, Fut> Conversation<F, Fut> {
 impl<F, Fut> Future for Conversation<F, Fut>
 where
     F: FnOnce(WebSocket) -> Fut + Send + 'static,
-    Fut: Future<Output: Outcome> + Send + 'static,
+    Fut: Future<Output: HandlerOutput> + Send + 'static,
 {
     type Output = ();
 
@@ -484,7 +484,7 @@ mod tests {
         fn sizes<F: FnOnce(WebSocket) -> Fut, Fut>(_: F) -> (usize, usize) {
             (
                 size_of::<Conversation<F, Fut>>(),
-                size_of::<Drive<Transport, Fut>>(),
+                size_of::<Driver<Transport, Fut>>(),
             )
         }
         let (whole, running) = sizes(handler);

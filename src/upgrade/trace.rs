@@ -2,7 +2,7 @@
 
 use http::{StatusCode, Uri};
 
-use crate::socket::Start;
+use crate::socket::Negotiated;
 
 /// The span of a handshake, from the request to its answer; nothing, unless
 /// somebody subscribes to it. Nobody enters it: what answers the request has
@@ -44,7 +44,7 @@ impl Trace {
 
     /// The span that the connection is to have: its own, or at least the
     /// current one. (Not that of the handshake, which ends here.)
-    pub(super) fn connection(self, start: &Start) -> Carried {
+    pub(super) fn connection(self, start: &Negotiated) -> Carried {
         let path = self.0.as_ref().map(|handshake| &*handshake.path);
         let span = crate::socket::connection_span(start, path);
         Carried(match span.is_disabled() {
@@ -81,7 +81,7 @@ impl Trace {
 
     pub(super) fn answered(&self, _: StatusCode) {}
 
-    pub(super) fn connection(self, _: &Start) -> Carried {
+    pub(super) fn connection(self, _: &Negotiated) -> Carried {
         Carried
     }
 }

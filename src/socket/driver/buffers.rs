@@ -7,8 +7,8 @@
 use std::cell::RefCell;
 
 use crate::protocol::Outbox;
-use crate::socket::driver::conn::End;
-use crate::socket::shared::cork::{self, Desk};
+use crate::socket::driver::conn::ReadEnd;
+use crate::socket::shared::cork::{self, Cork};
 use crate::socket::shared::exchange::Control;
 use crate::socket::shared::inbox::Inbox;
 
@@ -29,7 +29,7 @@ const LARGEST: usize = 256 * 1024;
 
 /// Everything that only a busy connection needs.
 #[derive(Default)]
-pub(in crate::socket) struct Lent {
+pub(in crate::socket) struct Buffers {
     /// Bytes that have been read, and which of them are not parsed yet.
     pub(in crate::socket) input: Box<[u8]>,
     pub(in crate::socket) start: usize,
@@ -39,22 +39,22 @@ pub(in crate::socket) struct Lent {
     /// What is being written.
     pub(in crate::socket) writing: Box<Outbox>,
     /// For what the handler sends. It is elsewhere while the handler is polled.
-    pub(in crate::socket) desk: Option<Box<Desk>>,
+    pub(in crate::socket) cork: Option<Box<Cork>>,
     /// Pings and pongs that are to be written.
     pub(in crate::socket) control: Control,
     /// What ended the receiving, until the handler has seen what came before it.
-    pub(in crate::socket) ended: Option<End>,
+    pub(in crate::socket) ended: Option<ReadEnd>,
     /// Bytes were written since the last flush.
     pub(in crate::socket) unflushed: bool,
 }
 
-impl Lent {
+impl Buffers {
     /// Whether nothing is left in it that the connection needs.
     fn is_idle(&self) -> bool {
         self.start == self.end
             && self.is_written()
             && self.ended.is_none()
-            && self.desk.as_ref().is_none_or(|it| it.is_empty())
+            && self.cork.as_ref().is_none_or(|it| it.is_empty())
             && self.control.is_empty()
             && self.batch.as_ref().is_none_or(|it| it.is_empty())
     }
@@ -66,17 +66,17 @@ impl Lent {
     }
 
     #[inline]
-    pub(in crate::socket) fn desk(&mut self) -> &mut Desk {
-        self.desk.get_or_insert_default()
+    pub(in crate::socket) fn cork(&mut self) -> &mut Cork {
+        self.cork.get_or_insert_default()
     }
 
     /// Puts the desk where a handler finds it that is polled next. Afterwards
     /// [`cork::swap`] takes it back.
     #[inline]
-    pub(in crate::socket) fn lay_desk(&mut self) {
+    pub(in crate::socket) fn lend_cork(&mut self) {
         let in_flight = self.writing.len();
-        self.desk().set_in_flight(in_flight);
-        cork::swap(&mut self.desk);
+        self.cork().set_in_flight(in_flight);
+        cork::swap(&mut self.cork);
     }
 
     /// Makes sure that there is a buffer to read into.
@@ -94,7 +94,7 @@ impl Lent {
     reason = "between here and a connection only the pointer moves"
 )]
 struct Pool {
-    sets: Vec<Box<Lent>>,
+    sets: Vec<Box<Buffers>>,
     inputs: Vec<Box<[u8]>>,
     outboxes: Vec<Box<Outbox>>,
     inboxes: Vec<Box<Inbox>>,
@@ -122,36 +122,36 @@ fn pool<R>(with: impl FnOnce(&mut Pool) -> R) -> Option<R> {
 }
 
 /// What a connection needs to work.
-pub(in crate::socket) fn take() -> Box<Lent> {
+pub(in crate::socket) fn take() -> Box<Buffers> {
     pool(|pool| pool.sets.pop()).flatten().unwrap_or_default()
 }
 
-/// Takes back what was lent, as far as the connection can do without: `None` is all.
-pub(in crate::socket) fn give(mut lent: Box<Lent>) -> Option<Box<Lent>> {
-    if lent.is_idle() {
-        if lent.writing.capacity() > LARGEST {
-            *lent.writing = Outbox::default();
+/// Takes back what was buffers, as far as the connection can do without: `None` is all.
+pub(in crate::socket) fn give(mut buffers: Box<Buffers>) -> Option<Box<Buffers>> {
+    if buffers.is_idle() {
+        if buffers.writing.capacity() > LARGEST {
+            *buffers.writing = Outbox::default();
         }
-        lent.desk.take_if(|it| it.capacity() > LARGEST);
+        buffers.cork.take_if(|it| it.capacity() > LARGEST);
         pool(|pool| {
             if pool.sets.len() < SETS {
-                pool.sets.push(lent);
+                pool.sets.push(buffers);
             }
         });
         return None;
     }
     // Who waits until it can write has enough of what was sent.
-    if let Some(desk) = lent.desk.take_if(|it| it.is_empty()) {
-        give_outbox(desk.into_outbox());
+    if let Some(cork) = buffers.cork.take_if(|it| it.is_empty()) {
+        give_outbox(cork.into_outbox());
     }
     // The input buffer is by far the largest part. What waits for room in it
     // is kept in a buffer of its own size.
-    if lent.input.len() == INPUT {
-        let rest = lent.input[lent.start..lent.end].into();
-        give_input(std::mem::replace(&mut lent.input, rest));
-        (lent.start, lent.end) = (0, lent.end - lent.start);
+    if buffers.input.len() == INPUT {
+        let rest = buffers.input[buffers.start..buffers.end].into();
+        give_input(std::mem::replace(&mut buffers.input, rest));
+        (buffers.start, buffers.end) = (0, buffers.end - buffers.start);
     }
-    Some(lent)
+    Some(buffers)
 }
 
 /// A buffer to read into. It has been zeroed once, when it was made.

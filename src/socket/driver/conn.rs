@@ -13,10 +13,10 @@ use crate::Message;
 use crate::close::CloseFrame;
 use crate::error::Violation;
 use crate::protocol::{Event, LARGE, Mark, Pongs, Reader, Sink};
-use crate::socket::driver::buffers::{self, Lent};
+use crate::socket::driver::buffers::{self, Buffers};
 use crate::socket::driver::coop::yield_now;
 use crate::socket::shared::Shared;
-use crate::socket::shared::exchange::{Control, OwnTask};
+use crate::socket::shared::exchange::{Control, Repoll};
 use crate::socket::shared::inbox::{Inbox, Room};
 
 /// How much one read asks for while nobody waits for it.
@@ -29,11 +29,11 @@ const PART: usize = 64 * 1024;
 const PIECE: usize = 256;
 
 /// The IO and the reading half of the protocol: what the driver alone owns.
-pub(in crate::socket) struct Wire<T> {
+pub(in crate::socket) struct Conn<T> {
     io: T,
     pub(in crate::socket) reader: Reader,
     /// What a busy connection needs; `None` while it is idle.
-    lent: Option<Box<Lent>>,
+    buffers: Option<Box<Buffers>>,
 }
 
 /// What one go at reading came to.
@@ -52,7 +52,7 @@ pub(in crate::socket) struct Received {
     /// The payload of the last pong.
     pub(in crate::socket) pong: Option<Bytes>,
     /// What ended the receiving, if something did.
-    pub(in crate::socket) end: Option<End>,
+    pub(in crate::socket) end: Option<ReadEnd>,
 }
 
 /// Takes events, until there is no room for another.
@@ -70,7 +70,7 @@ impl Sink for Taking<'_> {
             Event::Ping(payload) => self.control.pongs.push(payload),
             Event::Pong(payload) => self.received.pong = Some(payload),
             Event::Close(frame) => {
-                self.received.end = Some(End::Close(frame));
+                self.received.end = Some(ReadEnd::Close(frame));
                 return ControlFlow::Break(());
             }
         }
@@ -95,7 +95,7 @@ impl Sink for Taking<'_> {
 }
 
 #[derive(Debug)]
-pub(in crate::socket) enum End {
+pub(in crate::socket) enum ReadEnd {
     Close(Option<CloseFrame>),
     Violation(Violation),
     /// The peer will send nothing more.
@@ -103,10 +103,10 @@ pub(in crate::socket) enum End {
     Failed(io::Error),
 }
 
-impl End {
+impl ReadEnd {
     /// Whether nothing can be said to the peer any more.
     pub(in crate::socket) fn is_final(&self) -> bool {
-        matches!(self, End::Eof | End::Failed(_))
+        matches!(self, ReadEnd::Eof | ReadEnd::Failed(_))
     }
 }
 
@@ -163,42 +163,42 @@ impl Demand {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
     pub(in crate::socket) fn new(io: T, reader: Reader) -> Self {
-        Wire {
+        Conn {
             io,
             reader,
-            lent: None,
+            buffers: None,
         }
     }
 
-    /// What was lent for this turn.
-    pub(in crate::socket) fn lent(&mut self) -> &mut Lent {
-        self.lent.get_or_insert_with(buffers::take)
+    /// What was buffers for this turn.
+    pub(in crate::socket) fn buffers(&mut self) -> &mut Buffers {
+        self.buffers.get_or_insert_with(buffers::take)
     }
 
     /// Reads once and parses as much as there is room for; publishes the
-    /// messages. `OwnTask` says whether the driver's own task waits for them.
+    /// messages. `Repoll` says whether the driver's own task waits for them.
     pub(in crate::socket) fn receive(
         &mut self,
         shared: &Shared,
         mut demand: Demand,
         received: &mut Received,
         cx: &mut Context<'_>,
-    ) -> OwnTask {
+    ) -> Repoll {
         let frames = self.reader.frames();
         // What is left from before comes first; only then is there more to read.
-        received.left_over = self.lent().start < self.lent().end;
+        received.left_over = self.buffers().start < self.buffers().end;
         if !received.left_over {
             match self.poll_read(demand, cx) {
                 Poll::Ready(Ok(Filled::Input(0) | Filled::Payload(0))) => {
-                    received.end = Some(End::Eof);
+                    received.end = Some(ReadEnd::Eof);
                 }
                 Poll::Ready(Ok(Filled::Input(_))) => received.read = true,
                 Poll::Ready(Ok(Filled::Payload(count))) => {
                     received.read = true;
                     let filled = self.reader.filled(count);
-                    let Lent { batch, control, .. } = self.lent();
+                    let Buffers { batch, control, .. } = self.buffers();
                     let mut taking = Taking {
                         received,
                         demand: &mut demand,
@@ -208,25 +208,25 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                     match filled {
                         Ok(Some(event)) => _ = taking.event(event),
                         Ok(None) => {}
-                        Err(violation) => received.end = Some(End::Violation(violation)),
+                        Err(violation) => received.end = Some(ReadEnd::Violation(violation)),
                     }
                 }
-                Poll::Ready(Err(error)) => received.end = Some(End::Failed(error)),
+                Poll::Ready(Err(error)) => received.end = Some(ReadEnd::Failed(error)),
                 // Parts may have arrived before they were wanted.
-                Poll::Pending if self.reader.part_length() == 0 => return OwnTask::Idle,
+                Poll::Pending if self.reader.part_length() == 0 => return Repoll::No,
                 Poll::Pending => {}
             }
         }
-        let lent = self.lent.get_or_insert_with(buffers::take);
-        if lent.start < lent.end && demand.has_room() && received.end.is_none() {
-            let Lent {
+        let buffers = self.buffers.get_or_insert_with(buffers::take);
+        if buffers.start < buffers.end && demand.has_room() && received.end.is_none() {
+            let Buffers {
                 input,
                 start,
                 end,
                 batch,
                 control,
                 ..
-            } = &mut **lent;
+            } = &mut **buffers;
             let step = match demand {
                 Demand::Awaited(_) => buffers::INPUT,
                 _ if self.reader.codec().is_some() => PIECE,
@@ -244,7 +244,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                 let drained = self.reader.drain_to(input, &mut taking);
                 match drained {
                     Ok(taken) => *start += taken,
-                    Err(violation) => received.end = Some(End::Violation(violation)),
+                    Err(violation) => received.end = Some(ReadEnd::Violation(violation)),
                 }
                 if drained != Ok(length)
                     || *start == *end
@@ -258,7 +258,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         received.frames = self.reader.frames().wrapping_sub(frames);
         if self.reader.is_ended() {
             // Nothing that follows is understood.
-            lent.start = lent.end;
+            buffers.start = buffers.end;
         }
         let in_parts = match demand {
             // Nobody has said how it is wanted: so much is read ahead, and no more.
@@ -274,21 +274,21 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         // It may have arrived before parts were wanted.
         received.left_over |= received.part;
         if !received.messages && !received.part {
-            return OwnTask::Idle;
+            return Repoll::No;
         }
         // While the peer does not read, answers wait where only so many can.
-        let pongs = match lent.writing.is_empty() {
-            true => &mut lent.control.pongs,
+        let pongs = match buffers.writing.is_empty() {
+            true => &mut buffers.control.pongs,
             false => &mut Pongs::default(),
         };
         match in_parts {
-            true => shared.publish_parts(&mut lent.batch, part, pongs, cx),
-            false => shared.publish(&mut lent.batch, pongs, cx),
+            true => shared.publish_parts(&mut buffers.batch, part, pongs, cx),
+            false => shared.publish(&mut buffers.batch, pongs, cx),
         }
     }
 
     /// Reads once: into the message that is arriving, if much of it is still to
-    /// come, else into the lent buffer.
+    /// come, else into the buffers buffer.
     fn poll_read(&mut self, demand: Demand, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
         let most = demand.most();
         if self.reader.is_within_message()
@@ -303,32 +303,32 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
             let count = ready!(pin!(self.io.read_buf(&mut limited)).poll(cx))?;
             return Poll::Ready(Ok(Filled::Payload(count)));
         }
-        let lent = self.lent.get_or_insert_with(buffers::take);
-        let mut buffer = ReadBuf::new(&mut lent.input()[..most]);
+        let buffers = self.buffers.get_or_insert_with(buffers::take);
+        let mut buffer = ReadBuf::new(&mut buffers.input()[..most]);
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
-        (lent.start, lent.end) = (0, buffer.filled().len());
-        Poll::Ready(Ok(Filled::Input(lent.end)))
+        (buffers.start, buffers.end) = (0, buffer.filled().len());
+        Poll::Ready(Ok(Filled::Input(buffers.end)))
     }
 
     /// A ping of our own goes out with the next write.
     pub(in crate::socket) fn ping(&mut self, payload: [u8; 8]) {
-        self.lent.get_or_insert_with(buffers::take).control.ping = Some(payload);
+        self.buffers.get_or_insert_with(buffers::take).control.ping = Some(payload);
     }
 
     /// Whether there is something to take from the outbox or to answer.
     fn has_output(&self, shared: &Shared) -> bool {
         shared.is_queued()
-            || self.lent.as_ref().is_some_and(|lent| {
-                lent.unflushed
-                    || !lent.writing.is_empty()
-                    || !lent.control.is_empty()
-                    || lent.desk.as_ref().is_some_and(|it| !it.is_empty())
+            || self.buffers.as_ref().is_some_and(|buffers| {
+                buffers.unflushed
+                    || !buffers.writing.is_empty()
+                    || !buffers.control.is_empty()
+                    || buffers.cork.as_ref().is_some_and(|it| !it.is_empty())
             })
     }
 
     /// Whether all that was taken to be written has been.
     pub(in crate::socket) fn is_written(&self) -> bool {
-        self.lent.as_ref().is_none_or(|it| it.is_written())
+        self.buffers.as_ref().is_none_or(|it| it.is_written())
     }
 
     /// Writes everything that is queued, and flushes. `progress` is set if bytes
@@ -341,65 +341,65 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         match self.has_output(shared) {
-            true => self.poll_write_all(shared, sent, cx),
+            true => self.poll_transmit_slow(shared, sent, cx),
             false => Poll::Ready(Ok(())),
         }
     }
 
     #[inline(never)]
-    fn poll_write_all(
+    fn poll_transmit_slow(
         &mut self,
         shared: &Shared,
         sent: &mut Sent,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let lent = self.lent.get_or_insert_with(buffers::take);
+        let buffers = self.buffers.get_or_insert_with(buffers::take);
         loop {
-            if lent.writing.is_empty() {
+            if buffers.writing.is_empty() {
                 // A batch counts as written when the transport has let go of it.
-                if lent.unflushed {
+                if buffers.unflushed {
                     ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-                    lent.unflushed = false;
+                    buffers.unflushed = false;
                 }
-                let Lent {
-                    desk,
+                let Buffers {
+                    cork,
                     writing,
                     control,
                     ..
-                } = &mut **lent;
-                let desk = desk.get_or_insert_default();
-                if !shared.is_queued() && control.is_empty() && desk.is_empty() {
+                } = &mut **buffers;
+                let cork = cork.get_or_insert_default();
+                if !shared.is_queued() && control.is_empty() && cork.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
-                let own = shared.take_outbox(desk, writing, control, cx);
+                let own = shared.take_outbox(cork, writing, control, cx);
                 sent.own = sent.own.or(own);
-                if lent.writing.is_empty() {
+                if buffers.writing.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
                 if let Some(codec) = self.reader.codec() {
-                    lent.writing.encode(Mark::default(), codec);
+                    buffers.writing.encode(Mark::default(), codec);
                 }
             }
             let io = Pin::new(&mut self.io);
-            let count = if lent.writing.is_scattered() && io.is_write_vectored() {
+            let count = if buffers.writing.is_scattered() && io.is_write_vectored() {
                 let mut slices = [IoSlice::new(&[]); 16];
-                let count = lent.writing.chunks(&mut slices);
+                let count = buffers.writing.chunks(&mut slices);
                 ready!(io.poll_write_vectored(cx, &slices[..count]))?
             } else {
-                ready!(io.poll_write(cx, lent.writing.chunk()))?
+                ready!(io.poll_write(cx, buffers.writing.chunk()))?
             };
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            lent.writing.advance(count);
-            lent.unflushed = true;
+            buffers.writing.advance(count);
+            buffers.unflushed = true;
             sent.progress = true;
         }
     }
 
     /// Gives back what an idle connection does not need.
     pub(in crate::socket) fn park(&mut self) {
-        self.lent = self.lent.take().and_then(buffers::give);
+        self.buffers = self.buffers.take().and_then(buffers::give);
     }
 
     /// Sends FIN.
@@ -412,9 +412,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
 
     /// Reads and throws away until the peer sends nothing more.
     pub(in crate::socket) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let lent = self.lent.get_or_insert_with(buffers::take);
-        (lent.start, lent.end) = (0, 0);
-        let input = lent.input();
+        let buffers = self.buffers.get_or_insert_with(buffers::take);
+        (buffers.start, buffers.end) = (0, 0);
+        let input = buffers.input();
         // A peer that goes on sending does not keep the thread: after some
         // reads others get their turn.
         for _ in 0..8 {
@@ -440,14 +440,14 @@ pub(in crate::socket) struct Sent {
     /// Bytes were written.
     pub(in crate::socket) progress: bool,
     /// The driver's own task waited for room or a flush and has got it.
-    pub(in crate::socket) own: OwnTask,
+    pub(in crate::socket) own: Repoll,
 }
 
 impl Default for Sent {
     fn default() -> Self {
         Sent {
             progress: false,
-            own: OwnTask::Idle,
+            own: Repoll::No,
         }
     }
 }

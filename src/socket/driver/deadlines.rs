@@ -28,7 +28,7 @@ pub(in crate::socket) enum Action {
 /// touched until it fires, and is then armed for what is the next deadline by
 /// that time.
 #[derive(Clone, Debug)]
-pub(in crate::socket) struct Timers {
+pub(in crate::socket) struct Deadlines {
     /// When the connection began: all other times count from here.
     start: Instant,
     /// When the last whole frame arrived.
@@ -73,9 +73,9 @@ impl Time {
     }
 }
 
-impl Timers {
+impl Deadlines {
     pub(in crate::socket) fn new(now: Instant, config: &Config) -> Self {
-        let mut timers = Timers {
+        let mut deadlines = Deadlines {
             start: now,
             received: Time::ZERO,
             pinged: None,
@@ -86,8 +86,8 @@ impl Timers {
             stalled: false,
             nearer: true,
         };
-        timers.draw_interval(config);
-        timers
+        deadlines.draw_interval(config);
+        deadlines
     }
 
     /// Ten percent more or less, so that connections that were made together
@@ -278,51 +278,51 @@ mod tests {
         Duration::from_secs(count)
     }
 
-    fn setup() -> (Instant, Config, Timers) {
+    fn setup() -> (Instant, Config, Deadlines) {
         let now = Instant::now();
         let config = Config::new();
-        let timers = Timers::new(now, &config);
-        (now, config, timers)
+        let deadlines = Deadlines::new(now, &config);
+        (now, config, deadlines)
     }
 
     #[test]
     fn a_silent_peer_is_pinged_and_then_given_up() {
-        let (now, config, mut timers) = setup();
-        assert_eq!(timers.due(now + seconds(20), &config, false), None);
+        let (now, config, mut deadlines) = setup();
+        assert_eq!(deadlines.due(now + seconds(20), &config, false), None);
         assert_eq!(
-            timers.due(now + seconds(28), &config, false),
+            deadlines.due(now + seconds(28), &config, false),
             Some(Action::Ping)
         );
-        timers.pinged(now + seconds(28), &config);
-        assert_eq!(timers.due(now + seconds(47), &config, false), None);
+        deadlines.pinged(now + seconds(28), &config);
+        assert_eq!(deadlines.due(now + seconds(47), &config, false), None);
         assert_eq!(
-            timers.due(now + seconds(48), &config, false),
+            deadlines.due(now + seconds(48), &config, false),
             Some(Action::PingTimeout)
         );
-        timers.frame_received(now + seconds(40));
-        assert_eq!(timers.due(now + seconds(60), &config, false), None);
+        deadlines.frame_received(now + seconds(40));
+        assert_eq!(deadlines.due(now + seconds(60), &config, false), None);
     }
 
     #[test]
     fn the_next_ping_does_not_wait_until_the_last_would_have_been_given_up() {
         let (now, _, _) = setup();
         let config = Config::new().keep_alive(seconds(1), seconds(20));
-        let mut timers = Timers::new(now, &config);
-        timers.pinged(now, &config);
-        assert!(timers.take_nearer());
-        assert_eq!(timers.next(&config, false), Some(now + seconds(20)));
-        timers.frame_received(now);
-        assert!(timers.take_nearer());
-        assert!(timers.next(&config, false) < Some(now + seconds(2)));
-        timers.frame_received(now);
-        assert!(!timers.take_nearer());
+        let mut deadlines = Deadlines::new(now, &config);
+        deadlines.pinged(now, &config);
+        assert!(deadlines.take_nearer());
+        assert_eq!(deadlines.next(&config, false), Some(now + seconds(20)));
+        deadlines.frame_received(now);
+        assert!(deadlines.take_nearer());
+        assert!(deadlines.next(&config, false) < Some(now + seconds(2)));
+        deadlines.frame_received(now);
+        assert!(!deadlines.take_nearer());
     }
 
     #[test]
     fn intervals_differ_by_ten_percent_at_most() {
         for _ in 0..100 {
-            let (now, config, timers) = setup();
-            let at = timers.next(&config, false).unwrap() - now;
+            let (now, config, deadlines) = setup();
+            let at = deadlines.next(&config, false).unwrap() - now;
             assert!(
                 at >= seconds(25).mul_f64(0.9) && at <= seconds(25).mul_f64(1.1),
                 "{at:?}"
@@ -332,58 +332,58 @@ mod tests {
 
     #[test]
     fn a_pong_is_not_missed_while_a_payload_is_in_its_way() {
-        let (now, config, mut timers) = setup();
-        timers.message_began(now);
-        timers.pinged(now, &config);
-        assert_eq!(timers.due(now + seconds(21), &config, true), None);
+        let (now, config, mut deadlines) = setup();
+        deadlines.message_began(now);
+        deadlines.pinged(now, &config);
+        assert_eq!(deadlines.due(now + seconds(21), &config, true), None);
         assert_eq!(
-            timers.due(now + seconds(21), &config, false),
+            deadlines.due(now + seconds(21), &config, false),
             Some(Action::PingTimeout)
         );
         assert_eq!(
-            timers.due(now + seconds(60), &config, true),
+            deadlines.due(now + seconds(60), &config, true),
             Some(Action::MessageTimeout)
         );
     }
 
     #[test]
     fn a_peer_that_is_not_listened_to_is_not_blamed() {
-        let (now, config, mut timers) = setup();
-        timers.message_began(now);
-        timers.pinged(now, &config);
-        timers.stall();
-        assert_eq!(timers.due(now + seconds(1000), &config, false), None);
-        timers.resume(|| now + seconds(1000));
-        assert_eq!(timers.due(now + seconds(1019), &config, false), None);
+        let (now, config, mut deadlines) = setup();
+        deadlines.message_began(now);
+        deadlines.pinged(now, &config);
+        deadlines.stall();
+        assert_eq!(deadlines.due(now + seconds(1000), &config, false), None);
+        deadlines.resume(|| now + seconds(1000));
+        assert_eq!(deadlines.due(now + seconds(1019), &config, false), None);
         assert_eq!(
-            timers.due(now + seconds(1020), &config, false),
+            deadlines.due(now + seconds(1020), &config, false),
             Some(Action::PingTimeout)
         );
     }
 
     #[test]
     fn output_must_make_progress() {
-        let (now, config, mut timers) = setup();
-        timers.frame_received(now + seconds(20));
-        timers.write_blocked(now);
-        timers.write_blocked(now + seconds(10));
-        timers.write_still_blocked(now + seconds(20));
-        assert_eq!(timers.due(now + seconds(39), &config, false), None);
+        let (now, config, mut deadlines) = setup();
+        deadlines.frame_received(now + seconds(20));
+        deadlines.write_blocked(now);
+        deadlines.write_blocked(now + seconds(10));
+        deadlines.write_still_blocked(now + seconds(20));
+        assert_eq!(deadlines.due(now + seconds(39), &config, false), None);
         assert_eq!(
-            timers.due(now + seconds(40), &config, false),
+            deadlines.due(now + seconds(40), &config, false),
             Some(Action::WriteTimeout)
         );
     }
 
     #[test]
     fn once_the_end_has_begun_only_its_deadline_counts() {
-        let (now, config, mut timers) = setup();
-        timers.pinged(now, &config);
-        timers.close_began(|| now + seconds(15));
-        timers.close_began(|| now + seconds(20));
-        assert_eq!(timers.due(now + seconds(24), &config, false), None);
+        let (now, config, mut deadlines) = setup();
+        deadlines.pinged(now, &config);
+        deadlines.close_began(|| now + seconds(15));
+        deadlines.close_began(|| now + seconds(20));
+        assert_eq!(deadlines.due(now + seconds(24), &config, false), None);
         assert_eq!(
-            timers.due(now + seconds(25), &config, false),
+            deadlines.due(now + seconds(25), &config, false),
             Some(Action::CloseTimeout)
         );
     }

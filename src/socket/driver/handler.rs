@@ -5,9 +5,9 @@ use std::task::Context;
 
 use crate::CloseCode;
 use crate::error::{BoxError, CloseCause, Error};
-use crate::socket::driver::conn::End;
+use crate::socket::driver::conn::ReadEnd;
 use crate::socket::shared::Shared;
-use crate::socket::shared::exchange::OwnTask;
+use crate::socket::shared::exchange::Repoll;
 
 /// How a conversation ended, and what `recv` has yet to report of that.
 pub(in crate::socket) struct Ending {
@@ -16,9 +16,13 @@ pub(in crate::socket) struct Ending {
 }
 
 /// Receiving ends; the writer hears of it, and `recv` learns why.
-pub(in crate::socket) fn end_receiving(shared: &Shared, end: End, cx: &mut Context<'_>) -> OwnTask {
+pub(in crate::socket) fn end_receiving(
+    shared: &Shared,
+    end: ReadEnd,
+    cx: &mut Context<'_>,
+) -> Repoll {
     match end {
-        End::Close(frame) => {
+        ReadEnd::Close(frame) => {
             let reply = frame.clone();
             let cause = CloseCause::Remote(frame);
             shared.end_receiving(
@@ -28,19 +32,19 @@ pub(in crate::socket) fn end_receiving(shared: &Shared, end: End, cx: &mut Conte
                 cx,
             )
         }
-        End::Violation(violation) => shared.end_receiving(
+        ReadEnd::Violation(violation) => shared.end_receiving(
             CloseCause::Violation(violation),
             Some(violation.into()),
             |writer, outbox| writer.fail(violation, outbox),
             cx,
         ),
-        End::Eof => shared.end_receiving(
+        ReadEnd::Eof => shared.end_receiving(
             CloseCause::Lost,
             None,
             |writer, _| writer.received_end(),
             cx,
         ),
-        End::Failed(error) => {
+        ReadEnd::Failed(error) => {
             let (cause, error) = match is_disconnect(error.kind()) {
                 true => (CloseCause::Lost, None),
                 false => (CloseCause::Io(error.kind()), Some(error.into())),

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::socket::driver::Drive;
+use crate::socket::driver::Driver;
 
 /// Whatever a bare socket runs on.
 pub(in crate::socket) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -17,31 +17,31 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 pub(in crate::socket) type BareIo = Box<dyn Io>;
 
 /// The handler is whoever awaits the socket.
-type Driver = Pin<Box<Drive<BareIo, Ready<()>>>>;
+type BoxedDriver = Pin<Box<Driver<BareIo, Ready<()>>>>;
 
 /// A driver that several tasks may poll in turn, as the halves of a split
 /// `Stream` and `Sink` do. The IO and the timer remember one waker, the last; so
 /// all tasks are behind the one that they are given.
-pub(in crate::socket) struct Bare {
-    driver: Driver,
+pub(in crate::socket) struct InlineDriver {
+    driver: BoxedDriver,
     tasks: Arc<Tasks>,
     waker: Waker,
 }
 
 /// What a bare socket carries with it. The mutex is never locked: it makes the
 /// socket `Sync`, so that futures that borrow it are `Send`.
-pub(in crate::socket) type Carried = Option<Box<Mutex<Bare>>>;
+pub(in crate::socket) type Inline = Option<Box<Mutex<InlineDriver>>>;
 
 /// Moves a bare socket.
 #[inline]
-pub(in crate::socket) fn drive(carried: &mut Carried, cx: &mut Context<'_>) {
+pub(in crate::socket) fn drive(carried: &mut Inline, cx: &mut Context<'_>) {
     if carried.is_some() {
-        drive_on(carried, cx);
+        drive_slow(carried, cx);
     }
 }
 
 #[inline(never)]
-fn drive_on(carried: &mut Carried, cx: &mut Context<'_>) {
+fn drive_slow(carried: &mut Inline, cx: &mut Context<'_>) {
     if let Some(driver) = carried {
         let driver = driver.get_mut().unwrap_or_else(PoisonError::into_inner);
         if driver.poll(cx).is_ready() {
@@ -85,10 +85,10 @@ impl Wake for Tasks {
     }
 }
 
-impl Bare {
-    pub(in crate::socket) fn new(driver: Drive<BareIo, Ready<()>>) -> Self {
+impl InlineDriver {
+    pub(in crate::socket) fn new(driver: Driver<BareIo, Ready<()>>) -> Self {
         let tasks = Arc::new(Tasks::default());
-        Bare {
+        InlineDriver {
             driver: Box::pin(driver),
             waker: tasks.clone().into(),
             tasks,
@@ -102,7 +102,7 @@ impl Bare {
             .poll(&mut Context::from_waker(&self.waker))
     }
 
-    pub(in crate::socket) fn into_driver(self) -> Driver {
+    pub(in crate::socket) fn into_driver(self) -> BoxedDriver {
         self.driver
     }
 }

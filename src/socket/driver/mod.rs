@@ -24,17 +24,17 @@ use tokio::time::Instant;
 use crate::CloseCode;
 use crate::error::{CloseCause, ErrorKind};
 use crate::protocol::Reader;
-use crate::socket::Outcome;
-use crate::socket::driver::conn::{End, Received, Sent, Wire};
+use crate::socket::HandlerOutput;
+use crate::socket::driver::conn::{Conn, ReadEnd, Received, Sent};
 use crate::socket::driver::coop::yield_now;
-use crate::socket::driver::deadlines::{Action, Timers};
+use crate::socket::driver::deadlines::{Action, Deadlines};
 use crate::socket::driver::handler::{finish_handler, log_end};
-use crate::socket::driver::timer::Alarm;
+use crate::socket::driver::timer::Timer;
 use crate::socket::driver::turn::{Receiving, Turn};
 use crate::socket::shared::Shared;
 use crate::socket::shared::cork;
 use crate::socket::shared::driver_task::Phase;
-use crate::socket::shared::exchange::OwnTask;
+use crate::socket::shared::exchange::Repoll;
 use crate::tracker::Permit;
 #[cfg(feature = "tracing")]
 pub(crate) use span::connection as connection_span;
@@ -50,22 +50,22 @@ pin_project! {
     /// One turn: read and parse; poll the handler; write what is queued; again,
     /// while there is something to read. Then look at the timer and wait.
     #[must_use = "a connection does nothing unless its future is polled"]
-    pub struct Drive<T, H> {
+    pub struct Driver<T, H> {
         shared: Arc<Shared>,
-        wire: Option<Wire<T>>,
+        conn: Option<Conn<T>>,
         stage: Stage,
-        timers: Timers,
+        deadlines: Deadlines,
         #[pin]
-        alarm: Alarm,
+        timer: Timer,
         #[pin]
         handler: Option<H>,
         permit: Option<Box<Permit>>,
     }
 
-    impl<T, H> PinnedDrop for Drive<T, H> {
+    impl<T, H> PinnedDrop for Driver<T, H> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if this.wire.is_none() {
+            if this.conn.is_none() {
                 return;
             }
             // Cut off from outside: whoever still holds a handle must learn of it.
@@ -104,7 +104,7 @@ pub(in crate::socket) enum Fin {
     Sent,
 }
 
-impl<T, H> Drive<T, H> {
+impl<T, H> Driver<T, H> {
     pub(in crate::socket) fn new(
         io: T,
         reader: Reader,
@@ -119,11 +119,11 @@ impl<T, H> Drive<T, H> {
         if let Some(permit) = &permit {
             permit.attach(&shared);
         }
-        Drive {
-            timers: Timers::new(now, &shared.config),
-            wire: Some(Wire::new(io, reader)),
+        Driver {
+            deadlines: Deadlines::new(now, &shared.config),
+            conn: Some(Conn::new(io, reader)),
             stage: Stage::Open,
-            alarm: Alarm::default(),
+            timer: Timer::default(),
             handler,
             permit: permit.map(Box::new),
             shared,
@@ -132,11 +132,11 @@ impl<T, H> Drive<T, H> {
 
     /// Nothing to drive: another task does that.
     pub(in crate::socket) fn elsewhere(shared: Arc<Shared>) -> Self {
-        Drive {
-            timers: Timers::new(Instant::now(), &shared.config),
-            wire: None,
+        Driver {
+            deadlines: Deadlines::new(Instant::now(), &shared.config),
+            conn: None,
             stage: Stage::Elsewhere,
-            alarm: Alarm::default(),
+            timer: Timer::default(),
             handler: None,
             permit: None,
             shared,
@@ -144,13 +144,13 @@ impl<T, H> Drive<T, H> {
     }
 
     /// Goes on with another handler. The timer is armed anew.
-    pub(in crate::socket) fn manage<G>(mut self: Pin<Box<Self>>, handler: G) -> Drive<T, G> {
+    pub(in crate::socket) fn manage<G>(mut self: Pin<Box<Self>>, handler: G) -> Driver<T, G> {
         let this = self.as_mut().project();
-        Drive {
-            timers: this.timers.clone(),
-            wire: this.wire.take(),
+        Driver {
+            deadlines: this.deadlines.clone(),
+            conn: this.conn.take(),
             stage: *this.stage,
-            alarm: Alarm::default(),
+            timer: Timer::default(),
             handler: Some(handler),
             permit: this.permit.take(),
             shared: this.shared.clone(),
@@ -158,11 +158,11 @@ impl<T, H> Drive<T, H> {
     }
 }
 
-impl<T, H> Future for Drive<T, H>
+impl<T, H> Future for Driver<T, H>
 where
     T: AsyncRead + AsyncWrite + Unpin,
     H: Future,
-    H::Output: Outcome,
+    H::Output: HandlerOutput,
 {
     type Output = ();
 
@@ -200,44 +200,44 @@ where
                     *self.as_mut().project().permit = None;
                     return Poll::Ready(());
                 }
-                if turn.own == OwnTask::Idle && self.shared.park_handler(cx) == OwnTask::Idle {
+                if turn.own == Repoll::No && self.shared.park_handler(cx) == Repoll::No {
                     return Poll::Pending;
                 }
                 continue;
             }
-            if progress || turn.own == OwnTask::Ready || self.as_mut().poll_timer(&mut turn, cx) {
+            if progress || turn.own == Repoll::Yes || self.as_mut().poll_timer(&mut turn, cx) {
                 continue;
             }
             let this = self.as_mut().project();
-            let Some(wire) = this.wire else { continue };
-            turn.own = this.shared.park(wire.lent(), turn.receiving, cx);
-            if turn.own == OwnTask::Idle {
-                wire.park();
+            let Some(conn) = this.conn else { continue };
+            turn.own = this.shared.park(conn.buffers(), turn.receiving, cx);
+            if turn.own == Repoll::No {
+                conn.park();
                 return Poll::Pending;
             }
         }
         // It is the others' turn. Who never stops does not outrun the deadlines.
         let _ = self.as_mut().poll_timer(&mut turn, cx);
-        if let Some(wire) = self.project().wire {
-            wire.park();
+        if let Some(conn) = self.project().conn {
+            conn.park();
         }
         yield_now(cx);
         Poll::Pending
     }
 }
 
-impl<T, H> Drive<T, H>
+impl<T, H> Driver<T, H>
 where
     T: AsyncRead + AsyncWrite + Unpin,
     H: Future,
-    H::Output: Outcome,
+    H::Output: HandlerOutput,
 {
     fn begin_turn(mut self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) {
         let this = self.as_mut().project();
         {
             let mut state = this.shared.lock();
-            if let Some(wire) = this.wire {
-                wire.lent().desk().assign(this.shared, &state);
+            if let Some(conn) = this.conn {
+                conn.buffers().cork().assign(this.shared, &state);
             }
             turn.same_task = state.unpark(cx);
             if !turn.same_task {
@@ -254,12 +254,12 @@ where
     /// Reads and parses, if there is room; says whether anything came of it.
     fn receive(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let this = self.project();
-        let Some(wire) = this.wire else { return false };
-        if let Some(end) = wire.lent().ended.take() {
+        let Some(conn) = this.conn else { return false };
+        if let Some(end) = conn.buffers().ended.take() {
             turn.end_receiving(this.shared, this.stage, end, cx);
             return true;
         }
-        if wire.reader.is_ended() {
+        if conn.reader.is_ended() {
             return false;
         }
         let demand = match turn.demand.take() {
@@ -269,21 +269,21 @@ where
         let Some(demand) = demand else {
             *this.stage = Stage::Ended;
             // Aborted: the handler is not polled again.
-            turn.own = OwnTask::Idle;
+            turn.own = Repoll::No;
             return false;
         };
         turn.receiving = demand.into();
         if turn.receiving == Receiving::Stalled {
-            this.timers.stall();
+            this.deadlines.stall();
             return false;
         }
-        this.timers.resume(|| turn.now());
+        this.deadlines.resume(|| turn.now());
         // Parts may have arrived before they were wanted.
-        if turn.dry && !demand.is_in_parts() {
+        if turn.would_block && !demand.is_in_parts() {
             return false;
         }
         let mut received = Received::default();
-        let published = wire.receive(this.shared, demand, &mut received, cx);
+        let published = conn.receive(this.shared, demand, &mut received, cx);
         turn.wake_own(published);
         // What was left from before counts like what was read just now: it may
         // be the beginning of a frame, or a pong, and nothing was read after it.
@@ -291,31 +291,31 @@ where
         if progress {
             let now = turn.now();
             if received.frames > 0 {
-                if let (Some((payload, sent)), Some(pong)) = (this.timers.ping(), &received.pong)
+                if let (Some((payload, sent)), Some(pong)) = (this.deadlines.ping(), &received.pong)
                     && pong[..] == payload
                 {
                     this.shared.lock().set_latency(now - sent);
                 }
-                this.timers.frame_received(now);
+                this.deadlines.frame_received(now);
             }
             // What is half received began with this read, if something ended
             // in it and no message was under way all the time.
-            let anew = received.messages || received.frames > 0 && !wire.reader.is_within_message();
-            match (wire.reader.is_between_messages(), anew) {
-                _ if demand.is_untimed() => this.timers.part_received(now),
-                (true, _) => this.timers.message_ended(),
-                (false, true) => this.timers.message_began(now),
-                (false, false) => this.timers.message_continues(now),
+            let anew = received.messages || received.frames > 0 && !conn.reader.is_within_message();
+            match (conn.reader.is_between_messages(), anew) {
+                _ if demand.is_untimed() => this.deadlines.part_received(now),
+                (true, _) => this.deadlines.message_ended(),
+                (false, true) => this.deadlines.message_began(now),
+                (false, false) => this.deadlines.message_continues(now),
             }
         }
         let Some(end) = received.end else {
-            turn.dry = !progress;
+            turn.would_block = !progress;
             return progress;
         };
-        let pings = !wire.lent().control.pongs.is_empty();
-        if received.messages || received.part || pings && matches!(end, End::Close(_)) {
+        let pings = !conn.buffers().control.pongs.is_empty();
+        if received.messages || received.part || pings && matches!(end, ReadEnd::Close(_)) {
             // What came before it is answered before it.
-            wire.lent().ended = Some(end);
+            conn.buffers().ended = Some(end);
         } else {
             turn.end_receiving(this.shared, this.stage, end, cx);
         }
@@ -325,16 +325,16 @@ where
     fn poll_handler(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         let mut this = self.project();
         if let Some(handler) = this.handler.as_mut().as_pin_mut() {
-            let mut lent = this.wire.as_mut().map(|it| it.lent());
-            if let Some(lent) = &mut lent {
-                lent.lay_desk();
+            let mut buffers = this.conn.as_mut().map(|it| it.buffers());
+            if let Some(buffers) = &mut buffers {
+                buffers.lend_cork();
             }
             // Whatever a panic has left behind is dropped and never looked at.
             let polled = catch_unwind(AssertUnwindSafe(|| {
-                handler.poll(cx).map(Outcome::into_result)
+                handler.poll(cx).map(HandlerOutput::into_result)
             }));
-            if let Some(lent) = &mut lent {
-                cork::swap(&mut lent.desk);
+            if let Some(buffers) = &mut buffers {
+                cork::swap(&mut buffers.cork);
             }
             let outcome = match polled {
                 Ok(Poll::Pending) => None,
@@ -349,7 +349,7 @@ where
         }
         // A `WebSocket` that is dropped ends the conversation, in whatever task
         // that is; but a handler's error or panic comes first.
-        if this.shared.is_abandoned() {
+        if this.shared.is_socket_dropped() {
             let mut state = this.shared.lock();
             let code = CloseCode::NORMAL;
             this.shared
@@ -360,28 +360,28 @@ where
     /// Writes; says whether anything was written.
     fn transmit(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let this = self.project();
-        let Some(wire) = this.wire else { return false };
+        let Some(conn) = this.conn else { return false };
         let mut sent = Sent::default();
-        let written = wire.poll_transmit(this.shared, &mut sent, cx);
+        let written = conn.poll_transmit(this.shared, &mut sent, cx);
         turn.wake_own(sent.own);
         match written {
-            Poll::Pending if sent.progress => this.timers.write_blocked(turn.now()),
-            Poll::Pending => this.timers.write_still_blocked(turn.now()),
+            Poll::Pending if sent.progress => this.deadlines.write_blocked(turn.now()),
+            Poll::Pending => this.deadlines.write_still_blocked(turn.now()),
             Poll::Ready(Ok(())) => {
-                this.timers.written(|| turn.now());
+                this.deadlines.written(|| turn.now());
                 // The reader ends with the peer's close frame or a violation;
                 // what answers it has been written by now.
-                if wire.reader.is_ended() && wire.lent().ended.is_none() {
+                if conn.reader.is_ended() && conn.buffers().ended.is_none() {
                     *this.stage = Stage::Lingering { fin: Fin::Due };
                     return true;
                 }
             }
             Poll::Ready(Err(error)) => {
                 // What the peer said before it left is the cause.
-                if let Some(end) = wire.lent().ended.take() {
+                if let Some(end) = conn.buffers().ended.take() {
                     turn.end_receiving(this.shared, this.stage, end, cx);
                 }
-                turn.end_receiving(this.shared, this.stage, End::Failed(error), cx);
+                turn.end_receiving(this.shared, this.stage, ReadEnd::Failed(error), cx);
             }
         }
         sent.progress
@@ -389,12 +389,12 @@ where
 
     fn linger(self: Pin<&mut Self>, fin: Fin, cx: &mut Context<'_>) {
         let this = self.project();
-        let Some(wire) = this.wire else { return };
+        let Some(conn) = this.conn else { return };
         if fin == Fin::Due {
-            if wire.reader.leaves_last() && wire.poll_discard(cx).is_pending() {
+            if conn.reader.leaves_last() && conn.poll_discard(cx).is_pending() {
                 return;
             }
-            match wire.poll_shutdown(cx) {
+            match conn.poll_shutdown(cx) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(())) => *this.stage = Stage::Lingering { fin: Fin::Sent },
                 Poll::Ready(Err(_)) => {
@@ -403,7 +403,7 @@ where
                 }
             }
         }
-        if wire.poll_discard(cx).is_ready() {
+        if conn.poll_discard(cx).is_ready() {
             *this.stage = Stage::Ended;
         }
     }
@@ -411,29 +411,29 @@ where
     /// Looks at the deadlines; says whether something came of it.
     fn poll_timer(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let mut this = self.project();
-        let Some(wire) = this.wire else { return false };
+        let Some(conn) = this.conn else { return false };
         let config = &this.shared.config;
         if turn.receiving == Receiving::Over {
-            this.timers.close_began(|| turn.now());
+            this.deadlines.close_began(|| turn.now());
         }
         let known = turn.now.filter(|_| turn.same_task);
-        if !this.timers.take_nearer() && this.alarm.is_ahead(known) {
+        if !this.deadlines.take_nearer() && this.timer.is_ahead(known) {
             return false;
         }
-        let within = wire.reader.is_within_payload();
+        let within = conn.reader.is_within_payload();
         loop {
-            let next = this.timers.next(config, within);
-            if this.alarm.as_mut().poll(next, known, cx).is_pending() {
+            let next = this.deadlines.next(config, within);
+            if this.timer.as_mut().poll(next, known, cx).is_pending() {
                 return false;
             }
             let now = Instant::now();
             turn.now = Some(now);
-            let Some(action) = this.timers.due(now, config, within) else {
+            let Some(action) = this.deadlines.due(now, config, within) else {
                 continue;
             };
             let (cause, kind, code, reason) = match action {
                 Action::Ping => {
-                    wire.ping(this.timers.pinged(now, config));
+                    conn.ping(this.deadlines.pinged(now, config));
                     return true;
                 }
                 Action::MessageTimeout => (
@@ -467,7 +467,7 @@ where
             // frame. One that is silent or does not read is given up; should it
             // be there after all, this is the last that it hears.
             if action != Action::MessageTimeout {
-                let _ = wire.poll_transmit(this.shared, &mut Sent::default(), cx);
+                let _ = conn.poll_transmit(this.shared, &mut Sent::default(), cx);
                 *this.stage = Stage::Ended;
             }
             return true;
@@ -478,13 +478,13 @@ where
     fn end(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) {
         let mut this = self.project();
         let phase = this.shared.lock().phase;
-        if let Some(mut wire) = this.wire.take() {
-            if wire.is_written() {
+        if let Some(mut conn) = this.conn.take() {
+            if conn.is_written() {
                 this.shared.all_written();
             }
-            wire.park();
+            conn.park();
             turn.wake_own(this.shared.end(CloseCause::Lost, cx));
-            this.alarm.stop();
+            this.timer.stop();
             log_end(this.shared);
         }
         if matches!(phase, Phase::Aborted | Phase::Forsaken) {

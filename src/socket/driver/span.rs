@@ -4,7 +4,7 @@
 use tracing::Span;
 use tracing::field::Empty;
 
-use crate::socket::Start;
+use crate::socket::Negotiated;
 use crate::socket::shared::Shared;
 
 /// By these the span is known again. What a filter names is the crate.
@@ -12,7 +12,7 @@ const NAME: &str = "websocket";
 const TARGET: &str = "hyper_ws";
 
 /// A child of the current span, if anybody wants it.
-pub(crate) fn connection(start: &Start, path: Option<&str>) -> Span {
+pub(crate) fn connection(start: &Negotiated, path: Option<&str>) -> Span {
     tracing::debug_span!(
         target: TARGET,
         NAME,

@@ -11,14 +11,14 @@ pin_project! {
     /// A timer that is set as seldom as possible: it fires too early rather than
     /// being moved with every deadline.
     #[derive(Default)]
-    pub(in crate::socket) struct Alarm {
+    pub(in crate::socket) struct Timer {
         armed: bool,
         #[pin]
         sleep: Option<Sleep>,
     }
 }
 
-impl Alarm {
+impl Timer {
     /// Whether it will fire after `known`, which is the time if the runtime's
     /// timer knows this task.
     pub(in crate::socket) fn is_ahead(&self, known: Option<Instant>) -> bool {
@@ -35,7 +35,7 @@ impl Alarm {
     }
 
     /// Ready when it has fired, for a deadline that may have moved since; pending
-    /// until `next` at the latest, or for good without one. An alarm that
+    /// until `next` at the latest, or for good without one. An timer that
     /// [is ahead](Self::is_ahead) is not looked at.
     pub(in crate::socket) fn poll(
         self: Pin<&mut Self>,

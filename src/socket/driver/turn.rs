@@ -5,21 +5,21 @@ use std::task::Context;
 use tokio::time::Instant;
 
 use crate::socket::driver::Stage;
-use crate::socket::driver::conn::{Demand, End};
-use crate::socket::driver::coop::LONG;
+use crate::socket::driver::conn::{Demand, ReadEnd};
+use crate::socket::driver::coop::MAX_POLL;
 use crate::socket::driver::handler::end_receiving;
 use crate::socket::shared::Shared;
-use crate::socket::shared::exchange::OwnTask;
+use crate::socket::shared::exchange::Repoll;
 
 /// What one poll of the driver has seen so far.
 pub(in crate::socket) struct Turn {
     /// Whether the handler has something new to look at.
-    pub(in crate::socket) own: OwnTask,
+    pub(in crate::socket) own: Repoll,
     pub(in crate::socket) receiving: Receiving,
     /// Whether the timer knows this task.
     pub(in crate::socket) same_task: bool,
     /// Whether the IO had nothing to read, and will wake this task.
-    pub(in crate::socket) dry: bool,
+    pub(in crate::socket) would_block: bool,
     /// What is to be read, as far as it is known.
     pub(in crate::socket) demand: Option<Demand>,
     /// The clock, read at most once a poll.
@@ -52,10 +52,10 @@ impl Default for Turn {
     fn default() -> Self {
         Turn {
             // Whatever woke this task may have been meant for the handler.
-            own: OwnTask::Ready,
+            own: Repoll::Yes,
             receiving: Receiving::Over,
             same_task: false,
-            dry: false,
+            would_block: false,
             demand: None,
             now: None,
         }
@@ -69,22 +69,22 @@ impl Turn {
 
     /// Whether it is the others' turn.
     pub(in crate::socket) fn is_long(&mut self) -> bool {
-        self.now().elapsed() > LONG
+        self.now().elapsed() > MAX_POLL
     }
 
-    pub(in crate::socket) fn wake_own(&mut self, own: OwnTask) {
+    pub(in crate::socket) fn wake_own(&mut self, own: Repoll) {
         self.own = self.own.or(own);
     }
 
     pub(in crate::socket) fn take_own(&mut self) -> bool {
-        std::mem::replace(&mut self.own, OwnTask::Idle) == OwnTask::Ready
+        std::mem::replace(&mut self.own, Repoll::No) == Repoll::Yes
     }
 
     pub(in crate::socket) fn end_receiving(
         &mut self,
         shared: &Shared,
         stage: &mut Stage,
-        end: End,
+        end: ReadEnd,
         cx: &mut Context<'_>,
     ) {
         self.receiving = Receiving::Over;

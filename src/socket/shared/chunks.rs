@@ -15,8 +15,8 @@ use crate::error::{Error, ErrorKind};
 use crate::message::{Kind, Text};
 use crate::protocol::{Part, Pongs};
 use crate::socket::driver::buffers;
-use crate::socket::shared::driver_task::Sleep;
-use crate::socket::shared::exchange::OwnTask;
+use crate::socket::shared::driver_task::DriverTask;
+use crate::socket::shared::exchange::Repoll;
 use crate::socket::shared::inbox::{Inbox, Room};
 use crate::socket::shared::{Shared, State};
 
@@ -24,7 +24,7 @@ use crate::socket::shared::{Shared, State};
 const KEPT: usize = 8;
 
 #[derive(Default)]
-pub(in crate::socket) struct Arriving {
+pub(in crate::socket) struct ChunkQueue {
     wanted: Form,
     place: Place,
     parts: VecDeque<(Message, Part)>,
@@ -59,7 +59,7 @@ enum Place {
     Skipping,
 }
 
-impl Arriving {
+impl ChunkQueue {
     /// Whether what arrives goes this way.
     pub(in crate::socket) fn is_active(&self) -> bool {
         self.wanted == Form::Parts
@@ -170,10 +170,10 @@ impl Shared {
         part: Option<Message>,
         pongs: &mut Pongs,
         cx: &mut Context<'_>,
-    ) -> OwnTask {
+    ) -> Repoll {
         let mut state = self.lock();
         self.answer(&mut state, pongs);
-        let abandoned = self.is_abandoned();
+        let socket_dropped = self.is_socket_dropped();
         let messages = batch.as_ref().map_or(0, |it| it.len());
         let bytes = batch.as_ref().map_or(0, |it| it.bytes());
         let part_bytes = part.as_ref().map_or(0, |it| it.len());
@@ -187,15 +187,15 @@ impl Shared {
         if let Some(part) = part {
             arriving.push(part, Part::More);
         }
-        if abandoned {
-            *arriving = Arriving::default();
+        if socket_dropped {
+            *arriving = ChunkQueue::default();
         }
         if arriving.is_empty() {
-            return OwnTask::Idle;
+            return Repoll::No;
         }
         let receiver = state.receiver.take();
         drop(state);
-        OwnTask::unless_woken(receiver, cx)
+        Repoll::unless_woken(receiver, cx)
     }
 
     /// The first part of the next message, or all of it; `None` if no more will
@@ -233,7 +233,7 @@ impl Shared {
             Poll::Ready(_) => state.receiver = None,
             Poll::Pending => self.wait_to_receive(&mut state, cx.waker()),
         }
-        if changed || was_full && state.sleep == Sleep::Parked {
+        if changed || was_full && state.sleep == DriverTask::Idle {
             self.wake(state);
         }
         polled
@@ -248,7 +248,7 @@ impl Shared {
         let was_full = state.inbox_room().is_empty();
         if let Some(next) = state.streams().arriving.next() {
             state.receiver = None;
-            if was_full && state.sleep == Sleep::Parked {
+            if was_full && state.sleep == DriverTask::Idle {
                 self.wake(state);
             }
             return Poll::Ready(Ok(next));
@@ -267,7 +267,7 @@ impl Shared {
         let mut state = self.lock();
         let was_full = state.inbox_room().is_empty();
         state.streams().arriving.skip();
-        if was_full && state.sleep == Sleep::Parked {
+        if was_full && state.sleep == DriverTask::Idle {
             self.wake(state);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! The driver does nothing else during that poll, and nobody but this thread is
 //! in it. So for that long an outbox of the driver's lies where this thread finds
-//! it, its desk; a push that comes from within the poll, by whatever handle,
+//! it, its cork; a push that comes from within the poll, by whatever handle,
 //! appends its frame there.
 //!
 //! ```text
@@ -52,11 +52,11 @@ use crate::socket::driver::buffers;
 use crate::socket::shared::{Shared, State};
 
 thread_local! {
-    static DESK: RefCell<Option<Box<Desk>>> = const { RefCell::new(None) };
+    static CORK: RefCell<Option<Box<Cork>>> = const { RefCell::new(None) };
 }
 
 /// Frames that the outbox does not know of yet.
-pub(in crate::socket) struct Desk {
+pub(in crate::socket) struct Cork {
     /// Whose they are: where its shared state is.
     owner: usize,
     writer: Writer,
@@ -64,15 +64,15 @@ pub(in crate::socket) struct Desk {
     /// The bytes that are being written.
     in_flight: usize,
     limit: usize,
-    /// The messages on the desk, and the bytes of their payloads.
+    /// The messages on the cork, and the bytes of their payloads.
     messages: usize,
     bytes: usize,
 }
 
-impl Default for Desk {
+impl Default for Cork {
     /// Nobody's.
     fn default() -> Self {
-        Desk {
+        Cork {
             owner: 0,
             writer: Writer::new(Role::Server),
             outbox: buffers::outbox(),
@@ -84,7 +84,7 @@ impl Default for Desk {
     }
 }
 
-impl Desk {
+impl Cork {
     /// The next to send here is `owner`, whose state this is.
     #[inline]
     pub(in crate::socket) fn assign(&mut self, owner: &Shared, state: &State) {
@@ -124,7 +124,7 @@ impl Desk {
             None => self.push_long(message),
         };
         self.messages += 1;
-        owner.set_on_desk(self.ahead());
+        owner.set_corked(self.ahead());
         true
     }
 
@@ -149,18 +149,18 @@ impl Desk {
 }
 
 /// Puts a driver's desk into the place, for the poll of its handler, and what was
-/// there before into `desk`; called again, puts things back. While the thread is
+/// there before into `cork`; called again, puts things back. While the thread is
 /// ending there is no place: all goes to the outbox.
 #[inline]
-pub(in crate::socket) fn swap(desk: &mut Option<Box<Desk>>) {
-    let _ = DESK.try_with(|place| mem::swap(&mut *place.borrow_mut(), desk));
+pub(in crate::socket) fn swap(cork: &mut Option<Box<Cork>>) {
+    let _ = CORK.try_with(|place| mem::swap(&mut *place.borrow_mut(), cork));
 }
 
 /// What is in this thread's place, if it is the desk of `owner`.
 #[inline]
-fn own<R>(owner: &Shared, run: impl FnOnce(&mut Desk) -> R) -> Option<R> {
-    let found = DESK.try_with(|place| match place.borrow_mut().as_deref_mut() {
-        Some(desk) if desk.owner == address(owner) => Some(run(desk)),
+fn own<R>(owner: &Shared, run: impl FnOnce(&mut Cork) -> R) -> Option<R> {
+    let found = CORK.try_with(|place| match place.borrow_mut().as_deref_mut() {
+        Some(cork) if cork.owner == address(owner) => Some(run(cork)),
         _ => None,
     });
     found.ok().flatten()
@@ -173,52 +173,52 @@ fn address(shared: &Shared) -> usize {
 impl Shared {
     /// Whether this connection's handler is being polled, on this thread.
     #[inline]
-    pub(in crate::socket) fn is_handled_here(&self) -> bool {
+    pub(in crate::socket) fn is_in_handler(&self) -> bool {
         own(self, |_| ()).is_some()
     }
 
-    /// Puts a message onto this connection's desk, if that lies here and nothing
+    /// Puts a message onto this connection's cork, if that lies here and nothing
     /// is out of the ordinary.
     #[inline]
-    pub(in crate::socket) fn push_on_desk(&self, message: &Message) -> bool {
-        self.is_plain() && own(self, |desk| desk.push(message, self)) == Some(true)
+    pub(in crate::socket) fn push_corked(&self, message: &Message) -> bool {
+        self.is_plain() && own(self, |cork| cork.push(message, self)) == Some(true)
     }
 
     /// Puts what lies on this connection's desk back, if that lies here.
-    pub(in crate::socket) fn clear_own_desk(&self, state: &mut State) {
-        if self.is_on_desk() {
-            let _ = own(self, |desk| self.clear_desk(desk, state));
+    pub(in crate::socket) fn uncork_own(&self, state: &mut State) {
+        if self.is_corked() {
+            let _ = own(self, |cork| self.uncork(cork, state));
         }
     }
 
     /// Puts what lies on the desk into the outbox, in front.
     #[inline]
-    pub(in crate::socket) fn clear_desk(&self, desk: &mut Desk, state: &mut State) {
-        if !desk.is_empty() {
-            self.clear_full_desk(desk, state);
+    pub(in crate::socket) fn uncork(&self, cork: &mut Cork, state: &mut State) {
+        if !cork.is_empty() {
+            self.uncork_slow(cork, state);
         }
     }
 
-    fn clear_full_desk(&self, desk: &mut Desk, state: &mut State) {
-        state.output().1.prepend(&mut desk.outbox);
-        desk.count(state);
-        self.set_in_flight(desk.in_flight);
+    fn uncork_slow(&self, cork: &mut Cork, state: &mut State) {
+        state.output().1.prepend(&mut cork.outbox);
+        cork.count(state);
+        self.set_in_flight(cork.in_flight);
         self.look(state);
     }
 
     /// Takes all that was sent, to be written, into `writing`, which is empty.
     pub(in crate::socket) fn take_all(
         &self,
-        desk: &mut Desk,
+        cork: &mut Cork,
         state: &mut State,
         writing: &mut Box<Outbox>,
     ) {
         if state.has_output() {
-            self.clear_desk(desk, state);
+            self.uncork(cork, state);
         }
         if !state.take_output(writing) {
-            mem::swap(&mut desk.outbox, writing);
-            desk.count(state);
+            mem::swap(&mut cork.outbox, writing);
+            cork.count(state);
         }
         self.set_in_flight(writing.len());
         self.look(state);

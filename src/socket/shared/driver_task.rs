@@ -23,20 +23,20 @@ impl Phase {
 ///
 /// ```text
 ///           nothing to do
-///   Awake ────────────────► Parked
+///   Running ──────────────► Idle
 ///    │ ▲ ▲                    │
 ///    │ │ └── woken, or polled ┘
 ///    ▼ │ has looked again
-///   Called
+///   Notified
 /// ```
 ///
 /// So it is woken exactly when it sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::socket) enum Sleep {
+pub(in crate::socket) enum DriverTask {
     /// It is in a turn, or about to begin one.
-    Awake,
+    Running,
     /// Likewise, and it was to be woken: it looks again before it parks.
-    Called,
+    Notified,
     /// It found nothing to do and waits for its waker.
-    Parked,
+    Idle,
 }

@@ -6,11 +6,11 @@ use std::task::{Context, Waker};
 
 use crate::error::{CloseCause, Error};
 use crate::protocol::{Outbox, Pongs, Writer};
-use crate::socket::driver::buffers::{self, Lent};
+use crate::socket::driver::buffers::{self, Buffers};
 use crate::socket::driver::handler::Ending;
 use crate::socket::driver::turn::Receiving;
-use crate::socket::shared::cork::Desk;
-use crate::socket::shared::driver_task::{Phase, Sleep};
+use crate::socket::shared::cork::Cork;
+use crate::socket::shared::driver_task::{DriverTask, Phase};
 use crate::socket::shared::inbox::Inbox;
 use crate::socket::shared::{Shared, State};
 
@@ -21,11 +21,11 @@ impl Shared {
     /// was among them.
     pub(in crate::socket) fn take_outbox(
         &self,
-        desk: &mut Desk,
+        cork: &mut Cork,
         writing: &mut Box<Outbox>,
         control: &mut Control,
         cx: &mut Context<'_>,
-    ) -> OwnTask {
+    ) -> Repoll {
         let mut state = self.lock();
         state.written = state.taken;
         if !control.is_empty() {
@@ -37,7 +37,7 @@ impl Shared {
                 let _ = writer.ping(&payload, outbox);
             }
         }
-        self.take_all(desk, &mut state, writing);
+        self.take_all(cork, &mut state, writing);
         let taken = u32::from(!writing.is_empty());
         state.taken = state.taken.wrapping_add(taken);
         self.wake_satisfied(state, cx)
@@ -51,23 +51,23 @@ impl Shared {
         batch: &mut Option<Box<Inbox>>,
         pongs: &mut Pongs,
         cx: &mut Context<'_>,
-    ) -> OwnTask {
+    ) -> Repoll {
         let mut state = self.lock();
         self.answer(&mut state, pongs);
         if let Some(batch) = batch {
             state.received.add(batch.len(), batch.bytes());
         }
         match (&mut state.inbox, batch) {
-            (_, Some(batch)) if self.is_abandoned() => {
+            (_, Some(batch)) if self.is_socket_dropped() => {
                 batch.clear();
-                return OwnTask::Idle;
+                return Repoll::No;
             }
             (Some(inbox), Some(batch)) if !inbox.is_empty() => inbox.append(batch),
             (inbox, batch) => std::mem::swap(inbox, batch),
         }
         let receiver = state.receiver.take();
         drop(state);
-        OwnTask::unless_woken(receiver, cx)
+        Repoll::unless_woken(receiver, cx)
     }
 
     /// Queues the answers to pings.
@@ -89,7 +89,7 @@ impl Shared {
         error: Option<Error>,
         change: impl FnOnce(&mut Writer, &mut Outbox),
         cx: &mut Context<'_>,
-    ) -> OwnTask {
+    ) -> Repoll {
         let mut state = self.lock();
         if state.ending.is_none() {
             state.ending = Some(Box::new(Ending { cause, error }));
@@ -99,7 +99,7 @@ impl Shared {
         self.look(&state);
         let receiver = state.receiver.take();
         let own = self.wake_satisfied(state, cx);
-        own.or(OwnTask::unless_woken(receiver, cx))
+        own.or(Repoll::unless_woken(receiver, cx))
     }
 
     /// All that was taken has been written.
@@ -113,10 +113,10 @@ impl Shared {
         self: &Arc<Self>,
         cause: CloseCause,
         cx: &mut Context<'_>,
-    ) -> OwnTask {
+    ) -> Repoll {
         let mut state = self.lock();
         if state.phase.has_ended() {
-            return OwnTask::Idle;
+            return Repoll::No;
         }
         state.phase = Phase::Ended;
         state.begin_ending(cause);
@@ -133,35 +133,35 @@ impl Shared {
         for watcher in watchers {
             watcher.ended(self);
         }
-        own.or(OwnTask::unless_woken(receiver, cx))
+        own.or(Repoll::unless_woken(receiver, cx))
     }
 
     /// Waits until it is woken, unless there is something to do after all.
     /// Takes back what an idle connection does not need.
     pub(in crate::socket) fn park(
         &self,
-        lent: &mut Lent,
+        buffers: &mut Buffers,
         receiving: Receiving,
         cx: &mut Context<'_>,
-    ) -> OwnTask {
+    ) -> Repoll {
         let mut state = self.lock();
-        self.clear_desk(lent.desk(), &mut state);
-        self.set_in_flight(lent.writing.len());
-        let blocked = !lent.is_written();
+        self.uncork(buffers.cork(), &mut state);
+        self.set_in_flight(buffers.writing.len());
+        let blocked = !buffers.is_written();
         if !blocked {
             state.written = state.taken;
         }
         if !state.waiting.is_empty() {
             let own = self.wake_satisfied(state, cx);
-            if own == OwnTask::Ready {
+            if own == Repoll::Yes {
                 return own;
             }
             state = self.lock();
         }
         // From here on the lock is held: whoever came before has not woken this
         // task, which was not parked, and whoever comes after does.
-        let called = state.sleep == Sleep::Called;
-        state.sleep = Sleep::Awake;
+        let called = state.sleep == DriverTask::Notified;
+        state.sleep = DriverTask::Running;
         let changed = match receiving {
             // The handler has begun the end: its deadline begins too.
             Receiving::Open => state.ending.is_some(),
@@ -169,7 +169,7 @@ impl Shared {
             Receiving::Over => false,
         };
         if called || changed || !blocked && state.has_output() || state.phase == Phase::Aborted {
-            return OwnTask::Ready;
+            return Repoll::Yes;
         }
         if !state.has_output()
             && let Some(outbox) = state.outbox.take()
@@ -178,41 +178,45 @@ impl Shared {
         }
         if !state.has_input()
             && let Some(inbox) = state.inbox.take()
-            && let Some(inbox) = lent.batch.replace(inbox)
+            && let Some(inbox) = buffers.batch.replace(inbox)
         {
             buffers::give_inbox(inbox);
         }
-        state.sleep = Sleep::Parked;
+        state.sleep = DriverTask::Idle;
         match &state.driver {
             Some(waker) if waker.will_wake(cx.waker()) => {}
             _ => state.driver = Some(cx.waker().clone()),
         }
-        OwnTask::Idle
+        Repoll::No
     }
 
     /// Only the handler is left: waits until that is woken, or is to end too.
-    pub(in crate::socket) fn park_handler(&self, cx: &mut Context<'_>) -> OwnTask {
+    pub(in crate::socket) fn park_handler(&self, cx: &mut Context<'_>) -> Repoll {
         let mut state = self.lock();
         if state.phase == Phase::Forsaken {
-            return OwnTask::Ready;
+            return Repoll::Yes;
         }
-        state.sleep = Sleep::Parked;
+        state.sleep = DriverTask::Idle;
         state.driver = Some(cx.waker().clone());
-        OwnTask::Idle
+        Repoll::No
     }
 
     /// Unlocks and wakes those who have got what they waited for; says whether
     /// the driver's own task is among them.
     #[inline]
-    fn wake_satisfied(&self, state: MutexGuard<'_, State>, cx: &mut Context<'_>) -> OwnTask {
+    fn wake_satisfied(&self, state: MutexGuard<'_, State>, cx: &mut Context<'_>) -> Repoll {
         match state.waiting.is_empty() {
-            true => OwnTask::Idle,
-            false => self.wake_waiting(state, cx),
+            true => Repoll::No,
+            false => self.wake_satisfied_slow(state, cx),
         }
     }
 
     #[inline(never)]
-    fn wake_waiting(&self, mut state: MutexGuard<'_, State>, cx: &mut Context<'_>) -> OwnTask {
+    fn wake_satisfied_slow(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        cx: &mut Context<'_>,
+    ) -> Repoll {
         let mut waiting = std::mem::take(&mut state.waiting);
         let satisfied: Vec<_> = waiting
             .members()
@@ -220,8 +224,8 @@ impl Shared {
             .collect();
         state.waiting = waiting;
         drop(state);
-        satisfied.into_iter().fold(OwnTask::Idle, |own, waiting| {
-            own.or(OwnTask::unless_woken(Some(waiting.waker), cx))
+        satisfied.into_iter().fold(Repoll::No, |own, waiting| {
+            own.or(Repoll::unless_woken(Some(waiting.waker), cx))
         })
     }
 }
@@ -244,28 +248,28 @@ impl Control {
 /// polled again then, instead of being woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(in crate::socket) enum OwnTask {
-    Idle,
-    Ready,
+pub(in crate::socket) enum Repoll {
+    No,
+    Yes,
 }
 
-impl OwnTask {
+impl Repoll {
     pub(in crate::socket) fn or(self, other: Self) -> Self {
         match self {
-            OwnTask::Ready => self,
-            OwnTask::Idle => other,
+            Repoll::Yes => self,
+            Repoll::No => other,
         }
     }
 
     /// Wakes `waker`, unless it is the driver's own.
     pub(in crate::socket) fn unless_woken(waker: Option<Waker>, cx: &mut Context<'_>) -> Self {
         match waker {
-            Some(waker) if waker.will_wake(cx.waker()) => OwnTask::Ready,
+            Some(waker) if waker.will_wake(cx.waker()) => Repoll::Yes,
             Some(waker) => {
                 waker.wake();
-                OwnTask::Idle
+                Repoll::No
             }
-            None => OwnTask::Idle,
+            None => Repoll::No,
         }
     }
 }

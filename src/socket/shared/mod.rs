@@ -22,12 +22,12 @@ use crate::protocol::{Coding, Encoded, Outbox, Role, Writer};
 use crate::socket::driver::buffers;
 use crate::socket::driver::conn::Demand;
 use crate::socket::driver::handler::Ending;
-use crate::socket::shared::chunks::Arriving;
-use crate::socket::shared::driver_task::{Phase, Sleep};
+use crate::socket::shared::chunks::ChunkQueue;
+use crate::socket::shared::driver_task::{DriverTask, Phase};
 use crate::socket::shared::inbox::{Inbox, Room};
 use crate::socket::shared::streams::Streams;
 use crate::socket::shared::tally::Tally;
-use crate::socket::shared::wait::{Line, Want};
+use crate::socket::shared::wait::{Line, WaitFor};
 use crate::tracker::Traffic;
 use crate::{CloseCode, Config};
 
@@ -40,26 +40,26 @@ pub(crate) struct Shared {
     /// What an extension makes of messages when they are written.
     pub(in crate::socket) coding: Option<Coding>,
     state: Mutex<State>,
-    /// What can be seen of the state without the lock: [`QUEUED`] and [`SPECIAL`].
+    /// What can be seen of the state without the lock: [`HAS_OUTPUT`] and [`NEEDS_LOCK`].
     /// Changed only under it.
-    glance: AtomicU8,
+    hints: AtomicU8,
     /// Whether the `WebSocket` was dropped. Likewise.
-    abandoned: AtomicBool,
-    /// The bytes that stand before those in the outbox, and [`ON_DESK`]: changed
+    socket_dropped: AtomicBool,
+    /// The bytes that stand before those in the outbox, and [`CORKED`]: changed
     /// by the thread of the driver only.
     ahead: AtomicU32,
 }
 
 /// The outbox holds something.
-const QUEUED: u8 = 1;
+const HAS_OUTPUT: u8 = 1;
 
 /// A message cannot just be appended to those before it: none is sent any more,
 /// or one is being sent in chunks.
-const SPECIAL: u8 = 2;
+const NEEDS_LOCK: u8 = 2;
 
-/// Of the bytes ahead some are on the [desk](cork), and not all are being
+/// Of the bytes ahead some are on the [cork](cork), and not all are being
 /// written. The other bits say how many they are, up to 2 GiB.
-const ON_DESK: u32 = 1 << 31;
+const CORKED: u32 = 1 << 31;
 
 pub(in crate::socket) struct State {
     pub(in crate::socket) writer: Writer,
@@ -80,7 +80,7 @@ pub(in crate::socket) struct State {
     pub(in crate::socket) waiting: Line,
     /// The driver's waker.
     pub(in crate::socket) driver: Option<Waker>,
-    pub(in crate::socket) sleep: Sleep,
+    pub(in crate::socket) sleep: DriverTask,
     /// How the conversation ended: set once. Nothing is received any more.
     pub(in crate::socket) ending: Option<Box<Ending>>,
     pub(in crate::socket) phase: Phase,
@@ -114,8 +114,8 @@ impl Shared {
                 // key of its own, so none serves two of them.
                 Role::Client { .. } => coding.unshared(),
             }),
-            glance: AtomicU8::new(0),
-            abandoned: AtomicBool::new(false),
+            hints: AtomicU8::new(0),
+            socket_dropped: AtomicBool::new(false),
             ahead: AtomicU32::new(0),
             state: Mutex::new(State {
                 writer: Writer::new(role),
@@ -128,7 +128,7 @@ impl Shared {
                 receiver: None,
                 waiting: Line::default(),
                 driver: None,
-                sleep: Sleep::Awake,
+                sleep: DriverTask::Running,
                 ending: None,
                 phase: Phase::Running,
                 latency: None,
@@ -145,45 +145,44 @@ impl Shared {
     }
 
     pub(in crate::socket) fn is_queued(&self) -> bool {
-        self.glance.load(Ordering::Relaxed) & QUEUED != 0
+        self.hints.load(Ordering::Relaxed) & HAS_OUTPUT != 0
     }
 
     /// Whether the outbox is empty, and a message is just another one in it.
     pub(in crate::socket) fn is_plain(&self) -> bool {
-        self.glance.load(Ordering::Relaxed) == 0
+        self.hints.load(Ordering::Relaxed) == 0
     }
 
     /// Notes what is to be seen of the state, which has changed.
     pub(in crate::socket) fn look(&self, state: &State) {
         let special = state.is_closing() || state.behind().is_some();
-        let glance = [(state.has_output(), QUEUED), (special, SPECIAL)]
+        let hints = [(state.has_output(), HAS_OUTPUT), (special, NEEDS_LOCK)]
             .map(|(holds, bit)| if holds { bit } else { 0 });
-        self.glance.store(glance[0] | glance[1], Ordering::Relaxed);
+        self.hints.store(hints[0] | hints[1], Ordering::Relaxed);
     }
 
     /// The bytes that stand before those in the outbox: being written, or on the
-    /// desk.
+    /// cork.
     pub(in crate::socket) fn ahead(&self) -> usize {
-        (self.ahead.load(Ordering::Relaxed) & !ON_DESK) as usize
+        (self.ahead.load(Ordering::Relaxed) & !CORKED) as usize
     }
 
-    pub(in crate::socket) fn is_on_desk(&self) -> bool {
-        self.ahead.load(Ordering::Relaxed) & ON_DESK != 0
+    pub(in crate::socket) fn is_corked(&self) -> bool {
+        self.ahead.load(Ordering::Relaxed) & CORKED != 0
     }
 
-    /// So many bytes are being written, and none are on the desk.
+    /// So many bytes are being written, and none are on the cork.
     pub(in crate::socket) fn set_in_flight(&self, bytes: usize) {
         self.ahead.store(clamped(bytes), Ordering::Relaxed);
     }
 
-    /// So many bytes are being written or on the desk.
-    pub(in crate::socket) fn set_on_desk(&self, bytes: usize) {
-        self.ahead
-            .store(clamped(bytes) | ON_DESK, Ordering::Relaxed);
+    /// So many bytes are being written or on the cork.
+    pub(in crate::socket) fn set_corked(&self, bytes: usize) {
+        self.ahead.store(clamped(bytes) | CORKED, Ordering::Relaxed);
     }
 
-    pub(in crate::socket) fn is_abandoned(&self) -> bool {
-        self.abandoned.load(Ordering::Relaxed)
+    pub(in crate::socket) fn is_socket_dropped(&self) -> bool {
+        self.socket_dropped.load(Ordering::Relaxed)
     }
 
     /// The batch to be written by which everything is written that is queued now;
@@ -198,10 +197,10 @@ impl Shared {
             if state.is_closing() {
                 return Poll::Ready(Err(ErrorKind::Closed.into()));
             }
-            self.wait(&mut state, Want::Turn, place, cx.waker());
+            self.wait(&mut state, WaitFor::OwnMessage, place, cx.waker());
             return Poll::Pending;
         }
-        let is_queued = state.has_output() || self.is_on_desk();
+        let is_queued = state.has_output() || self.is_corked();
         Poll::Ready(Ok(state.taken.wrapping_add(u32::from(is_queued))))
     }
 
@@ -219,7 +218,7 @@ impl Shared {
         if state.phase != Phase::Running {
             return Poll::Ready(Err(ErrorKind::Closed.into()));
         }
-        self.wait(&mut state, Want::Flush(target), place, cx.waker());
+        self.wait(&mut state, WaitFor::Flush(target), place, cx.waker());
         Poll::Pending
     }
 
@@ -235,7 +234,7 @@ impl Shared {
             let was_full = state.inbox_room().is_empty();
             std::mem::swap(&mut state.inbox, batch);
             state.receiver = None;
-            if was_full && state.sleep == Sleep::Parked {
+            if was_full && state.sleep == DriverTask::Idle {
                 self.wake(state);
             }
             return Poll::Ready(Ok(true));
@@ -245,7 +244,7 @@ impl Shared {
             was_full = state.inbox_room().is_empty();
             if state.next_whole(batch) {
                 state.receiver = None;
-                if was_full && state.sleep == Sleep::Parked {
+                if was_full && state.sleep == DriverTask::Idle {
                     self.wake(state);
                 }
                 return Poll::Ready(Ok(true));
@@ -265,7 +264,7 @@ impl Shared {
             buffers::give_inbox(batch);
         }
         // What was put aside made room for the rest of it.
-        if was_full && state.sleep == Sleep::Parked {
+        if was_full && state.sleep == DriverTask::Idle {
             self.wake(state);
         }
         Poll::Pending
@@ -319,9 +318,9 @@ impl Shared {
     }
 
     /// The `WebSocket` is gone.
-    pub(in crate::socket) fn abandon(&self) {
+    pub(in crate::socket) fn drop_socket(&self) {
         let mut state = self.lock();
-        self.abandoned.store(true, Ordering::Relaxed);
+        self.socket_dropped.store(true, Ordering::Relaxed);
         state.discard_received();
         state.receiver = None;
         self.wake(state);
@@ -335,7 +334,7 @@ impl Shared {
     ) -> Poll<CloseCause> {
         let mut state = self.lock();
         if !state.phase.has_ended() {
-            self.wait(&mut state, Want::End, place, cx.waker());
+            self.wait(&mut state, WaitFor::End, place, cx.waker());
             return Poll::Pending;
         }
         Poll::Ready(state.cause().cloned().unwrap_or(CloseCause::Aborted))
@@ -359,7 +358,7 @@ impl Shared {
     /// What has been received, and sent.
     pub(crate) fn traffic(&self) -> (Traffic, Traffic) {
         let mut state = self.lock();
-        self.clear_own_desk(&mut state);
+        self.uncork_own(&mut state);
         (state.received.into(), state.sent.into())
     }
 
@@ -390,8 +389,8 @@ impl Shared {
     /// Unlocks, and wakes the driver if it waits.
     pub(in crate::socket) fn wake(&self, mut state: MutexGuard<'_, State>) {
         let (sleep, waker) = match state.sleep {
-            Sleep::Parked => (Sleep::Awake, state.driver.clone()),
-            Sleep::Awake | Sleep::Called => (Sleep::Called, None),
+            DriverTask::Idle => (DriverTask::Running, state.driver.clone()),
+            DriverTask::Running | DriverTask::Notified => (DriverTask::Notified, None),
         };
         state.sleep = sleep;
         drop(state);
@@ -432,7 +431,7 @@ impl State {
     fn discard_received(&mut self) {
         self.inbox = None;
         if let Some(streams) = &mut self.streams {
-            streams.arriving = Arriving::default();
+            streams.arriving = ChunkQueue::default();
         }
     }
 
@@ -461,7 +460,7 @@ impl State {
     /// The driver starts a turn; says whether in the same task as the last.
     pub(in crate::socket) fn unpark(&mut self, cx: &mut Context<'_>) -> bool {
         // What was called before is seen by the turn that begins.
-        self.sleep = Sleep::Awake;
+        self.sleep = DriverTask::Running;
         self.driver
             .as_ref()
             .is_some_and(|it| it.will_wake(cx.waker()))
@@ -483,7 +482,7 @@ impl State {
 
 /// What is beyond it is beyond every limit.
 fn clamped(bytes: usize) -> u32 {
-    bytes.min((ON_DESK - 1) as usize) as u32
+    bytes.min((CORKED - 1) as usize) as u32
 }
 
 impl From<Violation> for CloseCause {

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Waker};
 use crate::config::Overflow;
 use crate::error::{CloseCause, Error, ErrorKind};
 use crate::protocol::Prepared;
-use crate::socket::shared::driver_task::Sleep;
-use crate::socket::shared::wait::Want;
+use crate::socket::shared::driver_task::DriverTask;
+use crate::socket::shared::wait::WaitFor;
 use crate::socket::shared::{Shared, State};
 use crate::{CloseCode, Config, Message};
 
@@ -64,14 +64,14 @@ impl Shared {
     #[inline]
     pub(in crate::socket) fn push(&self, item: Item<'_>, if_full: IfFull<'_>) -> Pushed {
         match item {
-            Item::Message(message) if self.push_on_desk(message) => Pushed::Queued,
-            item => self.push_locked(item, if_full),
+            Item::Message(message) if self.push_corked(message) => Pushed::Queued,
+            item => self.push_slow(item, if_full),
         }
     }
 
     /// Encodes a message into the outbox.
     #[inline(never)]
-    fn push_locked(&self, item: Item<'_>, if_full: IfFull<'_>) -> Pushed {
+    fn push_slow(&self, item: Item<'_>, if_full: IfFull<'_>) -> Pushed {
         if let (Item::Prepared(prepared), Some(coding)) = (item, self.coding)
             && let Some(terms) = coding.independent()
         {
@@ -80,7 +80,7 @@ impl Shared {
         }
         let mut state = self.lock();
         // The policy may want the oldest messages.
-        self.clear_own_desk(&mut state);
+        self.uncork_own(&mut state);
         if state.is_closing() {
             return Pushed::Closed;
         }
@@ -89,7 +89,7 @@ impl Shared {
                 IfFull::Push => {}
                 IfFull::Refuse => return Pushed::Full,
                 IfFull::Wake(place, waker) => {
-                    self.wait(&mut state, Want::Room, place, waker);
+                    self.wait(&mut state, WaitFor::Room, place, waker);
                     return Pushed::Full;
                 }
                 IfFull::DropNewest => return Pushed::Dropped,
@@ -134,7 +134,7 @@ impl Shared {
             return Pushed::Queued;
         }
         self.look(&state);
-        if state.sleep == Sleep::Parked {
+        if state.sleep == DriverTask::Idle {
             self.wake(state);
         }
         Pushed::Queued
@@ -183,7 +183,7 @@ impl Shared {
         if state.has_room(self) {
             return Poll::Ready(Ok(()));
         }
-        self.wait(&mut state, Want::Room, place, cx.waker());
+        self.wait(&mut state, WaitFor::Room, place, cx.waker());
         Poll::Pending
     }
 }
@@ -209,15 +209,15 @@ impl State {
     }
 
     /// Whether somebody who waits has what it wants.
-    pub(in crate::socket) fn has(&self, want: Want, shared: &Shared) -> bool {
+    pub(in crate::socket) fn has(&self, want: WaitFor, shared: &Shared) -> bool {
         match want {
-            Want::Room => self.has_room(shared) || self.is_closing(),
-            Want::Turn => {
+            WaitFor::Room => self.has_room(shared) || self.is_closing(),
+            WaitFor::OwnMessage => {
                 self.behind().is_none() && self.has_room_ahead(shared) || self.is_closing()
             }
-            Want::Chunk => self.has_room_ahead(shared) || self.is_closing(),
-            Want::Flush(target) => self.is_written(target) || self.phase.has_ended(),
-            Want::End => self.phase.has_ended(),
+            WaitFor::Chunk => self.has_room_ahead(shared) || self.is_closing(),
+            WaitFor::Flush(target) => self.is_written(target) || self.phase.has_ended(),
+            WaitFor::End => self.phase.has_ended(),
         }
     }
 }

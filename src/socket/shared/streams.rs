@@ -3,11 +3,11 @@
 
 use crate::protocol::{Outbox, Writer};
 use crate::socket::shared::State;
-use crate::socket::shared::chunks::Arriving;
+use crate::socket::shared::chunks::ChunkQueue;
 
 #[derive(Default)]
 pub(in crate::socket) struct Streams {
-    pub(in crate::socket) arriving: Arriving,
+    pub(in crate::socket) arriving: ChunkQueue,
     /// Messages that wait behind one that is being sent in chunks.
     pub(in crate::socket) behind: Option<Outbox>,
 }

@@ -10,7 +10,7 @@ use crate::socket::shared::{Shared, State};
 /// waker would keep its task's memory until the end of the connection.
 pub(in crate::socket) struct Waiting {
     place: usize,
-    pub(in crate::socket) want: Want,
+    pub(in crate::socket) want: WaitFor,
     pub(in crate::socket) waker: Waker,
 }
 
@@ -39,11 +39,11 @@ pub(in crate::socket) const SOCKET: usize = 0;
 
 /// What a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::socket) enum Want {
+pub(in crate::socket) enum WaitFor {
     /// Room for a message.
     Room,
     /// That no message is being sent in chunks, and room.
-    Turn,
+    OwnMessage,
     /// Room for a chunk of the message that is being sent.
     Chunk,
     /// That this batch has been written.
@@ -93,7 +93,7 @@ impl Shared {
     pub(in crate::socket) fn wait(
         &self,
         state: &mut State,
-        want: Want,
+        want: WaitFor,
         place: usize,
         waker: &Waker,
     ) {
@@ -114,7 +114,7 @@ impl Shared {
     /// Waits for a message.
     pub(in crate::socket) fn wait_to_receive(&self, state: &mut State, waker: &Waker) {
         match &state.receiver {
-            Some(known) if known.will_wake(waker) && !self.is_beside(state, waker) => {}
+            Some(known) if known.will_wake(waker) && !self.needs_distinct(state, waker) => {}
             _ => state.receiver = Some(self.waker_of(state, waker)),
         }
     }
@@ -123,21 +123,21 @@ impl Shared {
     /// the same task and is not the handler (`tokio::join!` gives all its branches
     /// one waker) needs one that is not taken for the driver's.
     fn waker_of(&self, state: &State, waker: &Waker) -> Waker {
-        match self.is_beside(state, waker) {
-            true => Arc::new(Beside(waker.clone())).into(),
+        match self.needs_distinct(state, waker) {
+            true => Arc::new(DistinctWaker(waker.clone())).into(),
             false => waker.clone(),
         }
     }
 
-    fn is_beside(&self, state: &State, waker: &Waker) -> bool {
+    fn needs_distinct(&self, state: &State, waker: &Waker) -> bool {
         let driver = state.driver.as_ref();
-        driver.is_none_or(|it| it.will_wake(waker)) && !self.is_handled_here()
+        driver.is_none_or(|it| it.will_wake(waker)) && !self.is_in_handler()
     }
 }
 
-struct Beside(Waker);
+struct DistinctWaker(Waker);
 
-impl Wake for Beside {
+impl Wake for DistinctWaker {
     fn wake(self: Arc<Self>) {
         self.0.wake_by_ref();
     }
@@ -152,7 +152,7 @@ impl State {
         let waiting = waiting.map(|it| &mut it.waker);
         for it in waiting.chain(&mut self.receiver) {
             if it.will_wake(waker) {
-                *it = Arc::new(Beside(waker.clone())).into();
+                *it = Arc::new(DistinctWaker(waker.clone())).into();
             }
         }
     }

@@ -222,7 +222,7 @@ async fn a_bare_send_and_a_senders_send_are_whole_or_nothing_too() {
             let mut queued = vec![];
             for at in 0..100u8 {
                 // The bare socket's is queued with the first poll, if at all: a
-                // dropped one has been sent in part or not, but is whole on the wire.
+                // dropped one has been sent in part or not, but is whole on the conn.
                 let _ = poll_and_drop(polls, socket.send(vec![at; 300])).await;
                 if let Some(sent) = poll_and_drop(polls, sender.send(vec![at + 100; 300])).await {
                     sent.unwrap();
@@ -300,7 +300,7 @@ async fn chunks_of_futures_that_are_dropped_at_any_poll_are_not_lost() {
     let messages: Vec<_> = (0..40)
         .map(|at| payload([0, 1, 10, 126, 3000, 40_000][at % 6], at))
         .collect();
-    let wire: Vec<u8> = messages
+    let conn: Vec<u8> = messages
         .iter()
         .flat_map(|it| {
             let (first, second) = it.split_at(it.len() / 2);
@@ -321,7 +321,7 @@ async fn chunks_of_futures_that_are_dropped_at_any_poll_are_not_lost() {
                 false => drop(tokio::spawn(handler(socket))),
             }
             let mut peer = Peer::new(theirs);
-            for piece in wire.chunks(700) {
+            for piece in conn.chunks(700) {
                 write(&mut peer, piece).await;
                 tokio::task::yield_now().await;
             }

@@ -35,7 +35,7 @@ pub(super) async fn write(peer: &mut Peer, bytes: &[u8]) {
 }
 
 /// The rest of a message, as one.
-async fn collect(mut incoming: Incoming<'_>) -> Result<(Kind, Vec<u8>), Error> {
+async fn collect(mut incoming: MessageReader<'_>) -> Result<(Kind, Vec<u8>), Error> {
     let kind = incoming.kind();
     let mut bytes = vec![];
     while let Some(chunk) = incoming.chunk().await? {
@@ -147,26 +147,26 @@ async fn whole_and_streamed_and_skipped_messages_mix_in_any_order() {
                     give.send(receive(&mut socket, ways.as_bytes()).await)
                         .unwrap();
                 });
-                let mut wire = vec![];
+                let mut conn = vec![];
                 for (at, length) in lengths.into_iter().enumerate() {
                     let payload = payload(length, at);
                     let (first, second) = payload.split_at(length / 3);
                     match at % 3 {
-                        0 => wire.extend(frame(0x82, &payload)),
+                        0 => conn.extend(frame(0x82, &payload)),
                         _ => {
-                            wire.extend(frame(0x02, first));
-                            wire.extend(frame(0x89, b"between"));
-                            wire.extend(frame(0x00, b""));
-                            wire.extend(frame(0x80, second));
+                            conn.extend(frame(0x02, first));
+                            conn.extend(frame(0x89, b"between"));
+                            conn.extend(frame(0x00, b""));
+                            conn.extend(frame(0x80, second));
                         }
                     }
                 }
-                wire.extend(frame(0x88, b""));
+                conn.extend(frame(0x88, b""));
                 let (mut read, mut write) = tokio::io::split(peer.io);
                 let _answers = tokio::spawn(async move {
                     let _ = tokio::io::copy(&mut read, &mut tokio::io::sink()).await;
                 });
-                for piece in wire.chunks(step) {
+                for piece in conn.chunks(step) {
                     write.write_all(piece).await.unwrap();
                     if drip {
                         tokio::time::sleep(Duration::from_millis(1)).await;

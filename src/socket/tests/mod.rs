@@ -4,10 +4,10 @@
 mod cancel;
 #[cfg(feature = "deflate")]
 mod compress;
-mod desk;
+mod coop;
+mod cork;
 mod edge;
 mod end;
-mod fair;
 mod incoming;
 mod outgoing;
 pub(crate) mod peer;
@@ -311,9 +311,9 @@ async fn what_came_before_a_violation_or_a_close_frame_is_answered_before_it() {
 fn an_idle_connection_is_small() {
     async fn handler(_: WebSocket) {}
     fn size<F: FnOnce(WebSocket) -> Fut, Fut: Future>(_: F) -> usize {
-        size_of::<Drive<[u64; 6], Fut>>() - size_of::<Fut>()
+        size_of::<Driver<[u64; 6], Fut>>() - size_of::<Fut>()
     }
-    // Beside the handler and the IO's own: what the task holds, and what its
+    // DistinctWaker the handler and the IO's own: what the task holds, and what its
     // handles share. A task is rounded up to a multiple of 128 bytes.
     assert!(size(handler) <= 336, "{}", size(handler));
     // (200, 192 and their two counts take the same from the allocator.)

@@ -83,8 +83,8 @@ impl Peer {
     }
 }
 
-pub(crate) fn start(config: Config) -> Start {
-    Start {
+pub(crate) fn start(config: Config) -> Negotiated {
+    Negotiated {
         role: Role::Server,
         config: Arc::new(config),
         protocol: None,
@@ -103,7 +103,7 @@ pub(crate) fn serve_compressed<F, Fut>(
 where
     F: FnOnce(WebSocket) -> Fut,
     Fut: Future + Send + 'static,
-    Fut::Output: Outcome,
+    Fut::Output: HandlerOutput,
 {
     serve_compressed_over(4096, config, compression, handler)
 }
@@ -119,11 +119,11 @@ pub(crate) fn serve_compressed_over<F, Fut>(
 where
     F: FnOnce(WebSocket) -> Fut,
     Fut: Future + Send + 'static,
-    Fut::Output: Outcome,
+    Fut::Output: HandlerOutput,
 {
     let (server, client) = crate::extension::agree(compression.clone(), compression);
     let (ours, theirs) = tokio::io::duplex(pipe);
-    let start = Start {
+    let start = Negotiated {
         codec: Some(server.codec()),
         ..start(config)
     };
@@ -140,7 +140,7 @@ pub(crate) fn serve<F, Fut>(config: Config, handler: F) -> (Peer, tokio::task::J
 where
     F: FnOnce(WebSocket) -> Fut,
     Fut: Future + Send + 'static,
-    Fut::Output: Outcome,
+    Fut::Output: HandlerOutput,
 {
     serve_with(64 * 1024, config, handler)
 }
@@ -153,7 +153,7 @@ pub(crate) fn serve_with<F, Fut>(
 where
     F: FnOnce(WebSocket) -> Fut,
     Fut: Future + Send + 'static,
-    Fut::Output: Outcome,
+    Fut::Output: HandlerOutput,
 {
     let (ours, theirs) = tokio::io::duplex(pipe);
     let task = tokio::spawn(managed(ours, start(config), handler));

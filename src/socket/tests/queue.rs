@@ -16,7 +16,7 @@ fn serve_counted<F, Fut>(vectored: bool, handler: F) -> (Peer, Arc<AtomicUsize>)
 where
     F: FnOnce(WebSocket) -> Fut,
     Fut: Future + Send + 'static,
-    Fut::Output: Outcome,
+    Fut::Output: HandlerOutput,
 {
     let (io, theirs) = tokio::io::duplex(1 << 20);
     let writes = Arc::new(AtomicUsize::new(0));
