@@ -48,7 +48,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::CloseCode;
 use crate::error::CloseCause;
-use crate::socket::Shared;
+use crate::socket::shared::Shared;
 pub use stats::{Ended, Stats, Traffic};
 
 /// Counts sockets, limits them and drains them. Clones share one count.

@@ -126,7 +126,7 @@ async fn obedient(limit: usize) -> (Server, Hub, Arc<AtomicUsize>) {
                             socket.abort();
                             return std::future::pending().await;
                         }
-                        Some("close") => socket.close(CloseCode::NORMAL, "as ordered").await,
+                        Some("close") => _ = socket.close(CloseCode::NORMAL, "as ordered").await,
                         Some("wait") => std::future::pending().await,
                         _ => {}
                     }

@@ -160,7 +160,7 @@ async fn close_codes_are_carried_over_both_ways() {
         async move {
             upgrade.on_upgrade(move |mut socket: WebSocket| async move {
                 match socket.recv().await.unwrap() {
-                    Some(_) => socket.close(code, "the server").await,
+                    Some(_) => _ = socket.close(code, "the server").await,
                     None => give.send(socket.close_cause()).unwrap(),
                 }
             })

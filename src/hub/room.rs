@@ -8,7 +8,7 @@ use super::{Rooms, shrink};
 use crate::WebSocket;
 use crate::config::Overflow;
 use crate::protocol::Prepared;
-use crate::socket::{Item, Pushed, Shared, Watcher};
+use crate::socket::shared::{Item, Observer, Pushed, Shared};
 
 /// A room. Clones are handles to the same room.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ impl Room {
         let socket = socket.shared();
         let known = self.members.lock().insert(id(socket), socket.clone());
         // A connection that is ending will not tell again.
-        if known.is_none() && !socket.watch(self.members.clone()) {
+        if known.is_none() && !socket.observe(self.members.clone()) {
             self.members.remove(socket);
         }
     }
@@ -53,8 +53,8 @@ impl Room {
     /// Takes a socket out of the room.
     pub fn leave(&self, socket: &WebSocket) {
         let socket = socket.shared();
-        let watcher: Arc<dyn Watcher> = self.members.clone();
-        socket.unwatch(&watcher);
+        let observer: Arc<dyn Observer> = self.members.clone();
+        socket.stop_observing(&observer);
         self.members.remove(socket);
     }
 
@@ -147,8 +147,8 @@ impl Members {
     }
 }
 
-impl Watcher for Members {
-    fn ended(&self, socket: &Arc<Shared>) {
+impl Observer for Members {
+    fn closed(&self, socket: &Arc<Shared>) {
         self.remove(socket);
     }
 }

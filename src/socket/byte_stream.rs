@@ -8,20 +8,18 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
-use super::WebSocket;
-use super::bare;
+use super::shared::{Flush, IfFull, Item, Pushed, WaiterId};
+use super::websocket::WebSocket;
 use crate::error::{CloseCause, Error, ErrorKind};
 use crate::protocol::Part;
-use crate::socket::shared::send::{IfFull, Item, Pushed};
-use crate::socket::shared::wait::SOCKET;
 use crate::{CloseCode, Message};
 
-/// The largest message that a write becomes.
-const MOST: usize = 64 * 1024;
+/// The largest message that one write becomes.
+const MAX_MESSAGE: usize = 64 * 1024;
 
 impl WebSocket {
-    /// Makes the socket a stream of bytes, which a tunnel is: the payloads of
-    /// binary messages one after the other, wherever they are cut.
+    /// Turns the socket into a stream of bytes, for a tunnel: the payloads of binary
+    /// messages, one after the other, wherever they are cut.
     ///
     /// ```
     /// use hyper_ws::WebSocket;
@@ -38,77 +36,75 @@ impl WebSocket {
         ByteStream {
             socket: self,
             chunk: Bytes::new(),
-            place: Place::Between,
+            position: Position::Between,
         }
     }
 }
 
-/// A socket as a stream of bytes: what [`WebSocket::into_byte_stream`] returns.
+/// A socket as a stream of bytes. Returned by [`WebSocket::into_byte_stream`].
 ///
-/// - **Reading** gives the payloads of binary messages as they arrive, some 64
-///   KiB ahead at most; the peer feels it when nobody reads.
-///   [`Config::max_message_size`](crate::Config::max_message_size) holds for each
-///   message. A text message is an error, and closes the connection with 1003.
-/// - **The end** is a close frame with 1000 or 1001, or without a code, or a
-///   shutdown of this side. Any other is an error, also a connection that is
-///   suddenly gone ([`UnexpectedEof`](io::ErrorKind::UnexpectedEof)): nobody can
-///   pass off a part of the bytes as all of them.
-/// - **Writing** sends a binary message of at most 64 KiB and waits by
-///   [`Config::output_limit`](crate::Config::output_limit). All that is written
-///   within one poll leaves together, as soon as the task waits; `flush` waits
-///   until it has been handed to the transport.
-/// - **Shutdown** is the closing handshake, after what was written. A WebSocket
-///   has no half that could be closed alone: what the peer still sends then is
-///   discarded, and reading ends. A protocol in which one side closes its half to
-///   say that it waits for the answer needs another way to say so.
+/// - **Reading** returns the payloads of binary messages as they arrive. At most some 64 KiB
+///   are read ahead, then backpressure reaches the peer.
+///   [`Config::max_message_size`](crate::Config::max_message_size) limits each message. A
+///   text message is an error, and closes the connection with 1003.
+/// - **The end** is a close frame with 1000 or 1001 or without a code, or a shutdown of this
+///   side. Every other end is an error, including a connection that is suddenly gone
+///   ([`UnexpectedEof`](io::ErrorKind::UnexpectedEof)): a part of the bytes is never taken
+///   for all of them.
+/// - **Writing** sends a binary message of at most 64 KiB, and waits while
+///   [`Config::output_limit`](crate::Config::output_limit) is reached. All that is written
+///   within one poll leaves together, as soon as the task waits. `flush` waits until it has
+///   been handed to the transport.
+/// - **Shutdown** is the closing handshake, after what was written. Half of a WebSocket
+///   cannot be closed: what the peer still sends is discarded, and reading ends. A protocol
+///   in which one side closes its half to wait for the answer needs another signal.
 ///
-/// Errors have a [`crate::Error`] inside where there is one. Polling is as cancel
-/// safe as the traits ask for: a call that has not returned has neither read nor
-/// written anything.
+/// Errors have a [`crate::Error`] inside where there is one. A call that has not returned has
+/// neither read nor written anything, as the traits require.
 pub struct ByteStream {
     socket: WebSocket,
-    /// What has been received and not read.
+    /// Bytes that were received and not read.
     chunk: Bytes,
-    place: Place,
+    position: Position,
 }
 
-/// Where reading is.
+/// Where the next byte to read is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Position {
     Between,
-    /// In a message of which more is to come.
+    /// In a message that is not complete.
     Within,
 }
 
 impl ByteStream {
-    /// The socket.
+    /// Returns the socket.
     pub fn get_ref(&self) -> &WebSocket {
         &self.socket
     }
 
-    /// Waits until there is a chunk; there is none at the end.
+    /// Waits for a chunk; at the end the chunk stays empty.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let ByteStream {
             socket,
             chunk,
-            place,
+            position,
         } = self;
         while chunk.is_empty() {
             socket.drive(cx);
             let shared = &socket.shared;
-            let received = match place {
-                Place::Between => ready!(shared.poll_first_part(&mut socket.batch, cx)),
-                Place::Within => ready!(shared.poll_next_part(cx)).map(Some),
+            let received = match position {
+                Position::Between => ready!(shared.poll_first_chunk(&mut socket.batch, cx)),
+                Position::Within => ready!(shared.poll_next_chunk(cx)).map(Some),
             };
             let (message, part) = match received {
                 Ok(Some(received)) => received,
                 Ok(None) => {
                     let cause = shared.close_cause();
                     socket.close_in_background();
-                    return Poll::Ready(end(cause));
+                    return Poll::Ready(read_end(cause));
                 }
                 Err(error) => {
-                    *place = Place::Between;
+                    *position = Position::Between;
                     socket.close_in_background();
                     return Poll::Ready(Err(error.into()));
                 }
@@ -121,9 +117,9 @@ impl ByteStream {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, text)));
             };
             *chunk = binary.into_bytes();
-            *place = match part {
-                Part::More => Place::Within,
-                Part::Last => Place::Between,
+            *position = match part {
+                Part::More => Position::Within,
+                Part::Last => Position::Between,
             };
         }
         Poll::Ready(Ok(()))
@@ -134,25 +130,31 @@ impl ByteStream {
         pieces: &[IoSlice<'_>],
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        let length = pieces.iter().map(|it| it.len()).sum::<usize>().min(MOST);
+        let length = pieces
+            .iter()
+            .map(|piece| piece.len())
+            .sum::<usize>()
+            .min(MAX_MESSAGE);
         if length == 0 {
             return Poll::Ready(Ok(0));
         }
-        let WebSocket { shared, driver, .. } = &mut self.socket;
-        bare::drive(driver, cx);
-        ready!(shared.poll_room(SOCKET, cx))?;
-        let pushed = shared.push(Item::Pieces(pieces, length), IfFull::Push);
+        let socket = &mut self.socket;
+        socket.drive(cx);
+        ready!(socket.shared.poll_room(WaiterId::SOCKET, cx))?;
+        let pushed = socket
+            .shared
+            .push(Item::Pieces(pieces, length), IfFull::Push);
         if pushed == Pushed::Closed {
             return Poll::Ready(Err(Error::from(ErrorKind::Closed).into()));
         }
-        // A bare socket writes it.
-        bare::drive(driver, cx);
+        // A bare socket writes it now.
+        socket.drive(cx);
         Poll::Ready(Ok(length))
     }
 }
 
-/// What the end of the conversation is to those who read bytes.
-fn end(cause: Option<CloseCause>) -> io::Result<()> {
+/// What the end of the connection is to a reader of bytes.
+fn read_end(cause: Option<CloseCause>) -> io::Result<()> {
     let (kind, cause) = match cause {
         None | Some(CloseCause::Local(CloseCode::NORMAL) | CloseCause::Remote(None)) => {
             return Ok(());
@@ -219,13 +221,14 @@ impl AsyncWrite for ByteStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_flushed(cx).map_err(Into::into)
+        let flush = &mut Flush::default();
+        self.socket.poll_flushed(flush, cx).map_err(Into::into)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The deadline of the closing handshake is not for what was written
-        // before it, which a slow peer may take its time to read.
-        let _ = ready!(self.socket.poll_flushed(cx));
+        // The deadline of the closing handshake is not meant for what was written before
+        // it: a slow peer may take its time to read that.
+        let _ = ready!(self.socket.poll_flushed(&mut Flush::default(), cx));
         self.socket.poll_closed(cx).map(Ok)
     }
 }

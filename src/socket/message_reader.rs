@@ -7,15 +7,15 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
-use super::WebSocket;
+use super::websocket::WebSocket;
 use crate::Message;
 use crate::error::{Error, ErrorKind};
 use crate::message::Kind;
 use crate::protocol::Part;
 
 impl WebSocket {
-    /// The next message, in chunks while it arrives; `Ok(None)` when the
-    /// conversation has ended. It returns when a message has begun.
+    /// Receives the next message in chunks, while it arrives. Returns as soon as a message
+    /// has begun, or `Ok(None)` when the connection has ended.
     ///
     /// ```
     /// # use hyper_ws::{Error, WebSocket};
@@ -31,14 +31,14 @@ impl WebSocket {
     /// }
     /// ```
     ///
-    /// It borrows the socket, in a `while let` also after its end: send what there
-    /// is to answer with a [`sender`](Self::sender).
+    /// The reader borrows the socket; in a `while let`, also after the end of its message.
+    /// To answer meanwhile, send with a [`sender`](Self::sender).
     ///
-    /// From here to the next [`recv`](Self::recv) messages are not assembled:
-    /// some 64 KiB are read ahead, then the peer has to wait. A message may take
-    /// as long as it likes, as long as the peer is there
-    /// ([`Config::keep_alive`](crate::Config::keep_alive)); [`Config::max_message_size`](crate::Config::max_message_size) holds for the whole
-    /// of it, so set that to what a stream may have, `usize::MAX` if need be.
+    /// From here to the next [`recv`](Self::recv), messages are not assembled: some 64 KiB are
+    /// read ahead, then backpressure reaches the peer. A message may take as long as it likes
+    /// while the peer is there ([`Config::keep_alive`](crate::Config::keep_alive)).
+    /// [`Config::max_message_size`](crate::Config::max_message_size) limits the whole message:
+    /// set it to what a stream may have, `usize::MAX` if need be.
     ///
     /// # Errors
     ///
@@ -50,7 +50,7 @@ impl WebSocket {
     pub async fn recv_stream(&mut self) -> Result<Option<MessageReader<'_>>, Error> {
         let first = poll_fn(|cx| {
             self.drive(cx);
-            self.shared.poll_first_part(&mut self.batch, cx)
+            self.shared.poll_first_chunk(&mut self.batch, cx)
         })
         .await;
         if !matches!(first, Ok(Some(_))) {
@@ -60,13 +60,11 @@ impl WebSocket {
     }
 }
 
-/// A message that is received in chunks, while it arrives: what
-/// [`WebSocket::recv_stream`] returns.
+/// A message that is received in chunks, while it arrives. Returned by
+/// [`WebSocket::recv_stream`]. It is also a `Stream` of its chunks.
 ///
-/// Dropping it before its end skips the rest of the message: that is discarded
-/// as it arrives, and the next message can be received.
-///
-/// It is a `Stream` of its chunks, too.
+/// Dropping it before its end skips the rest of the message: the rest is discarded as it
+/// arrives, and the next message can be received.
 #[must_use = "dropping a message skips the rest of it"]
 pub struct MessageReader<'a> {
     socket: &'a mut WebSocket,
@@ -74,13 +72,13 @@ pub struct MessageReader<'a> {
     rest: Rest,
 }
 
-/// What there is to come.
+/// What is yet to be returned.
 enum Rest {
-    /// This, and perhaps more.
+    /// This chunk, and perhaps more.
     Next(Message, Part),
     More,
     Nothing,
-    /// More would have, but the conversation has ended.
+    /// More, but the connection has ended.
     Lost,
 }
 
@@ -93,15 +91,16 @@ impl<'a> MessageReader<'a> {
         }
     }
 
-    /// Whether it is text or binary.
+    /// Whether the message is text or binary.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Whether all chunks have been returned: the next call of
+    /// Whether all chunks have been returned, so that the next call of
     /// [`chunk`](Self::chunk) would return `None` at once.
     ///
-    /// `false` says nothing: the end may not have arrived yet.
+    /// While it is `false`, the message may still turn out to have no more chunks: its end
+    /// may not have arrived yet.
     pub fn is_finished(&self) -> bool {
         match &self.rest {
             Rest::Next(message, Part::Last) => message.is_empty(),
@@ -110,18 +109,18 @@ impl<'a> MessageReader<'a> {
         }
     }
 
-    /// The next chunk of the message, a message of the same kind; `Ok(None)` at
-    /// its end. A chunk is never empty, and a chunk of a text is a text: a
-    /// character that arrives in pieces comes in one.
+    /// Returns the next chunk, a message of the same kind, or `Ok(None)` at the end of the
+    /// message. A chunk is never empty, and each chunk of a text message is valid UTF-8: a
+    /// character that arrives in pieces stays whole.
     ///
-    /// A chunk is what has arrived when it is asked for: it has nothing to do
-    /// with frames.
+    /// A chunk is what has arrived when it is asked for. Its size has nothing to do with the
+    /// frames of the peer.
     ///
     /// # Errors
     ///
-    /// The message ends with the conversation: what ended it, if
-    /// [`recv`](WebSocket::recv) would return that as an error, else
-    /// [`ErrorKind::Unfinished`]. What was received of it is not the message.
+    /// If the connection ends inside the message: the error that [`recv`](WebSocket::recv)
+    /// would return, or [`ErrorKind::Unfinished`]. What was received is not the whole
+    /// message.
     ///
     /// # Cancel safety
     ///
@@ -145,7 +144,7 @@ impl<'a> MessageReader<'a> {
                 Rest::More => {
                     self.rest = Rest::More;
                     self.socket.drive(cx);
-                    match ready!(self.socket.shared.poll_next_part(cx)) {
+                    match ready!(self.socket.shared.poll_next_chunk(cx)) {
                         Ok((message, part)) => self.rest = Rest::Next(message, part),
                         Err(error) => {
                             self.rest = Rest::Lost;
@@ -162,7 +161,7 @@ impl<'a> MessageReader<'a> {
     }
 }
 
-/// What [`chunk`](MessageReader::chunk) returns, up to the end or the first error.
+/// The chunks that [`chunk`](MessageReader::chunk) returns, up to the end or the first error.
 impl Stream for MessageReader<'_> {
     type Item = Result<Message, Error>;
 

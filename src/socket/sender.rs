@@ -1,4 +1,4 @@
-//! Sending from any task.
+//! The handle that sends from any task.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -6,19 +6,16 @@ use std::sync::Arc;
 use std::task::ready;
 use std::time::Duration;
 
+use super::shared::{Flush, IfFull, Item, Pushed, Shared, WaiterGuard};
 use crate::error::{CloseCause, Error, ErrorKind};
 use crate::protocol::Prepared;
-use crate::socket::shared::Shared;
-use crate::socket::shared::send::{IfFull, Item, Pushed};
-use crate::socket::shared::wait::Waiter;
 use crate::{CloseCode, Message};
 
 /// Sends to a socket from any task. Clones are cheap.
 ///
-/// Senders and the socket itself share one bounded queue, so one task's
-/// messages leave in the order of its calls, whichever handle it used. A sender
-/// does not keep the connection open: that does the
-/// [`WebSocket`](crate::WebSocket).
+/// Senders and the socket itself share one bounded queue, so the messages of one task leave
+/// in the order of its calls, whichever handle it used. A sender does not keep the
+/// connection open; the [`WebSocket`](crate::WebSocket) does.
 ///
 /// ```
 /// # use hyper_ws::{WebSocket, Error};
@@ -41,28 +38,33 @@ impl Sender {
         Sender(shared)
     }
 
-    /// Queues a message; waits for room unless [`Config::overflow`](crate::Config::overflow)
-    /// says otherwise.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0
+    }
+
+    /// Queues a message. If the queue is full, waits for room, unless
+    /// [`Config::overflow`](crate::Config::overflow) says otherwise.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Closed`] if the conversation has ended or is ending.
+    /// [`ErrorKind::Closed`] if the connection has ended or is closing.
     ///
     /// # Cancel safety
     ///
-    /// A dropped future has queued the whole message or nothing of it; in the
-    /// latter case the message is lost. [`reserve`](Self::reserve) keeps it.
+    /// A dropped future has queued the whole message or nothing of it. In the latter case
+    /// the message is lost; [`reserve`](Self::reserve) keeps it.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
         let message = message.into();
         self.queue(Item::Message(&message)).await
     }
 
-    /// [`send`](Self::send) for a message that is not to be compressed: one that
-    /// holds a secret beside something that others choose (RFC 7692, section 8).
+    /// Queues a message that must not be compressed: one that holds a secret together with
+    /// data that an attacker can choose (RFC 7692, section 8). Otherwise like
+    /// [`send`](Self::send).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Closed`] if the conversation has ended or is ending.
+    /// [`ErrorKind::Closed`] if the connection has ended or is closing.
     ///
     /// # Cancel safety
     ///
@@ -74,24 +76,20 @@ impl Sender {
         self.queue(Item::AsIs(&message)).await
     }
 
-    pub(super) fn shared(&self) -> &Shared {
-        &self.0
-    }
-
     async fn queue(&self, item: Item<'_>) -> Result<(), Error> {
-        let mut waiter = Waiter::new(&self.0);
+        let mut waiter = WaiterGuard::new(&self.0);
         poll_fn(|cx| {
-            let pushed = waiter.poll(|place| self.0.poll_push(item, place, cx));
+            let pushed = waiter.poll(|id| self.0.poll_push(item, id, cx));
             sent(ready!(pushed)).into()
         })
         .await
     }
 
-    /// Queues a message, if there is room for it now.
+    /// Queues a message if there is room for it now.
     ///
     /// # Errors
     ///
-    /// [`TrySendError`], with the message.
+    /// [`TrySendError`], which returns the message.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
         try_send(&self.0, message.into())
     }
@@ -100,26 +98,26 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`TrySendError`], with the message.
+    /// [`TrySendError`], which returns the message.
     pub fn try_send_prepared(&self, prepared: &Prepared) -> Result<(), TrySendError> {
-        verdict(
+        tried(
             self.0.push(Item::Prepared(prepared), IfFull::Refuse),
             || prepared.message().clone(),
         )
     }
 
-    /// Waits for room in the queue. The permit sends one message, now.
+    /// Waits for room in the send queue. The permit then queues one message without waiting.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Closed`] if the conversation has ended or is ending.
+    /// [`ErrorKind::Closed`] if the connection has ended or is closing.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future has no effect.
     pub async fn reserve(&self) -> Result<Permit<'_>, Error> {
-        let mut waiter = Waiter::new(&self.0);
-        poll_fn(|cx| waiter.poll(|place| self.0.poll_room(place, cx))).await?;
+        let mut waiter = WaiterGuard::new(&self.0);
+        poll_fn(|cx| waiter.poll(|id| self.0.poll_room(id, cx))).await?;
         Ok(Permit::new(&self.0))
     }
 
@@ -127,46 +125,45 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Closed`] if the connection ended before.
+    /// [`ErrorKind::Closed`] if the connection ended first.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future has no effect on what was sent.
     pub async fn flush(&self) -> Result<(), Error> {
-        let mut waiter = Waiter::new(&self.0);
-        let target = poll_fn(|cx| waiter.poll(|place| self.0.poll_flush_target(place, cx))).await?;
-        poll_fn(|cx| waiter.poll(|place| self.0.poll_flushed(target, place, cx))).await
+        let mut waiter = WaiterGuard::new(&self.0);
+        let mut flush = Flush::default();
+        poll_fn(|cx| waiter.poll(|id| flush.poll(&self.0, id, cx))).await
     }
 
-    /// Begins the closing handshake, after what is queued; does not wait for it.
-    /// The handler's `recv` returns `Ok(None)`. Does nothing if the conversation
-    /// is over.
+    /// Begins the closing handshake, after what is queued, and does not wait for it. The
+    /// handler's `recv` returns `Ok(None)`. Does nothing if the connection has ended or is
+    /// closing.
     pub fn close(&self, code: CloseCode, reason: &str) {
         self.0.close(CloseCause::Local(code), code, reason);
     }
 
-    /// Cuts the connection off, without a closing handshake. The handler is
-    /// dropped.
+    /// Cuts the connection off, without a closing handshake. The handler is dropped.
     pub fn abort(&self) {
         self.0.abort(CloseCause::Aborted);
     }
 
-    /// Waits until the connection has ended, and says how.
+    /// Waits until the connection is closed, and returns how it ended.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future has no effect.
     pub async fn closed(&self) -> CloseCause {
-        let mut waiter = Waiter::new(&self.0);
-        poll_fn(|cx| waiter.poll(|place| self.0.poll_ended(place, cx))).await
+        let mut waiter = WaiterGuard::new(&self.0);
+        poll_fn(|cx| waiter.poll(|id| self.0.poll_closed(id, cx))).await
     }
 
-    /// How the conversation ended, once it has, or is about to.
+    /// How the connection ended, once it has or is about to.
     pub fn close_cause(&self) -> Option<CloseCause> {
         self.0.close_cause()
     }
 
-    /// How long the last answered keep-alive ping took to come back.
+    /// The round trip of the last answered keep-alive ping.
     pub fn latency(&self) -> Option<Duration> {
         self.0.latency()
     }
@@ -180,8 +177,8 @@ impl fmt::Debug for Sender {
     }
 }
 
-/// The right to send one message without waiting. The queue may exceed its limit
-/// by the message of each permit.
+/// The right to queue one message without waiting. The queue may exceed its limit by the
+/// message of each permit.
 #[must_use = "a permit that is not used sends nothing"]
 pub struct Permit<'a>(&'a Shared);
 
@@ -194,7 +191,7 @@ impl<'a> Permit<'a> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Closed`] if the conversation has ended meanwhile.
+    /// [`ErrorKind::Closed`] if the connection has ended meanwhile.
     pub fn send(self, message: impl Into<Message>) -> Result<(), Error> {
         sent(self.0.push(Item::Message(&message.into()), IfFull::Push))
     }
@@ -206,18 +203,18 @@ impl fmt::Debug for Permit<'_> {
     }
 }
 
-/// A message that could not be sent without waiting.
+/// A message that could not be queued without waiting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrySendError {
-    /// The queue is full: the peer does not read as fast as this side sends.
+    /// The send queue is full: the peer does not read as fast as this side sends.
     Full(Message),
-    /// The conversation has ended, or is ending.
+    /// The connection has ended or is closing.
     Closed(Message),
 }
 
 impl TrySendError {
-    /// The message.
+    /// Returns the message.
     pub fn into_message(self) -> Message {
         match self {
             TrySendError::Full(message) | TrySendError::Closed(message) => message,
@@ -228,7 +225,7 @@ impl TrySendError {
 impl fmt::Display for TrySendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            TrySendError::Full(_) => "the output queue is full",
+            TrySendError::Full(_) => "the send queue is full",
             TrySendError::Closed(_) => "the WebSocket is closed",
         })
     }
@@ -238,10 +235,10 @@ impl std::error::Error for TrySendError {}
 
 pub(super) fn try_send(shared: &Shared, message: Message) -> Result<(), TrySendError> {
     let pushed = shared.push(Item::Message(&message), IfFull::Refuse);
-    verdict(pushed, || message)
+    tried(pushed, || message)
 }
 
-fn verdict(pushed: Pushed, message: impl FnOnce() -> Message) -> Result<(), TrySendError> {
+fn tried(pushed: Pushed, message: impl FnOnce() -> Message) -> Result<(), TrySendError> {
     match pushed {
         Pushed::Queued | Pushed::Dropped => Ok(()),
         Pushed::Full => Err(TrySendError::Full(message())),
@@ -249,7 +246,7 @@ fn verdict(pushed: Pushed, message: impl FnOnce() -> Message) -> Result<(), TryS
     }
 }
 
-/// A message that the policy drops was sent as well as the user wants it to be.
+/// A message dropped by the overflow policy counts as sent: the configuration asks for that.
 pub(super) fn sent(pushed: Pushed) -> Result<(), Error> {
     match pushed {
         Pushed::Queued | Pushed::Dropped | Pushed::Full => Ok(()),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::error::CloseCause;
+pub use crate::socket::shared::Traffic;
 
 /// What a [`Tracker`](super::Tracker) has seen since it was made.
 ///
@@ -27,17 +28,6 @@ pub struct Stats {
     pub received: Traffic,
     /// Messages that were queued to be sent, on all sockets.
     pub sent: Traffic,
-}
-
-/// Messages, and the bytes of their payloads: as the handler sees them, before
-/// they are compressed and without the headers of frames.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Traffic {
-    /// How many messages.
-    pub messages: u64,
-    /// How many bytes they had.
-    pub bytes: u64,
 }
 
 /// One conversation that has ended: see [`Tracker::on_end`](super::Tracker::on_end).

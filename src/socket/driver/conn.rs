@@ -1,4 +1,4 @@
-//! The driver's hands: reads and parses, writes what is queued.
+//! The IO of a connection: reads and parses, writes and flushes.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -9,53 +9,91 @@ use std::task::{Context, Poll, ready};
 use bytes::{BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
+use super::buffers::{Buffers, INPUT};
+use super::coop::yield_now;
 use crate::Message;
-use crate::close::CloseFrame;
-use crate::error::Violation;
 use crate::protocol::{Event, LARGE, Mark, Pongs, Reader, Sink};
-use crate::socket::driver::buffers::{self, Buffers};
-use crate::socket::driver::coop::yield_now;
-use crate::socket::shared::Shared;
-use crate::socket::shared::exchange::{Control, Repoll};
-use crate::socket::shared::inbox::{Inbox, Room};
+use crate::socket::shared::{Arrived, Control, Demand, Inbox, ReadEnd};
 
-/// How much one read asks for while nobody waits for it.
+/// How many bytes one read asks for while the handler is busy.
 const AHEAD: usize = 16 * 1024;
 
-/// How much of a message is assembled that nobody waits for; and how much of a
-/// part is decompressed at most, or some hundred KiB more: from that many bytes
-/// at a time comes a thousandfold at most.
-const PART: usize = 64 * 1024;
+/// How many bytes of a message are assembled before the handler asks for it. A chunk is
+/// decompressed up to this size, or some hundred KiB more: each `PIECE` of compressed bytes
+/// may become a thousand times as many.
+const CHUNK: usize = 64 * 1024;
 const PIECE: usize = 256;
 
-/// The IO and the reading half of the protocol: what the driver alone owns.
-pub(in crate::socket) struct Conn<T> {
+/// The IO and the reading half of the protocol: what the driver alone owns. It knows
+/// nothing of handles and locks.
+pub(super) struct Conn<T> {
     io: T,
-    pub(in crate::socket) reader: Reader,
+    reader: Reader,
+    stage: Stage,
     /// What a busy connection needs; `None` while it is idle.
     buffers: Option<Box<Buffers>>,
 }
 
-/// What one go at reading came to.
-#[derive(Debug, Default)]
-pub(in crate::socket) struct Received {
-    /// Whether bytes came from the IO.
-    pub(in crate::socket) read: bool,
-    /// Whether there were bytes from before, for which there had been no room.
-    pub(in crate::socket) left_over: bool,
-    /// How many frames were completed.
-    pub(in crate::socket) frames: u32,
-    /// Whether a message was completed.
-    pub(in crate::socket) messages: bool,
-    /// Whether a part of one was handed over.
-    pub(in crate::socket) part: bool,
-    /// The payload of the last pong.
-    pub(in crate::socket) pong: Option<Bytes>,
-    /// What ended the receiving, if something did.
-    pub(in crate::socket) end: Option<ReadEnd>,
+/// What the driver does with the IO.
+///
+/// ```text
+///   Open ── both close frames through, output written ──► Lingering
+///    │                                                        │ end of input,
+///    │ end of input, IO failure, deadline, abort              │ deadline
+///    ▼                                                        ▼
+///   Over ◄────────────────────────────────────────────────────┘
+/// ```
+///
+/// Lingering: by RFC 6455, section 7.1.1, the server closes TCP first. But a socket that
+/// is closed with unread bytes is reset, and the peer may lose the close frame. So the
+/// server sends FIN, and reads and discards what still arrives. A client "SHOULD wait for a
+/// TCP Close from the server": the side that closes first keeps the port in TIME_WAIT, of
+/// which the server needs only one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Open,
+    Lingering {
+        fin: Fin,
+    },
+    /// The driver drops the IO at the end of this round.
+    Over,
 }
 
-/// Takes events, until there is no room for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fin {
+    Due,
+    Sent,
+}
+
+/// The outcome of one read.
+#[derive(Debug, Default)]
+pub(super) struct Received {
+    /// Whether the IO returned bytes.
+    pub(super) read: bool,
+    /// Whether there were bytes from before, for which there had been no room.
+    pub(super) left_over: bool,
+    /// How many frames were completed.
+    pub(super) frames: u32,
+    /// Whether a message was completed.
+    pub(super) messages: bool,
+    /// Whether messages are handed over in chunks, and the chunk that was cut.
+    pub(super) in_chunks: bool,
+    pub(super) chunk: Option<Message>,
+    /// The payload of the last pong.
+    pub(super) pong: Option<Bytes>,
+    /// What ended the receiving, if something did.
+    pub(super) end: Option<ReadEnd>,
+}
+
+impl Received {
+    /// Whether there is something to publish.
+    #[inline]
+    pub(super) fn has_input(&self) -> bool {
+        self.messages || self.chunk.is_some()
+    }
+}
+
+/// Takes events from the reader, until there is no room for another.
 struct Taking<'a> {
     received: &'a mut Received,
     demand: &'a mut Demand,
@@ -79,307 +117,273 @@ impl Sink for Taking<'_> {
 
     #[inline(always)]
     fn message(&mut self, message: Message) -> ControlFlow<()> {
-        let Some(room) = self.demand.room() else {
+        let Some(capacity) = self.demand.capacity() else {
             return ControlFlow::Continue(());
         };
         let length = message.len();
-        *room = room.less(1, length);
-        let batch = self.batch.get_or_insert_with(buffers::inbox);
+        *capacity = capacity.less(1, length);
+        let batch = self.batch.get_or_insert_with(Inbox::pooled);
         batch.push(message, length);
         self.received.messages = true;
-        match room.is_empty() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
+        if capacity.is_empty() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
         }
     }
 }
 
-#[derive(Debug)]
-pub(in crate::socket) enum ReadEnd {
-    Close(Option<CloseFrame>),
-    Violation(Violation),
-    /// The peer will send nothing more.
-    Eof,
-    Failed(io::Error),
+/// Where a read went, and how many bytes it was.
+enum Filled {
+    Input(usize),
+    Payload(usize),
 }
 
-impl ReadEnd {
-    /// Whether nothing can be said to the peer any more.
-    pub(in crate::socket) fn is_final(&self) -> bool {
-        matches!(self, ReadEnd::Eof | ReadEnd::Failed(_))
-    }
-}
-
-/// How much is to be read, and what for.
-#[derive(Clone, Copy)]
-pub(in crate::socket) enum Demand {
-    /// `recv` waits for messages.
-    Awaited(Room),
-    /// Nobody waits for them yet.
-    Ahead(Room),
-    /// Messages are handed over in parts.
-    Parts(Room),
-    /// So is the message that is arriving, to be put together for `recv`.
-    Rest(Room),
-    /// Only the peer's close frame is of interest.
-    Discard,
-}
-
-impl Demand {
-    /// What is left for messages; of those that are discarded there is no end.
-    #[inline]
-    fn room(&mut self) -> Option<&mut Room> {
-        match self {
-            Demand::Awaited(room)
-            | Demand::Ahead(room)
-            | Demand::Parts(room)
-            | Demand::Rest(room) => Some(room),
-            Demand::Discard => None,
-        }
-    }
-
-    /// Whether there is room for a message.
-    pub(in crate::socket) fn has_room(mut self) -> bool {
-        self.room().is_none_or(|it| !it.is_empty())
-    }
-
-    /// How much one read may bring.
-    fn most(self) -> usize {
-        match self {
-            Demand::Awaited(_) | Demand::Discard => buffers::INPUT,
-            Demand::Ahead(_) => AHEAD,
-            Demand::Parts(room) | Demand::Rest(room) => room.bytes().max(AHEAD),
-        }
-    }
-
-    /// Whether messages are not to be assembled.
-    pub(in crate::socket) fn is_in_parts(self) -> bool {
-        matches!(self, Demand::Parts(_) | Demand::Rest(_) | Demand::Discard)
-    }
-
-    /// Whether a message may take as long as it likes.
-    pub(in crate::socket) fn is_untimed(self) -> bool {
-        matches!(self, Demand::Parts(_) | Demand::Discard)
-    }
-}
-
-impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
-    pub(in crate::socket) fn new(io: T, reader: Reader) -> Self {
+impl<T> Conn<T> {
+    pub(super) fn new(io: T, reader: Reader) -> Self {
         Conn {
             io,
             reader,
+            stage: Stage::Open,
             buffers: None,
         }
     }
 
-    /// What was buffers for this turn.
-    pub(in crate::socket) fn buffers(&mut self) -> &mut Buffers {
-        self.buffers.get_or_insert_with(buffers::take)
+    #[inline]
+    pub(super) fn stage(&self) -> Stage {
+        self.stage
     }
 
-    /// Reads once and parses as much as there is room for; publishes the
-    /// messages. `Repoll` says whether the driver's own task waits for them.
-    pub(in crate::socket) fn receive(
+    pub(super) fn set_stage(&mut self, stage: Stage) {
+        self.stage = stage;
+    }
+
+    #[inline]
+    pub(super) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// The buffers of this turn.
+    #[inline]
+    pub(super) fn buffers(&mut self) -> &mut Buffers {
+        self.buffers.get_or_insert_with(Buffers::pooled)
+    }
+
+    /// Gives back what an idle connection does not need.
+    #[inline]
+    pub(super) fn park(&mut self) {
+        self.buffers = self.buffers.take().and_then(Buffers::recycle);
+    }
+
+    /// What was read, to be published.
+    #[inline]
+    pub(super) fn arrived<'a>(
+        &'a mut self,
+        received: &mut Received,
+        no_pongs: &'a mut Pongs,
+    ) -> Arrived<'a> {
+        let Buffers {
+            batch,
+            writing,
+            control,
+            ..
+        } = self.buffers();
+        Arrived {
+            batch,
+            chunk: received.chunk.take(),
+            in_chunks: received.in_chunks,
+            // While the peer does not read, pongs wait where their number is bounded.
+            pongs: if writing.is_empty() {
+                &mut control.pongs
+            } else {
+                no_pongs
+            },
+        }
+    }
+
+    /// A keep-alive ping goes out with the next write.
+    pub(super) fn ping(&mut self, payload: [u8; 8]) {
+        self.buffers().control.ping = Some(payload);
+    }
+
+    /// Whether there is something to write or to flush, apart from the send queue.
+    #[inline]
+    pub(super) fn has_output(&self) -> bool {
+        self.buffers.as_ref().is_some_and(|buffers| {
+            !buffers.is_written() || !buffers.control.is_empty() || !buffers.is_cork_empty()
+        })
+    }
+
+    /// Whether all that was taken to be written has been handed to the transport.
+    pub(super) fn is_written(&self) -> bool {
+        self.buffers
+            .as_ref()
+            .is_none_or(|buffers| buffers.is_written())
+    }
+
+    /// Lets the extension encode the batch that has just been taken.
+    #[inline]
+    pub(super) fn encode_batch(&mut self) {
+        if let Some(codec) = self.reader.codec() {
+            let buffers = self.buffers.get_or_insert_with(Buffers::pooled);
+            buffers.writing.encode(Mark::default(), codec);
+        }
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
+    /// Reads once and parses as much as there is room for.
+    pub(super) fn read(
         &mut self,
-        shared: &Shared,
         mut demand: Demand,
         received: &mut Received,
         cx: &mut Context<'_>,
-    ) -> Repoll {
+    ) {
         let frames = self.reader.frames();
-        // What is left from before comes first; only then is there more to read.
-        received.left_over = self.buffers().start < self.buffers().end;
+        // Bytes from before come first; only then is there more to read.
+        received.left_over = self.buffers().has_unparsed();
         if !received.left_over {
-            match self.poll_read(demand, cx) {
+            match self.poll_fill(demand, cx) {
                 Poll::Ready(Ok(Filled::Input(0) | Filled::Payload(0))) => {
                     received.end = Some(ReadEnd::Eof);
                 }
                 Poll::Ready(Ok(Filled::Input(_))) => received.read = true,
                 Poll::Ready(Ok(Filled::Payload(count))) => {
                     received.read = true;
-                    let filled = self.reader.filled(count);
-                    let Buffers { batch, control, .. } = self.buffers();
-                    let mut taking = Taking {
-                        received,
-                        demand: &mut demand,
-                        batch,
-                        control,
-                    };
-                    match filled {
-                        Ok(Some(event)) => _ = taking.event(event),
-                        Ok(None) => {}
-                        Err(violation) => received.end = Some(ReadEnd::Violation(violation)),
-                    }
+                    self.filled_payload(count, &mut demand, received);
                 }
                 Poll::Ready(Err(error)) => received.end = Some(ReadEnd::Failed(error)),
-                // Parts may have arrived before they were wanted.
-                Poll::Pending if self.reader.part_length() == 0 => return Repoll::No,
+                // Bytes of a message may have arrived before they were wanted as a chunk.
+                Poll::Pending if self.reader.part_length() == 0 => return,
                 Poll::Pending => {}
             }
         }
-        let buffers = self.buffers.get_or_insert_with(buffers::take);
-        if buffers.start < buffers.end && demand.has_room() && received.end.is_none() {
-            let Buffers {
-                input,
-                start,
-                end,
-                batch,
-                control,
-                ..
-            } = &mut **buffers;
-            let step = match demand {
-                Demand::Awaited(_) => buffers::INPUT,
-                _ if self.reader.codec().is_some() => PIECE,
-                _ => buffers::INPUT,
-            };
-            loop {
-                let input = &mut input[*start..(*start + step).min(*end)];
-                let length = input.len();
-                let mut taking = Taking {
-                    received,
-                    demand: &mut demand,
-                    batch,
-                    control,
-                };
-                let drained = self.reader.drain_to(input, &mut taking);
-                match drained {
-                    Ok(taken) => *start += taken,
-                    Err(violation) => received.end = Some(ReadEnd::Violation(violation)),
-                }
-                if drained != Ok(length)
-                    || *start == *end
-                    || !demand.has_room()
-                    || self.reader.part_length() >= PART
-                {
-                    break;
-                }
-            }
-        }
+        self.parse(&mut demand, received);
         received.frames = self.reader.frames().wrapping_sub(frames);
         if self.reader.is_ended() {
-            // Nothing that follows is understood.
+            // What follows is not parsed.
+            let buffers = self.buffers();
             buffers.start = buffers.end;
         }
-        let in_parts = match demand {
-            // Nobody has said how it is wanted: so much is read ahead, and no more.
-            Demand::Ahead(_) => self.reader.part_length() >= PART,
-            demand => demand.is_in_parts(),
-        };
-        let part = match in_parts {
-            true => self.reader.take_part(),
-            false => None,
-        };
-        let part = part.filter(|_| !matches!(demand, Demand::Discard));
-        received.part = part.is_some();
-        // It may have arrived before parts were wanted.
-        received.left_over |= received.part;
-        if !received.messages && !received.part {
-            return Repoll::No;
-        }
-        // While the peer does not read, answers wait where only so many can.
-        let pongs = match buffers.writing.is_empty() {
-            true => &mut buffers.control.pongs,
-            false => &mut Pongs::default(),
-        };
-        match in_parts {
-            true => shared.publish_parts(&mut buffers.batch, part, pongs, cx),
-            false => shared.publish(&mut buffers.batch, pongs, cx),
-        }
+        self.cut_chunk(demand, received);
     }
 
-    /// Reads once: into the message that is arriving, if much of it is still to
-    /// come, else into the buffers buffer.
-    fn poll_read(&mut self, demand: Demand, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
-        let most = demand.most();
+    /// Reads once: into the message that is arriving if much of it is still to come, else
+    /// into the input buffer.
+    fn poll_fill(&mut self, demand: Demand, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
+        let limit = match demand {
+            Demand::Awaited(_) | Demand::Discard => INPUT,
+            Demand::Ahead(_) => AHEAD,
+            Demand::Chunks(capacity) | Demand::Rest(capacity) => capacity.bytes().max(AHEAD),
+        };
         if self.reader.is_within_message()
-            && let Some((buffer, room)) = self
+            && let Some((buffer, length)) = self
                 .reader
                 .payload_buffer(LARGE)
                 .map_err(|_| io::ErrorKind::OutOfMemory)?
         {
-            // The future holds no state between polls, so it can be made and
-            // dropped within one.
-            let mut limited = buffer.limit(room.min(most));
+            // This future holds no state between polls, so it can be made and dropped
+            // within one.
+            let mut limited = buffer.limit(length.min(limit));
             let count = ready!(pin!(self.io.read_buf(&mut limited)).poll(cx))?;
             return Poll::Ready(Ok(Filled::Payload(count)));
         }
-        let buffers = self.buffers.get_or_insert_with(buffers::take);
-        let mut buffer = ReadBuf::new(&mut buffers.input()[..most]);
+        let buffers = self.buffers.get_or_insert_with(Buffers::pooled);
+        let mut buffer = ReadBuf::new(&mut buffers.input()[..limit]);
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         (buffers.start, buffers.end) = (0, buffer.filled().len());
         Poll::Ready(Ok(Filled::Input(buffers.end)))
     }
 
-    /// A ping of our own goes out with the next write.
-    pub(in crate::socket) fn ping(&mut self, payload: [u8; 8]) {
-        self.buffers.get_or_insert_with(buffers::take).control.ping = Some(payload);
-    }
-
-    /// Whether there is something to take from the outbox or to answer.
-    fn has_output(&self, shared: &Shared) -> bool {
-        shared.is_queued()
-            || self.buffers.as_ref().is_some_and(|buffers| {
-                buffers.unflushed
-                    || !buffers.writing.is_empty()
-                    || !buffers.control.is_empty()
-                    || buffers.cork.as_ref().is_some_and(|it| !it.is_empty())
-            })
-    }
-
-    /// Whether all that was taken to be written has been.
-    pub(in crate::socket) fn is_written(&self) -> bool {
-        self.buffers.as_ref().is_none_or(|it| it.is_written())
-    }
-
-    /// Writes everything that is queued, and flushes. `progress` is set if bytes
-    /// were written, `own` if the driver's own task has waited for that.
-    #[inline]
-    pub(in crate::socket) fn poll_transmit(
-        &mut self,
-        shared: &Shared,
-        sent: &mut Sent,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.has_output(shared) {
-            true => self.poll_transmit_slow(shared, sent, cx),
-            false => Poll::Ready(Ok(())),
+    /// Bytes were read straight into the message that is arriving.
+    fn filled_payload(&mut self, count: usize, demand: &mut Demand, received: &mut Received) {
+        let filled = self.reader.filled(count);
+        let Buffers { batch, control, .. } = self.buffers();
+        let mut taking = Taking {
+            received,
+            demand,
+            batch,
+            control,
+        };
+        match filled {
+            Ok(Some(event)) => _ = taking.event(event),
+            Ok(None) => {}
+            Err(violation) => received.end = Some(ReadEnd::Violation(violation)),
         }
     }
 
-    #[inline(never)]
-    fn poll_transmit_slow(
+    /// Parses what is in the input buffer, as far as there is room.
+    #[inline]
+    fn parse(&mut self, demand: &mut Demand, received: &mut Received) {
+        let buffers = self.buffers.get_or_insert_with(Buffers::pooled);
+        if !buffers.has_unparsed() || !demand.has_capacity() || received.end.is_some() {
+            return;
+        }
+        let Buffers {
+            input,
+            start,
+            end,
+            batch,
+            control,
+            ..
+        } = &mut **buffers;
+        // What is read ahead is bounded before it is decompressed, and may become a
+        // thousand times as much: it is looked at in small pieces.
+        let step = match demand {
+            Demand::Awaited(_) => INPUT,
+            _ if self.reader.codec().is_some() => PIECE,
+            _ => INPUT,
+        };
+        loop {
+            let input = &mut input[*start..(*start + step).min(*end)];
+            let length = input.len();
+            let mut taking = Taking {
+                received,
+                demand,
+                batch,
+                control,
+            };
+            let drained = self.reader.drain_to(input, &mut taking);
+            match drained {
+                Ok(taken) => *start += taken,
+                Err(violation) => received.end = Some(ReadEnd::Violation(violation)),
+            }
+            if drained != Ok(length)
+                || *start == *end
+                || !demand.has_capacity()
+                || self.reader.part_length() >= CHUNK
+            {
+                break;
+            }
+        }
+    }
+
+    /// Takes what has arrived of an incomplete message as a chunk, if chunks are wanted.
+    #[inline]
+    fn cut_chunk(&mut self, demand: Demand, received: &mut Received) {
+        received.in_chunks = match demand {
+            // The receiver has not said yet how it wants this message: so much of it is
+            // read ahead, and no more.
+            Demand::Ahead(_) => self.reader.part_length() >= CHUNK,
+            demand => demand.is_in_chunks(),
+        };
+        if received.in_chunks {
+            let chunk = self.reader.take_part();
+            received.chunk = chunk.filter(|_| demand != Demand::Discard);
+            // It may have arrived before chunks were wanted.
+            received.left_over |= received.chunk.is_some();
+        }
+    }
+
+    /// Writes the batch that was taken, and flushes it: only then has the transport taken
+    /// all of it. Sets `progress` if bytes were written.
+    pub(super) fn poll_write(
         &mut self,
-        shared: &Shared,
-        sent: &mut Sent,
+        progress: &mut bool,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let buffers = self.buffers.get_or_insert_with(buffers::take);
-        loop {
-            if buffers.writing.is_empty() {
-                // A batch counts as written when the transport has let go of it.
-                if buffers.unflushed {
-                    ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-                    buffers.unflushed = false;
-                }
-                let Buffers {
-                    cork,
-                    writing,
-                    control,
-                    ..
-                } = &mut **buffers;
-                let cork = cork.get_or_insert_default();
-                if !shared.is_queued() && control.is_empty() && cork.is_empty() {
-                    return Poll::Ready(Ok(()));
-                }
-                let own = shared.take_outbox(cork, writing, control, cx);
-                sent.own = sent.own.or(own);
-                if buffers.writing.is_empty() {
-                    return Poll::Ready(Ok(()));
-                }
-                if let Some(codec) = self.reader.codec() {
-                    buffers.writing.encode(Mark::default(), codec);
-                }
-            }
+        let buffers = self.buffers.get_or_insert_with(Buffers::pooled);
+        while !buffers.writing.is_empty() {
             let io = Pin::new(&mut self.io);
             let count = if buffers.writing.is_scattered() && io.is_write_vectored() {
                 let mut slices = [IoSlice::new(&[]); 16];
@@ -393,30 +397,42 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
             }
             buffers.writing.advance(count);
             buffers.unflushed = true;
-            sent.progress = true;
+            *progress = true;
+        }
+        if buffers.unflushed {
+            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            buffers.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends FIN, and reads and discards until the peer sends nothing more. The client
+    /// waits for the server's FIN first.
+    pub(super) fn linger(&mut self, fin: Fin, cx: &mut Context<'_>) {
+        if fin == Fin::Due {
+            if self.reader.leaves_last() && self.poll_discard(cx).is_pending() {
+                return;
+            }
+            match Pin::new(&mut self.io).poll_shutdown(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(())) => self.stage = Stage::Lingering { fin: Fin::Sent },
+                Poll::Ready(Err(_)) => {
+                    self.stage = Stage::Over;
+                    return;
+                }
+            }
+        }
+        if self.poll_discard(cx).is_ready() {
+            self.stage = Stage::Over;
         }
     }
 
-    /// Gives back what an idle connection does not need.
-    pub(in crate::socket) fn park(&mut self) {
-        self.buffers = self.buffers.take().and_then(buffers::give);
-    }
-
-    /// Sends FIN.
-    pub(in crate::socket) fn poll_shutdown(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    /// Reads and throws away until the peer sends nothing more.
-    pub(in crate::socket) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let buffers = self.buffers.get_or_insert_with(buffers::take);
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let buffers = self.buffers.get_or_insert_with(Buffers::pooled);
         (buffers.start, buffers.end) = (0, 0);
         let input = buffers.input();
-        // A peer that goes on sending does not keep the thread: after some
-        // reads others get their turn.
+        // A peer that goes on sending does not keep the thread: after some reads other
+        // tasks get their turn.
         for _ in 0..8 {
             let mut buffer = ReadBuf::new(input);
             match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)) {
@@ -426,28 +442,5 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
         }
         yield_now(cx);
         Poll::Pending
-    }
-}
-
-/// Where a read went, and how many bytes it was.
-enum Filled {
-    Input(usize),
-    Payload(usize),
-}
-
-/// What writing came to.
-pub(in crate::socket) struct Sent {
-    /// Bytes were written.
-    pub(in crate::socket) progress: bool,
-    /// The driver's own task waited for room or a flush and has got it.
-    pub(in crate::socket) own: Repoll,
-}
-
-impl Default for Sent {
-    fn default() -> Self {
-        Sent {
-            progress: false,
-            own: Repoll::No,
-        }
     }
 }

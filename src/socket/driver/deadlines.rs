@@ -9,7 +9,7 @@ use crate::Config;
 
 /// What to do, now that a deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::socket) enum Action {
+pub(super) enum Action {
     /// Ask the peer whether it is there.
     Ping,
     /// It did not answer.
@@ -28,7 +28,7 @@ pub(in crate::socket) enum Action {
 /// touched until it fires, and is then armed for what is the next deadline by
 /// that time.
 #[derive(Clone, Debug)]
-pub(in crate::socket) struct Deadlines {
+pub(super) struct Deadlines {
     /// When the connection began: all other times count from here.
     start: Instant,
     /// When the last whole frame arrived.
@@ -74,7 +74,7 @@ impl Time {
 }
 
 impl Deadlines {
-    pub(in crate::socket) fn new(now: Instant, config: &Config) -> Self {
+    pub(super) fn new(now: Instant, config: &Config) -> Self {
         let mut deadlines = Deadlines {
             start: now,
             received: Time::ZERO,
@@ -94,7 +94,7 @@ impl Deadlines {
     /// do not ping together for ever.
     fn draw_interval(&mut self, config: &Config) {
         if let Some(keep_alive) = config.keep_alive {
-            let share = 0.9 + 0.2 * (crate::socket::random() as u32 as f64 / u32::MAX as f64);
+            let share = 0.9 + 0.2 * f64::from(random()) / f64::from(u32::MAX);
             // Saturates, after seven weeks.
             self.interval = (keep_alive.interval.as_secs_f64() * 1000.0 * share) as u32;
         }
@@ -105,7 +105,7 @@ impl Deadlines {
     }
 
     /// A whole frame arrived: the peer is there.
-    pub(in crate::socket) fn frame_received(&mut self, now: Instant) {
+    pub(super) fn frame_received(&mut self, now: Instant) {
         self.received = self.time(now);
         if self.pinged.take().is_some() {
             // The next ping may be due before the answer to this one was.
@@ -114,7 +114,7 @@ impl Deadlines {
     }
 
     /// A ping is sent; returns its payload.
-    pub(in crate::socket) fn pinged(&mut self, now: Instant, config: &Config) -> [u8; 8] {
+    pub(super) fn pinged(&mut self, now: Instant, config: &Config) -> [u8; 8] {
         let time = self.time(now);
         self.pinged = Some(time);
         self.nearer = true;
@@ -123,17 +123,17 @@ impl Deadlines {
     }
 
     /// The payload of the ping that has not been answered, and when it was sent.
-    pub(in crate::socket) fn ping(&self) -> Option<([u8; 8], Instant)> {
+    pub(super) fn ping(&self) -> Option<([u8; 8], Instant)> {
         self.pinged.map(|it| (it.payload(), it.instant(self.start)))
     }
 
     /// A message or frame has begun to arrive and is not complete.
-    pub(in crate::socket) fn message_began(&mut self, now: Instant) {
+    pub(super) fn message_began(&mut self, now: Instant) {
         self.message = Some(self.time(now));
         self.nearer = true;
     }
 
-    pub(in crate::socket) fn message_continues(&mut self, now: Instant) {
+    pub(super) fn message_continues(&mut self, now: Instant) {
         if self.message.is_none() {
             self.message_began(now);
         }
@@ -143,7 +143,7 @@ impl Deadlines {
 
     /// Something of a message arrived that is handed over in parts. There is no
     /// deadline for the whole of it, so this is what shows that the peer is there.
-    pub(in crate::socket) fn part_received(&mut self, now: Instant) {
+    pub(super) fn part_received(&mut self, now: Instant) {
         self.frame_received(now);
         self.message_ended();
         // A payload in the way of a pong is none any more.
@@ -151,24 +151,24 @@ impl Deadlines {
     }
 
     /// Nothing is half received.
-    pub(in crate::socket) fn message_ended(&mut self) {
+    pub(super) fn message_ended(&mut self) {
         self.message = None;
     }
 
     /// Output waits for the peer to read. Call it again with every byte of progress.
-    pub(in crate::socket) fn write_blocked(&mut self, now: Instant) {
+    pub(super) fn write_blocked(&mut self, now: Instant) {
         self.blocked = Some(self.time(now));
         self.nearer = true;
     }
 
-    pub(in crate::socket) fn write_still_blocked(&mut self, now: Instant) {
+    pub(super) fn write_still_blocked(&mut self, now: Instant) {
         if self.blocked.is_none() {
             self.write_blocked(now);
         }
     }
 
     /// Nothing waits any more. A ping that stood behind it has left only now.
-    pub(in crate::socket) fn written(&mut self, now: impl FnOnce() -> Instant) {
+    pub(super) fn written(&mut self, now: impl FnOnce() -> Instant) {
         if self.blocked.take().is_some() {
             self.nearer = true;
             if self.pinged.is_some() {
@@ -178,7 +178,7 @@ impl Deadlines {
     }
 
     /// The closing handshake has begun.
-    pub(in crate::socket) fn close_began(&mut self, now: impl FnOnce() -> Instant) {
+    pub(super) fn close_began(&mut self, now: impl FnOnce() -> Instant) {
         if self.closing.is_none() {
             self.closing = Some(self.time(now()));
             self.nearer = true;
@@ -186,12 +186,12 @@ impl Deadlines {
     }
 
     /// Reading stops: what the peer sends cannot be seen.
-    pub(in crate::socket) fn stall(&mut self) {
+    pub(super) fn stall(&mut self) {
         self.stalled = true;
     }
 
     /// Reading goes on. The peer gets its time anew.
-    pub(in crate::socket) fn resume(&mut self, now: impl FnOnce() -> Instant) {
+    pub(super) fn resume(&mut self, now: impl FnOnce() -> Instant) {
         if self.stalled {
             let now = self.time(now());
             self.stalled = false;
@@ -203,7 +203,7 @@ impl Deadlines {
     }
 
     /// Whether the next deadline may be earlier than when this was last asked.
-    pub(in crate::socket) fn take_nearer(&mut self) -> bool {
+    pub(super) fn take_nearer(&mut self) -> bool {
         std::mem::take(&mut self.nearer)
     }
 
@@ -248,7 +248,7 @@ impl Deadlines {
     }
 
     /// When to look again at the latest.
-    pub(in crate::socket) fn next(&self, config: &Config, within_payload: bool) -> Option<Instant> {
+    pub(super) fn next(&self, config: &Config, within_payload: bool) -> Option<Instant> {
         self.deadlines(config, within_payload)
             .map(|(at, _)| at)
             .min()
@@ -256,7 +256,7 @@ impl Deadlines {
     }
 
     /// What is due by `now`: the earliest, if several are.
-    pub(in crate::socket) fn due(
+    pub(super) fn due(
         &self,
         now: Instant,
         config: &Config,
@@ -268,6 +268,13 @@ impl Deadlines {
             .min_by_key(|(at, _)| *at)
             .map(|(_, action)| action)
     }
+}
+
+/// Unpredictable enough to spread pings: the hash keys of the standard library come from the
+/// system. (Masking keys come from elsewhere.)
+fn random() -> u32 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0) as u32
 }
 
 #[cfg(test)]

@@ -1,89 +1,143 @@
-//! From what happened to how the conversation ends.
+//! The handler: how it is polled, and what follows from its result.
 
-use std::io;
-use std::task::Context;
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
 
 use crate::CloseCode;
-use crate::error::{BoxError, CloseCause, Error};
-use crate::socket::driver::conn::ReadEnd;
+use crate::error::{BoxError, CloseCause};
 use crate::socket::shared::Shared;
-use crate::socket::shared::exchange::Repoll;
 
-/// How a conversation ended, and what `recv` has yet to report of that.
-pub(in crate::socket) struct Ending {
-    pub(in crate::socket) cause: CloseCause,
-    pub(in crate::socket) error: Option<Error>,
+/// The output of a handler: `()`, or a `Result` whose error closes the connection with
+/// 1011.
+///
+/// It is implemented for these two, and for no other type.
+#[diagnostic::on_unimplemented(
+    message = "a WebSocket handler cannot return `{Self}`",
+    label = "expected `()` or `Result<(), E>` with `E: Into<Box<dyn Error + Send + Sync>>`"
+)]
+pub trait HandlerOutput: sealed::Sealed + Send + 'static {
+    #[doc(hidden)]
+    fn into_result(self) -> Result<(), BoxError>;
 }
 
-/// Receiving ends; the writer hears of it, and `recv` learns why.
-pub(in crate::socket) fn end_receiving(
-    shared: &Shared,
-    end: ReadEnd,
-    cx: &mut Context<'_>,
-) -> Repoll {
-    match end {
-        ReadEnd::Close(frame) => {
-            let reply = frame.clone();
-            let cause = CloseCause::Remote(frame);
-            shared.end_receiving(
-                cause,
-                None,
-                |writer, outbox| writer.received_close(reply.as_ref(), outbox),
-                cx,
-            )
+mod sealed {
+    pub trait Sealed {}
+}
+
+impl sealed::Sealed for () {}
+
+impl HandlerOutput for () {
+    fn into_result(self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+impl<E> sealed::Sealed for Result<(), E> {}
+
+impl<E: Into<BoxError> + Send + 'static> HandlerOutput for Result<(), E> {
+    fn into_result(self) -> Result<(), BoxError> {
+        self.map_err(Into::into)
+    }
+}
+
+/// How a handler ended.
+pub(in crate::socket) enum Outcome {
+    Returned,
+    Failed(BoxError),
+    Panicked(Box<dyn Any + Send>),
+}
+
+/// Polls the handler, and catches its panic. (Unwind safe: after a panic the handler is
+/// dropped without being polled again.)
+#[inline]
+pub(super) fn poll<H>(handler: Pin<&mut H>, cx: &mut Context<'_>) -> Poll<Outcome>
+where
+    H: Future,
+    H::Output: HandlerOutput,
+{
+    let polled = catch_unwind(AssertUnwindSafe(|| {
+        handler.poll(cx).map(HandlerOutput::into_result)
+    }));
+    Poll::Ready(match polled {
+        Ok(polled) => match ready!(polled) {
+            Ok(()) => Outcome::Returned,
+            Err(error) => Outcome::Failed(error),
+        },
+        Err(panic) => Outcome::Panicked(panic),
+    })
+}
+
+/// Drops a handler that has ended, and does what follows from its outcome.
+pub(super) fn conclude<H>(shared: &Shared, mut handler: Pin<&mut Option<H>>, outcome: Outcome) {
+    let dropped = catch_unwind(AssertUnwindSafe(|| handler.set(None)));
+    let outcome = match (outcome, dropped) {
+        (Outcome::Panicked(panic), _) | (_, Err(panic)) => Outcome::Panicked(panic),
+        (outcome, Ok(())) => outcome,
+    };
+    finish(shared, outcome);
+}
+
+/// Drops a handler that must not be polled again.
+pub(super) fn discard<H>(mut handler: Pin<&mut Option<H>>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| handler.set(None)));
+}
+
+/// Closes the connection if the handler failed.
+pub(in crate::socket) fn finish(shared: &Shared, outcome: Outcome) {
+    let code = CloseCode::INTERNAL_ERROR;
+    match outcome {
+        Outcome::Returned => {}
+        Outcome::Failed(error) => {
+            // An error that follows from the end of the connection is not worth a line.
+            if shared.close(CloseCause::HandlerFailed, code, "") {
+                log_error(&error);
+            }
         }
-        ReadEnd::Violation(violation) => shared.end_receiving(
-            CloseCause::Violation(violation),
-            Some(violation.into()),
-            |writer, outbox| writer.fail(violation, outbox),
-            cx,
-        ),
-        ReadEnd::Eof => shared.end_receiving(
-            CloseCause::Lost,
-            None,
-            |writer, _| writer.received_end(),
-            cx,
-        ),
-        ReadEnd::Failed(error) => {
-            let (cause, error) = match is_disconnect(error.kind()) {
-                true => (CloseCause::Lost, None),
-                false => (CloseCause::Io(error.kind()), Some(error.into())),
-            };
-            shared.end_receiving(cause, error, |writer, _| writer.received_end(), cx)
+        Outcome::Panicked(panic) => {
+            shared.close(CloseCause::HandlerPanicked, code, "");
+            log_panic(&panic);
         }
     }
 }
 
-/// The ways in which a peer just goes away.
-fn is_disconnect(kind: io::ErrorKind) -> bool {
-    use io::ErrorKind::*;
-    matches!(
-        kind,
-        ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof | NotConnected | WriteZero
-    )
+pin_project! {
+    /// A handler whose connection is driven by another task.
+    pub(in crate::socket) struct HandlerOnly<H> {
+        shared: Arc<Shared>,
+        #[pin]
+        handler: Option<H>,
+    }
 }
 
-type Panic = Box<dyn std::any::Any + Send>;
+impl<H> HandlerOnly<H> {
+    pub(in crate::socket) fn new(shared: Arc<Shared>, handler: H) -> Self {
+        HandlerOnly {
+            shared,
+            handler: Some(handler),
+        }
+    }
+}
 
-/// The handler has returned, or panicked.
-pub(in crate::socket) fn finish_handler(
-    shared: &Shared,
-    outcome: Result<Result<(), BoxError>, Panic>,
-) {
-    let code = CloseCode::INTERNAL_ERROR;
-    match outcome {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            let began = shared.close(CloseCause::HandlerFailed, code, "");
-            // An error that follows from the end of the conversation is no news.
-            if began {
-                log_error(&error);
-            }
+impl<H> Future for HandlerOnly<H>
+where
+    H: Future,
+    H::Output: HandlerOutput,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        if let Some(handler) = this.handler.as_mut().as_pin_mut() {
+            let outcome = ready!(poll(handler, cx));
+            conclude(this.shared, this.handler, outcome);
         }
-        Err(panic) => {
-            shared.close(CloseCause::HandlerPanicked, code, "");
-            log_panic(&panic);
-        }
+        Poll::Ready(())
     }
 }
 
@@ -96,7 +150,7 @@ fn log_error(error: &BoxError) {
 }
 
 #[cfg(feature = "tracing")]
-fn log_panic(panic: &Panic) {
+fn log_panic(panic: &Box<dyn Any + Send>) {
     let message = panic
         .downcast_ref::<&str>()
         .copied()
@@ -106,13 +160,13 @@ fn log_panic(panic: &Panic) {
 }
 
 #[cfg(feature = "tracing")]
-pub(in crate::socket) use crate::socket::driver::span::end as log_end;
+pub(super) use super::span::end as log_end;
 
 #[cfg(not(feature = "tracing"))]
 fn log_error(_: &BoxError) {}
 
 #[cfg(not(feature = "tracing"))]
-fn log_panic(_: &Panic) {}
+fn log_panic(_: &Box<dyn Any + Send>) {}
 
 #[cfg(not(feature = "tracing"))]
-pub(in crate::socket) fn log_end(_: &Shared) {}
+pub(super) fn log_end(_: &Shared) {}

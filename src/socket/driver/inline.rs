@@ -1,4 +1,5 @@
-//! The driver of a socket that nobody runs: it moves while a method is awaited.
+//! A driver that a bare socket carries inside: it moves while a method of the socket is
+//! awaited.
 
 use std::future::{Future, Ready};
 use std::pin::Pin;
@@ -7,59 +8,95 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::socket::driver::Driver;
+use super::Driver;
 
-/// Whatever a bare socket runs on.
+/// Any byte stream.
 pub(in crate::socket) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
-pub(in crate::socket) type BareIo = Box<dyn Io>;
+pub(in crate::socket) type BoxedIo = Box<dyn Io>;
 
-/// The handler is whoever awaits the socket.
-type BoxedDriver = Pin<Box<Driver<BareIo, Ready<()>>>>;
+/// It has no handler: that is the task that awaits the socket.
+type BoxedDriver = Pin<Box<Driver<BoxedIo, Ready<()>>>>;
 
-/// A driver that several tasks may poll in turn, as the halves of a split
-/// `Stream` and `Sink` do. The IO and the timer remember one waker, the last; so
-/// all tasks are behind the one that they are given.
-pub(in crate::socket) struct InlineDriver {
+/// The driver of a bare socket, until the connection is closed; `None` in a managed one.
+///
+/// The mutex is never locked: it makes the socket `Sync`, so that futures that borrow the
+/// socket are `Send`.
+#[derive(Default)]
+pub(in crate::socket) struct Inline(Option<Box<Mutex<InlineDriver>>>);
+
+struct InlineDriver {
     driver: BoxedDriver,
     tasks: Arc<Tasks>,
+    /// Wakes all of `tasks`.
     waker: Waker,
 }
 
-/// What a bare socket carries with it. The mutex is never locked: it makes the
-/// socket `Sync`, so that futures that borrow it are `Send`.
-pub(in crate::socket) type Inline = Option<Box<Mutex<InlineDriver>>>;
-
-/// Moves a bare socket.
-#[inline]
-pub(in crate::socket) fn drive(carried: &mut Inline, cx: &mut Context<'_>) {
-    if carried.is_some() {
-        drive_slow(carried, cx);
+impl Inline {
+    pub(in crate::socket) fn new(driver: Driver<BoxedIo, Ready<()>>) -> Self {
+        let tasks = Arc::new(Tasks::default());
+        Inline(Some(Box::new(Mutex::new(InlineDriver {
+            driver: Box::pin(driver),
+            waker: tasks.clone().into(),
+            tasks,
+        }))))
     }
-}
 
-#[inline(never)]
-fn drive_slow(carried: &mut Inline, cx: &mut Context<'_>) {
-    if let Some(driver) = carried {
-        let driver = driver.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if driver.poll(cx).is_ready() {
-            *carried = None;
+    /// Whether the socket is bare, and its connection not closed.
+    #[inline]
+    pub(in crate::socket) fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Polls the driver, if there is one.
+    #[inline]
+    pub(in crate::socket) fn drive(&mut self, cx: &mut Context<'_>) {
+        if self.is_some() {
+            self.drive_slow(cx);
         }
     }
+
+    #[inline(never)]
+    fn drive_slow(&mut self, cx: &mut Context<'_>) {
+        if let Some(inline) = &mut self.0 {
+            let inline = inline.get_mut().unwrap_or_else(PoisonError::into_inner);
+            if inline.poll(cx).is_ready() {
+                self.0 = None;
+            }
+        }
+    }
+
+    /// Takes the driver out, to be polled as a task.
+    pub(in crate::socket) fn take(&mut self) -> Option<BoxedDriver> {
+        let inline = self.0.take()?.into_inner();
+        Some(inline.unwrap_or_else(PoisonError::into_inner).driver)
+    }
 }
 
-/// More tasks than this are woken to ask again, instead of being remembered.
-const REMEMBERED: usize = 8;
+impl InlineDriver {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.tasks.remember(cx.waker());
+        self.driver
+            .as_mut()
+            .poll(&mut Context::from_waker(&self.waker))
+    }
+}
 
+/// The tasks that poll the driver in turn, as the halves of a split `Stream` and `Sink` do.
+/// The IO and the timer remember one waker, the last, so it must wake all tasks.
 #[derive(Default)]
 struct Tasks(Mutex<Vec<Waker>>);
+
+/// If there are more tasks than this, the earlier ones are woken to ask again, instead of
+/// being remembered.
+const REMEMBERED: usize = 8;
 
 impl Tasks {
     fn remember(&self, waker: &Waker) {
         let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if tasks.iter().any(|it| it.will_wake(waker)) {
+        if tasks.iter().any(|known| known.will_wake(waker)) {
             return;
         }
         let forgotten = match tasks.len() {
@@ -82,27 +119,5 @@ impl Wake for Tasks {
         let woken = std::mem::take(&mut *tasks);
         drop(tasks);
         woken.into_iter().for_each(Waker::wake);
-    }
-}
-
-impl InlineDriver {
-    pub(in crate::socket) fn new(driver: Driver<BareIo, Ready<()>>) -> Self {
-        let tasks = Arc::new(Tasks::default());
-        InlineDriver {
-            driver: Box::pin(driver),
-            waker: tasks.clone().into(),
-            tasks,
-        }
-    }
-
-    pub(in crate::socket) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.tasks.remember(cx.waker());
-        self.driver
-            .as_mut()
-            .poll(&mut Context::from_waker(&self.waker))
-    }
-
-    pub(in crate::socket) fn into_driver(self) -> BoxedDriver {
-        self.driver
     }
 }

@@ -1,59 +1,61 @@
-//! The task of a connection: one future that owns the IO, reads, runs the
-//! handler, writes and keeps the deadlines.
+//! The task of a connection: one future that owns the IO, reads, polls the handler, writes
+//! and keeps the deadlines.
+//!
+//! It talks to what the handles share by the methods of [`Shared`] only.
 
-pub(in crate::socket) mod buffers;
-pub(in crate::socket) mod conn;
-pub(in crate::socket) mod coop;
+mod buffers;
+mod conn;
+mod coop;
 mod deadlines;
-pub(in crate::socket) mod handler;
-pub(in crate::socket) mod inline;
+mod handler;
+mod inline;
 #[cfg(feature = "tracing")]
 mod span;
 mod timer;
-pub(in crate::socket) mod turn;
+mod turn;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use crate::CloseCode;
-use crate::error::{CloseCause, ErrorKind};
-use crate::protocol::Reader;
-use crate::socket::HandlerOutput;
-use crate::socket::driver::conn::{Conn, ReadEnd, Received, Sent};
-use crate::socket::driver::coop::yield_now;
-use crate::socket::driver::deadlines::{Action, Deadlines};
-use crate::socket::driver::handler::{finish_handler, log_end};
-use crate::socket::driver::timer::Timer;
-use crate::socket::driver::turn::{Receiving, Turn};
-use crate::socket::shared::Shared;
-use crate::socket::shared::cork;
-use crate::socket::shared::driver_task::Phase;
-use crate::socket::shared::exchange::Repoll;
-use crate::tracker::Permit;
+use conn::{Conn, Received, Stage};
+use coop::yield_now;
+use deadlines::{Action, Deadlines};
+pub use handler::HandlerOutput;
+pub(super) use handler::{HandlerOnly, Outcome, finish as finish_handler};
+pub(super) use inline::{BoxedIo, Inline};
 #[cfg(feature = "tracing")]
 pub(crate) use span::connection as connection_span;
+use timer::Timer;
+use turn::Turn;
 
-/// How often one poll goes round before others get their turn, if it does not
-/// take too [long](Turn::is_long) before that.
+use super::shared::{BeforePark, Demand, ReadEnd, Repoll, Shared};
+use crate::CloseCode;
+use crate::error::{CloseCause, ErrorKind};
+use crate::protocol::{Pongs, Reader};
+use crate::tracker::Permit;
+
+/// How many rounds one poll makes at most, if it does not run
+/// [too long](Turn::is_long) before that.
 const ROUNDS: usize = 32;
 
 pin_project! {
-    /// The future of a connection. It is done when the connection has ended and
-    /// the handler has returned. Dropping it cuts the connection off.
+    /// The future of a connection. It is ready when the connection is closed and the
+    /// handler has returned. Dropping it cuts the connection off.
     ///
-    /// One turn: read and parse; poll the handler; write what is queued; again,
-    /// while there is something to read. Then look at the timer and wait.
+    /// A round: read and parse, poll the handler, write what is queued. Rounds follow each
+    /// other while there is something to read. Then the driver looks at the deadlines and
+    /// parks.
     #[must_use = "a connection does nothing unless its future is polled"]
-    pub struct Driver<T, H> {
+    pub(crate) struct Driver<T, H> {
         shared: Arc<Shared>,
+        // `None`: closed.
         conn: Option<Conn<T>>,
-        stage: Stage,
         deadlines: Deadlines,
         #[pin]
         timer: Timer,
@@ -68,61 +70,27 @@ pin_project! {
             if this.conn.is_none() {
                 return;
             }
-            // Cut off from outside: whoever still holds a handle must learn of it.
-            let mut nobody = Context::from_waker(Waker::noop());
-            let _ = this.shared.end(CloseCause::Aborted, &mut nobody);
+            // The task was cut off from outside: tell the handles.
+            let mut no_task = Context::from_waker(Waker::noop());
+            let _ = this.shared.finish(CloseCause::Aborted, &mut no_task);
         }
     }
 }
 
-/// ```text
-///   Open ── both close frames through, output written ──► Lingering
-///    │                                                        │ end of input,
-///    │ end of input, IO failure, deadline, abort              │ deadline
-///    ▼                                                        ▼
-///   Ended ◄───────────────────────────────────────────────────┘
-/// ```
-///
-/// Lingering: RFC 6455, section 7.1.1: the server closes first, but a socket
-/// that is closed with unread bytes is reset, and the peer may lose our close
-/// frame. So we send FIN, and read and discard what still comes. A client "SHOULD
-/// wait for a TCP Close from the server", so that TIME_WAIT is the server's and
-/// not the client's, whose ports it would use up.
-///
-/// Elsewhere: another task drives the connection; only a handler runs here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::socket) enum Stage {
-    Open,
-    Lingering { fin: Fin },
-    Ended,
-    Elsewhere,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::socket) enum Fin {
-    Due,
-    Sent,
-}
-
 impl<T, H> Driver<T, H> {
-    pub(in crate::socket) fn new(
+    pub(super) fn new(
         io: T,
         reader: Reader,
         shared: Arc<Shared>,
         handler: Option<H>,
         permit: Option<Permit>,
-    ) -> Self
-    where
-        T: AsyncRead + AsyncWrite + Unpin,
-    {
-        let now = Instant::now();
+    ) -> Self {
         if let Some(permit) = &permit {
             permit.attach(&shared);
         }
         Driver {
-            deadlines: Deadlines::new(now, &shared.config),
+            deadlines: Deadlines::new(Instant::now(), shared.config()),
             conn: Some(Conn::new(io, reader)),
-            stage: Stage::Open,
             timer: Timer::default(),
             handler,
             permit: permit.map(Box::new),
@@ -130,26 +98,12 @@ impl<T, H> Driver<T, H> {
         }
     }
 
-    /// Nothing to drive: another task does that.
-    pub(in crate::socket) fn elsewhere(shared: Arc<Shared>) -> Self {
-        Driver {
-            deadlines: Deadlines::new(Instant::now(), &shared.config),
-            conn: None,
-            stage: Stage::Elsewhere,
-            timer: Timer::default(),
-            handler: None,
-            permit: None,
-            shared,
-        }
-    }
-
     /// Goes on with another handler. The timer is armed anew.
-    pub(in crate::socket) fn manage<G>(mut self: Pin<Box<Self>>, handler: G) -> Driver<T, G> {
+    pub(super) fn with_handler<G>(mut self: Pin<Box<Self>>, handler: G) -> Driver<T, G> {
         let this = self.as_mut().project();
         Driver {
             deadlines: this.deadlines.clone(),
             conn: this.conn.take(),
-            stage: *this.stage,
             timer: Timer::default(),
             handler: Some(handler),
             permit: this.permit.take(),
@@ -167,57 +121,40 @@ where
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.stage == Stage::Elsewhere {
-            // What is shared says whether that other task sleeps: hands off.
-            self.as_mut().poll_handler(cx);
-            return match self.handler {
-                Some(_) => Poll::Pending,
-                None => Poll::Ready(()),
-            };
-        }
         let mut turn = Turn::default();
         self.as_mut().begin_turn(&mut turn, cx);
         for round in 0..ROUNDS {
-            // Mostly there are two, and the second finds that nothing more came.
+            // Mostly there are two rounds, and the second finds that nothing more came.
             if round > 1 && turn.is_long() {
                 break;
             }
-            let mut progress = false;
-            if self.stage == Stage::Open {
-                progress |= self.as_mut().receive(&mut turn, cx);
-            }
-            if turn.take_own() {
+            let mut progress = self.as_mut().receive(&mut turn, cx);
+            if turn.take_repoll() {
                 self.as_mut().poll_handler(cx);
             }
-            if self.stage == Stage::Open {
-                progress |= self.as_mut().transmit(&mut turn, cx);
-            } else if let Stage::Lingering { fin } = self.stage {
-                self.as_mut().linger(fin, cx);
-            }
-            if self.stage == Stage::Ended {
-                self.as_mut().end(&mut turn, cx);
+            progress |= self.as_mut().transmit(&mut turn, cx);
+            if self.is_over() {
+                self.as_mut().close(&mut turn, cx);
                 if self.handler.is_none() {
                     *self.as_mut().project().permit = None;
                     return Poll::Ready(());
                 }
-                if turn.own == Repoll::No && self.shared.park_handler(cx) == Repoll::No {
+                if turn.repoll == Repoll::No && self.shared.park_handler(cx) == Repoll::No {
                     return Poll::Pending;
                 }
                 continue;
             }
-            if progress || turn.own == Repoll::Yes || self.as_mut().poll_timer(&mut turn, cx) {
+            let must_go_on = progress || turn.repoll == Repoll::Yes;
+            if must_go_on || self.as_mut().poll_deadlines(&mut turn, cx) {
                 continue;
             }
-            let this = self.as_mut().project();
-            let Some(conn) = this.conn else { continue };
-            turn.own = this.shared.park(conn.buffers(), turn.receiving, cx);
-            if turn.own == Repoll::No {
-                conn.park();
+            if self.as_mut().park(&mut turn, cx) {
                 return Poll::Pending;
             }
         }
-        // It is the others' turn. Who never stops does not outrun the deadlines.
-        let _ = self.as_mut().poll_timer(&mut turn, cx);
+        // The budget is used up. A connection that never rests still keeps its deadlines;
+        // then other tasks get their turn.
+        let _ = self.as_mut().poll_deadlines(&mut turn, cx);
         if let Some(conn) = self.project().conn {
             conn.park();
         }
@@ -232,92 +169,79 @@ where
     H: Future,
     H::Output: HandlerOutput,
 {
+    #[inline]
     fn begin_turn(mut self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) {
         let this = self.as_mut().project();
-        {
-            let mut state = this.shared.lock();
-            if let Some(conn) = this.conn {
-                conn.buffers().cork().assign(this.shared, &state);
-            }
-            turn.same_task = state.unpark(cx);
-            if !turn.same_task {
-                state.move_driver(cx.waker());
-            }
-            turn.demand = state.demand();
-        }
-        if turn.demand.is_none() {
-            *this.stage = Stage::Ended;
-            self.end(turn, cx);
+        let cork = this.conn.as_mut().map(|conn| conn.buffers().cork());
+        let start = this.shared.begin_turn(cork, cx);
+        turn.same_task = start.same_task;
+        turn.next_demand = start.demand;
+        if start.demand.is_none() {
+            self.close(turn, cx);
         }
     }
 
-    /// Reads and parses, if there is room; says whether anything came of it.
+    /// Reads and parses, if there is room; returns whether anything came of it.
+    #[inline]
     fn receive(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let this = self.project();
         let Some(conn) = this.conn else { return false };
-        if let Some(end) = conn.buffers().ended.take() {
-            turn.end_receiving(this.shared, this.stage, end, cx);
+        if conn.stage() != Stage::Open {
+            return false;
+        }
+        if let Some(end) = conn.buffers().read_end.take() {
+            end_receiving(this.shared, conn, end, turn, cx);
             return true;
         }
-        if conn.reader.is_ended() {
+        if conn.reader().is_ended() {
             return false;
         }
-        let demand = match turn.demand.take() {
+        let demand = match turn.next_demand.take() {
             Some(demand) => Some(demand),
-            None => this.shared.lock().demand(),
+            None => this.shared.demand(),
         };
         let Some(demand) = demand else {
-            *this.stage = Stage::Ended;
             // Aborted: the handler is not polled again.
-            turn.own = Repoll::No;
+            conn.set_stage(Stage::Over);
+            turn.repoll = Repoll::No;
             return false;
         };
-        turn.receiving = demand.into();
-        if turn.receiving == Receiving::Stalled {
+        turn.demand = demand;
+        if !demand.has_capacity() {
             this.deadlines.stall();
             return false;
         }
         this.deadlines.resume(|| turn.now());
-        // Parts may have arrived before they were wanted.
-        if turn.would_block && !demand.is_in_parts() {
+        // Bytes of a message may have arrived before they were wanted as a chunk.
+        if turn.would_block && !demand.is_in_chunks() {
             return false;
         }
         let mut received = Received::default();
-        let published = conn.receive(this.shared, demand, &mut received, cx);
-        turn.wake_own(published);
-        // What was left from before counts like what was read just now: it may
-        // be the beginning of a frame, or a pong, and nothing was read after it.
+        conn.read(demand, &mut received, cx);
+        let has_input = received.has_input();
+        // Bytes left over count like bytes that were just read: they may be the beginning
+        // of a frame, or a pong, and nothing was read after them.
         let progress = received.read || received.left_over;
+        if has_input {
+            let mut no_pongs = Pongs::default();
+            let arrived = conn.arrived(&mut received, &mut no_pongs);
+            let repoll = this.shared.publish(arrived, cx);
+            turn.repoll(repoll);
+        }
         if progress {
             let now = turn.now();
-            if received.frames > 0 {
-                if let (Some((payload, sent)), Some(pong)) = (this.deadlines.ping(), &received.pong)
-                    && pong[..] == payload
-                {
-                    this.shared.lock().set_latency(now - sent);
-                }
-                this.deadlines.frame_received(now);
-            }
-            // What is half received began with this read, if something ended
-            // in it and no message was under way all the time.
-            let anew = received.messages || received.frames > 0 && !conn.reader.is_within_message();
-            match (conn.reader.is_between_messages(), anew) {
-                _ if demand.is_untimed() => this.deadlines.part_received(now),
-                (true, _) => this.deadlines.message_ended(),
-                (false, true) => this.deadlines.message_began(now),
-                (false, false) => this.deadlines.message_continues(now),
-            }
+            note_received(this.shared, this.deadlines, conn, demand, &received, now);
         }
         let Some(end) = received.end else {
             turn.would_block = !progress;
             return progress;
         };
-        let pings = !conn.buffers().control.pongs.is_empty();
-        if received.messages || received.part || pings && matches!(end, ReadEnd::Close(_)) {
-            // What came before it is answered before it.
-            conn.buffers().ended = Some(end);
+        let has_pongs = !conn.buffers().control.pongs.is_empty();
+        if has_input || has_pongs && matches!(end, ReadEnd::Close(_)) {
+            // Messages and pings that came before the end are answered before it.
+            conn.buffers().read_end = Some(end);
         } else {
-            turn.end_receiving(this.shared, this.stage, end, cx);
+            end_receiving(this.shared, conn, end, turn, cx);
         }
         true
     }
@@ -325,170 +249,265 @@ where
     fn poll_handler(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         let mut this = self.project();
         if let Some(handler) = this.handler.as_mut().as_pin_mut() {
-            let mut buffers = this.conn.as_mut().map(|it| it.buffers());
+            let mut buffers = this.conn.as_mut().map(|conn| conn.buffers());
             if let Some(buffers) = &mut buffers {
-                buffers.lend_cork();
+                buffers.put_cork();
             }
-            // Whatever a panic has left behind is dropped and never looked at.
-            let polled = catch_unwind(AssertUnwindSafe(|| {
-                handler.poll(cx).map(HandlerOutput::into_result)
-            }));
+            let polled = handler::poll(handler, cx);
             if let Some(buffers) = &mut buffers {
-                cork::swap(&mut buffers.cork);
+                buffers.take_cork();
             }
-            let outcome = match polled {
-                Ok(Poll::Pending) => None,
-                Ok(Poll::Ready(result)) => Some(Ok(result)),
-                Err(panic) => Some(Err(panic)),
-            };
-            if let Some(outcome) = outcome {
-                let dropped = catch_unwind(AssertUnwindSafe(|| this.handler.set(None)));
-                let outcome = outcome.and_then(|result| dropped.map(|()| result));
-                finish_handler(this.shared, outcome);
+            if let Poll::Ready(outcome) = polled {
+                handler::conclude(this.shared, this.handler, outcome);
             }
         }
-        // A `WebSocket` that is dropped ends the conversation, in whatever task
-        // that is; but a handler's error or panic comes first.
-        if this.shared.is_socket_dropped() {
-            let mut state = this.shared.lock();
-            let code = CloseCode::NORMAL;
-            this.shared
-                .close_locked(&mut state, CloseCause::Local(code), code, "");
-        }
+        // A handler's error or panic comes before the drop of its `WebSocket`.
+        this.shared.close_if_socket_dropped();
     }
 
-    /// Writes; says whether anything was written.
+    /// Writes, or lingers once there is nothing more to say; returns whether anything was
+    /// written.
+    #[inline]
     fn transmit(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let this = self.project();
         let Some(conn) = this.conn else { return false };
-        let mut sent = Sent::default();
-        let written = conn.poll_transmit(this.shared, &mut sent, cx);
-        turn.wake_own(sent.own);
+        match conn.stage() {
+            Stage::Open => {}
+            Stage::Lingering { fin } => {
+                conn.linger(fin, cx);
+                return false;
+            }
+            Stage::Over => return false,
+        }
+        let mut progress = false;
+        let written = poll_transmit(this.shared, conn, &mut progress, turn, cx);
         match written {
-            Poll::Pending if sent.progress => this.deadlines.write_blocked(turn.now()),
+            Poll::Pending if progress => this.deadlines.write_blocked(turn.now()),
             Poll::Pending => this.deadlines.write_still_blocked(turn.now()),
             Poll::Ready(Ok(())) => {
                 this.deadlines.written(|| turn.now());
-                // The reader ends with the peer's close frame or a violation;
-                // what answers it has been written by now.
-                if conn.reader.is_ended() && conn.buffers().ended.is_none() {
-                    *this.stage = Stage::Lingering { fin: Fin::Due };
+                // The reader ends with the peer's close frame or a violation; the answer
+                // to it has been written by now.
+                if conn.reader().is_ended() && conn.buffers().read_end.is_none() {
+                    conn.set_stage(Stage::Lingering {
+                        fin: conn::Fin::Due,
+                    });
                     return true;
                 }
             }
             Poll::Ready(Err(error)) => {
-                // What the peer said before it left is the cause.
-                if let Some(end) = conn.buffers().ended.take() {
-                    turn.end_receiving(this.shared, this.stage, end, cx);
+                // If the peer said why it leaves, that is the cause.
+                if let Some(end) = conn.buffers().read_end.take() {
+                    end_receiving(this.shared, conn, end, turn, cx);
                 }
-                turn.end_receiving(this.shared, this.stage, ReadEnd::Failed(error), cx);
+                end_receiving(this.shared, conn, ReadEnd::Failed(error), turn, cx);
             }
         }
-        sent.progress
+        progress
     }
 
-    fn linger(self: Pin<&mut Self>, fin: Fin, cx: &mut Context<'_>) {
-        let this = self.project();
-        let Some(conn) = this.conn else { return };
-        if fin == Fin::Due {
-            if conn.reader.leaves_last() && conn.poll_discard(cx).is_pending() {
-                return;
-            }
-            match conn.poll_shutdown(cx) {
-                Poll::Pending => return,
-                Poll::Ready(Ok(())) => *this.stage = Stage::Lingering { fin: Fin::Sent },
-                Poll::Ready(Err(_)) => {
-                    *this.stage = Stage::Ended;
-                    return;
-                }
-            }
-        }
-        if conn.poll_discard(cx).is_ready() {
-            *this.stage = Stage::Ended;
-        }
-    }
-
-    /// Looks at the deadlines; says whether something came of it.
-    fn poll_timer(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
+    /// Looks at the deadlines; returns whether something came of it.
+    #[inline]
+    fn poll_deadlines(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let mut this = self.project();
         let Some(conn) = this.conn else { return false };
-        let config = &this.shared.config;
-        if turn.receiving == Receiving::Over {
+        let config = this.shared.config();
+        if turn.demand == Demand::Discard {
             this.deadlines.close_began(|| turn.now());
         }
-        let known = turn.now.filter(|_| turn.same_task);
-        if !this.deadlines.take_nearer() && this.timer.is_ahead(known) {
+        let now = turn.now.filter(|_| turn.same_task);
+        if !this.deadlines.take_nearer() && this.timer.is_ahead(now) {
             return false;
         }
-        let within = conn.reader.is_within_payload();
+        let within_payload = conn.reader().is_within_payload();
         loop {
-            let next = this.deadlines.next(config, within);
-            if this.timer.as_mut().poll(next, known, cx).is_pending() {
+            let next = this.deadlines.next(config, within_payload);
+            if this.timer.as_mut().poll(next, now, cx).is_pending() {
                 return false;
             }
             let now = Instant::now();
             turn.now = Some(now);
-            let Some(action) = this.deadlines.due(now, config, within) else {
-                continue;
-            };
-            let (cause, kind, code, reason) = match action {
-                Action::Ping => {
+            if let Some(action) = this.deadlines.due(now, config, within_payload) {
+                if action == Action::Ping {
                     conn.ping(this.deadlines.pinged(now, config));
-                    return true;
+                } else {
+                    time_out(this.shared, conn, action, turn, cx);
                 }
-                Action::MessageTimeout => (
-                    CloseCause::MessageTimeout,
-                    ErrorKind::MessageTimeout,
-                    CloseCode::POLICY_VIOLATION,
-                    "a message was not finished in time",
-                ),
-                Action::PingTimeout => (
-                    CloseCause::PingTimeout,
-                    ErrorKind::PingTimeout,
-                    CloseCode::INTERNAL_ERROR,
-                    "a ping was not answered in time",
-                ),
-                Action::WriteTimeout | Action::CloseTimeout => (
-                    CloseCause::WriteTimeout,
-                    ErrorKind::WriteTimeout,
-                    CloseCode::POLICY_VIOLATION,
-                    "",
-                ),
-            };
-            let own = this.shared.end_receiving(
-                cause,
-                Some(kind.into()),
-                |writer, outbox| _ = writer.close(code, reason, outbox),
-                cx,
-            );
-            turn.wake_own(own);
-            turn.receiving = Receiving::Over;
-            // A peer that sends too slowly is there and may answer the close
-            // frame. One that is silent or does not read is given up; should it
-            // be there after all, this is the last that it hears.
-            if action != Action::MessageTimeout {
-                let _ = conn.poll_transmit(this.shared, &mut Sent::default(), cx);
-                *this.stage = Stage::Ended;
+                return true;
             }
-            return true;
         }
     }
 
-    /// Lets go of the IO and tells everybody.
-    fn end(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) {
+    /// Parks, unless something happened meanwhile; returns whether it did.
+    #[inline]
+    fn park(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
+        let this = self.project();
+        let Some(conn) = this.conn else { return false };
+        let buffers = conn.buffers();
+        let in_flight = buffers.writing.len();
+        let is_written = buffers.is_written();
+        let (cork, batch) = buffers.cork_and_batch();
+        turn.repoll = this.shared.park(
+            BeforePark {
+                demand: turn.demand,
+                cork,
+                in_flight,
+                is_written,
+                batch,
+            },
+            cx,
+        );
+        if turn.repoll == Repoll::Yes {
+            return false;
+        }
+        conn.park();
+        true
+    }
+
+    /// Whether there is nothing left to read and to write.
+    #[inline]
+    fn is_over(&self) -> bool {
+        let stage = self.conn.as_ref().map(Conn::stage);
+        matches!(stage, None | Some(Stage::Over))
+    }
+
+    /// Drops the IO, tells the handles, and drops the handler too if it was aborted.
+    #[inline(never)]
+    fn close(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) {
         let mut this = self.project();
-        let phase = this.shared.lock().phase;
         if let Some(mut conn) = this.conn.take() {
             if conn.is_written() {
                 this.shared.all_written();
             }
             conn.park();
-            turn.wake_own(this.shared.end(CloseCause::Lost, cx));
+            turn.repoll(this.shared.finish(CloseCause::Lost, cx));
             this.timer.stop();
-            log_end(this.shared);
+            handler::log_end(this.shared);
         }
-        if matches!(phase, Phase::Aborted | Phase::Forsaken) {
-            let _ = catch_unwind(AssertUnwindSafe(|| this.handler.set(None)));
+        if this.shared.is_handler_unwanted() {
+            handler::discard(this.handler.as_mut());
         }
+    }
+}
+
+/// Notes what was read: for the deadlines, and for the latency.
+#[inline]
+fn note_received<T>(
+    shared: &Shared,
+    deadlines: &mut Deadlines,
+    conn: &Conn<T>,
+    demand: Demand,
+    received: &Received,
+    now: Instant,
+) {
+    if received.frames > 0 {
+        if let (Some((payload, sent)), Some(pong)) = (deadlines.ping(), &received.pong)
+            && pong[..] == payload
+        {
+            shared.set_latency(now - sent);
+        }
+        deadlines.frame_received(now);
+    }
+    // An incomplete message began with this read, if something ended in it and no message
+    // was under way all the time.
+    let reader = conn.reader();
+    let began = received.messages || received.frames > 0 && !reader.is_within_message();
+    match (reader.is_between_messages(), began) {
+        _ if demand.is_untimed() => deadlines.part_received(now),
+        (true, _) => deadlines.message_ended(),
+        (false, true) => deadlines.message_began(now),
+        (false, false) => deadlines.message_continues(now),
+    }
+}
+
+/// Receiving has ended: the writer answers, and `recv` learns why.
+fn end_receiving<T>(
+    shared: &Shared,
+    conn: &mut Conn<T>,
+    end: ReadEnd,
+    turn: &mut Turn,
+    cx: &mut Context<'_>,
+) {
+    turn.demand = Demand::Discard;
+    if end.is_final() {
+        conn.set_stage(Stage::Over);
+    }
+    turn.repoll(shared.end_receiving(end, cx));
+}
+
+/// A deadline has passed.
+fn time_out<T: AsyncRead + AsyncWrite + Unpin>(
+    shared: &Shared,
+    conn: &mut Conn<T>,
+    action: Action,
+    turn: &mut Turn,
+    cx: &mut Context<'_>,
+) {
+    let (cause, error, close) = match action {
+        Action::MessageTimeout => (
+            CloseCause::MessageTimeout,
+            ErrorKind::MessageTimeout,
+            (
+                CloseCode::POLICY_VIOLATION,
+                "a message was not finished in time",
+            ),
+        ),
+        Action::Ping | Action::PingTimeout => (
+            CloseCause::PingTimeout,
+            ErrorKind::PingTimeout,
+            (CloseCode::INTERNAL_ERROR, "a ping was not answered in time"),
+        ),
+        Action::WriteTimeout | Action::CloseTimeout => (
+            CloseCause::WriteTimeout,
+            ErrorKind::WriteTimeout,
+            (CloseCode::POLICY_VIOLATION, ""),
+        ),
+    };
+    turn.demand = Demand::Discard;
+    turn.repoll(shared.time_out(cause, error.into(), close, cx));
+    // A peer that sends too slowly is there and may answer the close frame. A peer that is
+    // silent or does not read is given up. If it is there after all, the close frame is the
+    // last that it hears.
+    if action != Action::MessageTimeout {
+        let _ = poll_transmit(shared, conn, &mut false, turn, cx);
+        conn.set_stage(Stage::Over);
+    }
+}
+
+/// Writes everything that is queued, and flushes. Sets `progress` if bytes were written.
+#[inline]
+fn poll_transmit<T: AsyncRead + AsyncWrite + Unpin>(
+    shared: &Shared,
+    conn: &mut Conn<T>,
+    progress: &mut bool,
+    turn: &mut Turn,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    if shared.has_output() || conn.has_output() {
+        poll_transmit_slow(shared, conn, progress, turn, cx)
+    } else {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[inline(never)]
+fn poll_transmit_slow<T: AsyncRead + AsyncWrite + Unpin>(
+    shared: &Shared,
+    conn: &mut Conn<T>,
+    progress: &mut bool,
+    turn: &mut Turn,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    loop {
+        ready!(conn.poll_write(progress, cx))?;
+        if !shared.has_output() && !conn.has_output() {
+            return Poll::Ready(Ok(()));
+        }
+        let (cork, writing, control) = conn.buffers().output();
+        turn.repoll(shared.take_output(cork, writing, control, cx));
+        if conn.is_written() {
+            return Poll::Ready(Ok(()));
+        }
+        conn.encode_batch();
     }
 }

@@ -4,8 +4,8 @@
 use tracing::Span;
 use tracing::field::Empty;
 
-use crate::socket::Negotiated;
 use crate::socket::shared::Shared;
+use crate::socket::start::Negotiated;
 
 /// By these the span is known again. What a filter names is the crate.
 const NAME: &str = "websocket";
@@ -28,7 +28,7 @@ pub(crate) fn connection(start: &Negotiated, path: Option<&str>) -> Span {
 }
 
 /// The connection has ended.
-pub(in crate::socket) fn end(shared: &Shared) {
+pub(super) fn end(shared: &Shared) {
     let Some(cause) = shared.close_cause() else {
         return;
     };

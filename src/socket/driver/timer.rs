@@ -11,7 +11,7 @@ pin_project! {
     /// A timer that is set as seldom as possible: it fires too early rather than
     /// being moved with every deadline.
     #[derive(Default)]
-    pub(in crate::socket) struct Timer {
+    pub(super) struct Timer {
         armed: bool,
         #[pin]
         sleep: Option<Sleep>,
@@ -21,7 +21,7 @@ pin_project! {
 impl Timer {
     /// Whether it will fire after `known`, which is the time if the runtime's
     /// timer knows this task.
-    pub(in crate::socket) fn is_ahead(&self, known: Option<Instant>) -> bool {
+    pub(super) fn is_ahead(&self, known: Option<Instant>) -> bool {
         self.deadline()
             .zip(known)
             .is_some_and(|(deadline, now)| now < deadline)
@@ -35,9 +35,9 @@ impl Timer {
     }
 
     /// Ready when it has fired, for a deadline that may have moved since; pending
-    /// until `next` at the latest, or for good without one. An timer that
+    /// until `next` at the latest, or for good without one. A timer that
     /// [is ahead](Self::is_ahead) is not looked at.
-    pub(in crate::socket) fn poll(
+    pub(super) fn poll(
         self: Pin<&mut Self>,
         next: Option<Instant>,
         known: Option<Instant>,
@@ -71,7 +71,7 @@ impl Timer {
     }
 
     /// Takes the timer off the runtime.
-    pub(in crate::socket) fn stop(self: Pin<&mut Self>) {
+    pub(super) fn stop(self: Pin<&mut Self>) {
         let mut this = self.project();
         this.sleep.set(None);
         *this.armed = false;

@@ -1,58 +1,53 @@
-//! Messages that are handed over while they arrive: what the driver and the
-//! receiving side share for that.
+//! Messages that are received in chunks.
 //!
-//! What was asked for last decides: after `recv_stream` messages come in parts,
-//! after `recv` whole; a large one for which nobody has asked comes in parts until
-//! somebody does. The parts stand in a queue of their own, and all that is
-//! in the inbox came before them: as long as there is a part in the queue, or a
-//! message of which one was, nothing goes to the inbox.
+//! The receiver decides with each call how messages are handed over: in chunks from
+//! `recv_stream` on, whole from `recv` on. A large message that nobody has asked for
+//! arrives in chunks until somebody does.
+//!
+//! The chunks have a queue of their own, and one rule: *all that is in the inbox came
+//! before them.* As long as the queue holds a chunk, or a chunk of an incomplete
+//! message has been handed over, nothing goes into the inbox.
 
 use std::collections::VecDeque;
-use std::task::{Context, Poll};
 
+use super::inbox::Capacity;
 use crate::Message;
-use crate::error::{Error, ErrorKind};
 use crate::message::{Kind, Text};
-use crate::protocol::{Part, Pongs};
-use crate::socket::driver::buffers;
-use crate::socket::shared::driver_task::DriverTask;
-use crate::socket::shared::exchange::Repoll;
-use crate::socket::shared::inbox::{Inbox, Room};
-use crate::socket::shared::{Shared, State};
+use crate::protocol::Part;
 
-/// A queue that has grown beyond this is not kept when it is empty.
+/// An empty queue that grew beyond this many chunks gives its memory back.
 const KEPT: usize = 8;
 
 #[derive(Default)]
-pub(in crate::socket) struct ChunkQueue {
-    wanted: Form,
-    place: Place,
-    parts: VecDeque<(Message, Part)>,
-    /// Of the messages in `parts`.
+pub(super) struct ChunkQueue {
+    delivery: Delivery,
+    position: Position,
+    chunks: VecDeque<(Message, Part)>,
+    /// The bytes of `chunks`.
     bytes: usize,
-    /// Parts of a message for `recv`, which were handed over before it was called.
+    /// Chunks of a message for `recv`, received before `recv` was called.
     begun: Option<(Kind, Vec<u8>)>,
 }
 
-/// How messages are to be handed over.
+/// How messages are handed over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Form {
+pub(super) enum Delivery {
     #[default]
     Whole,
-    Parts,
+    Chunks,
 }
 
-/// Where the receiving side is.
+/// Where the receiver is.
 ///
 /// ```text
-///             first of several parts
-///   Between ─────────────────────────► Within
-///      ▲                                │ │
-///      ├───────────── last part ────────┘ │ nobody wants the rest
-///      └── last part ─── Skipping ◄───────┘
+///             first of several chunks
+///   Between ───────────────────────────► Within
+///      ▲                                  │ │
+///      ├───────────── last chunk ─────────┘ │ skip
+///      └── last chunk ─── Skipping ◄────────┘
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
+enum Position {
     #[default]
     Between,
     Within,
@@ -60,65 +55,81 @@ enum Place {
 }
 
 impl ChunkQueue {
-    /// Whether what arrives goes this way.
-    pub(in crate::socket) fn is_active(&self) -> bool {
-        self.wanted == Form::Parts
-            || self.place != Place::Between
+    /// Whether what arrives goes here, instead of into the inbox.
+    pub(super) fn is_active(&self) -> bool {
+        self.delivery == Delivery::Chunks
+            || self.position != Position::Between
             || self.begun.is_some()
-            || !self.parts.is_empty()
+            || !self.chunks.is_empty()
     }
 
-    /// Whether what arrives is for `recv`, and not for somebody who takes it in
-    /// parts, or for nobody.
-    pub(in crate::socket) fn is_for_recv(&self) -> bool {
-        self.wanted == Form::Whole && self.place == Place::Between
+    /// Whether what arrives is put together for `recv`.
+    pub(super) fn is_for_recv(&self) -> bool {
+        self.delivery == Delivery::Whole && self.position == Position::Between
     }
 
-    pub(in crate::socket) fn is_empty(&self) -> bool {
-        self.parts.is_empty()
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
     }
 
-    /// What of that room these parts do not take.
-    pub(in crate::socket) fn rest_of(&self, room: Room) -> Room {
-        room.less(self.parts.len(), self.bytes)
+    /// What these chunks leave of that capacity.
+    pub(super) fn rest_of(&self, capacity: Capacity) -> Capacity {
+        capacity.less(self.chunks.len(), self.bytes)
     }
 
-    fn push(&mut self, message: Message, part: Part) {
-        match (self.place, part) {
-            (Place::Skipping, Part::More) => {}
-            (Place::Skipping, Part::Last) => self.place = Place::Between,
-            _ => {
+    /// Changes how messages are handed over; returns whether that is a change.
+    pub(super) fn deliver(&mut self, delivery: Delivery) -> bool {
+        std::mem::replace(&mut self.delivery, delivery) != delivery
+    }
+
+    pub(super) fn push(&mut self, message: Message, part: Part) {
+        match (self.position, part) {
+            (Position::Skipping, Part::More) => {}
+            (Position::Skipping, Part::Last) => self.position = Position::Between,
+            (Position::Between | Position::Within, _) => {
                 self.bytes += message.len();
-                self.parts.push_back((message, part));
+                self.chunks.push_back((message, part));
             }
         }
     }
 
     fn pop(&mut self) -> Option<(Message, Part)> {
-        let (message, part) = self.parts.pop_front()?;
+        let (message, part) = self.chunks.pop_front()?;
         self.bytes -= message.len();
-        if self.parts.is_empty() && self.parts.capacity() > KEPT {
-            self.parts = VecDeque::new();
+        if self.chunks.is_empty() && self.chunks.capacity() > KEPT {
+            self.chunks = VecDeque::new();
         }
         Some((message, part))
     }
 
-    /// The next part of the message that is being received, or of the next.
-    fn next(&mut self) -> Option<(Message, Part)> {
+    /// The first chunk of the next message. `None` if it has not arrived, or if the
+    /// rest of the message before it is still being skipped.
+    pub(super) fn first(&mut self) -> Option<(Message, Part)> {
+        match self.position {
+            Position::Skipping => None,
+            Position::Between | Position::Within => self.next(),
+        }
+    }
+
+    /// The next chunk.
+    pub(super) fn next(&mut self) -> Option<(Message, Part)> {
         let (message, part) = match self.begun.take() {
             Some((kind, bytes)) => (message(kind, bytes), Part::More),
             None => self.pop()?,
         };
-        self.place = match part {
-            Part::More => Place::Within,
-            Part::Last => Place::Between,
+        self.position = match part {
+            Part::More => Position::Within,
+            Part::Last => Position::Between,
         };
         Some((message, part))
     }
 
-    /// The next message. What stands in the queue of one that is not complete is
-    /// put aside for it.
-    fn next_whole(&mut self) -> Option<Message> {
+    /// The next message, put together. The chunks of an incomplete one are set aside
+    /// for the next call.
+    pub(super) fn next_whole(&mut self) -> Option<Message> {
+        if self.position == Position::Skipping {
+            return None;
+        }
         while let Some((message, part)) = self.pop() {
             if self.begun.is_none() && part == Part::Last {
                 return Some(message);
@@ -137,23 +148,28 @@ impl ChunkQueue {
         None
     }
 
-    /// Nobody wants the rest of the message that is being received.
-    fn skip(&mut self) {
-        if self.place != Place::Within {
+    /// The message that is being received is incomplete and never will be complete.
+    pub(super) fn lose_rest(&mut self) {
+        self.position = Position::Between;
+    }
+
+    /// Discards the rest of the message that is being received, as it arrives.
+    pub(super) fn skip(&mut self) {
+        if self.position != Position::Within {
             return;
         }
-        self.place = Place::Skipping;
-        while self.place == Place::Skipping {
+        self.position = Position::Skipping;
+        while self.position == Position::Skipping {
             match self.pop() {
                 Some((_, Part::More)) => {}
-                Some((_, Part::Last)) => self.place = Place::Between,
+                Some((_, Part::Last)) => self.position = Position::Between,
                 None => return,
             }
         }
     }
 }
 
-/// Of parts that were validated as they arrived, each whole characters.
+/// The chunks were validated as they arrived, and each is whole characters.
 fn message(kind: Kind, bytes: Vec<u8>) -> Message {
     match kind {
         Kind::Text => Text::from_validated(bytes).into(),
@@ -161,139 +177,108 @@ fn message(kind: Kind, bytes: Vec<u8>) -> Message {
     }
 }
 
-impl Shared {
-    /// Hands over the messages in `batch`, of which the first may be the rest of
-    /// one, and a part of the next. See [`publish`](Self::publish).
-    pub(in crate::socket) fn publish_parts(
-        &self,
-        batch: &mut Option<Box<Inbox>>,
-        part: Option<Message>,
-        pongs: &mut Pongs,
-        cx: &mut Context<'_>,
-    ) -> Repoll {
-        let mut state = self.lock();
-        self.answer(&mut state, pongs);
-        let socket_dropped = self.is_socket_dropped();
-        let messages = batch.as_ref().map_or(0, |it| it.len());
-        let bytes = batch.as_ref().map_or(0, |it| it.bytes());
-        let part_bytes = part.as_ref().map_or(0, |it| it.len());
-        state.received.add(messages, bytes + part_bytes);
-        let arriving = &mut state.streams().arriving;
-        if let Some(batch) = batch {
-            while let Some(message) = batch.pop() {
-                arriving.push(message, Part::Last);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(queue: &mut ChunkQueue, text: &str, part: Part) {
+        queue.push(text.into(), part);
+    }
+
+    fn text(chunk: Option<(Message, Part)>) -> Option<(String, Part)> {
+        chunk.map(|(message, part)| (message.as_text().unwrap().to_string(), part))
+    }
+
+    #[test]
+    fn chunks_come_out_as_they_went_in_and_are_counted() {
+        let mut queue = ChunkQueue::default();
+        assert!(!queue.is_active());
+        assert!(queue.deliver(Delivery::Chunks));
+        assert!(!queue.deliver(Delivery::Chunks));
+        assert!(queue.is_active());
+        push(&mut queue, "ab", Part::More);
+        push(&mut queue, "c", Part::Last);
+        assert_eq!(queue.rest_of(Capacity::WHOLE), Capacity::WHOLE.less(2, 3));
+        assert_eq!(text(queue.first()), Some(("ab".into(), Part::More)));
+        assert_eq!(queue.position, Position::Within);
+        assert_eq!(text(queue.next()), Some(("c".into(), Part::Last)));
+        assert_eq!(queue.position, Position::Between);
+        assert_eq!(queue.rest_of(Capacity::WHOLE), Capacity::WHOLE);
+        assert_eq!(text(queue.next()), None);
+    }
+
+    #[test]
+    fn a_skipped_message_is_discarded_to_its_end() {
+        for arrived in 0..=2 {
+            let mut queue = ChunkQueue::default();
+            push(&mut queue, "a", Part::More);
+            assert!(queue.first().is_some());
+            let rest = [("b", Part::More), ("c", Part::Last)];
+            for (chunk, part) in &rest[..arrived] {
+                push(&mut queue, chunk, *part);
             }
-        }
-        if let Some(part) = part {
-            arriving.push(part, Part::More);
-        }
-        if socket_dropped {
-            *arriving = ChunkQueue::default();
-        }
-        if arriving.is_empty() {
-            return Repoll::No;
-        }
-        let receiver = state.receiver.take();
-        drop(state);
-        Repoll::unless_woken(receiver, cx)
-    }
-
-    /// The first part of the next message, or all of it; `None` if no more will
-    /// come. Messages come in parts from now on.
-    pub(in crate::socket) fn poll_first_part(
-        &self,
-        batch: &mut Option<Box<Inbox>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<(Message, Part)>, Error>> {
-        let mut state = self.lock();
-        let was_full = state.inbox_room().is_empty();
-        let arriving = &mut state.streams().arriving;
-        // What has arrived of a message may be taken away at once.
-        let changed = std::mem::replace(&mut arriving.wanted, Form::Parts) == Form::Whole;
-        arriving.skip();
-        if batch.as_ref().is_none_or(|it| it.is_empty()) && state.has_input() {
-            std::mem::swap(&mut state.inbox, batch);
-        }
-        let first = match batch.as_mut().and_then(|it| it.pop()) {
-            Some(message) => Some((message, Part::Last)),
-            None => match state.streams().arriving.place {
-                Place::Skipping => None,
-                Place::Between | Place::Within => state.streams().arriving.next(),
-            },
-        };
-        let polled = match (first, &mut state.ending) {
-            (Some(first), _) => Poll::Ready(Ok(Some(first))),
-            (None, Some(ending)) => Poll::Ready(match ending.error.take() {
-                Some(error) => Err(error),
-                None => Ok(None),
-            }),
-            (None, None) => Poll::Pending,
-        };
-        match polled {
-            Poll::Ready(_) => state.receiver = None,
-            Poll::Pending => self.wait_to_receive(&mut state, cx.waker()),
-        }
-        if changed || was_full && state.sleep == DriverTask::Idle {
-            self.wake(state);
-        }
-        polled
-    }
-
-    /// The next part of the message that is being received.
-    pub(in crate::socket) fn poll_next_part(
-        &self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(Message, Part), Error>> {
-        let mut state = self.lock();
-        let was_full = state.inbox_room().is_empty();
-        if let Some(next) = state.streams().arriving.next() {
-            state.receiver = None;
-            if was_full && state.sleep == DriverTask::Idle {
-                self.wake(state);
+            queue.skip();
+            assert!(queue.is_empty());
+            if arrived < 2 {
+                assert!(queue.first().is_none() && queue.next_whole().is_none());
             }
-            return Poll::Ready(Ok(next));
-        }
-        if let Some(ending) = &mut state.ending {
-            let error = ending.error.take();
-            state.streams().arriving.place = Place::Between;
-            return Poll::Ready(Err(error.unwrap_or(ErrorKind::Unfinished.into())));
-        }
-        self.wait_to_receive(&mut state, cx.waker());
-        Poll::Pending
-    }
-
-    /// Nobody wants the rest of the message that is being received.
-    pub(in crate::socket) fn skip_message(&self) {
-        let mut state = self.lock();
-        let was_full = state.inbox_room().is_empty();
-        state.streams().arriving.skip();
-        if was_full && state.sleep == DriverTask::Idle {
-            self.wake(state);
+            for (chunk, part) in &rest[arrived..] {
+                push(&mut queue, chunk, *part);
+            }
+            push(&mut queue, "next", Part::Last);
+            assert_eq!(text(queue.first()), Some(("next".into(), Part::Last)));
         }
     }
-}
 
-impl State {
-    /// The next message, if messages have come in parts so far; they come whole
-    /// from now on.
-    #[cold]
-    pub(in crate::socket) fn next_whole(&mut self, batch: &mut Option<Box<Inbox>>) -> bool {
-        let Some(streams) = &mut self.streams else {
-            return false;
-        };
-        streams.arriving.wanted = Form::Whole;
-        streams.arriving.skip();
-        let message = match streams.arriving.place {
-            Place::Skipping => None,
-            Place::Between | Place::Within => streams.arriving.next_whole(),
-        };
-        self.forget_streams();
-        let found = message.is_some();
-        if let Some(message) = message {
-            let length = message.len();
-            let batch = batch.get_or_insert_with(buffers::inbox);
-            batch.push(message, length);
+    #[test]
+    fn skipping_between_messages_changes_nothing() {
+        let mut queue = ChunkQueue::default();
+        push(&mut queue, "a", Part::Last);
+        queue.skip();
+        assert_eq!(text(queue.first()), Some(("a".into(), Part::Last)));
+    }
+
+    #[test]
+    fn a_whole_message_is_put_together_over_several_calls() {
+        let mut queue = ChunkQueue::default();
+        push(&mut queue, "a", Part::More);
+        assert!(queue.next_whole().is_none());
+        assert!(queue.is_active() && queue.is_for_recv() && queue.is_empty());
+        push(&mut queue, "b", Part::More);
+        push(&mut queue, "c", Part::Last);
+        push(&mut queue, "d", Part::Last);
+        assert_eq!(queue.next_whole(), Some("abc".into()));
+        assert_eq!(queue.next_whole(), Some("d".into()));
+        assert!(!queue.is_active());
+    }
+
+    #[test]
+    fn a_message_begun_for_recv_goes_on_in_chunks() {
+        let mut queue = ChunkQueue::default();
+        push(&mut queue, "a", Part::More);
+        assert!(queue.next_whole().is_none());
+        queue.deliver(Delivery::Chunks);
+        assert_eq!(text(queue.first()), Some(("a".into(), Part::More)));
+        push(&mut queue, "b", Part::Last);
+        assert_eq!(text(queue.next()), Some(("b".into(), Part::Last)));
+    }
+
+    #[test]
+    fn after_a_lost_rest_the_receiver_is_between_messages() {
+        let mut queue = ChunkQueue::default();
+        push(&mut queue, "a", Part::More);
+        assert!(queue.first().is_some());
+        queue.lose_rest();
+        assert!(!queue.is_active());
+    }
+
+    #[test]
+    fn a_queue_that_was_long_gives_its_memory_back() {
+        let mut queue = ChunkQueue::default();
+        for _ in 0..100 {
+            push(&mut queue, "a", Part::Last);
         }
-        found
+        while queue.next().is_some() {}
+        assert_eq!(queue.chunks.capacity(), 0);
     }
 }

@@ -1,81 +1,90 @@
 //! What a handler sends while its driver polls it: no lock is taken for that.
 //!
-//! The driver does nothing else during that poll, and nobody but this thread is
-//! in it. So for that long an outbox of the driver's lies where this thread finds
-//! it, its cork; a push that comes from within the poll, by whatever handle,
-//! appends its frame there.
+//! The driver does nothing else during that poll, and no other thread takes part in
+//! it. So for that long an outbox of the driver's stands where this thread finds it: the
+//! *cork* (the word of uWebSockets, which corks the socket whose handler runs). A push
+//! from within the poll, through whatever handle, appends its frame there.
 //!
 //! ```text
-//!   the handler's poll                    other tasks; whatever is out of the ordinary
+//!   the handler's poll                    other tasks, and every special case
 //!          │ push                                   │ push
 //!          ▼                                        ▼
-//!   ┌─────────────┐   put back, in front   ┌─────────────────┐
-//!   │    desk     │ ─────────────────────► │ outbox (locked) │
-//!   └─────────────┘                        └─────────────────┘
-//!          └─────────────────┬──────────────────────┘
+//!   ┌─────────────┐    uncork, in front    ┌──────────────────┐
+//!   │    cork     │ ─────────────────────► │ SendQueue (lock) │
+//!   └─────────────┘                        └──────────────────┘
+//!          └─────────────────┬───────────────────────┘
 //!                            ▼ the driver takes both, under the lock
 //!                       being written
 //! ```
 //!
 //! # Why the order holds
 //!
-//! *All that lies on the desk was pushed before all that is in the outbox.*
+//! *All that is in the cork was pushed before all that is in the send queue.*
 //!
-//! - A push onto the desk looks first whether the outbox is empty, and goes to the
-//!   outbox if not ([`Shared::is_plain`]). That is a relaxed load of what is
-//!   changed under the lock only; but a change that happened before the push (of
-//!   this task, or of one that this task has heard from since) is seen, and what
-//!   did not happen before it may as well have happened after.
-//! - A push into the outbox may come at any time: it comes later.
-//! - So the two are put together with the desk in front, whoever does that and
-//!   whenever: the driver when it writes or parks, or a push of this thread that
-//!   finds the desk full, so that the policy sees everything.
+//! - A push into the cork first looks whether the send queue is empty, and goes to the
+//!   queue if it is not ([`Hints::is_plain`]). That is a relaxed load of a value that is
+//!   changed under the lock only. A change that happened before the push (made by this
+//!   task, or by a task that this one has heard from since) is seen. A change that did
+//!   not happen before the push may as well have happened after it.
+//! - A push into the send queue may come at any time: it comes later.
+//! - So the two are joined with the cork in front, whenever that happens: the driver does
+//!   it when it writes or parks, and so does a push of this thread that finds the cork
+//!   full, so that the overflow policy sees everything.
 //!
-//! For the same reason nothing goes onto the desk after a close frame, and what
-//! lies there leaves before a close frame that came later. How much lies there
-//! everybody sees ([`Shared::ahead`]): it counts against the limit of the
-//! queue, and a flush waits for it.
+//! For the same reason nothing enters the cork after a close frame, and what is in the
+//! cork leaves before a close frame that came later. Every handle sees how many bytes are
+//! in the cork ([`Hints::unsent_bytes`]): they count against the limit of the queue, and
+//! a flush waits for them.
 //!
-//! A desk names the connection that it belongs to, which lives as long as the
-//! desk lies there: its driver is being polled. A poll within the poll, of
-//! another connection's driver, puts its own desk in the place and then this one
-//! back; what is sent on the outer connection meanwhile goes to the outbox. And a
-//! panic of the handler is caught within the driver's poll, which then takes the
-//! desk away like after any other.
+//! A cork names the connection that it belongs to, which lives as long as the cork stands
+//! here: its driver is being polled. A poll of another connection's driver within the
+//! poll puts its own cork in the place and then this one back; what is sent on the outer
+//! connection meanwhile goes to the send queue. A panic of the handler is caught within
+//! the driver's poll, which then takes the cork away as after any other poll.
 
 use std::cell::RefCell;
 use std::mem;
 
+use super::hints::Hints;
+use super::queue::{is_poolable, pooled_outbox, recycle_outbox};
 use crate::Message;
 use crate::protocol::{Outbox, Role, Writer};
-use crate::socket::driver::buffers;
-use crate::socket::shared::{Shared, State};
 
 thread_local! {
     static CORK: RefCell<Option<Box<Cork>>> = const { RefCell::new(None) };
 }
 
-/// Frames that the outbox does not know of yet.
+/// Frames that the send queue does not know of yet.
 pub(in crate::socket) struct Cork {
-    /// Whose they are: where its shared state is.
-    owner: usize,
+    owner: ConnectionId,
     writer: Writer,
     outbox: Box<Outbox>,
     /// The bytes that are being written.
     in_flight: usize,
     limit: usize,
-    /// The messages on the cork, and the bytes of their payloads.
+    /// The messages in the cork, and the bytes of their payloads.
     messages: usize,
     bytes: usize,
 }
 
+/// The address of a connection's shared state, which is its own while a handle lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ConnectionId(usize);
+
+impl ConnectionId {
+    #[inline]
+    pub(super) fn of<T>(shared: &T) -> Self {
+        ConnectionId(std::ptr::from_ref(shared) as usize)
+    }
+}
+
 impl Default for Cork {
-    /// Nobody's.
+    /// A cork of no connection.
     fn default() -> Self {
         Cork {
-            owner: 0,
+            owner: ConnectionId(0),
             writer: Writer::new(Role::Server),
-            outbox: buffers::outbox(),
+            outbox: pooled_outbox(),
             in_flight: 0,
             limit: 0,
             messages: 0,
@@ -85,13 +94,13 @@ impl Default for Cork {
 }
 
 impl Cork {
-    /// The next to send here is `owner`, whose state this is.
+    /// From now on it is the cork of `owner`.
     #[inline]
-    pub(in crate::socket) fn assign(&mut self, owner: &Shared, state: &State) {
-        debug_assert!(self.is_empty() || self.owner == address(owner));
-        self.owner = address(owner);
-        self.writer = Writer::new(state.writer.role());
-        self.limit = owner.config.output_limit;
+    pub(super) fn assign(&mut self, owner: ConnectionId, role: Role, limit: usize) {
+        debug_assert!(self.is_empty() || self.owner == owner);
+        self.owner = owner;
+        self.writer = Writer::new(role);
+        self.limit = limit;
     }
 
     #[inline]
@@ -99,128 +108,154 @@ impl Cork {
         self.messages == 0
     }
 
+    #[inline]
     pub(in crate::socket) fn set_in_flight(&mut self, bytes: usize) {
         self.in_flight = bytes;
     }
 
-    /// Its buffer, in which there is nothing.
-    pub(in crate::socket) fn into_outbox(self) -> Box<Outbox> {
-        self.outbox
-    }
-
-    /// The bytes that its buffer holds without growing.
-    pub(in crate::socket) fn capacity(&self) -> usize {
-        self.outbox.capacity()
-    }
-
     #[inline]
-    fn push(&mut self, message: &Message, owner: &Shared) -> bool {
-        let ahead = self.ahead();
-        if ahead != 0 && ahead >= self.limit {
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Gives the buffer of an empty cork back to this thread's pool.
+    pub(in crate::socket) fn recycle(self) {
+        debug_assert!(self.is_empty());
+        recycle_outbox(self.outbox);
+    }
+
+    /// Whether its buffer is of a size that is worth keeping.
+    pub(in crate::socket) fn is_poolable(&self) -> bool {
+        is_poolable(self.outbox.capacity())
+    }
+
+    /// Appends a message, unless that would exceed the limit; returns whether it did.
+    #[inline]
+    pub(super) fn push(&mut self, message: &Message, hints: &Hints) -> bool {
+        let unsent = self.unsent_bytes();
+        if unsent != 0 && unsent >= self.limit {
             return false;
         }
         self.bytes += match self.writer.short_message(message, &mut self.outbox) {
             Some(length) => length,
-            None => self.push_long(message),
+            None => self.push_slow(message),
         };
         self.messages += 1;
-        owner.set_corked(self.ahead());
+        hints.set_corked(self.unsent_bytes());
         true
     }
 
     #[inline(never)]
-    fn push_long(&mut self, message: &Message) -> usize {
+    fn push_slow(&mut self, message: &Message) -> usize {
         let pushed = self.writer.message(message, &mut self.outbox);
         debug_assert!(pushed.is_ok(), "this writer is never closed");
         message.len()
     }
 
-    /// The bytes before those in the outbox that all share.
+    /// The bytes that go out before those in the send queue.
     #[inline]
-    fn ahead(&self) -> usize {
+    fn unsent_bytes(&self) -> usize {
         self.in_flight + self.outbox.len()
     }
 
-    /// It has been cleared: what lay there counts as sent.
-    fn count(&mut self, state: &mut State) {
-        state.sent.add(self.messages, self.bytes);
+    /// The frames in the cork.
+    #[inline]
+    pub(super) fn outbox(&mut self) -> &mut Box<Outbox> {
+        &mut self.outbox
+    }
+
+    /// How many messages were in the cork, and the bytes of their payloads, now that
+    /// its frames have been taken out.
+    #[inline]
+    pub(super) fn take_counts(&mut self) -> (usize, usize) {
+        debug_assert!(self.outbox.is_empty());
+        let counts = (self.messages, self.bytes);
         (self.messages, self.bytes) = (0, 0);
+        counts
     }
 }
 
-/// Puts a driver's desk into the place, for the poll of its handler, and what was
-/// there before into `cork`; called again, puts things back. While the thread is
-/// ending there is no place: all goes to the outbox.
+/// Puts a driver's cork into this thread's place for the poll of its handler, and what
+/// was there before into `cork`; called again, it puts both back. While the thread is
+/// ending there is no place, and all pushes go to the send queue.
 #[inline]
 pub(in crate::socket) fn swap(cork: &mut Option<Box<Cork>>) {
     let _ = CORK.try_with(|place| mem::swap(&mut *place.borrow_mut(), cork));
 }
 
-/// What is in this thread's place, if it is the desk of `owner`.
+/// Runs `run` on the cork in this thread's place, if that belongs to `owner`.
 #[inline]
-fn own<R>(owner: &Shared, run: impl FnOnce(&mut Cork) -> R) -> Option<R> {
+pub(super) fn with<R>(owner: ConnectionId, run: impl FnOnce(&mut Cork) -> R) -> Option<R> {
     let found = CORK.try_with(|place| match place.borrow_mut().as_deref_mut() {
-        Some(cork) if cork.owner == address(owner) => Some(run(cork)),
+        Some(cork) if cork.owner == owner => Some(run(cork)),
         _ => None,
     });
     found.ok().flatten()
 }
 
-fn address(shared: &Shared) -> usize {
-    std::ptr::from_ref(shared) as usize
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Shared {
-    /// Whether this connection's handler is being polled, on this thread.
-    #[inline]
-    pub(in crate::socket) fn is_in_handler(&self) -> bool {
-        own(self, |_| ()).is_some()
+    const ONE: ConnectionId = ConnectionId(1);
+    const OTHER: ConnectionId = ConnectionId(2);
+
+    fn cork(owner: ConnectionId, limit: usize) -> Option<Box<Cork>> {
+        let mut cork = Box::<Cork>::default();
+        cork.assign(owner, Role::Server, limit);
+        Some(cork)
     }
 
-    /// Puts a message onto this connection's cork, if that lies here and nothing
-    /// is out of the ordinary.
-    #[inline]
-    pub(in crate::socket) fn push_corked(&self, message: &Message) -> bool {
-        self.is_plain() && own(self, |cork| cork.push(message, self)) == Some(true)
+    #[test]
+    fn only_the_owner_finds_the_cork_and_only_while_it_is_in_place() {
+        let mut mine = cork(ONE, 100);
+        assert_eq!(with(ONE, |_| ()), None);
+        swap(&mut mine);
+        assert_eq!(with(ONE, |_| ()), Some(()));
+        assert_eq!(with(OTHER, |_| ()), None);
+        swap(&mut mine);
+        assert_eq!(with(ONE, |_| ()), None);
+        assert!(mine.is_some());
     }
 
-    /// Puts what lies on this connection's desk back, if that lies here.
-    pub(in crate::socket) fn uncork_own(&self, state: &mut State) {
-        if self.is_corked() {
-            let _ = own(self, |cork| self.uncork(cork, state));
-        }
+    #[test]
+    fn a_poll_within_the_poll_puts_the_outer_cork_back() {
+        let (mut outer, mut inner) = (cork(ONE, 100), cork(OTHER, 100));
+        swap(&mut outer);
+        swap(&mut inner);
+        assert_eq!(with(ONE, |_| ()), None);
+        assert_eq!(with(OTHER, |_| ()), Some(()));
+        swap(&mut inner);
+        assert_eq!(with(ONE, |_| ()), Some(()));
+        swap(&mut outer);
+        assert!(outer.unwrap().owner == ONE && inner.unwrap().owner == OTHER);
     }
 
-    /// Puts what lies on the desk into the outbox, in front.
-    #[inline]
-    pub(in crate::socket) fn uncork(&self, cork: &mut Cork, state: &mut State) {
-        if !cork.is_empty() {
-            self.uncork_slow(cork, state);
-        }
+    #[test]
+    fn a_push_counts_what_is_being_written_and_stops_at_the_limit() {
+        let hints = Hints::new();
+        let mut cork = *cork(ONE, 20).unwrap();
+        cork.set_in_flight(7);
+        assert!(cork.push(&"12345678".into(), &hints));
+        assert!(hints.is_corked());
+        assert_eq!(hints.unsent_bytes(), 17);
+        // The limit may be exceeded by the message that reaches it.
+        assert!(cork.push(&"12345678".into(), &hints));
+        assert_eq!(hints.unsent_bytes(), 27);
+        assert!(!cork.push(&"".into(), &hints));
+        assert_eq!(hints.unsent_bytes(), 27);
+        assert!(!cork.is_empty());
+        cork.outbox().advance(20);
+        assert_eq!(cork.take_counts(), (2, 16));
+        assert!(cork.is_empty());
+        assert_eq!(cork.take_counts(), (0, 0));
     }
 
-    fn uncork_slow(&self, cork: &mut Cork, state: &mut State) {
-        state.output().1.prepend(&mut cork.outbox);
-        cork.count(state);
-        self.set_in_flight(cork.in_flight);
-        self.look(state);
-    }
-
-    /// Takes all that was sent, to be written, into `writing`, which is empty.
-    pub(in crate::socket) fn take_all(
-        &self,
-        cork: &mut Cork,
-        state: &mut State,
-        writing: &mut Box<Outbox>,
-    ) {
-        if state.has_output() {
-            self.uncork(cork, state);
-        }
-        if !state.take_output(writing) {
-            mem::swap(&mut cork.outbox, writing);
-            cork.count(state);
-        }
-        self.set_in_flight(writing.len());
-        self.look(state);
+    #[test]
+    fn a_single_message_fits_whatever_the_limit() {
+        let hints = Hints::new();
+        let mut cork = *cork(ONE, 0).unwrap();
+        assert!(cork.push(&vec![0; 70_000].into(), &hints));
+        assert!(!cork.push(&"".into(), &hints));
     }
 }

@@ -1,32 +1,48 @@
-//! Messages that have arrived and not been received.
+//! Messages that have arrived and have not been received.
 
 use std::collections::VecDeque;
 
+use super::pool::{self, Pool};
 use crate::Message;
 
 /// How many messages are read before the handler asks for them.
 const MESSAGES: usize = 64;
 
-/// How many bytes are.
+/// How many bytes are read before the handler asks for them.
 const BYTES: usize = 64 * 1024;
 
-/// A bounded queue of messages. It travels as a box: from the driver, which
-/// fills it, over the shared state to `recv`, which empties it, and back.
+thread_local! {
+    static INBOXES: Pool<Box<Inbox>, 16> = const { Pool::new() };
+}
+
+/// A bounded queue of messages. It travels as a box: from the driver, which fills it,
+/// through the shared state to `recv`, which empties it, and back.
 #[derive(Default)]
 pub(in crate::socket) struct Inbox {
     messages: VecDeque<Message>,
-    /// Of the messages that were pushed since it was empty.
+    /// The bytes of all messages that were pushed since it was last empty.
     bytes: usize,
 }
 
 /// How many messages and bytes an inbox still takes.
-#[derive(Clone, Copy)]
-pub(in crate::socket) struct Room {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::socket) struct Capacity {
     messages: usize,
     bytes: usize,
 }
 
 impl Inbox {
+    /// An empty inbox, from this thread's pool.
+    pub(in crate::socket) fn pooled() -> Box<Self> {
+        pool::take(&INBOXES).unwrap_or_default()
+    }
+
+    /// Gives an empty inbox back to this thread's pool.
+    pub(in crate::socket) fn recycle(self: Box<Self>) {
+        debug_assert!(self.is_empty());
+        pool::give(&INBOXES, self);
+    }
+
     /// Appends a message of that length.
     #[inline]
     pub(in crate::socket) fn push(&mut self, message: Message, length: usize) {
@@ -46,45 +62,44 @@ impl Inbox {
         self.messages.is_empty()
     }
 
-    pub(in crate::socket) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.messages.len()
     }
 
-    /// The bytes of its messages, if none has been taken out.
-    pub(in crate::socket) fn bytes(&self) -> usize {
+    /// The bytes of its messages, as long as none has been taken out.
+    pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub(in crate::socket) fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.messages.clear();
         self.bytes = 0;
     }
 
-    pub(in crate::socket) fn append(&mut self, other: &mut Inbox) {
+    /// Takes over all messages of `other`, behind its own.
+    pub(super) fn append(&mut self, other: &mut Inbox) {
         self.bytes += other.bytes;
         self.messages.append(&mut other.messages);
         other.bytes = 0;
     }
 
-    /// What it takes, if nothing is taken out of it.
-    pub(in crate::socket) fn room(&self) -> Room {
-        Room {
-            messages: MESSAGES.saturating_sub(self.messages.len()),
-            bytes: BYTES.saturating_sub(self.bytes),
-        }
+    /// What it still takes, as long as no message is taken out.
+    pub(super) fn capacity(&self) -> Capacity {
+        Capacity::WHOLE.less(self.messages.len(), self.bytes)
     }
 }
 
-impl Room {
-    /// The room of an empty inbox.
-    pub(in crate::socket) const WHOLE: Self = Room {
+impl Capacity {
+    /// The capacity of an empty inbox.
+    pub(super) const WHOLE: Self = Capacity {
         messages: MESSAGES,
         bytes: BYTES,
     };
 
-    /// What is left of it beside that.
+    /// What is left of it after so many messages and bytes.
+    #[inline]
     pub(in crate::socket) fn less(self, messages: usize, bytes: usize) -> Self {
-        Room {
+        Capacity {
             messages: self.messages.saturating_sub(messages),
             bytes: self.bytes.saturating_sub(bytes),
         }
@@ -94,8 +109,71 @@ impl Room {
         self.bytes
     }
 
-    /// One message fits whenever there is any room, whatever its size.
+    /// Whether nothing fits any more. Otherwise one message does, whatever its size.
+    #[inline]
     pub(in crate::socket) fn is_empty(self) -> bool {
         self.messages == 0 || self.bytes == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(inbox: &mut Inbox, length: usize) {
+        inbox.push(vec![0; length].into(), length);
+    }
+
+    #[test]
+    fn an_inbox_is_full_by_messages_or_by_bytes() {
+        let mut inbox = Inbox::default();
+        assert_eq!(inbox.capacity(), Capacity::WHOLE);
+        for _ in 0..MESSAGES {
+            assert!(!inbox.capacity().is_empty());
+            push(&mut inbox, 0);
+        }
+        assert!(inbox.capacity().is_empty());
+
+        let mut inbox = Inbox::default();
+        push(&mut inbox, BYTES - 1);
+        assert!(!inbox.capacity().is_empty());
+        // One message fits as long as anything does, and may exceed the bytes.
+        push(&mut inbox, BYTES);
+        assert!(inbox.capacity().is_empty());
+    }
+
+    #[test]
+    fn an_emptied_inbox_counts_anew() {
+        let mut inbox = Inbox::default();
+        push(&mut inbox, BYTES);
+        assert!(inbox.pop().is_some());
+        push(&mut inbox, 1);
+        assert_eq!(inbox.bytes(), 1);
+        assert_eq!(inbox.capacity(), Capacity::WHOLE.less(1, 1));
+    }
+
+    #[test]
+    fn an_appended_inbox_is_left_empty_and_counted() {
+        let (mut inbox, mut other) = (Inbox::default(), Inbox::default());
+        push(&mut inbox, 1);
+        push(&mut other, 2);
+        push(&mut other, 3);
+        inbox.append(&mut other);
+        assert_eq!((inbox.len(), inbox.bytes()), (3, 6));
+        assert_eq!((other.len(), other.bytes()), (0, 0));
+        let lengths: Vec<_> = std::iter::from_fn(|| inbox.pop())
+            .map(|it| it.len())
+            .collect();
+        assert_eq!(lengths, [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_recycled_inbox_is_lent_again() {
+        let inbox = Box::new(Inbox {
+            messages: VecDeque::with_capacity(100),
+            bytes: 0,
+        });
+        inbox.recycle();
+        assert!(Inbox::pooled().messages.capacity() >= 100);
     }
 }

@@ -1,85 +1,566 @@
-//! What a connection is to write, as it waits under the lock: frames of its own,
-//! or one that it shares with others.
-//!
-//! A message to a room is all that most members have to write. So they hold it in
-//! common until each has its turn, instead of a copy and a buffer each: those of a
-//! large room would be more memory than all else about its members.
+//! What a connection has yet to write, encoded, as it waits under the lock.
 
 use std::sync::Arc;
 
-use crate::protocol::{Closed, Coding, Encoded, Outbox, Prepared, Writer};
-use crate::socket::driver::buffers;
-use crate::socket::shared::State;
+use super::pool::{self, Pool};
+use crate::close::CloseFrame;
+use crate::error::Violation;
+use crate::message::Kind;
+use crate::protocol::{Closed, Coding, Encoded, Outbox, Part, Prepared, Role, Writer};
+use crate::{CloseCode, Message};
 
-impl State {
-    pub(in crate::socket) fn has_output(&self) -> bool {
-        match &self.outbox {
-            Some(outbox) => !outbox.is_empty(),
-            None => self.common.is_some(),
+/// An outbox whose buffer grew beyond this is not pooled.
+const LARGEST: usize = 256 * 1024;
+
+thread_local! {
+    /// Sixteen: a broadcast fills the outboxes of many sockets before the first of
+    /// them is written.
+    static OUTBOXES: Pool<Box<Outbox>, 16> = const { Pool::new() };
+}
+
+/// An empty outbox, from this thread's pool.
+pub(in crate::socket) fn pooled_outbox() -> Box<Outbox> {
+    pool::take(&OUTBOXES).unwrap_or_default()
+}
+
+/// Gives an empty outbox back to this thread's pool.
+pub(in crate::socket) fn recycle_outbox(outbox: Box<Outbox>) {
+    debug_assert!(outbox.is_empty());
+    if outbox.capacity() <= LARGEST {
+        pool::give(&OUTBOXES, outbox);
+    }
+}
+
+/// Whether a buffer of this many bytes is worth keeping.
+pub(in crate::socket) fn is_poolable(capacity: usize) -> bool {
+    capacity <= LARGEST
+}
+
+/// The frames that the driver has not taken, and the writer that encodes them.
+pub(super) struct SendQueue {
+    writer: Writer,
+    queued: Queued,
+    batches: Batches,
+}
+
+/// A message to a room is all that most members have to write, so each member holds
+/// the frame that all of them share until its turn comes. A copy and a buffer for each
+/// member of a large room would be more memory than all else about them.
+#[derive(Default)]
+enum Queued {
+    #[default]
+    Nothing,
+    /// Frames of this connection. May be empty: the buffer stays until the driver parks.
+    Own(Box<Outbox>),
+    /// One frame that other connections send too.
+    Shared(Arc<Encoded>),
+    /// A message is being sent in chunks: nothing of another message may be sent
+    /// between its first fragment and its last (RFC 6455, section 5.4).
+    Chunked(Box<Chunked>),
+}
+
+#[derive(Default)]
+struct Chunked {
+    /// Fragments of that message, and control frames.
+    outbox: Option<Box<Outbox>>,
+    /// Messages that wait until that message is complete.
+    deferred: Outbox,
+}
+
+/// Counts what the driver has taken from the queue and what of that is written. A flush
+/// waits for a number.
+#[derive(Default)]
+struct Batches {
+    taken: u32,
+    written: u32,
+}
+
+impl SendQueue {
+    pub(super) fn new(role: Role) -> Self {
+        SendQueue {
+            writer: Writer::new(role),
+            queued: Queued::Nothing,
+            batches: Batches::default(),
         }
     }
 
-    /// How many bytes the driver has not taken.
-    pub(in crate::socket) fn output_length(&self) -> usize {
-        match (&self.outbox, &self.common) {
-            (Some(outbox), _) => outbox.len(),
-            (None, Some(frame)) => frame.len(),
-            (None, None) => 0,
+    pub(super) fn role(&self) -> Role {
+        self.writer.role()
+    }
+
+    /// Whether no close frame has been queued, and none has arrived.
+    pub(super) fn is_open(&self) -> bool {
+        self.writer.is_open()
+    }
+
+    /// Whether the driver has nothing to take.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.queued {
+            Queued::Nothing => true,
+            Queued::Own(outbox) => outbox.is_empty(),
+            Queued::Shared(_) => false,
+            Queued::Chunked(chunked) => chunked.outbox.as_ref().is_none_or(|it| it.is_empty()),
         }
     }
 
-    /// Queues a message that is encoded already: in common with others, if it is to
-    /// come first and there is no buffer yet into which it could be copied.
-    pub(in crate::socket) fn queue_prepared(
+    /// The bytes that the driver has not taken, without those that are deferred.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        match &self.queued {
+            Queued::Nothing => 0,
+            Queued::Own(outbox) => outbox.len(),
+            Queued::Shared(frame) => frame.len(),
+            Queued::Chunked(chunked) => chunked.outbox.as_ref().map_or(0, |it| it.len()),
+        }
+    }
+
+    /// Whether a message is being sent in chunks.
+    #[inline]
+    pub(super) fn is_chunked(&self) -> bool {
+        matches!(self.queued, Queued::Chunked(_))
+    }
+
+    /// Whether messages wait for the end of one that is sent in chunks.
+    pub(super) fn has_deferred(&self) -> bool {
+        match &self.queued {
+            Queued::Chunked(chunked) => !chunked.deferred.is_empty(),
+            Queued::Nothing | Queued::Own(_) | Queued::Shared(_) => false,
+        }
+    }
+
+    /// Whether a message may be queued: if nothing else is, or below the limit.
+    /// `unsent`: the bytes that go out before the queue.
+    #[inline]
+    pub(super) fn has_room(&self, unsent: usize, limit: usize) -> bool {
+        match &self.queued {
+            Queued::Chunked(chunked) => is_room(chunked.deferred.len(), limit),
+            Queued::Nothing | Queued::Own(_) | Queued::Shared(_) => {
+                self.has_room_for_chunk(unsent, limit)
+            }
+        }
+    }
+
+    /// Whether a chunk of the message that is being sent may be queued.
+    #[inline]
+    pub(super) fn has_room_for_chunk(&self, unsent: usize, limit: usize) -> bool {
+        is_room(self.len() + unsent, limit)
+    }
+
+    /// The writer, and where frames go that come after all that is queued, except for
+    /// deferred messages.
+    #[inline]
+    pub(super) fn output(&mut self) -> (&mut Writer, &mut Outbox) {
+        (&mut self.writer, self.queued.outbox())
+    }
+
+    /// The writer, and where a message goes.
+    #[inline]
+    pub(super) fn message_output(&mut self) -> (&mut Writer, &mut Outbox) {
+        let outbox = match &mut self.queued {
+            Queued::Chunked(chunked) => &mut chunked.deferred,
+            queued => queued.outbox(),
+        };
+        (&mut self.writer, outbox)
+    }
+
+    /// Queues a message that was encoded before: the shared frame itself if nothing
+    /// else is queued.
+    pub(super) fn push_prepared(
         &mut self,
         prepared: &Prepared,
         coding: Option<Coding>,
     ) -> Result<(), Closed> {
-        if self.outbox.is_none() && self.common.is_none() && self.behind().is_none() {
-            self.common = self.writer.common_frame(coding, prepared).cloned();
-            if self.common.is_some() {
-                return Ok(());
-            }
+        if let Queued::Nothing = self.queued
+            && let Some(frame) = self.writer.common_frame(coding, prepared)
+        {
+            self.queued = Queued::Shared(frame.clone());
+            return Ok(());
         }
-        let (writer, outbox) = self.queue();
+        let (writer, outbox) = self.message_output();
         match coding {
             None => writer.prepared(prepared, outbox),
             Some(coding) => writer.prepared_for(coding, prepared, outbox),
         }
     }
 
-    /// Where to append what comes after all that is queued, but for what waits
-    /// behind a message that is sent in chunks; and who encodes it.
-    #[inline]
-    pub(in crate::socket) fn output(&mut self) -> (&mut Writer, &mut Outbox) {
-        let common = &mut self.common;
-        let outbox = self.outbox.get_or_insert_with(|| new_outbox(common));
-        (&mut self.writer, outbox)
+    /// Queues a chunk of a message. With the last one the deferred messages follow.
+    pub(super) fn push_chunk(
+        &mut self,
+        kind: Kind,
+        chunk: &Message,
+        part: Part,
+    ) -> Result<(), Closed> {
+        let (writer, outbox) = self.output();
+        writer.part(kind, chunk, part, outbox)?;
+        match part {
+            Part::More => self.queued.defer(),
+            Part::Last => self.queued.undefer(),
+        }
+        Ok(())
     }
 
-    /// Takes everything into `writing`, in which there is nothing; says whether
+    /// Makes room below `limit` by dropping the oldest messages that may be dropped.
+    /// `unsent`: the bytes that go out before the queue.
+    pub(super) fn drop_oldest(&mut self, unsent: usize, limit: usize) {
+        let unsent = if self.is_chunked() { 0 } else { unsent };
+        let limit = limit.saturating_sub(1 + unsent);
+        self.message_output().1.drop_oldest(limit);
+    }
+
+    /// Puts `front` before all that is queued and leaves it empty.
+    pub(super) fn prepend(&mut self, front: &mut Outbox) {
+        self.queued.outbox().prepend(front);
+    }
+
+    /// Moves everything that is queued into `writing`, which is empty; returns whether
     /// there was something.
-    pub(in crate::socket) fn take_output(&mut self, writing: &mut Box<Outbox>) -> bool {
-        match (&mut self.outbox, self.common.take()) {
-            (Some(outbox), _) if !outbox.is_empty() => std::mem::swap(outbox, writing),
-            (None, Some(frame)) => writing.push_encoded(&frame),
-            _ => return false,
+    #[inline]
+    pub(super) fn take(&mut self, writing: &mut Box<Outbox>) -> bool {
+        debug_assert!(writing.is_empty());
+        let own = match &mut self.queued {
+            Queued::Nothing => return false,
+            Queued::Own(outbox) => outbox,
+            Queued::Shared(frame) => {
+                writing.push_encoded(frame);
+                self.queued = Queued::Nothing;
+                return true;
+            }
+            Queued::Chunked(chunked) => match &mut chunked.outbox {
+                Some(outbox) => outbox,
+                None => return false,
+            },
+        };
+        if own.is_empty() {
+            return false;
         }
+        std::mem::swap(own, writing);
         true
     }
 
-    pub(in crate::socket) fn discard_output(&mut self) {
-        self.common = None;
-        self.outbox = None;
+    /// Gives an empty buffer back to the thread's pool.
+    pub(super) fn recycle(&mut self) {
+        if !self.is_empty() {
+            return;
+        }
+        match std::mem::take(&mut self.queued) {
+            Queued::Own(outbox) => recycle_outbox(outbox),
+            Queued::Chunked(mut chunked) => {
+                if let Some(outbox) = chunked.outbox.take() {
+                    recycle_outbox(outbox);
+                }
+                self.queued = Queued::Chunked(chunked);
+            }
+            queued @ (Queued::Nothing | Queued::Shared(_)) => self.queued = queued,
+        }
+    }
+
+    /// Queues a close frame behind what is queued. Deferred messages are not sent.
+    pub(super) fn close(&mut self, code: CloseCode, reason: &str) {
+        let (writer, outbox) = self.output();
+        let _ = writer.close(code, reason, outbox);
+    }
+
+    /// The peer's close frame arrived: queues the reply, if one is due.
+    pub(super) fn received_close(&mut self, frame: Option<&CloseFrame>) {
+        let (writer, outbox) = self.output();
+        writer.received_close(frame, outbox);
+    }
+
+    /// The peer broke the protocol: queues the close frame that says so.
+    pub(super) fn fail(&mut self, violation: Violation) {
+        let (writer, outbox) = self.output();
+        writer.fail(violation, outbox);
+    }
+
+    /// Nothing more arrives.
+    pub(super) fn received_end(&mut self) {
+        self.writer.received_end();
+    }
+
+    /// The IO is gone: drops what is queued.
+    pub(super) fn discard(&mut self) {
+        self.writer.received_end();
+        self.queued = Queued::Nothing;
+    }
+
+    /// The driver has taken a batch, which is being written.
+    #[inline]
+    pub(super) fn batch_taken(&mut self) {
+        self.batches.taken = self.batches.taken.wrapping_add(1);
+    }
+
+    /// All that was taken has been handed to the transport.
+    #[inline]
+    pub(super) fn all_written(&mut self) {
+        self.batches.written = self.batches.taken;
+    }
+
+    /// The number of the batch that ends what is queued now. `is_corked`: the cork holds
+    /// something too.
+    pub(super) fn last_batch(&self, is_corked: bool) -> u32 {
+        let is_queued = !self.is_empty() || is_corked;
+        self.batches.taken.wrapping_add(u32::from(is_queued))
+    }
+
+    /// Whether the batch of that number has been written.
+    pub(super) fn is_written(&self, batch: u32) -> bool {
+        // The numbers wrap: those at most half the circle behind have been written.
+        self.batches.written.wrapping_sub(batch) as i32 >= 0
     }
 }
 
-/// A buffer of a connection's own, and in it what it had in common with others.
-#[inline(never)]
-fn new_outbox(common: &mut Option<Arc<Encoded>>) -> Box<Outbox> {
-    let mut outbox = buffers::outbox();
-    if let Some(frame) = common.take() {
-        outbox.push_encoded(&frame);
+impl Queued {
+    /// The outbox of the connection's own, made if there is none. A shared frame is
+    /// copied into it.
+    #[inline]
+    fn outbox(&mut self) -> &mut Box<Outbox> {
+        if let Queued::Nothing | Queued::Shared(_) = self {
+            self.make_own();
+        }
+        match self {
+            Queued::Own(outbox) => outbox,
+            Queued::Chunked(chunked) => chunked.outbox.get_or_insert_with(pooled_outbox),
+            Queued::Nothing | Queued::Shared(_) => unreachable!("an outbox was just made"),
+        }
     }
-    outbox
+
+    #[inline(never)]
+    fn make_own(&mut self) {
+        let mut outbox = pooled_outbox();
+        if let Queued::Shared(frame) = self {
+            outbox.push_encoded(frame);
+        }
+        *self = Queued::Own(outbox);
+    }
+
+    /// From now on messages wait.
+    fn defer(&mut self) {
+        if let Queued::Chunked(_) = self {
+            return;
+        }
+        let outbox = std::mem::take(self.outbox());
+        *self = Queued::Chunked(Box::new(Chunked {
+            outbox: Some(outbox),
+            deferred: Outbox::default(),
+        }));
+    }
+
+    /// The messages that have waited follow.
+    fn undefer(&mut self) {
+        if let Queued::Chunked(chunked) = self {
+            let Chunked {
+                outbox,
+                mut deferred,
+            } = std::mem::take(&mut **chunked);
+            let mut outbox = outbox.unwrap_or_else(pooled_outbox);
+            outbox.append(&mut deferred);
+            *self = Queued::Own(outbox);
+        }
+    }
+}
+
+/// One message always fits, whatever its size.
+#[inline]
+fn is_room(queued: usize, limit: usize) -> bool {
+    queued == 0 || queued < limit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Enough for every queue here.
+    const LIMIT: usize = 1000;
+
+    fn queue() -> SendQueue {
+        SendQueue::new(Role::Server)
+    }
+
+    fn push(queue: &mut SendQueue, text: &str) {
+        let (writer, outbox) = queue.message_output();
+        writer.message(&text.into(), outbox).unwrap();
+    }
+
+    fn push_chunk(queue: &mut SendQueue, text: &str, part: Part) {
+        queue.push_chunk(Kind::Text, &text.into(), part).unwrap();
+    }
+
+    /// Everything that is taken, as bytes.
+    fn taken(queue: &mut SendQueue) -> Vec<u8> {
+        let mut writing = Box::<Outbox>::default();
+        let length = queue.len();
+        assert_eq!(queue.take(&mut writing), length > 0);
+        let bytes = writing.chunk().to_vec();
+        assert_eq!(bytes.len(), length);
+        assert!(queue.is_empty());
+        bytes
+    }
+
+    fn frame(first: u8, payload: &str) -> Vec<u8> {
+        [&[first, payload.len() as u8], payload.as_bytes()].concat()
+    }
+
+    const TEXT: u8 = 0x81;
+
+    #[test]
+    fn nothing_is_queued_at_first() {
+        let mut queue = queue();
+        assert!(queue.is_empty() && queue.is_open() && !queue.is_chunked());
+        assert_eq!(queue.len(), 0);
+        assert_eq!(taken(&mut queue), b"");
+    }
+
+    #[test]
+    fn a_shared_frame_is_queued_as_it_is_only_while_it_is_alone() {
+        let prepared = Prepared::new("room");
+        let mut queue = queue();
+        queue.push_prepared(&prepared, None).unwrap();
+        assert!(matches!(queue.queued, Queued::Shared(_)));
+        assert_eq!(queue.len(), 6);
+        push(&mut queue, "own");
+        assert!(matches!(queue.queued, Queued::Own(_)));
+        queue.push_prepared(&prepared, None).unwrap();
+        let expected = [frame(TEXT, "room"), frame(TEXT, "own"), frame(TEXT, "room")];
+        assert_eq!(taken(&mut queue), expected.concat());
+
+        queue.push_prepared(&prepared, None).unwrap();
+        // The buffer that was swapped in is empty, and still there.
+        assert!(matches!(queue.queued, Queued::Own(_)));
+        taken(&mut queue);
+        queue.recycle();
+        queue.push_prepared(&prepared, None).unwrap();
+        assert_eq!(taken(&mut queue), frame(TEXT, "room"));
+        assert!(matches!(queue.queued, Queued::Nothing));
+    }
+
+    #[test]
+    fn messages_wait_until_the_message_in_chunks_is_complete() {
+        let mut queue = queue();
+        push(&mut queue, "before");
+        push_chunk(&mut queue, "a", Part::More);
+        assert!(queue.is_chunked() && !queue.has_deferred());
+        push(&mut queue, "own");
+        queue.push_prepared(&Prepared::new("room"), None).unwrap();
+        assert!(queue.has_deferred());
+        let (writer, outbox) = queue.output();
+        writer.pong(b"", outbox);
+        let expected = [frame(TEXT, "before"), frame(0x01, "a"), frame(0x8a, "")];
+        assert_eq!(taken(&mut queue), expected.concat());
+        queue.recycle();
+        push_chunk(&mut queue, "b", Part::More);
+        push_chunk(&mut queue, "", Part::Last);
+        assert!(!queue.is_chunked() && !queue.has_deferred());
+        let expected = [
+            frame(0x00, "b"),
+            frame(0x80, ""),
+            frame(TEXT, "own"),
+            frame(TEXT, "room"),
+        ];
+        assert_eq!(taken(&mut queue), expected.concat());
+    }
+
+    #[test]
+    fn a_message_of_one_last_chunk_defers_nothing() {
+        let mut queue = queue();
+        push_chunk(&mut queue, "all", Part::Last);
+        assert!(!queue.is_chunked());
+        assert_eq!(taken(&mut queue), frame(TEXT, "all"));
+    }
+
+    #[test]
+    fn a_close_frame_stands_behind_what_is_queued_and_ends_the_writing() {
+        for before in ["nothing", "own", "shared", "chunked"] {
+            let mut queue = queue();
+            match before {
+                "own" => push(&mut queue, "x"),
+                "shared" => queue.push_prepared(&Prepared::new("x"), None).unwrap(),
+                "chunked" => {
+                    push_chunk(&mut queue, "x", Part::More);
+                    push(&mut queue, "deferred");
+                }
+                _ => {}
+            }
+            queue.close(CloseCode::NORMAL, "");
+            assert!(!queue.is_open());
+            assert!(taken(&mut queue).ends_with(&[0x88, 2, 3, 232]), "{before}");
+            queue.discard();
+            assert!(queue.is_empty() && !queue.is_chunked());
+        }
+    }
+
+    #[test]
+    fn what_is_put_in_front_goes_before_frames_of_every_kind() {
+        for kind in ["nothing", "own", "shared"] {
+            let mut queue = queue();
+            let mut expected = frame(TEXT, "front");
+            match kind {
+                "own" => push(&mut queue, "x"),
+                "shared" => queue.push_prepared(&Prepared::new("x"), None).unwrap(),
+                _ => {}
+            }
+            if kind != "nothing" {
+                expected.extend(frame(TEXT, "x"));
+            }
+            let mut front = Outbox::default();
+            let writer = &mut Writer::new(Role::Server);
+            writer.message(&"front".into(), &mut front).unwrap();
+            queue.prepend(&mut front);
+            assert!(front.is_empty());
+            assert_eq!(taken(&mut queue), expected, "{kind}");
+        }
+    }
+
+    #[test]
+    fn room_counts_what_goes_out_before_and_one_message_always_fits() {
+        let mut queue = queue();
+        assert!(queue.has_room(0, 0));
+        assert!(!queue.has_room(LIMIT, LIMIT));
+        assert!(queue.has_room(LIMIT - 1, LIMIT));
+        push(&mut queue, "12345678");
+        assert!(queue.has_room(0, 11) && !queue.has_room(0, 10) && !queue.has_room(1, 11));
+        push_chunk(&mut queue, "x", Part::More);
+        // Deferred messages have a limit of their own.
+        assert!(queue.has_room(LIMIT, 10) && !queue.has_room_for_chunk(LIMIT, 10));
+        push(&mut queue, "12345678");
+        assert!(!queue.has_room(0, 10) && queue.has_room_for_chunk(0, LIMIT));
+    }
+
+    #[test]
+    fn the_oldest_messages_make_room() {
+        let mut queue = queue();
+        for text in ["a", "b", "c"] {
+            push(&mut queue, text);
+        }
+        queue.drop_oldest(1, 6);
+        assert_eq!(taken(&mut queue), frame(TEXT, "c"));
+    }
+
+    #[test]
+    fn a_flush_waits_for_the_batch_that_ends_the_queue() {
+        let mut queue = queue();
+        assert!(queue.is_written(queue.last_batch(false)));
+        push(&mut queue, "x");
+        let batch = queue.last_batch(false);
+        assert_eq!(batch, queue.last_batch(true));
+        assert!(!queue.is_written(batch));
+        taken(&mut queue);
+        queue.batch_taken();
+        assert!(!queue.is_written(batch));
+        queue.all_written();
+        assert!(queue.is_written(batch));
+    }
+
+    #[test]
+    fn batches_may_wrap() {
+        let mut queue = queue();
+        queue.batches.taken = u32::MAX;
+        queue.all_written();
+        let batch = queue.last_batch(true);
+        assert_eq!(batch, 0);
+        assert!(!queue.is_written(batch));
+        queue.batch_taken();
+        queue.all_written();
+        assert!(queue.is_written(batch) && queue.is_written(u32::MAX));
+    }
 }

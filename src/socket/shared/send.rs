@@ -1,24 +1,26 @@
-//! A push into the outbox: what, what if it is full, and what became of it.
+//! Messages on their way out: a push into the send queue, and the driver that takes it.
 
 use std::io::IoSlice;
-use std::task::{Context, Poll, Waker};
+use std::mem;
+use std::task::{Context, Poll, Waker, ready};
 
+use super::cork::{self, Cork};
+use super::driver_task::{DriverTask, Repoll};
+use super::{Shared, State, WaitFor, WaiterId};
 use crate::config::Overflow;
 use crate::error::{CloseCause, Error, ErrorKind};
-use crate::protocol::Prepared;
-use crate::socket::shared::driver_task::DriverTask;
-use crate::socket::shared::wait::WaitFor;
-use crate::socket::shared::{Shared, State};
-use crate::{CloseCode, Config, Message};
+use crate::message::Kind;
+use crate::protocol::{Closed, Outbox, Part, Pongs, Prepared};
+use crate::{CloseCode, Message};
 
-/// What is pushed into the outbox.
+/// What is pushed.
 #[derive(Clone, Copy)]
 pub(crate) enum Item<'a> {
     Message(&'a Message),
     Prepared(&'a Prepared),
     /// This many bytes of these pieces, as a binary message.
     Pieces(&'a [IoSlice<'a>], usize),
-    /// No extension shall encode it.
+    /// A message that no extension may encode.
     #[cfg(feature = "deflate")]
     AsIs(&'a Message),
 }
@@ -36,15 +38,15 @@ impl Item<'_> {
     }
 }
 
-/// What to do about an outbox that is full.
+/// What to do if the send queue is full.
 #[derive(Clone, Copy)]
 pub(in crate::socket) enum IfFull<'a> {
     /// Push all the same: the sender holds a permit.
     Push,
-    /// Say so.
+    /// Refuse.
     Refuse,
-    /// Say so, and wake the sender when there is room.
-    Wake(usize, &'a Waker),
+    /// Refuse, and wake the sender when there is room.
+    Wait(WaiterId, &'a Waker),
     DropNewest,
     DropOldest,
     Close,
@@ -59,8 +61,48 @@ pub(crate) enum Pushed {
     Closed,
 }
 
+/// A flush: finds the batch that ends what is queued now, then waits until that batch
+/// has been written. Messages that are queued meanwhile do not prolong it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::socket) enum Flush {
+    #[default]
+    Begin,
+    Until(u32),
+}
+
+impl Flush {
+    pub(in crate::socket) fn poll(
+        &mut self,
+        shared: &Shared,
+        id: WaiterId,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let batch = match *self {
+            Flush::Until(batch) => batch,
+            Flush::Begin => ready!(shared.poll_last_batch(id, cx))?,
+        };
+        *self = Flush::Until(batch);
+        shared.poll_written(batch, id, cx)
+    }
+}
+
+/// Control frames on their way out.
+#[derive(Default)]
+pub(in crate::socket) struct Control {
+    pub(in crate::socket) pongs: Pongs,
+    /// The payload of a keep-alive ping.
+    pub(in crate::socket) ping: Option<[u8; 8]>,
+}
+
+impl Control {
+    #[inline]
+    pub(in crate::socket) fn is_empty(&self) -> bool {
+        self.pongs.is_empty() && self.ping.is_none()
+    }
+}
+
 impl Shared {
-    /// Encodes a message, onto the desk or into the outbox.
+    /// Encodes a message into the cork or the send queue.
     #[inline]
     pub(in crate::socket) fn push(&self, item: Item<'_>, if_full: IfFull<'_>) -> Pushed {
         match item {
@@ -69,97 +111,105 @@ impl Shared {
         }
     }
 
-    /// Encodes a message into the outbox.
+    /// Puts a message into this connection's cork, if its handler is being polled on this
+    /// thread and nothing is out of the ordinary; returns whether it did.
+    #[inline]
+    pub(in crate::socket) fn push_corked(&self, message: &Message) -> bool {
+        self.hints.is_plain()
+            && cork::with(self.id(), |cork| cork.push(message, &self.hints)) == Some(true)
+    }
+
+    /// Encodes a message into the send queue.
     #[inline(never)]
     fn push_slow(&self, item: Item<'_>, if_full: IfFull<'_>) -> Pushed {
         if let (Item::Prepared(prepared), Some(coding)) = (item, self.coding)
             && let Some(terms) = coding.independent()
         {
-            // Compressed by now, for this socket and all others: not under the lock.
+            // Compresses the message for this socket and all others. Not under the lock.
             prepared.encoded(terms);
         }
         let mut state = self.lock();
-        // The policy may want the oldest messages.
+        // The policy may want to drop the oldest messages.
         self.uncork_own(&mut state);
-        if state.is_closing() {
+        if !state.life.is_open() {
             return Pushed::Closed;
         }
-        if !state.has_room(self) {
+        let limit = self.config.output_limit;
+        if !state.queue.has_room(self.hints.unsent_bytes(), limit) {
             match if_full {
                 IfFull::Push => {}
                 IfFull::Refuse => return Pushed::Full,
-                IfFull::Wake(place, waker) => {
-                    self.wait(&mut state, WaitFor::Room, place, waker);
+                IfFull::Wait(id, waker) => {
+                    self.wait(&mut state, WaitFor::Room, id, waker);
                     return Pushed::Full;
                 }
                 IfFull::DropNewest => return Pushed::Dropped,
-                IfFull::DropOldest => {
-                    let written = match state.behind() {
-                        Some(_) => 0,
-                        None => self.ahead(),
-                    };
-                    let limit = self.config.output_limit.saturating_sub(1 + written);
-                    state.queue().1.drop_oldest(limit);
-                }
+                IfFull::DropOldest => state.queue.drop_oldest(self.hints.unsent_bytes(), limit),
                 IfFull::Close => {
                     let code = CloseCode::TRY_AGAIN_LATER;
-                    self.close_locked(&mut state, CloseCause::Overflow, code, "too slow");
+                    self.begin_close(&mut state, CloseCause::Overflow, code, "too slow");
                     self.wake(state);
                     return Pushed::Closed;
                 }
             }
         }
-        let pushed = match item {
-            Item::Message(message) => {
-                let (writer, outbox) = state.queue();
-                writer.message(message, outbox)
-            }
-            Item::Pieces(pieces, length) => {
-                let (writer, outbox) = state.queue();
-                writer.pieces(pieces, length, outbox)
-            }
-            Item::Prepared(prepared) => state.queue_prepared(prepared, self.coding),
-            #[cfg(feature = "deflate")]
-            Item::AsIs(message) => {
-                let (writer, outbox) = state.queue();
-                match self.coding {
-                    None => writer.message(message, outbox),
-                    Some(_) => writer.message_as_is(message, outbox),
-                }
-            }
-        };
+        let pushed = self.encode(&mut state, item);
         debug_assert!(pushed.is_ok(), "the writer was open");
         state.sent.add(1, item.len());
-        if state.behind().is_some() {
+        if state.queue.is_chunked() {
+            // It waits for the end of that message; nothing new to write.
             return Pushed::Queued;
         }
-        self.look(&state);
-        if state.sleep == DriverTask::Idle {
+        self.publish_hints(&state);
+        if state.driver_task == DriverTask::Idle {
             self.wake(state);
         }
         Pushed::Queued
     }
 
-    /// A message into the outbox, by a policy that waits for nobody.
+    #[inline]
+    fn encode(&self, state: &mut State, item: Item<'_>) -> Result<(), Closed> {
+        match item {
+            Item::Prepared(prepared) => state.queue.push_prepared(prepared, self.coding),
+            Item::Message(message) => {
+                let (writer, outbox) = state.queue.message_output();
+                writer.message(message, outbox)
+            }
+            Item::Pieces(pieces, length) => {
+                let (writer, outbox) = state.queue.message_output();
+                writer.pieces(pieces, length, outbox)
+            }
+            #[cfg(feature = "deflate")]
+            Item::AsIs(message) => {
+                let (writer, outbox) = state.queue.message_output();
+                match self.coding {
+                    None => writer.message(message, outbox),
+                    Some(_) => writer.message_as_is(message, outbox),
+                }
+            }
+        }
+    }
+
+    /// Pushes by a policy that waits for no socket.
     pub(crate) fn deliver(&self, item: Item<'_>, overflow: Overflow) -> Pushed {
         let if_full = match overflow {
             Overflow::DropNewest => IfFull::DropNewest,
             Overflow::DropOldest => IfFull::DropOldest,
-            // Whoever delivers to many cannot wait for one.
+            // A sender to many sockets cannot wait for one.
             Overflow::Close | Overflow::Wait => IfFull::Close,
         };
         self.push(item, if_full)
     }
 
-    /// A message into the outbox, by the policy that the configuration names.
+    /// Pushes by the policy that the configuration names.
     pub(in crate::socket) fn poll_push(
         &self,
         item: Item<'_>,
-        place: usize,
+        id: WaiterId,
         cx: &mut Context<'_>,
     ) -> Poll<Pushed> {
         let if_full = match self.config.overflow {
-            Overflow::Wait => IfFull::Wake(place, cx.waker()),
+            Overflow::Wait => IfFull::Wait(id, cx.waker()),
             Overflow::DropNewest => IfFull::DropNewest,
             Overflow::DropOldest => IfFull::DropOldest,
             Overflow::Close => IfFull::Close,
@@ -170,58 +220,173 @@ impl Shared {
         }
     }
 
-    /// Waits for room in the outbox.
+    /// Waits for room in the send queue.
     pub(in crate::socket) fn poll_room(
         &self,
-        place: usize,
+        id: WaiterId,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         let mut state = self.lock();
-        if state.is_closing() {
+        if !state.life.is_open() {
             return Poll::Ready(Err(ErrorKind::Closed.into()));
         }
-        if state.has_room(self) {
+        if self.has(&state, WaitFor::Room) {
             return Poll::Ready(Ok(()));
         }
-        self.wait(&mut state, WaitFor::Room, place, cx.waker());
+        self.wait(&mut state, WaitFor::Room, id, cx.waker());
         Poll::Pending
     }
-}
 
-impl State {
-    /// Whether another message may be queued: one always may if nothing else waits.
-    fn has_room(&self, shared: &Shared) -> bool {
-        match self.behind() {
-            Some(behind) => is_room(behind.len(), &shared.config),
-            None => self.has_room_ahead(shared),
+    /// Queues a chunk of a message, once `wait_for` is there: the turn of the message, or
+    /// room for the chunk.
+    pub(in crate::socket) fn poll_push_chunk(
+        &self,
+        (kind, chunk, part): (Kind, &Message, Part),
+        wait_for: WaitFor,
+        id: WaiterId,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let mut state = self.lock();
+        if !state.life.is_open() {
+            return Poll::Ready(Err(ErrorKind::Closed.into()));
         }
+        // The final fragment is queued even if the queue is full: it is empty.
+        let is_end = wait_for == WaitFor::Chunk && part == Part::Last;
+        if !is_end && !self.has(&state, wait_for) {
+            self.wait(&mut state, wait_for, id, cx.waker());
+            return Poll::Pending;
+        }
+        let pushed = state.queue.push_chunk(kind, chunk, part);
+        debug_assert!(pushed.is_ok(), "the writer was open");
+        let messages = usize::from(part == Part::Last);
+        state.sent.add(messages, chunk.len());
+        self.publish_hints(&state);
+        if state.driver_task == DriverTask::Idle {
+            self.wake(state);
+        }
+        Poll::Ready(Ok(()))
     }
 
-    /// Whether another part of a message may be queued.
-    fn has_room_ahead(&self, shared: &Shared) -> bool {
-        let queued = self.output_length() + shared.ahead();
-        is_room(queued, &shared.config)
-    }
-
-    /// Whether nothing is sent any more.
-    pub(in crate::socket) fn is_closing(&self) -> bool {
-        !self.writer.is_open() || self.ending.is_some()
-    }
-
-    /// Whether somebody who waits has what it wants.
-    pub(in crate::socket) fn has(&self, want: WaitFor, shared: &Shared) -> bool {
-        match want {
-            WaitFor::Room => self.has_room(shared) || self.is_closing(),
-            WaitFor::OwnMessage => {
-                self.behind().is_none() && self.has_room_ahead(shared) || self.is_closing()
+    /// The number of the batch that ends what is queued now. Waits for messages that are
+    /// deferred by one that is sent in chunks.
+    fn poll_last_batch(&self, id: WaiterId, cx: &mut Context<'_>) -> Poll<Result<u32, Error>> {
+        let mut state = self.lock();
+        if state.queue.has_deferred() {
+            if !state.life.is_open() {
+                return Poll::Ready(Err(ErrorKind::Closed.into()));
             }
-            WaitFor::Chunk => self.has_room_ahead(shared) || self.is_closing(),
-            WaitFor::Flush(target) => self.is_written(target) || self.phase.has_ended(),
-            WaitFor::End => self.phase.has_ended(),
+            self.wait(&mut state, WaitFor::OwnMessage, id, cx.waker());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(state.queue.last_batch(self.hints.is_corked())))
+    }
+
+    /// Waits until that batch has been handed to the transport.
+    fn poll_written(
+        &self,
+        batch: u32,
+        id: WaiterId,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let mut state = self.lock();
+        if state.queue.is_written(batch) {
+            return Poll::Ready(Ok(()));
+        }
+        if state.life.is_closed() {
+            return Poll::Ready(Err(ErrorKind::Closed.into()));
+        }
+        self.wait(&mut state, WaitFor::Flush(batch), id, cx.waker());
+        Poll::Pending
+    }
+
+    /// Whether something is queued that the driver has not taken. (Not under the lock: what
+    /// is pushed at this moment wakes the driver.)
+    #[inline]
+    pub(in crate::socket) fn has_output(&self) -> bool {
+        self.hints.has_output()
+    }
+
+    /// Takes what is queued and what is in the cork into `writing`, which is empty, and
+    /// behind it the answers to pings and a ping of our own: the next batch. What was taken
+    /// before has been written. Wakes the tasks that waited for that or for room; says
+    /// whether the driver's own task was among them.
+    pub(in crate::socket) fn take_output(
+        &self,
+        cork: &mut Cork,
+        writing: &mut Box<Outbox>,
+        control: &mut Control,
+        cx: &mut Context<'_>,
+    ) -> Repoll {
+        let mut state = self.lock();
+        state.queue.all_written();
+        if !control.is_empty() {
+            let (writer, outbox) = state.queue.output();
+            for payload in control.pongs.drain() {
+                writer.pong(&payload, outbox);
+            }
+            if let Some(payload) = control.ping.take() {
+                let _ = writer.ping(&payload, outbox);
+            }
+        }
+        if !state.queue.is_empty() {
+            self.uncork(cork, &mut state);
+        }
+        if !state.queue.take(writing) {
+            mem::swap(cork.outbox(), writing);
+            let (messages, bytes) = cork.take_counts();
+            state.sent.add(messages, bytes);
+        }
+        self.hints.set_in_flight(writing.len());
+        self.publish_hints(&state);
+        if !writing.is_empty() {
+            state.queue.batch_taken();
+        }
+        self.wake_satisfied(state, cx)
+    }
+
+    /// All that was taken has been handed to the transport.
+    pub(in crate::socket) fn all_written(&self) {
+        self.lock().queue.all_written();
+    }
+
+    /// Puts what is in this connection's cork into the send queue, if the cork stands in
+    /// this thread's place.
+    pub(super) fn uncork_own(&self, state: &mut State) {
+        if self.hints.is_corked() {
+            let _ = cork::with(self.id(), |cork| self.uncork(cork, state));
         }
     }
-}
 
-fn is_room(queued: usize, config: &Config) -> bool {
-    queued == 0 || queued < config.output_limit
+    /// Puts what is in the cork into the send queue, in front.
+    #[inline]
+    pub(super) fn uncork(&self, cork: &mut Cork, state: &mut State) {
+        if !cork.is_empty() {
+            self.uncork_slow(cork, state);
+        }
+    }
+
+    #[inline(never)]
+    fn uncork_slow(&self, cork: &mut Cork, state: &mut State) {
+        state.queue.prepend(cork.outbox());
+        let (messages, bytes) = cork.take_counts();
+        state.sent.add(messages, bytes);
+        self.hints.set_in_flight(cork.in_flight());
+        self.publish_hints(state);
+    }
+
+    /// Whether a waiter has what it waits for.
+    pub(super) fn has(&self, state: &State, wait_for: WaitFor) -> bool {
+        let State { queue, life, .. } = state;
+        let limit = self.config.output_limit;
+        let unsent = self.hints.unsent_bytes();
+        match wait_for {
+            WaitFor::Room => queue.has_room(unsent, limit) || !life.is_open(),
+            WaitFor::OwnMessage => {
+                !queue.is_chunked() && queue.has_room_for_chunk(unsent, limit) || !life.is_open()
+            }
+            WaitFor::Chunk => queue.has_room_for_chunk(unsent, limit) || !life.is_open(),
+            WaitFor::Flush(batch) => queue.is_written(batch) || life.is_closed(),
+            WaitFor::Closed => life.is_closed(),
+        }
+    }
 }

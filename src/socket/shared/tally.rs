@@ -1,15 +1,24 @@
-//! What has gone over a connection, counted.
+//! Counts of what has gone over a connection.
 
-use crate::tracker::Traffic;
+/// Messages, and the bytes of their payloads: as the handler sees them, before
+/// they are compressed and without the headers of frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// How many messages.
+    pub messages: u64,
+    /// How many bytes they had.
+    pub bytes: u64,
+}
 
-/// Up to 2⁴⁰ messages (a million a second for twelve days) and 256 TiB; then it
-/// begins anew.
+/// Up to 2⁴⁰ messages (a million a second for twelve days) and 256 TiB, then it starts
+/// again at zero.
 ///
-/// Packed into eleven bytes: two more, and the allocator would give every
-/// connection sixteen.
+/// Packed into eleven bytes. With two bytes more, the allocator would give every
+/// connection sixteen bytes more.
 #[derive(Clone, Copy, Default)]
 #[repr(Rust, packed)]
-pub(in crate::socket) struct Tally {
+pub(super) struct Tally {
     bytes_low: u32,
     bytes_high: u16,
     messages_low: u32,
@@ -18,13 +27,13 @@ pub(in crate::socket) struct Tally {
 
 impl Tally {
     #[inline]
-    pub(in crate::socket) fn add(&mut self, messages: usize, bytes: usize) {
-        // An addition with carry each, which putting the halves together is not.
+    pub(super) fn add(&mut self, messages: usize, bytes: usize) {
+        // Two additions with carry are cheaper than joining the halves first.
         let (low, carry) = { self.bytes_low }.overflowing_add(bytes as u32);
         let high = ((bytes as u64 >> 32) as u16).wrapping_add(u16::from(carry));
         self.bytes_low = low;
         self.bytes_high = { self.bytes_high }.wrapping_add(high);
-        // Never 2³² at once: they were all in a queue.
+        // Never 2³² at once: the messages were all in a queue.
         let (low, carry) = { self.messages_low }.overflowing_add(messages as u32);
         self.messages_low = low;
         self.messages_high = self.messages_high.wrapping_add(u8::from(carry));

@@ -5,7 +5,6 @@ use super::*;
 use crate::config::{Compression, Overflow};
 use crate::extension::compressions;
 use crate::protocol::Prepared;
-use crate::socket::{Item, Pushed};
 
 fn text(length: usize) -> String {
     "all work and no play ".repeat(length / 21 + 1)[..length].to_owned()

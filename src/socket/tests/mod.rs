@@ -13,14 +13,19 @@ mod outgoing;
 pub(crate) mod peer;
 mod queue;
 
+use std::future::{Future, poll_fn};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
+use super::shared::{Item, Pushed, Shared};
 use super::*;
-use crate::error::Violation;
-use crate::protocol::Event;
+use crate::error::{CloseCause, Error, Violation};
+use crate::protocol::{Event, Role};
+use crate::{CloseCode, Config, Message};
 use peer::{Peer, serve, start};
 
 async fn echo(mut socket: WebSocket) -> Result<(), Error> {
@@ -313,11 +318,14 @@ fn an_idle_connection_is_small() {
     fn size<F: FnOnce(WebSocket) -> Fut, Fut: Future>(_: F) -> usize {
         size_of::<Driver<[u64; 6], Fut>>() - size_of::<Fut>()
     }
-    // DistinctWaker the handler and the IO's own: what the task holds, and what its
-    // handles share. A task is rounded up to a multiple of 128 bytes.
+    // What the task holds besides the handler and the IO, and what its handles share. A
+    // task is rounded up to a multiple of 128 bytes.
     assert!(size(handler) <= 336, "{}", size(handler));
     // (200, 192 and their two counts take the same from the allocator.)
     assert!(size_of::<Shared>() <= 200, "{}", size_of::<Shared>());
     assert!(size_of::<WebSocket>() <= 24);
-    assert!(size_of::<Sending<'_>>() <= 56);
+    let (io, _peer) = tokio::io::duplex(1);
+    let mut socket = WebSocket::from_stream(io, Negotiated::new(Role::Server));
+    assert!(size_of_val(&socket.send("x")) <= 56);
+    assert!(size_of_val(&socket.recv()) <= 8);
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 
-use super::super::*;
+use super::*;
 use crate::protocol::{Connection, Event};
 
 /// The other end of the conversation: a sans-IO client on the other side of a pipe.

@@ -1,0 +1,206 @@
+//! Sending whole messages from the socket itself.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_sink::Sink;
+
+use super::sender::{Permit, TrySendError, sent, try_send};
+use super::shared::{Flush, IfFull, Item, WaiterId};
+use super::websocket::WebSocket;
+use crate::Message;
+use crate::error::Error;
+
+impl WebSocket {
+    /// Sends a message.
+    ///
+    /// A managed socket queues the message; it is written when the handler next waits for
+    /// anything. If the queue is full, `send` waits for room, unless
+    /// [`Config::overflow`](crate::Config::overflow) says otherwise. A bare socket waits
+    /// until the message has been handed to the transport.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Closed`](crate::error::ErrorKind::Closed) if the connection has ended or
+    /// is closing.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped future has queued the whole message or nothing of it. In the latter case
+    /// the message is lost; [`reserve`](Self::reserve) keeps it.
+    pub fn send(
+        &mut self,
+        message: impl Into<Message>,
+    ) -> impl Future<Output = Result<(), Error>> + Unpin + '_ {
+        Sending {
+            message: message.into(),
+            step: Step::Queue,
+            socket: self,
+        }
+    }
+
+    /// Sends a message that must not be compressed: one that holds a secret together with
+    /// data that an attacker can choose (RFC 7692, section 8). Otherwise like
+    /// [`send`](Self::send).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Closed`](crate::error::ErrorKind::Closed) if the connection has ended or
+    /// is closing.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of `send`.
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    pub fn send_uncompressed(
+        &mut self,
+        message: impl Into<Message>,
+    ) -> impl Future<Output = Result<(), Error>> + Unpin + '_ {
+        Sending {
+            message: message.into(),
+            step: Step::QueueAsIs,
+            socket: self,
+        }
+    }
+
+    /// Queues a message if there is room for it now.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`], which returns the message.
+    pub fn try_send(&mut self, message: impl Into<Message>) -> Result<(), TrySendError> {
+        try_send(&self.shared, message.into())
+    }
+
+    /// Waits for room in the send queue. The permit then queues one message without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Closed`](crate::error::ErrorKind::Closed) if the connection has ended or
+    /// is closing.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn reserve(&mut self) -> Result<Permit<'_>, Error> {
+        poll_fn(|cx| {
+            self.drive(cx);
+            self.shared.poll_room(WaiterId::SOCKET, cx)
+        })
+        .await?;
+        Ok(Permit::new(&self.shared))
+    }
+
+    /// Waits until everything that was queued before has been handed to the transport.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Closed`](crate::error::ErrorKind::Closed) if the connection ended first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect on what was sent.
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        let mut flush = Flush::default();
+        poll_fn(|cx| self.poll_flushed(&mut flush, cx)).await
+    }
+
+    pub(super) fn poll_flushed(
+        &mut self,
+        flush: &mut Flush,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        self.drive(cx);
+        flush.poll(&self.shared, WaiterId::SOCKET, cx)
+    }
+}
+
+/// A struct and not an `async` block: it is polled where it stands, for every message.
+struct Sending<'a> {
+    message: Message,
+    step: Step,
+    socket: &'a mut WebSocket,
+}
+
+enum Step {
+    Queue,
+    #[cfg(feature = "deflate")]
+    QueueAsIs,
+    /// A bare socket waits until the message has been written.
+    Flush(Flush),
+}
+
+impl Future for Sending<'_> {
+    type Output = Result<(), Error>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        // The usual case; everything else takes the lock.
+        if let Step::Queue = this.step
+            && !this.socket.driver.is_some()
+            && this.socket.shared.push_corked(&this.message)
+        {
+            return Poll::Ready(Ok(()));
+        }
+        this.poll_slow(cx)
+    }
+}
+
+impl Sending<'_> {
+    #[inline(never)]
+    fn poll_slow(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let item = match self.step {
+            Step::Queue => Some(Item::Message(&self.message)),
+            #[cfg(feature = "deflate")]
+            Step::QueueAsIs => Some(Item::AsIs(&self.message)),
+            Step::Flush(_) => None,
+        };
+        if let Some(item) = item {
+            self.socket.drive(cx);
+            let shared = &self.socket.shared;
+            sent(ready!(shared.poll_push(item, WaiterId::SOCKET, cx)))?;
+            if !self.socket.driver.is_some() {
+                return Poll::Ready(Ok(()));
+            }
+            self.step = Step::Flush(Flush::default());
+        }
+        match &mut self.step {
+            Step::Flush(flush) => self.socket.poll_flushed(flush, cx),
+            _ => Poll::Pending,
+        }
+    }
+}
+
+/// `feed` queues a message, `flush` waits until it has been handed to the transport, `close`
+/// is the closing handshake with 1000.
+///
+/// Readiness is room in the queue, so a `Sink` waits where the
+/// [`Overflow`](crate::config::Overflow) policy would drop or close.
+///
+/// # Errors
+///
+/// [`ErrorKind::Closed`](crate::error::ErrorKind::Closed) if the connection has ended or is
+/// closing.
+impl Sink<Message> for WebSocket {
+    type Error = Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.drive(cx);
+        self.shared.poll_room(WaiterId::SOCKET, cx)
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
+        sent(self.shared.push(Item::Message(&message), IfFull::Push))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.poll_flushed(&mut Flush::default(), cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.poll_closed(cx).map(Ok)
+    }
+}

@@ -1,0 +1,222 @@
+//! How a connection ends.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::driver_task::Repoll;
+use super::{Observer, Shared, State, WaitFor, WaiterId};
+use crate::CloseCode;
+use crate::close::CloseFrame;
+use crate::error::{CloseCause, Error, Violation};
+
+/// What ended the receiving half.
+#[derive(Debug)]
+pub(in crate::socket) enum ReadEnd {
+    /// The peer's close frame.
+    Close(Option<CloseFrame>),
+    /// The peer broke the protocol or a limit.
+    Violation(Violation),
+    /// The peer will send nothing more.
+    Eof,
+    /// The IO failed.
+    Failed(io::Error),
+}
+
+impl ReadEnd {
+    /// Whether the IO is of no use any more.
+    pub(in crate::socket) fn is_final(&self) -> bool {
+        matches!(self, ReadEnd::Eof | ReadEnd::Failed(_))
+    }
+}
+
+impl Shared {
+    /// Begins the closing handshake; returns whether this call did.
+    pub(crate) fn close(&self, cause: CloseCause, code: CloseCode, reason: &str) -> bool {
+        let mut state = self.lock();
+        let began = self.begin_close(&mut state, cause, code, reason);
+        // `poll_close` calls this on every poll: wake the driver the first time only.
+        if began {
+            self.wake(state);
+        }
+        began
+    }
+
+    pub(super) fn begin_close(
+        &self,
+        state: &mut State,
+        cause: CloseCause,
+        code: CloseCode,
+        reason: &str,
+    ) -> bool {
+        if !state.life.begin_end(cause, None) {
+            return false;
+        }
+        state.queue.close(code, reason);
+        self.publish_hints(state);
+        true
+    }
+
+    /// Cuts the connection off, and its handler.
+    pub(crate) fn abort(&self, cause: CloseCause) {
+        let mut state = self.lock();
+        state.life.abort(cause);
+        self.publish_hints(&state);
+        self.wake(state);
+    }
+
+    /// The `WebSocket` was dropped: nothing that arrives is of use any more. The driver
+    /// begins the closing handshake, after the handler's error or panic if there is one.
+    pub(in crate::socket) fn socket_dropped(&self) {
+        let mut state = self.lock();
+        self.hints.set_socket_dropped();
+        state.discard_received();
+        state.receiver = None;
+        self.wake(state);
+    }
+
+    /// Begins the closing handshake if the `WebSocket` was dropped. Called by the driver
+    /// between its handler and its writing, so there is no need to wake it.
+    #[inline]
+    pub(in crate::socket) fn close_if_socket_dropped(&self) {
+        if self.hints.is_socket_dropped() {
+            let code = CloseCode::NORMAL;
+            self.begin_close(&mut self.lock(), CloseCause::Local(code), code, "");
+        }
+    }
+
+    /// Receiving has ended: tells the peer, and `recv`, why. Says whether the driver's
+    /// own task waited for that.
+    pub(in crate::socket) fn end_receiving(&self, end: ReadEnd, cx: &mut Context<'_>) -> Repoll {
+        let mut state = self.lock();
+        match end {
+            ReadEnd::Close(frame) => {
+                state.queue.received_close(frame.as_ref());
+                state.life.begin_end(CloseCause::Remote(frame), None);
+            }
+            ReadEnd::Violation(violation) => {
+                state.queue.fail(violation);
+                let cause = CloseCause::Violation(violation);
+                state.life.begin_end(cause, Some(violation.into()));
+            }
+            ReadEnd::Eof => {
+                state.queue.received_end();
+                state.life.begin_end(CloseCause::Lost, None);
+            }
+            ReadEnd::Failed(error) => {
+                state.queue.received_end();
+                if is_disconnect(error.kind()) {
+                    state.life.begin_end(CloseCause::Lost, None);
+                } else {
+                    let cause = CloseCause::Io(error.kind());
+                    state.life.begin_end(cause, Some(error.into()));
+                }
+            }
+        }
+        self.receiving_ended(state, cx)
+    }
+
+    /// A deadline has passed: begins the closing handshake. Says whether the driver's own
+    /// task waited for that.
+    pub(in crate::socket) fn time_out(
+        &self,
+        cause: CloseCause,
+        error: Error,
+        (code, reason): (CloseCode, &str),
+        cx: &mut Context<'_>,
+    ) -> Repoll {
+        let mut state = self.lock();
+        state.life.begin_end(cause, Some(error));
+        state.queue.close(code, reason);
+        self.receiving_ended(state, cx)
+    }
+
+    fn receiving_ended(
+        &self,
+        mut state: std::sync::MutexGuard<'_, State>,
+        cx: &mut Context<'_>,
+    ) -> Repoll {
+        self.publish_hints(&state);
+        let receiver = state.receiver.take();
+        let repoll = self.wake_satisfied(state, cx);
+        repoll.or(Repoll::or_wake(receiver, cx))
+    }
+
+    /// The IO is gone: tells every handle and observer.
+    pub(in crate::socket) fn finish(
+        self: &Arc<Self>,
+        cause: CloseCause,
+        cx: &mut Context<'_>,
+    ) -> Repoll {
+        let mut state = self.lock();
+        if !state.life.finish(cause) {
+            return Repoll::No;
+        }
+        state.queue.discard();
+        self.hints.set_in_flight(0);
+        self.publish_hints(&state);
+        let receiver = state.receiver.take();
+        let observers = std::mem::take(&mut state.observers);
+        let repoll = self.wake_satisfied(state, cx);
+        for observer in observers {
+            observer.closed(self);
+        }
+        repoll.or(Repoll::or_wake(receiver, cx))
+    }
+
+    /// Whether the driver is to drop the handler.
+    pub(in crate::socket) fn is_handler_unwanted(&self) -> bool {
+        self.lock().life.is_handler_unwanted()
+    }
+
+    /// Waits until the connection is closed.
+    pub(in crate::socket) fn poll_closed(
+        &self,
+        id: WaiterId,
+        cx: &mut Context<'_>,
+    ) -> Poll<CloseCause> {
+        let mut state = self.lock();
+        match state.life.cause() {
+            Some(cause) if state.life.is_closed() => Poll::Ready(cause.clone()),
+            _ => {
+                self.wait(&mut state, WaitFor::Closed, id, cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Tells `observer` of the end; returns `false` if the connection is ending already.
+    pub(crate) fn observe(&self, observer: Arc<dyn Observer>) -> bool {
+        let mut state = self.lock();
+        let is_open = state.life.is_open();
+        if is_open {
+            state.change_observers(|observers| {
+                observers.reserve_exact(1);
+                observers.push(observer);
+            });
+        }
+        is_open
+    }
+
+    pub(crate) fn stop_observing(&self, observer: &Arc<dyn Observer>) {
+        self.lock()
+            .change_observers(|observers| observers.retain(|known| !Arc::ptr_eq(known, observer)));
+    }
+}
+
+impl State {
+    fn change_observers(&mut self, change: impl FnOnce(&mut Vec<Arc<dyn Observer>>)) {
+        let mut observers = std::mem::take(&mut self.observers).into_vec();
+        change(&mut observers);
+        self.observers = observers.into_boxed_slice();
+    }
+}
+
+/// Whether the peer just went away.
+fn is_disconnect(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::*;
+    matches!(
+        kind,
+        ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof | NotConnected | WriteZero
+    )
+}

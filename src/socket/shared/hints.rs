@@ -1,0 +1,140 @@
+//! What can be seen of a connection without its lock.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+
+/// A copy of a few facts about the state, for those who only want to know whether
+/// they need the lock at all.
+///
+/// | fact | written by | when |
+/// |---|---|---|
+/// | `flags` | [`publish`](Hints::publish) | under the lock, after every change of what they say |
+/// | `socket_dropped` | the drop of the `WebSocket` | under the lock, once |
+/// | `unsent` | the driver, and its handler's poll | by the driver's thread only |
+///
+/// `Relaxed` is enough. A reader that must see a change either made it itself, or has
+/// heard of it from the task that did, which orders the two. A change that it has not
+/// heard of may as well have come later. ([`cork`](super::cork) has the argument.)
+pub(super) struct Hints {
+    flags: AtomicU8,
+    socket_dropped: AtomicBool,
+    unsent: AtomicU32,
+}
+
+/// The send queue is not empty.
+const HAS_OUTPUT: u8 = 1;
+
+/// A message cannot just be appended to the last one: the connection is closing, or
+/// a message is being sent in chunks.
+const NEEDS_LOCK: u8 = 2;
+
+/// Some of the unsent bytes are in the cork, and not all of them are being written.
+/// The other bits of `unsent` are the number of bytes, up to 2 GiB.
+const CORKED: u32 = 1 << 31;
+
+impl Hints {
+    pub(super) const fn new() -> Self {
+        Hints {
+            flags: AtomicU8::new(0),
+            socket_dropped: AtomicBool::new(false),
+            unsent: AtomicU32::new(0),
+        }
+    }
+
+    /// Shows a state that has changed.
+    #[inline]
+    pub(super) fn publish(&self, has_output: bool, needs_lock: bool) {
+        let has_output = if has_output { HAS_OUTPUT } else { 0 };
+        let needs_lock = if needs_lock { NEEDS_LOCK } else { 0 };
+        self.flags.store(has_output | needs_lock, Ordering::Relaxed);
+    }
+
+    /// Whether the send queue holds something.
+    #[inline]
+    pub(super) fn has_output(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & HAS_OUTPUT != 0
+    }
+
+    /// Whether the send queue is empty and a message may simply follow the last one.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) == 0
+    }
+
+    /// The bytes that go out before those in the send queue: they are being written,
+    /// or in the cork.
+    #[inline]
+    pub(super) fn unsent_bytes(&self) -> usize {
+        (self.unsent.load(Ordering::Relaxed) & !CORKED) as usize
+    }
+
+    #[inline]
+    pub(super) fn is_corked(&self) -> bool {
+        self.unsent.load(Ordering::Relaxed) & CORKED != 0
+    }
+
+    /// This many bytes are being written, and none are in the cork.
+    #[inline]
+    pub(super) fn set_in_flight(&self, bytes: usize) {
+        self.unsent.store(saturated(bytes), Ordering::Relaxed);
+    }
+
+    /// This many bytes are being written or in the cork.
+    #[inline]
+    pub(super) fn set_corked(&self, bytes: usize) {
+        self.unsent
+            .store(saturated(bytes) | CORKED, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(super) fn is_socket_dropped(&self) -> bool {
+        self.socket_dropped.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_socket_dropped(&self) {
+        self.socket_dropped.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Larger values exceed every limit anyway.
+#[inline]
+fn saturated(bytes: usize) -> u32 {
+    bytes.min((CORKED - 1) as usize) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fact_is_seen_by_itself() {
+        let hints = Hints::new();
+        assert!(hints.is_plain());
+        for (has_output, needs_lock) in [(true, false), (false, true), (true, true)] {
+            hints.publish(has_output, needs_lock);
+            assert_eq!(hints.has_output(), has_output);
+            assert!(!hints.is_plain());
+        }
+        hints.publish(false, false);
+        assert!(hints.is_plain());
+        assert!(!hints.is_socket_dropped());
+        hints.set_socket_dropped();
+        assert!(hints.is_socket_dropped() && hints.is_plain());
+    }
+
+    #[test]
+    fn unsent_bytes_say_whether_some_are_in_the_cork_and_saturate() {
+        let hints = Hints::new();
+        hints.set_corked(7);
+        assert!(hints.is_corked());
+        assert_eq!(hints.unsent_bytes(), 7);
+        hints.set_in_flight(9);
+        assert!(!hints.is_corked());
+        assert_eq!(hints.unsent_bytes(), 9);
+        hints.set_in_flight(usize::MAX);
+        assert!(!hints.is_corked());
+        assert_eq!(hints.unsent_bytes(), (1 << 31) - 1);
+        hints.set_corked(usize::MAX);
+        assert!(hints.is_corked());
+        assert_eq!(hints.unsent_bytes(), (1 << 31) - 1);
+    }
+}

@@ -1,0 +1,162 @@
+//! The driver's turns: how each begins, how the driver parks, and how it is woken.
+
+use std::sync::MutexGuard;
+use std::task::{Context, Waker};
+
+use super::cork::Cork;
+use super::driver_task::Repoll;
+use super::{Demand, Inbox, Shared, State};
+
+/// What the driver learns at the beginning of a turn.
+pub(in crate::socket) struct TurnStart {
+    /// Whether the turn is in the same task as the last.
+    pub(in crate::socket) same_task: bool,
+    /// What is to be read; `None` if the IO is to be dropped.
+    pub(in crate::socket) demand: Option<Demand>,
+}
+
+/// What the driver knows when it has found nothing more to do.
+pub(in crate::socket) struct BeforePark<'a> {
+    /// What was read in this turn.
+    pub(in crate::socket) demand: Demand,
+    pub(in crate::socket) cork: &'a mut Cork,
+    /// The bytes that are being written.
+    pub(in crate::socket) in_flight: usize,
+    /// Whether all that was taken has been handed to the transport.
+    pub(in crate::socket) is_written: bool,
+    /// Takes an empty inbox back.
+    pub(in crate::socket) batch: &'a mut Option<Box<Inbox>>,
+}
+
+impl Shared {
+    /// A turn of the driver begins. It gets the connection's cork.
+    #[inline]
+    pub(in crate::socket) fn begin_turn(
+        &self,
+        cork: Option<&mut Cork>,
+        cx: &mut Context<'_>,
+    ) -> TurnStart {
+        let mut state = self.lock();
+        if let Some(cork) = cork {
+            cork.assign(self.id(), state.queue.role(), self.config.output_limit);
+        }
+        // What happened before is seen by the turn that begins.
+        let _ = state.driver_task.run();
+        let same_task = state
+            .driver
+            .as_ref()
+            .is_some_and(|driver| driver.will_wake(cx.waker()));
+        if !same_task {
+            state.driver_moved_to(cx.waker());
+        }
+        TurnStart {
+            same_task,
+            demand: state.demand(),
+        }
+    }
+
+    /// Parks the driver, unless something happened since the turn began. Takes back what
+    /// an idle connection does not need.
+    pub(in crate::socket) fn park(&self, before: BeforePark<'_>, cx: &mut Context<'_>) -> Repoll {
+        let BeforePark {
+            demand,
+            cork,
+            in_flight,
+            is_written,
+            batch,
+        } = before;
+        let mut state = self.lock();
+        self.uncork(cork, &mut state);
+        self.hints.set_in_flight(in_flight);
+        if is_written {
+            state.queue.all_written();
+        }
+        if !state.waiters.is_empty() {
+            let repoll = self.wake_satisfied(state, cx);
+            if repoll == Repoll::Yes {
+                return repoll;
+            }
+            state = self.lock();
+        }
+        // From here on the lock is held. A task that came before has not woken this one,
+        // which was not parked, but has notified it; a task that comes later wakes it.
+        let was_notified = state.driver_task.run();
+        let has_changed = match demand {
+            Demand::Discard => false,
+            // The handler has begun the end: its deadline begins too.
+            _ if !state.life.is_open() => true,
+            demand => !demand.has_capacity() && !state.capacity().is_empty(),
+        };
+        let can_write = is_written && !state.queue.is_empty();
+        if was_notified || has_changed || can_write || state.life.is_aborting() {
+            return Repoll::Yes;
+        }
+        state.queue.recycle();
+        if !state.has_input()
+            && let Some(inbox) = state.inbox.take()
+            && let Some(inbox) = batch.replace(inbox)
+        {
+            inbox.recycle();
+        }
+        state.driver_task.park();
+        match &state.driver {
+            Some(driver) if driver.will_wake(cx.waker()) => {}
+            _ => state.driver = Some(cx.waker().clone()),
+        }
+        Repoll::No
+    }
+
+    /// Parks a driver that has only its handler left, unless the handler is to be dropped.
+    pub(in crate::socket) fn park_handler(&self, cx: &mut Context<'_>) -> Repoll {
+        let mut state = self.lock();
+        if state.life.is_handler_unwanted() {
+            return Repoll::Yes;
+        }
+        state.driver_task.park();
+        state.driver = Some(cx.waker().clone());
+        Repoll::No
+    }
+
+    /// Unlocks, and wakes the driver if it is parked.
+    pub(super) fn wake(&self, mut state: MutexGuard<'_, State>) {
+        let waker = match state.driver_task.notify() {
+            true => state.driver.clone(),
+            false => None,
+        };
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Unlocks, and wakes the waiters that have got what they waited for; says whether the
+    /// driver's own task is among them.
+    #[inline]
+    pub(super) fn wake_satisfied(
+        &self,
+        state: MutexGuard<'_, State>,
+        cx: &mut Context<'_>,
+    ) -> Repoll {
+        if state.waiters.is_empty() {
+            Repoll::No
+        } else {
+            self.wake_satisfied_slow(state, cx)
+        }
+    }
+
+    #[inline(never)]
+    fn wake_satisfied_slow(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        cx: &mut Context<'_>,
+    ) -> Repoll {
+        let mut waiters = std::mem::take(&mut state.waiters);
+        let satisfied = waiters.take_if(|wait_for| self.has(&state, wait_for));
+        state.waiters = waiters;
+        drop(state);
+        satisfied
+            .into_iter()
+            .map(|waker: Waker| Repoll::or_wake(Some(waker), cx))
+            .fold(Repoll::No, Repoll::or)
+    }
+}

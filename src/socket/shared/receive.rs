@@ -1,0 +1,300 @@
+//! Messages on their way in: the driver publishes them, the handler takes them.
+
+use std::sync::MutexGuard;
+use std::task::{Context, Poll};
+
+use super::chunks::{ChunkQueue, Delivery};
+use super::driver_task::{DriverTask, Repoll};
+use super::inbox::{Capacity, Inbox};
+use super::{Demand, Shared, State};
+use crate::Message;
+use crate::error::{Error, ErrorKind};
+use crate::protocol::{Part, Pongs};
+
+/// What one read of the driver brought.
+pub(in crate::socket) struct Arrived<'a> {
+    /// Whole messages. With chunks, the first may be the rest of a message.
+    pub(in crate::socket) batch: &'a mut Option<Box<Inbox>>,
+    /// A chunk of the message behind them.
+    pub(in crate::socket) chunk: Option<Message>,
+    /// Whether messages are handed over in chunks.
+    pub(in crate::socket) in_chunks: bool,
+    /// Pings that came with them. They are answered before what the handler has to say
+    /// to the messages: the answer to a ping between two fragments must not follow the
+    /// echo of their message.
+    pub(in crate::socket) pongs: &'a mut Pongs,
+}
+
+impl Shared {
+    /// Hands over what has arrived; says whether the driver's own task waits for it.
+    pub(in crate::socket) fn publish(&self, arrived: Arrived<'_>, cx: &mut Context<'_>) -> Repoll {
+        let Arrived {
+            batch,
+            chunk,
+            in_chunks,
+            pongs,
+        } = arrived;
+        let mut state = self.lock();
+        self.answer_pings(&mut state, pongs);
+        if in_chunks {
+            return self.publish_chunks(state, batch, chunk, cx);
+        }
+        if let Some(batch) = batch {
+            state.received.add(batch.len(), batch.bytes());
+        }
+        match (&mut state.inbox, batch) {
+            (_, Some(batch)) if self.hints.is_socket_dropped() => {
+                batch.clear();
+                return Repoll::No;
+            }
+            (Some(inbox), Some(batch)) if !inbox.is_empty() => inbox.append(batch),
+            (inbox, batch) => std::mem::swap(inbox, batch),
+        }
+        let receiver = state.receiver.take();
+        drop(state);
+        Repoll::or_wake(receiver, cx)
+    }
+
+    #[inline(never)]
+    fn publish_chunks(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        batch: &mut Option<Box<Inbox>>,
+        chunk: Option<Message>,
+        cx: &mut Context<'_>,
+    ) -> Repoll {
+        let messages = batch.as_ref().map_or(0, |batch| batch.len());
+        let bytes = batch.as_ref().map_or(0, |batch| batch.bytes());
+        let chunk_bytes = chunk.as_ref().map_or(0, Message::len);
+        state.received.add(messages, bytes + chunk_bytes);
+        let chunks = state.chunks.get_or_insert_default();
+        if let Some(batch) = batch {
+            while let Some(message) = batch.pop() {
+                chunks.push(message, Part::Last);
+            }
+        }
+        if let Some(chunk) = chunk {
+            chunks.push(chunk, Part::More);
+        }
+        if self.hints.is_socket_dropped() {
+            **chunks = ChunkQueue::default();
+        }
+        if chunks.is_empty() {
+            return Repoll::No;
+        }
+        let receiver = state.receiver.take();
+        drop(state);
+        Repoll::or_wake(receiver, cx)
+    }
+
+    fn answer_pings(&self, state: &mut State, pongs: &mut Pongs) {
+        if pongs.is_empty() {
+            return;
+        }
+        let (writer, outbox) = state.queue.output();
+        for payload in pongs.drain() {
+            writer.pong(&payload, outbox);
+        }
+        self.publish_hints(state);
+    }
+
+    /// Takes all messages that have arrived into `batch`, which is empty, or waits for
+    /// some. `Ok(false)`: no more will come.
+    pub(in crate::socket) fn poll_recv(
+        &self,
+        batch: &mut Option<Box<Inbox>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<bool, Error>> {
+        let mut state = self.lock();
+        if state.has_input() {
+            let was_full = state.capacity().is_empty();
+            std::mem::swap(&mut state.inbox, batch);
+            state.receiver = None;
+            self.unlock_after_taking(state, was_full);
+            return Poll::Ready(Ok(true));
+        }
+        let mut was_full = false;
+        if state.chunks.is_some() {
+            was_full = state.capacity().is_empty();
+            if state.next_whole(batch) {
+                state.receiver = None;
+                self.unlock_after_taking(state, was_full);
+                return Poll::Ready(Ok(true));
+            }
+        }
+        if let Some(end) = state.life.take_end() {
+            return Poll::Ready(end.map(|()| false));
+        }
+        self.wait_to_receive(&mut state, cx.waker());
+        // The driver fills this batch next.
+        if state.inbox.is_none() {
+            state.inbox = batch.take();
+        } else if let Some(batch) = batch.take() {
+            batch.recycle();
+        }
+        // Chunks that were set aside made room for the rest of their message.
+        self.unlock_after_taking(state, was_full);
+        Poll::Pending
+    }
+
+    /// The first chunk of the next message, or all of it; `None` if no more will come.
+    /// From now on messages are handed over in chunks.
+    pub(in crate::socket) fn poll_first_chunk(
+        &self,
+        batch: &mut Option<Box<Inbox>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<(Message, Part)>, Error>> {
+        let mut state = self.lock();
+        let was_full = state.capacity().is_empty();
+        let chunks = state.chunks.get_or_insert_default();
+        let changed = chunks.deliver(Delivery::Chunks);
+        chunks.skip();
+        if batch.as_ref().is_none_or(|batch| batch.is_empty()) && state.has_input() {
+            std::mem::swap(&mut state.inbox, batch);
+        }
+        let first = match batch.as_mut().and_then(|batch| batch.pop()) {
+            Some(message) => Some((message, Part::Last)),
+            None => state.chunks.as_mut().and_then(|chunks| chunks.first()),
+        };
+        let polled = match first {
+            Some(first) => Poll::Ready(Ok(Some(first))),
+            None => match state.life.take_end() {
+                Some(end) => Poll::Ready(end.map(|()| None)),
+                None => Poll::Pending,
+            },
+        };
+        match polled {
+            Poll::Ready(_) => state.receiver = None,
+            Poll::Pending => self.wait_to_receive(&mut state, cx.waker()),
+        }
+        if changed {
+            // What has arrived of a message may be taken at once.
+            self.wake(state);
+        } else {
+            self.unlock_after_taking(state, was_full);
+        }
+        polled
+    }
+
+    /// The next chunk of the message that is being received.
+    pub(in crate::socket) fn poll_next_chunk(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(Message, Part), Error>> {
+        let mut state = self.lock();
+        let was_full = state.capacity().is_empty();
+        let chunks = state.chunks.get_or_insert_default();
+        if let Some(next) = chunks.next() {
+            state.receiver = None;
+            self.unlock_after_taking(state, was_full);
+            return Poll::Ready(Ok(next));
+        }
+        if let Some(end) = state.life.take_end() {
+            if let Some(chunks) = &mut state.chunks {
+                chunks.lose_rest();
+            }
+            let error = end.err().unwrap_or(ErrorKind::Unfinished.into());
+            return Poll::Ready(Err(error));
+        }
+        self.wait_to_receive(&mut state, cx.waker());
+        Poll::Pending
+    }
+
+    /// Discards the rest of the message that is being received.
+    pub(in crate::socket) fn skip_message(&self) {
+        let mut state = self.lock();
+        let was_full = state.capacity().is_empty();
+        if let Some(chunks) = &mut state.chunks {
+            chunks.skip();
+        }
+        self.unlock_after_taking(state, was_full);
+    }
+
+    /// Discards all that has arrived.
+    pub(in crate::socket) fn discard_received(&self) {
+        self.lock().discard_received();
+    }
+
+    /// Whether `recv` has nothing more to return.
+    pub(in crate::socket) fn is_exhausted(&self) -> bool {
+        let state = self.lock();
+        !state.has_input()
+            && state.chunks.as_ref().is_none_or(|chunks| chunks.is_empty())
+            && !state.life.is_open()
+            && !state.life.has_error()
+    }
+
+    /// What the driver is to read now; `None` if it is to drop the IO.
+    pub(in crate::socket) fn demand(&self) -> Option<Demand> {
+        self.lock().demand()
+    }
+
+    /// Unlocks after something may have been taken out of a queue. Wakes the driver if it
+    /// had stopped reading for want of room.
+    #[inline]
+    fn unlock_after_taking(&self, state: MutexGuard<'_, State>, was_full: bool) {
+        if was_full && state.driver_task == DriverTask::Idle {
+            self.wake(state);
+        }
+    }
+}
+
+impl State {
+    #[inline]
+    pub(super) fn has_input(&self) -> bool {
+        self.inbox.as_ref().is_some_and(|inbox| !inbox.is_empty())
+    }
+
+    /// How much may still be read ahead.
+    pub(super) fn capacity(&self) -> Capacity {
+        let capacity = match &self.inbox {
+            Some(inbox) if !inbox.is_empty() => inbox.capacity(),
+            _ => Capacity::WHOLE,
+        };
+        match &self.chunks {
+            Some(chunks) => chunks.rest_of(capacity),
+            None => capacity,
+        }
+    }
+
+    pub(super) fn demand(&self) -> Option<Demand> {
+        if !self.life.is_open() {
+            let is_over = self.life.is_aborting() || self.life.is_closed();
+            return (!is_over).then_some(Demand::Discard);
+        }
+        let capacity = self.capacity();
+        Some(match &self.chunks {
+            Some(chunks) if chunks.is_active() && chunks.is_for_recv() => Demand::Rest(capacity),
+            Some(chunks) if chunks.is_active() => Demand::Chunks(capacity),
+            _ if self.receiver.is_some() => Demand::Awaited(capacity),
+            _ => Demand::Ahead(capacity),
+        })
+    }
+
+    pub(super) fn discard_received(&mut self) {
+        self.inbox = None;
+        if let Some(chunks) = &mut self.chunks {
+            **chunks = ChunkQueue::default();
+        }
+    }
+
+    /// The next message, if messages were handed over in chunks so far. From now on they
+    /// are handed over whole.
+    #[cold]
+    fn next_whole(&mut self, batch: &mut Option<Box<Inbox>>) -> bool {
+        let Some(chunks) = &mut self.chunks else {
+            return false;
+        };
+        chunks.deliver(Delivery::Whole);
+        chunks.skip();
+        let message = chunks.next_whole();
+        self.chunks.take_if(|chunks| !chunks.is_active());
+        let found = message.is_some();
+        if let Some(message) = message {
+            let length = message.len();
+            let batch = batch.get_or_insert_with(Inbox::pooled);
+            batch.push(message, length);
+        }
+        found
+    }
+}

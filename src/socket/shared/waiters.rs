@@ -1,0 +1,170 @@
+//! The tasks that wait for something other than a message to receive.
+
+use std::mem::discriminant;
+use std::task::Waker;
+
+/// One list for all of them: few connections ever have a waiter, so it is one pointer.
+#[derive(Default)]
+#[expect(clippy::box_collection, reason = "one pointer instead of three")]
+pub(super) struct Waiters(Option<Box<Vec<Waiting>>>);
+
+struct Waiting {
+    id: WaiterId,
+    wait_for: WaitFor,
+    waker: Waker,
+}
+
+/// Names a waiting future, so that it replaces its own entry and takes it back when
+/// it is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::socket) struct WaiterId(usize);
+
+impl WaiterId {
+    /// The `WebSocket` itself. It has one owner, so it waits for one thing of a kind
+    /// at a time; as a `Sink` and a `Stream` for several kinds at once.
+    pub(in crate::socket) const SOCKET: Self = WaiterId(0);
+
+    /// The waiter at this address, which is its own until it is dropped.
+    pub(super) fn of<T>(waiter: &T) -> Self {
+        WaiterId(std::ptr::from_ref(waiter) as usize)
+    }
+}
+
+/// What a task waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::socket) enum WaitFor {
+    /// Room for a message in the send queue.
+    Room,
+    /// Room, and that no other message is being sent in chunks.
+    OwnMessage,
+    /// Room for a chunk of the message that is being sent.
+    Chunk,
+    /// That this batch has been written.
+    Flush(u32),
+    /// That the connection is closed.
+    Closed,
+}
+
+impl Waiters {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|list| list.is_empty())
+    }
+
+    /// Adds a waiter, or replaces what it waited for before.
+    pub(super) fn add(&mut self, id: WaiterId, wait_for: WaitFor, waker: Waker) {
+        let list = self.0.get_or_insert_default();
+        let known = list.iter_mut().find(|waiting| {
+            let is_same_kind = discriminant(&waiting.wait_for) == discriminant(&wait_for);
+            waiting.id == id && (id != WaiterId::SOCKET || is_same_kind)
+        });
+        match known {
+            Some(known) => {
+                known.wait_for = wait_for;
+                known.waker = waker;
+            }
+            None => list.push(Waiting {
+                id,
+                wait_for,
+                waker,
+            }),
+        }
+    }
+
+    /// Forgets a waiter. Drop the waker without the lock: it may be the last handle
+    /// of a task.
+    pub(super) fn remove(&mut self, id: WaiterId) -> Option<Waker> {
+        let list = self.0.as_mut()?;
+        let at = list.iter().position(|waiting| waiting.id == id)?;
+        // The waiters behind it keep their order.
+        Some(list.remove(at).waker)
+    }
+
+    /// Takes out the waiters that have got what they waited for, in their order.
+    pub(super) fn take_if(&mut self, mut has: impl FnMut(WaitFor) -> bool) -> Vec<Waker> {
+        let Some(list) = &mut self.0 else {
+            return Vec::new();
+        };
+        list.extract_if(.., |waiting| has(waiting.wait_for))
+            .map(|waiting| waiting.waker)
+            .collect()
+    }
+
+    pub(super) fn wakers(&mut self) -> impl Iterator<Item = &mut Waker> {
+        let lists = self.0.iter_mut();
+        lists.flat_map(|list| list.iter_mut().map(|waiting| &mut waiting.waker))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiters(entries: &[(usize, WaitFor)]) -> Waiters {
+        let mut waiters = Waiters::default();
+        for &(id, wait_for) in entries {
+            waiters.add(WaiterId(id), wait_for, Waker::noop().clone());
+        }
+        waiters
+    }
+
+    fn kinds(mut waiters: Waiters) -> Vec<WaitFor> {
+        let mut kinds = vec![];
+        waiters.take_if(|wait_for| {
+            kinds.push(wait_for);
+            true
+        });
+        assert!(waiters.is_empty());
+        kinds
+    }
+
+    #[test]
+    fn a_future_waits_for_one_thing_at_a_time() {
+        let waiters = waiters(&[(1, WaitFor::Room), (2, WaitFor::Room), (1, WaitFor::Closed)]);
+        assert_eq!(kinds(waiters), [WaitFor::Closed, WaitFor::Room]);
+    }
+
+    #[test]
+    fn the_socket_waits_for_one_thing_of_each_kind() {
+        let waiters = waiters(&[
+            (0, WaitFor::Room),
+            (0, WaitFor::Flush(1)),
+            (0, WaitFor::Flush(2)),
+        ]);
+        assert_eq!(kinds(waiters), [WaitFor::Room, WaitFor::Flush(2)]);
+    }
+
+    #[test]
+    fn a_waiter_that_leaves_keeps_the_order_of_the_rest() {
+        let mut waiters = waiters(&[
+            (1, WaitFor::Flush(1)),
+            (2, WaitFor::Flush(2)),
+            (3, WaitFor::Flush(3)),
+        ]);
+        assert!(waiters.remove(WaiterId(1)).is_some());
+        assert!(waiters.remove(WaiterId(1)).is_none());
+        assert_eq!(kinds(waiters), [WaitFor::Flush(2), WaitFor::Flush(3)]);
+    }
+
+    #[test]
+    fn only_satisfied_waiters_are_taken_out() {
+        let mut waiters = waiters(&[
+            (1, WaitFor::Flush(1)),
+            (2, WaitFor::Room),
+            (3, WaitFor::Flush(3)),
+        ]);
+        let taken = waiters.take_if(|wait_for| wait_for == WaitFor::Room);
+        assert_eq!(taken.len(), 1);
+        assert_eq!(waiters.wakers().count(), 2);
+        assert_eq!(kinds(waiters), [WaitFor::Flush(1), WaitFor::Flush(3)]);
+    }
+
+    #[test]
+    fn nobody_waiting_is_one_null_pointer() {
+        let mut waiters = Waiters::default();
+        assert!(waiters.is_empty());
+        assert_eq!(waiters.wakers().count(), 0);
+        assert!(waiters.take_if(|_| true).is_empty());
+        assert!(waiters.remove(WaiterId::SOCKET).is_none());
+        assert_eq!(size_of::<Waiters>(), size_of::<usize>());
+    }
+}

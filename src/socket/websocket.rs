@@ -1,0 +1,193 @@
+//! The handle that receives and sends.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+
+use super::driver::{BoxedIo, Driver, HandlerOnly, HandlerOutput, Inline};
+use super::sender::Sender;
+use super::shared::{Inbox, Shared, WaiterId};
+use crate::CloseCode;
+use crate::error::CloseCause;
+
+/// One end of a WebSocket connection.
+///
+/// ```
+/// use hyper_ws::WebSocket;
+///
+/// async fn echo(mut socket: WebSocket) -> Result<(), hyper_ws::Error> {
+///     while let Some(message) = socket.recv().await? {
+///         socket.send(message).await?;
+///     }
+///     Ok(())
+/// }
+/// ```
+///
+/// Dropping it begins the closing handshake (code 1000), which goes on in the background
+/// within its deadline. The [module documentation](super) says what else holds.
+#[must_use = "dropping a WebSocket closes it"]
+pub struct WebSocket {
+    pub(super) shared: Arc<Shared>,
+    /// Messages taken from the inbox and not returned yet.
+    pub(super) batch: Option<Box<Inbox>>,
+    /// The driver of a bare socket.
+    pub(super) driver: Inline,
+}
+
+impl WebSocket {
+    pub(super) fn new(shared: Arc<Shared>, driver: Inline) -> Self {
+        WebSocket {
+            shared,
+            batch: None,
+            driver,
+        }
+    }
+
+    /// Closes the connection: sends what is queued and a close frame, and waits until the
+    /// peer has answered, or [`Config::close_timeout`](crate::Config::close_timeout) has
+    /// passed. Messages that still arrive are discarded. Returns how the connection ended:
+    /// [`CloseCause::Local`] with this code if this call began the end, otherwise the cause
+    /// that came before it.
+    ///
+    /// # Cancel safety
+    ///
+    /// The closing handshake has begun when the future was polled once, and goes on in the
+    /// background. (That of a bare socket goes on when the socket is dropped.)
+    pub async fn close(&mut self, code: CloseCode, reason: &str) -> CloseCause {
+        self.batch = None;
+        let mut reason = Some(reason);
+        poll_fn(|cx| {
+            if let Some(reason) = reason.take() {
+                self.shared.close(CloseCause::Local(code), code, reason);
+                self.shared.discard_received();
+            }
+            self.drive(cx);
+            self.shared.poll_closed(WaiterId::SOCKET, cx)
+        })
+        .await
+    }
+
+    /// Closes with 1000, and waits until the connection is closed.
+    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let code = CloseCode::NORMAL;
+        self.shared.close(CloseCause::Local(code), code, "");
+        self.drive(cx);
+        self.shared.poll_closed(WaiterId::SOCKET, cx).map(drop)
+    }
+
+    /// Cuts the connection off, without a closing handshake. The handler is not polled
+    /// again.
+    pub fn abort(self) {
+        self.shared.abort(CloseCause::Aborted);
+    }
+
+    /// Returns a handle that sends from any task.
+    pub fn sender(&self) -> Sender {
+        Sender::new(self.shared.clone())
+    }
+
+    /// The subprotocol that was agreed on (RFC 6455, section 1.9).
+    pub fn protocol(&self) -> Option<&str> {
+        self.shared.protocol()
+    }
+
+    /// How the connection ended, once it has or is about to.
+    pub fn close_cause(&self) -> Option<CloseCause> {
+        self.shared.close_cause()
+    }
+
+    /// The round trip of the last answered keep-alive ping.
+    pub fn latency(&self) -> Option<Duration> {
+        self.shared.latency()
+    }
+
+    /// Turns a bare socket into a managed one: the future runs the connection and `handler`
+    /// together. Spawn it. (For a socket that is managed already, it runs the handler only.)
+    pub fn run<F, Fut>(mut self, handler: F) -> impl Future<Output = ()> + Send + 'static
+    where
+        F: FnOnce(WebSocket) -> Fut,
+        Fut: Future + Send + 'static,
+        Fut::Output: HandlerOutput,
+    {
+        let driver = self.driver.take();
+        let shared = self.shared.clone();
+        let handler = handler(self);
+        match driver {
+            Some(driver) => Run::Both {
+                driver: driver.with_handler(handler),
+            },
+            None => Run::HandlerOnly {
+                handler: HandlerOnly::new(shared, handler),
+            },
+        }
+    }
+
+    #[cfg(feature = "hub")]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Polls the driver of a bare socket.
+    #[inline]
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
+        self.driver.drive(cx);
+    }
+
+    /// Completes the closing handshake of a bare socket in a task: nothing awaits the socket
+    /// any more.
+    #[cold]
+    pub(super) fn close_in_background(&mut self) {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current()
+            && let Some(driver) = self.driver.take()
+        {
+            runtime.spawn(driver);
+        }
+    }
+}
+
+impl Drop for WebSocket {
+    fn drop(&mut self) {
+        self.shared.socket_dropped();
+        if self.driver.is_some() {
+            self.close_in_background();
+        }
+    }
+}
+
+impl fmt::Debug for WebSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocket")
+            .field("protocol", &self.protocol())
+            .field("close_cause", &self.close_cause())
+            .finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// What [`WebSocket::run`] runs.
+    #[project = RunProjection]
+    enum Run<H> {
+        Both { #[pin] driver: Driver<BoxedIo, H> },
+        HandlerOnly { #[pin] handler: HandlerOnly<H> },
+    }
+}
+
+impl<H> Future for Run<H>
+where
+    H: Future,
+    H::Output: HandlerOutput,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.project() {
+            RunProjection::Both { driver } => driver.poll(cx),
+            RunProjection::HandlerOnly { handler } => handler.poll(cx),
+        }
+    }
+}
