@@ -32,6 +32,8 @@ mod headers;
 mod rejection;
 mod server;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -93,27 +95,3 @@ pub fn accept_key(key: impl AsRef<[u8]>) -> String {
 /// RFC 6455, section 1.3: a string "which is unlikely to be used by network
 /// endpoints that do not understand the WebSocket Protocol".
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_example_of_the_rfc_is_answered_as_it_says() {
-        assert_eq!(
-            accept_key("dGhlIHNhbXBsZSBub25jZQ=="),
-            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-        );
-    }
-
-    #[test]
-    fn any_key_is_answered_with_28_characters() {
-        assert_eq!(
-            accept_key("x3JJHMbDL1EzLkh9GBhXDw=="),
-            "HSmrc0sMlYUkAGmm5OPpG2HaGWk="
-        );
-        for key in ["", "AAAAAAAAAAAAAAAAAAAAAA==", "/////////////////////w=="] {
-            assert_eq!(accept_key(key).len(), 28);
-        }
-    }
-}

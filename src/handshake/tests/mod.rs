@@ -1,0 +1,9 @@
+//! The handshake on both sides, as pure functions: requests and responses in,
+//! answers and agreements out.
+
+mod accept;
+mod client;
+mod headers;
+mod rejection;
+mod server;
+mod target;
