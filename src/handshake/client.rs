@@ -9,10 +9,12 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 
+use super::accept::accept_key;
+use super::agreement::Agreement;
+use super::extensions;
 use super::headers::{self, Single};
 use super::rejection::shown;
 use super::target::{Authority, InvalidRequest, Scheme, Target, decoded};
-use super::{Agreement, accept_key};
 use crate::Config;
 use crate::extension::{Agreed, KNOWN};
 
@@ -180,7 +182,7 @@ impl Question {
         for answer in headers
             .get_all(header::SEC_WEBSOCKET_EXTENSIONS)
             .iter()
-            .flat_map(headers::extensions)
+            .flat_map(extensions::parse)
         {
             let answer = answer.map_err(|wrong| InvalidResponse::Extension(shown(wrong)))?;
             let known = KNOWN

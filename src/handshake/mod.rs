@@ -27,71 +27,21 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod accept;
+mod agreement;
 mod client;
+mod extensions;
 mod headers;
+mod origin;
 mod rejection;
 mod server;
 mod target;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use sha1::{Digest, Sha1};
-
-use crate::extension::{Agreed, Extension};
+pub use accept::accept_key;
+pub use agreement::Agreement;
 pub use client::{InvalidResponse, Question};
 pub use rejection::Rejection;
 pub use server::{Head, Offer};
 pub use target::{IntoRequest, InvalidRequest, Scheme, Target};
-
-/// What client and server agreed on beyond the frames themselves.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Agreement {
-    pub(crate) protocol: Option<Arc<str>>,
-    pub(crate) extension: Option<Agreed>,
-}
-
-impl Agreement {
-    /// Nothing but the subprotocol, which must be one that was
-    /// [offered](Offer::choose). What else the configuration allows is agreed on
-    /// by [`Offer::agree`].
-    pub fn on_protocol(protocol: Option<Arc<str>>) -> Self {
-        Agreement {
-            protocol,
-            extension: None,
-        }
-    }
-
-    /// The subprotocol, if there is one (RFC 6455, section 1.9).
-    pub fn protocol(&self) -> Option<&str> {
-        self.protocol.as_deref()
-    }
-
-    /// The extension, if there is one (RFC 6455, section 9); for a
-    /// [`Connection`](crate::protocol::Connection::with_extension).
-    pub fn extension(&self) -> Option<Extension> {
-        self.extension.clone().map(Extension)
-    }
-}
-
-/// The value of `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key`
-/// (RFC 6455, section 4.2.2): 28 characters.
-///
-/// ```
-/// use hyper_ws::handshake::accept_key;
-///
-/// assert_eq!(accept_key("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-/// ```
-pub fn accept_key(key: impl AsRef<[u8]>) -> String {
-    let mut hash = Sha1::new();
-    hash.update(key.as_ref());
-    hash.update(GUID);
-    STANDARD.encode(hash.finalize())
-}
-
-/// RFC 6455, section 1.3: a string "which is unlikely to be used by network
-/// endpoints that do not understand the WebSocket Protocol".
-const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, Version, request};
 
-use super::headers::{self, ExtensionOffer, Host, Origin, Single};
-use super::rejection::{Fault, NoHandshake, OriginRule, Refusal, Wire, shown};
-use super::{Agreement, Rejection, accept_key};
-use crate::config::{Config, Origins};
+use super::accept::{accept_key, describe_key, is_key};
+use super::agreement::Agreement;
+use super::extensions::{self, ExtensionOffer};
+use super::headers::{self, Single};
+use super::origin::{Host, check_host, check_origin};
+use super::rejection::{Fault, NoHandshake, Refusal, Rejection, Wire, shown};
+use crate::config::Config;
 use crate::extension::{Agreed, KNOWN};
 
 /// What of a request matters to a handshake.
@@ -100,7 +101,7 @@ impl<'a> Head<'a> {
         };
         let extensions = self.headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS);
         for line in &extensions {
-            if let Some(wrong) = headers::extensions(line).find_map(Result::err) {
+            if let Some(wrong) = extensions::parse(line).find_map(Result::err) {
                 return Err(Refusal::Extension(shown(wrong)));
             }
         }
@@ -239,62 +240,16 @@ impl Offer {
     ///
     /// A [`Rejection`] with status 403 if it does not.
     pub fn check(&self, config: &Config) -> Result<(), Rejection> {
-        self.check_host(config)
-            .and_then(|()| self.check_origin(config))
+        check_host(config, &self.host)
+            .and_then(|()| {
+                check_origin(
+                    config,
+                    self.origin.as_ref(),
+                    &self.host,
+                    self.scheme.as_deref(),
+                )
+            })
             .map_err(|refusal| Rejection::new(refusal, self.wire))
-    }
-
-    fn check_host(&self, config: &Config) -> Result<(), Refusal> {
-        let (Some(hosts), Some(host)) = (&config.hosts, Host::parse(&self.host)) else {
-            return Ok(());
-        };
-        match hosts
-            .iter()
-            .filter_map(|allowed| Host::parse(allowed))
-            .any(|it| host.is(&it))
-        {
-            true => Ok(()),
-            false => Err(Refusal::ForeignHost(shown(self.host.as_bytes()))),
-        }
-    }
-
-    /// RFC 6455, section 10.2: without this, any page on the web could open a
-    /// socket with the cookies of whoever looks at it. No `Origin`, no page.
-    fn check_origin(&self, config: &Config) -> Result<(), Refusal> {
-        let Some(origin) = &self.origin else {
-            return Ok(());
-        };
-        let text = std::str::from_utf8(origin.as_bytes()).ok();
-        let parsed = text.and_then(Origin::parse);
-        let (allowed, rule) = match &config.origins {
-            Origins::Any => return Ok(()),
-            Origins::Same => (
-                parsed
-                    .zip(Host::parse(&self.host))
-                    .is_some_and(|(origin, host)| origin.is_of(&host, self.scheme.as_deref())),
-                OriginRule::Same(match &self.scheme {
-                    None => shown(self.host.as_bytes()),
-                    Some(scheme) => shown(format!("{scheme}://{}", self.host).as_bytes()),
-                }),
-            ),
-            Origins::List(list) => (
-                list.iter().any(|allowed| {
-                    text == Some(allowed)
-                        || parsed
-                            .zip(Origin::parse(allowed))
-                            .is_some_and(|(it, allowed)| it.is(&allowed))
-                }),
-                OriginRule::List,
-            ),
-            Origins::If(allowed) => (text.is_some_and(|text| allowed(text)), OriginRule::If),
-        };
-        match allowed {
-            true => Ok(()),
-            false => Err(Refusal::Origin {
-                origin: shown(origin.as_bytes()),
-                rule,
-            }),
-        }
     }
 
     /// The first of the subprotocols the server speaks, in the order of its
@@ -334,7 +289,7 @@ impl Offer {
     fn extensions(&self) -> impl Iterator<Item = ExtensionOffer<'_>> {
         self.extensions
             .iter()
-            .flat_map(headers::extensions)
+            .flat_map(extensions::parse)
             .filter_map(Result::ok)
     }
 
@@ -397,30 +352,6 @@ impl Offer {
                 .insert(header::SEC_WEBSOCKET_EXTENSIONS, extension);
         }
         response
-    }
-}
-
-/// RFC 6455, section 4.2.1: "a base64-encoded value that, when decoded, is 16
-/// bytes in length", and so 22 characters of the alphabet and the padding.
-/// What the last character says beyond the 16 bytes is not looked at: RFC
-/// 4648, section 3.5, lets a decoder ignore it, and some clients take 22
-/// random characters.
-fn is_key(key: &[u8]) -> bool {
-    let is_alphabet = |&byte: &u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
-    key.len() == 24
-        && key
-            .strip_suffix(b"==")
-            .is_some_and(|characters| characters.iter().all(is_alphabet))
-}
-
-fn describe_key(key: &HeaderValue) -> String {
-    let key = key.as_bytes();
-    let decoded = STANDARD.decode(&key[..key.len().min(128)]);
-    match (key.len(), decoded) {
-        (0, _) => "empty".to_owned(),
-        (..=128, Ok(decoded)) => format!("`{}`, which are {} bytes", shown(key), decoded.len()),
-        (..=128, Err(_)) => format!("`{}`, which is no base64", shown(key)),
-        (length, _) => format!("`{}`, which are {length} characters", shown(key)),
     }
 }
 

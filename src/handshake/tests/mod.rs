@@ -3,7 +3,9 @@
 
 mod accept;
 mod client;
+mod extensions;
 mod headers;
+mod origin;
 mod rejection;
 mod server;
 mod target;

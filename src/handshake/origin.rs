@@ -1,0 +1,176 @@
+//! Who may connect: the grammar of `Host` and `Origin`, and the rules of the
+//! configuration about both.
+
+use std::net::Ipv6Addr;
+
+use http::header::HeaderValue;
+
+use super::rejection::{OriginRule, Refusal, shown};
+use crate::config::{Config, Origins};
+
+pub(super) fn check_host(config: &Config, host: &str) -> Result<(), Refusal> {
+    let (Some(hosts), Some(asked)) = (&config.hosts, Host::parse(host)) else {
+        return Ok(());
+    };
+    match hosts
+        .iter()
+        .filter_map(|allowed| Host::parse(allowed))
+        .any(|allowed| asked.is(&allowed))
+    {
+        true => Ok(()),
+        false => Err(Refusal::ForeignHost(shown(host.as_bytes()))),
+    }
+}
+
+/// RFC 6455, section 10.2: without this, any page on the web could open a
+/// socket with the cookies of whoever looks at it. No `Origin`, no page.
+pub(super) fn check_origin(
+    config: &Config,
+    origin: Option<&HeaderValue>,
+    host: &str,
+    scheme: Option<&str>,
+) -> Result<(), Refusal> {
+    let Some(origin) = origin else {
+        return Ok(());
+    };
+    let text = std::str::from_utf8(origin.as_bytes()).ok();
+    let parsed = text.and_then(Origin::parse);
+    let (allowed, rule) = match &config.origins {
+        Origins::Any => return Ok(()),
+        Origins::Same => (
+            parsed
+                .zip(Host::parse(host))
+                .is_some_and(|(origin, host)| origin.is_of(&host, scheme)),
+            OriginRule::Same(match scheme {
+                None => shown(host.as_bytes()),
+                Some(scheme) => shown(format!("{scheme}://{}", host).as_bytes()),
+            }),
+        ),
+        Origins::List(list) => (
+            list.iter().any(|allowed| {
+                text == Some(allowed)
+                    || parsed
+                        .zip(Origin::parse(allowed))
+                        .is_some_and(|(it, allowed)| it.is(&allowed))
+            }),
+            OriginRule::List,
+        ),
+        Origins::If(allowed) => (text.is_some_and(|text| allowed(text)), OriginRule::If),
+    };
+    match allowed {
+        true => Ok(()),
+        false => Err(Refusal::Origin {
+            origin: shown(origin.as_bytes()),
+            rule,
+        }),
+    }
+}
+
+/// `host [ ":" port ]`, as in `Host` and in `:authority`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Host<'a> {
+    name: Name<'a>,
+    port: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Name<'a> {
+    /// A name or an IPv4 address: equal if written the same but for case.
+    Registered(&'a str),
+    /// `[::1]`: there is more than one way to write the same.
+    Ipv6(Ipv6Addr),
+}
+
+impl<'a> Host<'a> {
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
+        let (name, port) = match text.strip_prefix('[') {
+            Some(literal) => {
+                let (address, port) = literal.split_once(']')?;
+                (Name::Ipv6(address.parse().ok()?), port)
+            }
+            None => {
+                let end = text.find(':').unwrap_or(text.len());
+                let (name, port) = text.split_at(end);
+                match !name.is_empty() && name.bytes().all(is_host_byte) {
+                    true => (Name::Registered(name), port),
+                    false => return None,
+                }
+            }
+        };
+        let port = match port {
+            // RFC 3986, section 3.2.3: a port may be empty.
+            "" | ":" => None,
+            _ => match port.strip_prefix(':')? {
+                // `u16::from_str` would allow a sign.
+                digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                    Some(digits.parse().ok()?)
+                }
+                _ => return None,
+            },
+        };
+        Some(Host { name, port })
+    }
+
+    /// Whether the names are the same, and the ports where `allowed` names one.
+    pub(super) fn is(&self, allowed: &Host<'_>) -> bool {
+        self.name.is(&allowed.name) && (allowed.port.is_none() || allowed.port == self.port)
+    }
+}
+
+impl Name<'_> {
+    fn is(&self, other: &Name<'_>) -> bool {
+        match (self, other) {
+            (Name::Registered(one), Name::Registered(other)) => one.eq_ignore_ascii_case(other),
+            (Name::Ipv6(one), Name::Ipv6(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+/// RFC 3986, section 3.2.2: `reg-name`.
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)
+}
+
+/// `scheme "://" host [ ":" port ]`: RFC 6454, section 7. `null` is none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin<'a> {
+    scheme: &'a str,
+    host: Host<'a>,
+}
+
+impl<'a> Origin<'a> {
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
+        let (scheme, host) = text.split_once("://")?;
+        let host = Host::parse(host)?;
+        let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+        is_scheme.then_some(Origin { scheme, host })
+    }
+
+    /// Whether a page of this origin may be one that `host` served. The scheme
+    /// is compared where the request has one; HTTP/1.1 does not tell it (TLS
+    /// may end at a proxy): then it is one of those that HTTP has, and says which
+    /// port is meant where `host` has none.
+    pub(super) fn is_of(&self, host: &Host<'_>, scheme: Option<&str>) -> bool {
+        let is_scheme = |scheme: &str| scheme.eq_ignore_ascii_case(self.scheme);
+        scheme.map_or_else(|| is_scheme("http") || is_scheme("https"), is_scheme)
+            && self.host.name.is(&host.name)
+            && self.port_of(&self.host) == self.port_of(host)
+    }
+
+    /// Whether both are the same origin (RFC 6454, section 5).
+    pub(super) fn is(&self, other: &Origin<'_>) -> bool {
+        self.is_of(&other.host, Some(other.scheme))
+    }
+
+    fn port_of(&self, host: &Host<'_>) -> Option<u16> {
+        host.port.or_else(|| match self.scheme {
+            scheme if scheme.eq_ignore_ascii_case("http") => Some(80),
+            scheme if scheme.eq_ignore_ascii_case("https") => Some(443),
+            _ => None,
+        })
+    }
+}
