@@ -15,7 +15,7 @@ impl Agreement {
     /// Nothing but the subprotocol, which must be one that was
     /// [offered](Offer::choose). What else the configuration allows is agreed on
     /// by [`Offer::agree`].
-    pub fn on_protocol(protocol: Option<Arc<str>>) -> Self {
+    pub fn with_protocol(protocol: Option<Arc<str>>) -> Self {
         Agreement {
             protocol,
             extension: None,

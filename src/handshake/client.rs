@@ -22,12 +22,12 @@ use crate::extension::{Agreed, KNOWN};
 ///
 /// ```
 /// use hyper_ws::Config;
-/// use hyper_ws::handshake::Question;
+/// use hyper_ws::handshake::ClientHandshake;
 /// use http::{Request, Response};
 ///
 /// let request = Request::get("ws://example.com/chat").body(())?;
 /// // For the nonce 16 random bytes, new ones each time.
-/// let (request, question) = Question::new(request, Config::new(), *b"the sample nonce")?;
+/// let (request, handshake) = ClientHandshake::new(request, Config::new(), *b"the sample nonce")?;
 /// assert_eq!(request.uri(), "/chat");
 /// assert_eq!(request.headers()["sec-websocket-key"], "dGhlIHNhbXBsZSBub25jZQ==");
 ///
@@ -37,12 +37,12 @@ use crate::extension::{Agreed, KNOWN};
 ///     .header("upgrade", "websocket")
 ///     .header("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
 ///     .body(())?;
-/// let agreement = question.conclude(&response)?;
+/// let agreement = handshake.verify(&response)?;
 /// assert_eq!(agreement.protocol(), None);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Question {
+pub struct ClientHandshake {
     /// The value that `Sec-WebSocket-Accept` must have; none on HTTP/2.
     accept: Option<String>,
     /// The value of `Sec-WebSocket-Protocol`, known to be well-formed.
@@ -52,7 +52,7 @@ pub struct Question {
     config: Arc<Config>,
 }
 
-impl Question {
+impl ClientHandshake {
     /// Makes a handshake of a request (RFC 6455, section 4.1).
     ///
     /// Its URI becomes a path, and the field `Host`, unless there is one. User
@@ -83,8 +83,8 @@ impl Question {
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::SEC_WEBSOCKET_KEY, value(&key)?);
-        let question = Question::offer(headers, config.into(), Some(accept_key(&key)))?;
-        Ok((request, question))
+        let handshake = ClientHandshake::offer(headers, config.into(), Some(accept_key(&key)))?;
+        Ok((request, handshake))
     }
 
     /// Makes a handshake for a connection that speaks HTTP/2 (RFC 8441, section
@@ -111,7 +111,7 @@ impl Question {
         headers.remove(header::SEC_WEBSOCKET_KEY);
         // RFC 9113, section 8.3.1: `:authority` takes the place of `Host`.
         let host = headers.remove(header::HOST);
-        let question = Question::offer(headers, config.into(), None)?;
+        let handshake = ClientHandshake::offer(headers, config.into(), None)?;
         let uri = Uri::builder()
             .scheme(match target.scheme() {
                 Scheme::Ws => "http",
@@ -122,7 +122,7 @@ impl Question {
         *request.uri_mut() = uri.build().map_err(|_| no_path())?;
         *request.method_mut() = Method::CONNECT;
         *request.version_mut() = Version::HTTP_2;
-        Ok((request, question))
+        Ok((request, handshake))
     }
 
     fn offer(
@@ -132,7 +132,7 @@ impl Question {
     ) -> Result<Self, InvalidRequest> {
         let version = HeaderValue::from_static("13");
         headers.insert(header::SEC_WEBSOCKET_VERSION, version);
-        Ok(Question {
+        Ok(ClientHandshake {
             accept,
             extensions: offer(headers, &config)?,
             protocols: protocols(headers)?,
@@ -140,13 +140,13 @@ impl Question {
         })
     }
 
-    /// What both sides have agreed on, if the answer is one to this question.
+    /// What both sides have agreed on, if the answer is one to this handshake.
     ///
     /// # Errors
     ///
     /// [`InvalidResponse`] if it is not what RFC 6455, section 4.1, says it must
     /// be. The connection must not be used then.
-    pub fn conclude<B>(&self, response: &Response<B>) -> Result<Agreement, InvalidResponse> {
+    pub fn verify<B>(&self, response: &Response<B>) -> Result<Agreement, InvalidResponse> {
         let headers = response.headers();
         match &self.accept {
             Some(accept) => check_switch(response.status(), headers, accept)?,
@@ -156,7 +156,7 @@ impl Question {
         }
         Ok(Agreement {
             extension: self.extension(headers)?,
-            ..Agreement::on_protocol(self.protocol(headers)?)
+            ..Agreement::with_protocol(self.protocol(headers)?)
         })
     }
 
@@ -190,9 +190,9 @@ impl Question {
                 .find(|known| known.name == answer.name && self.extensions.contains(&known.name))
                 .filter(|_| agreed.is_none())
                 .ok_or_else(|| InvalidResponse::Extension(shown(answer.name.as_bytes())))?;
-            let concluded = (known.conclude)(&self.config, &mut answer.parameters())
+            let answered = (known.conclude)(&self.config, &mut answer.parameters())
                 .ok_or(InvalidResponse::ExtensionParameters(known.name))?;
-            agreed = Some(concluded);
+            agreed = Some(answered);
         }
         Ok(agreed)
     }

@@ -5,7 +5,7 @@
 //! `http` crate. [`Head`] looks at a request, [`Offer`] is what a well-formed
 //! handshake offers, [`Rejection`] is the answer to any other.
 //! [`Upgrade`](crate::Upgrade) does all of this for a hyper server. A client
-//! has a [`Target`] and a [`Question`], to which the response is an answer or
+//! has a [`Target`] and a [`ClientHandshake`], to which the response is an answer or
 //! an [`InvalidResponse`].
 //!
 //! ```
@@ -41,7 +41,7 @@ mod tests;
 
 pub use accept::accept_key;
 pub use agreement::Agreement;
-pub use client::{InvalidResponse, Question};
+pub use client::{ClientHandshake, InvalidResponse};
 pub use rejection::Rejection;
 pub use server::{Head, Offer};
 pub use target::{IntoRequest, InvalidRequest, Scheme, Target};

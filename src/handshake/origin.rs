@@ -5,10 +5,10 @@ use std::net::Ipv6Addr;
 
 use http::header::HeaderValue;
 
-use super::rejection::{OriginRule, Refusal, shown};
+use super::rejection::{OriginRule, Reason, shown};
 use crate::config::{Config, Origins};
 
-pub(super) fn check_host(config: &Config, host: &str) -> Result<(), Refusal> {
+pub(super) fn check_host(config: &Config, host: &str) -> Result<(), Reason> {
     let (Some(hosts), Some(asked)) = (&config.hosts, Host::parse(host)) else {
         return Ok(());
     };
@@ -18,7 +18,7 @@ pub(super) fn check_host(config: &Config, host: &str) -> Result<(), Refusal> {
         .any(|allowed| asked.is(&allowed))
     {
         true => Ok(()),
-        false => Err(Refusal::ForeignHost(shown(host.as_bytes()))),
+        false => Err(Reason::ForeignHost(shown(host.as_bytes()))),
     }
 }
 
@@ -29,7 +29,7 @@ pub(super) fn check_origin(
     origin: Option<&HeaderValue>,
     host: &str,
     scheme: Option<&str>,
-) -> Result<(), Refusal> {
+) -> Result<(), Reason> {
     let Some(origin) = origin else {
         return Ok(());
     };
@@ -59,7 +59,7 @@ pub(super) fn check_origin(
     };
     match allowed {
         true => Ok(()),
-        false => Err(Refusal::Origin {
+        false => Err(Reason::Origin {
             origin: shown(origin.as_bytes()),
             rule,
         }),

@@ -26,24 +26,24 @@ use http::{Method, Response, StatusCode, Version};
 /// the answer, and into a log only where header values may stand there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    refusal: Refusal,
-    wire: Wire,
+    reason: Reason,
+    via: Via,
 }
 
 /// Which HTTP carried the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wire {
+pub(super) enum Via {
     /// With an `Upgrade` header (RFC 6455, section 4.1).
     Http1,
     /// With an extended `CONNECT` (RFC 8441, section 4; RFC 9220 for HTTP/3).
     Http2,
 }
 
-impl Wire {
+impl Via {
     pub(super) fn of(version: Version) -> Self {
         match version {
-            Version::HTTP_2 | Version::HTTP_3 => Wire::Http2,
-            _ => Wire::Http1,
+            Version::HTTP_2 | Version::HTTP_3 => Via::Http2,
+            _ => Via::Http1,
         }
     }
 }
@@ -51,14 +51,20 @@ impl Wire {
 /// THE table of refusals. A `String` is what the client sent, already
 /// [`shown`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    NoHandshake(NoHandshake),
+pub(super) enum Reason {
+    // Not a handshake at all.
+    NoUpgrade,
+    OtherUpgrade(String),
+    Http10,
+    NoProtocol(Method),
+    OtherProtocol(String),
+    // A handshake that cannot be accepted.
     Method(String),
     Body(&'static str),
-    Host(Fault),
-    Connection(Fault),
-    Version(Fault),
-    Key(Fault),
+    Host(FieldFault),
+    Connection(FieldFault),
+    Version(FieldFault),
+    Key(FieldFault),
     Protocol(String),
     Extension(String),
     RepeatedOrigin,
@@ -81,19 +87,9 @@ pub(super) enum Refusal {
     },
 }
 
-/// Why a request is no handshake at all.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NoHandshake {
-    NoUpgrade,
-    OtherUpgrade(String),
-    Http10,
-    NoProtocol(Method),
-    OtherProtocol(String),
-}
-
 /// What is wrong with a field of which there must be exactly one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum FieldFault {
     Missing,
     Repeated,
     Wrong(String),
@@ -109,64 +105,67 @@ pub(super) enum OriginRule {
 }
 
 impl Rejection {
-    pub(super) fn new(refusal: Refusal, wire: Wire) -> Self {
-        Rejection { refusal, wire }
+    pub(super) fn new(reason: Reason, via: Via) -> Self {
+        Rejection { reason, via }
     }
 
     /// No subprotocol is common, and the server requires one.
     #[cfg(feature = "server")]
-    pub(super) fn no_common_protocol(offered: String, supported: String, wire: Wire) -> Self {
-        Rejection::new(Refusal::NoCommonProtocol { offered, supported }, wire)
+    pub(super) fn no_common_protocol(offered: String, supported: String, via: Via) -> Self {
+        Rejection::new(Reason::NoCommonProtocol { offered, supported }, via)
     }
 
     /// There is no connection to take over: something rebuilt the request.
     #[cfg(feature = "server")]
     pub(crate) fn not_upgradable(version: Version) -> Self {
-        Rejection::new(Refusal::NotUpgradable, Wire::of(version))
+        Rejection::new(Reason::NotUpgradable, Via::of(version))
     }
 
     /// The server takes no more sockets now; try again after that many seconds.
     #[cfg(feature = "server")]
     pub(crate) fn unavailable(reason: &'static str, retry_after: u32) -> Self {
-        // The answer is the same on every wire.
+        // The answer is the same over both.
         Rejection::new(
-            Refusal::Unavailable {
+            Reason::Unavailable {
                 reason,
                 retry_after,
             },
-            Wire::Http1,
+            Via::Http1,
         )
     }
 
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
-        let status = match &self.refusal {
+        let status = match &self.reason {
             // RFC 9220, section 3, for HTTP/3; HTTP/2 has nothing better.
-            Refusal::NoHandshake(NoHandshake::OtherProtocol(_)) => StatusCode::NOT_IMPLEMENTED,
-            Refusal::NoHandshake(_) => StatusCode::UPGRADE_REQUIRED,
-            Refusal::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Reason::OtherProtocol(_) => StatusCode::NOT_IMPLEMENTED,
+            Reason::NoUpgrade
+            | Reason::OtherUpgrade(_)
+            | Reason::Http10
+            | Reason::NoProtocol(_) => StatusCode::UPGRADE_REQUIRED,
+            Reason::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             // RFC 6455, section 4.2.2: "an appropriate HTTP error code (such
             // as 426 Upgrade Required)".
-            Refusal::Version(_) | Refusal::Connection(_) => StatusCode::UPGRADE_REQUIRED,
-            Refusal::Body(_)
-            | Refusal::Host(_)
-            | Refusal::Key(_)
-            | Refusal::Protocol(_)
-            | Refusal::Extension(_)
-            | Refusal::RepeatedOrigin => StatusCode::BAD_REQUEST,
+            Reason::Version(_) | Reason::Connection(_) => StatusCode::UPGRADE_REQUIRED,
+            Reason::Body(_)
+            | Reason::Host(_)
+            | Reason::Key(_)
+            | Reason::Protocol(_)
+            | Reason::Extension(_)
+            | Reason::RepeatedOrigin => StatusCode::BAD_REQUEST,
             // RFC 6455, section 4.2.2, on /origin/.
-            Refusal::Origin { .. } | Refusal::ForeignHost(_) => StatusCode::FORBIDDEN,
+            Reason::Origin { .. } | Reason::ForeignHost(_) => StatusCode::FORBIDDEN,
             #[cfg(feature = "server")]
-            Refusal::NoCommonProtocol { .. } => StatusCode::BAD_REQUEST,
+            Reason::NoCommonProtocol { .. } => StatusCode::BAD_REQUEST,
             #[cfg(feature = "server")]
-            Refusal::NotUpgradable => StatusCode::INTERNAL_SERVER_ERROR,
+            Reason::NotUpgradable => StatusCode::INTERNAL_SERVER_ERROR,
             #[cfg(feature = "server")]
-            Refusal::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Reason::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         };
-        match (status, self.wire) {
+        match (status, self.via) {
             // HTTP/2 has no `Upgrade` (RFC 9113, section 8.6), which a 426
             // must carry (RFC 9110, section 15.5.22).
-            (StatusCode::UPGRADE_REQUIRED, Wire::Http2) => StatusCode::BAD_REQUEST,
+            (StatusCode::UPGRADE_REQUIRED, Via::Http2) => StatusCode::BAD_REQUEST,
             (status, _) => status,
         }
     }
@@ -203,21 +202,21 @@ impl Rejection {
 
     /// The header that belongs to this refusal alone.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
-        match &self.refusal {
+        match &self.reason {
             // RFC 9110, section 15.5.6: a 405 MUST say what is allowed.
-            Refusal::Method(_) => Some((header::ALLOW, HeaderValue::from_static("GET"))),
+            Reason::Method(_) => Some((header::ALLOW, HeaderValue::from_static("GET"))),
             // RFC 6455, section 4.4.
-            Refusal::Version(_) => Some((
+            Reason::Version(_) => Some((
                 header::SEC_WEBSOCKET_VERSION,
                 HeaderValue::from_static("13"),
             )),
             // What follows the head may be meant as frames, as a body or as
             // another request: nothing may be read from this connection again.
-            Refusal::Body(_) if self.wire == Wire::Http1 => {
+            Reason::Body(_) if self.via == Via::Http1 => {
                 Some((header::CONNECTION, HeaderValue::from_static("close")))
             }
             #[cfg(feature = "server")]
-            Refusal::Unavailable { retry_after, .. } => {
+            Reason::Unavailable { retry_after, .. } => {
                 Some((header::RETRY_AFTER, HeaderValue::from(*retry_after)))
             }
             _ => None,
@@ -234,42 +233,69 @@ impl<B: From<String>> From<Rejection> for Response<B> {
 /// The reason, in one line.
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.refusal {
-            Refusal::NoHandshake(why) => why.fmt(f),
-            Refusal::Method(method) => {
+        match &self.reason {
+            Reason::NoUpgrade => write!(
+                f,
+                "{NOT_A_HANDSHAKE}it has no `Upgrade` header (`Upgrade: websocket` is expected; a proxy may have \
+                 removed it)",
+            ),
+            Reason::OtherUpgrade(upgrade) => {
+                write!(
+                    f,
+                    "{NOT_A_HANDSHAKE}`websocket` is expected in its `Upgrade` header, which is `{upgrade}`"
+                )
+            }
+            Reason::Http10 => {
+                write!(
+                    f,
+                    "{NOT_A_HANDSHAKE}it came with HTTP/1.0, which has no `Upgrade`; HTTP/1.1 is expected"
+                )
+            }
+            Reason::NoProtocol(method) => write!(
+                f,
+                "{NOT_A_HANDSHAKE}CONNECT with `:protocol` = `websocket` is expected, and this is {}{HINT}",
+                shown(method.as_str().as_bytes())
+            ),
+            Reason::OtherProtocol(protocol) => {
+                write!(
+                    f,
+                    "{NOT_A_HANDSHAKE}`:protocol` = `websocket` is expected, and it is `{protocol}`"
+                )
+            }
+            Reason::Method(method) => {
                 write!(
                     f,
                     "a WebSocket handshake is a GET request, and this is {method}"
                 )
             }
-            Refusal::Body(field) => write!(
+            Reason::Body(field) => write!(
                 f,
                 "a WebSocket handshake has no body, and this request announces one with `{field}`"
             ),
-            Refusal::Host(fault) => fault.of("Host", "the host that is asked", f),
-            Refusal::Connection(fault) => {
+            Reason::Host(fault) => fault.of("Host", "the host that is asked", f),
+            Reason::Connection(fault) => {
                 fault.of("Connection", "a list that contains `Upgrade`", f)?;
                 f.write_str(" (a proxy may have removed it: it must be told to pass it on)")
             }
-            Refusal::Version(fault) => fault.of("Sec-WebSocket-Version", "`13`", f),
-            Refusal::Key(fault) => fault.of(
+            Reason::Version(fault) => fault.of("Sec-WebSocket-Version", "`13`", f),
+            Reason::Key(fault) => fault.of(
                 "Sec-WebSocket-Key",
                 "16 bytes in base64, which are 24 characters",
                 f,
             ),
-            Refusal::Protocol(wrong) => write!(
+            Reason::Protocol(wrong) => write!(
                 f,
                 "`Sec-WebSocket-Protocol` must be a list of tokens, and contains `{wrong}`"
             ),
-            Refusal::Extension(wrong) => write!(
+            Reason::Extension(wrong) => write!(
                 f,
                 "`Sec-WebSocket-Extensions` must be a list as RFC 6455, section 9.1, describes it, \
                  and breaks off at `{wrong}`"
             ),
-            Refusal::RepeatedOrigin => {
+            Reason::RepeatedOrigin => {
                 f.write_str("exactly one `Origin` header is expected, and there are several")
             }
-            Refusal::Origin {
+            Reason::Origin {
                 origin,
                 rule: OriginRule::Same(host),
             } => write!(
@@ -277,7 +303,7 @@ impl fmt::Display for Rejection {
                 "a page of the origin `{origin}` may not open a WebSocket on `{host}`: the server \
                  accepts its own pages only; `Config::allow_origins` names others"
             ),
-            Refusal::Origin {
+            Reason::Origin {
                 origin,
                 rule: OriginRule::List,
             } => write!(
@@ -285,7 +311,7 @@ impl fmt::Display for Rejection {
                 "a page of the origin `{origin}` may not open a WebSocket here: it is none of \
                  those that `Config::allow_origins` names"
             ),
-            Refusal::Origin {
+            Reason::Origin {
                 origin,
                 rule: OriginRule::If,
             } => write!(
@@ -293,58 +319,28 @@ impl fmt::Display for Rejection {
                 "a page of the origin `{origin}` may not open a WebSocket here: the function in \
                  `Config::allow_origins_if` refuses it"
             ),
-            Refusal::ForeignHost(host) => write!(
+            Reason::ForeignHost(host) => write!(
                 f,
                 "this server is not `{host}`: that is none of those that `Config::hosts` names"
             ),
             #[cfg(feature = "server")]
-            Refusal::NoCommonProtocol { offered, supported } => write!(
+            Reason::NoCommonProtocol { offered, supported } => write!(
                 f,
                 "no common subprotocol: `Sec-WebSocket-Protocol` offers {offered}, and the server \
                  speaks {supported}"
             ),
             #[cfg(feature = "server")]
-            Refusal::NotUpgradable => f.write_str(
+            Reason::NotUpgradable => f.write_str(
                 "the server cannot take this connection over: something between hyper and the \
                  WebSocket handler rebuilt the request without its extensions",
             ),
             #[cfg(feature = "server")]
-            Refusal::Unavailable { reason, .. } => f.write_str(reason),
+            Reason::Unavailable { reason, .. } => f.write_str(reason),
         }
     }
 }
 
-impl fmt::Display for NoHandshake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("here is a WebSocket, and this request is no WebSocket handshake: ")?;
-        match self {
-            NoHandshake::NoUpgrade => f.write_str(
-                "it has no `Upgrade` header (`Upgrade: websocket` is expected; a proxy may have \
-                 removed it)",
-            ),
-            NoHandshake::OtherUpgrade(upgrade) => {
-                write!(
-                    f,
-                    "`websocket` is expected in its `Upgrade` header, which is `{upgrade}`"
-                )
-            }
-            NoHandshake::Http10 => {
-                f.write_str("it came with HTTP/1.0, which has no `Upgrade`; HTTP/1.1 is expected")
-            }
-            NoHandshake::NoProtocol(method) => write!(
-                f,
-                "CONNECT with `:protocol` = `websocket` is expected, and this is {}{HINT}",
-                shown(method.as_str().as_bytes())
-            ),
-            NoHandshake::OtherProtocol(protocol) => {
-                write!(
-                    f,
-                    "`:protocol` = `websocket` is expected, and it is `{protocol}`"
-                )
-            }
-        }
-    }
-}
+const NOT_A_HANDSHAKE: &str = "here is a WebSocket, and this request is no WebSocket handshake: ";
 
 /// What the server's author may have forgotten when there is no `:protocol`.
 #[cfg(feature = "http2")]
@@ -353,14 +349,14 @@ const HINT: &str = " (a client sends that only if the server has called \
 #[cfg(not(feature = "http2"))]
 const HINT: &str = " (`:protocol` is read by the feature `http2` of hyper-ws, which is off)";
 
-impl Fault {
+impl FieldFault {
     fn of(&self, field: &str, expected: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Missing => write!(f, "no `{field}` header; expected is {expected}"),
-            Fault::Repeated => {
+            FieldFault::Missing => write!(f, "no `{field}` header; expected is {expected}"),
+            FieldFault::Repeated => {
                 write!(f, "several `{field}` headers; expected is one: {expected}")
             }
-            Fault::Wrong(value) => {
+            FieldFault::Wrong(value) => {
                 write!(f, "the `{field}` header is {value}; expected is {expected}")
             }
         }

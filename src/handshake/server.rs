@@ -10,7 +10,7 @@ use super::agreement::Agreement;
 use super::extensions::{self, ExtensionOffer};
 use super::headers::{self, Single};
 use super::origin::{Host, check_host, check_origin};
-use super::rejection::{Fault, NoHandshake, Refusal, Rejection, Wire, shown};
+use super::rejection::{FieldFault, Reason, Rejection, Via, shown};
 use crate::config::Config;
 use crate::extension::{Agreed, KNOWN};
 
@@ -48,80 +48,78 @@ impl<'a> Head<'a> {
     /// A [`Rejection`] if the request is no handshake, or not as RFC 6455,
     /// section 4.2.1, describes one.
     pub fn validate(&self) -> Result<Offer, Rejection> {
-        let wire = Wire::of(self.version);
-        self.offer(wire)
-            .map_err(|refusal| Rejection::new(refusal, wire))
+        let via = Via::of(self.version);
+        self.offer(via)
+            .map_err(|reason| Rejection::new(reason, via))
     }
 
-    fn classify(&self) -> Result<(), NoHandshake> {
+    fn classify(&self) -> Result<(), Reason> {
         match self.version {
             Version::HTTP_2 | Version::HTTP_3 => match self.protocol {
-                _ if self.method != Method::CONNECT => {
-                    Err(NoHandshake::NoProtocol(self.method.clone()))
-                }
-                None => Err(NoHandshake::NoProtocol(self.method.clone())),
+                _ if self.method != Method::CONNECT => Err(Reason::NoProtocol(self.method.clone())),
+                None => Err(Reason::NoProtocol(self.method.clone())),
                 Some("websocket") => Ok(()),
-                Some(other) => Err(NoHandshake::OtherProtocol(shown(other.as_bytes()))),
+                Some(other) => Err(Reason::OtherProtocol(shown(other.as_bytes()))),
             },
             Version::HTTP_11 if headers::has_token(self.headers, header::UPGRADE, "websocket") => {
                 Ok(())
             }
             Version::HTTP_11 => Err(match self.headers.get(header::UPGRADE) {
-                None => NoHandshake::NoUpgrade,
-                Some(other) => NoHandshake::OtherUpgrade(shown(other.as_bytes())),
+                None => Reason::NoUpgrade,
+                Some(other) => Reason::OtherUpgrade(shown(other.as_bytes())),
             }),
             // RFC 9110, section 7.8: "A server MUST ignore an Upgrade header
             // field that is received in an HTTP/1.0 request."
-            _ => Err(NoHandshake::Http10),
+            _ => Err(Reason::Http10),
         }
     }
 
     /// The order of the checks is that of help: first what makes it another
     /// kind of request, last the details.
-    fn offer(&self, wire: Wire) -> Result<Offer, Refusal> {
-        self.classify().map_err(Refusal::NoHandshake)?;
-        if wire == Wire::Http1 && self.method != Method::GET {
-            return Err(Refusal::Method(shown(self.method.as_str().as_bytes())));
+    fn offer(&self, via: Via) -> Result<Offer, Reason> {
+        self.classify()?;
+        if via == Via::Http1 && self.method != Method::GET {
+            return Err(Reason::Method(shown(self.method.as_str().as_bytes())));
         }
         self.check_body()?;
-        let host = self.host(wire)?;
-        if wire == Wire::Http1 && !headers::has_token(self.headers, header::CONNECTION, "upgrade") {
-            return Err(Refusal::Connection(
+        let host = self.host(via)?;
+        if via == Via::Http1 && !headers::has_token(self.headers, header::CONNECTION, "upgrade") {
+            return Err(Reason::Connection(
                 match self.headers.get(header::CONNECTION) {
-                    None => Fault::Missing,
-                    Some(other) => Fault::Wrong(quoted(other)),
+                    None => FieldFault::Missing,
+                    Some(other) => FieldFault::Wrong(quoted(other)),
                 },
             ));
         }
         self.check_version()?;
-        let accept = match wire {
-            Wire::Http1 => Some(self.accept()?),
+        let accept = match via {
+            Via::Http1 => Some(self.accept()?),
             // RFC 8441, section 5: key and answer "are not used".
-            Wire::Http2 => None,
+            Via::Http2 => None,
         };
         let extensions = self.headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS);
         for line in &extensions {
             if let Some(wrong) = extensions::parse(line).find_map(Result::err) {
-                return Err(Refusal::Extension(shown(wrong)));
+                return Err(Reason::Extension(shown(wrong)));
             }
         }
         let protocols = self.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
         for line in &protocols {
-            headers::check_protocols(line).map_err(|wrong| Refusal::Protocol(shown(wrong)))?;
+            headers::check_protocols(line).map_err(|wrong| Reason::Protocol(shown(wrong)))?;
         }
         let origin = match headers::single(self.headers, header::ORIGIN) {
             Single::Missing => None,
             Single::Once(origin) => Some(origin.clone()),
-            Single::Repeated => return Err(Refusal::RepeatedOrigin),
+            Single::Repeated => return Err(Reason::RepeatedOrigin),
         };
         Ok(Offer {
-            wire,
+            via,
             accept,
             host,
             scheme: self
                 .uri
                 .scheme_str()
-                .filter(|_| wire == Wire::Http2)
+                .filter(|_| via == Via::Http2)
                 .map(str::to_owned),
             origin,
             protocols: protocols.iter().cloned().collect(),
@@ -134,9 +132,9 @@ impl<'a> Head<'a> {
 
     /// RFC 6455 knows no body, and where there is one, proxies and servers
     /// disagree on where the frames begin.
-    fn check_body(&self) -> Result<(), Refusal> {
+    fn check_body(&self) -> Result<(), Reason> {
         if self.headers.contains_key(header::TRANSFER_ENCODING) {
-            return Err(Refusal::Body("Transfer-Encoding"));
+            return Err(Reason::Body("Transfer-Encoding"));
         }
         match self
             .headers
@@ -145,48 +143,48 @@ impl<'a> Head<'a> {
             .all(|length| length == "0")
         {
             true => Ok(()),
-            false => Err(Refusal::Body("Content-Length")),
+            false => Err(Reason::Body("Content-Length")),
         }
     }
 
     /// The host that is asked, and its port.
-    fn host(&self, wire: Wire) -> Result<String, Refusal> {
+    fn host(&self, via: Via) -> Result<String, Reason> {
         let authority = self.uri.authority().map(|authority| authority.as_str());
-        let host = match (wire, authority, headers::single(self.headers, header::HOST)) {
-            (Wire::Http2, Some(authority), _) => authority.as_bytes(),
+        let host = match (via, authority, headers::single(self.headers, header::HOST)) {
+            (Via::Http2, Some(authority), _) => authority.as_bytes(),
             // RFC 9112, section 3.2: "A server MUST respond with a 400 (Bad
             // Request) status code to any HTTP/1.1 request message that lacks
             // a Host header field and to any request message that contains
             // more than one".
-            (_, _, Single::Missing) => return Err(Refusal::Host(Fault::Missing)),
-            (_, _, Single::Repeated) => return Err(Refusal::Host(Fault::Repeated)),
+            (_, _, Single::Missing) => return Err(Reason::Host(FieldFault::Missing)),
+            (_, _, Single::Repeated) => return Err(Reason::Host(FieldFault::Repeated)),
             // Section 3.2.2: with a target in absolute-form "an origin server
             // MUST ignore the received Host header field".
-            (Wire::Http1, Some(authority), Single::Once(_)) => authority.as_bytes(),
+            (Via::Http1, Some(authority), Single::Once(_)) => authority.as_bytes(),
             (_, None, Single::Once(host)) => host.as_bytes(),
         };
         std::str::from_utf8(host)
             .ok()
             .filter(|host| Host::parse(host).is_some())
             .map(str::to_owned)
-            .ok_or_else(|| Refusal::Host(Fault::Wrong(format!("`{}`", shown(host)))))
+            .ok_or_else(|| Reason::Host(FieldFault::Wrong(format!("`{}`", shown(host)))))
     }
 
-    fn check_version(&self) -> Result<(), Refusal> {
+    fn check_version(&self) -> Result<(), Reason> {
         match headers::single(self.headers, header::SEC_WEBSOCKET_VERSION) {
-            Single::Missing => Err(Refusal::Version(Fault::Missing)),
-            Single::Repeated => Err(Refusal::Version(Fault::Repeated)),
+            Single::Missing => Err(Reason::Version(FieldFault::Missing)),
+            Single::Repeated => Err(Reason::Version(FieldFault::Repeated)),
             Single::Once(version) if version == "13" => Ok(()),
-            Single::Once(other) => Err(Refusal::Version(Fault::Wrong(quoted(other)))),
+            Single::Once(other) => Err(Reason::Version(FieldFault::Wrong(quoted(other)))),
         }
     }
 
-    fn accept(&self) -> Result<String, Refusal> {
+    fn accept(&self) -> Result<String, Reason> {
         match headers::single(self.headers, header::SEC_WEBSOCKET_KEY) {
-            Single::Missing => Err(Refusal::Key(Fault::Missing)),
-            Single::Repeated => Err(Refusal::Key(Fault::Repeated)),
+            Single::Missing => Err(Reason::Key(FieldFault::Missing)),
+            Single::Repeated => Err(Reason::Key(FieldFault::Repeated)),
             Single::Once(key) if is_key(key.as_bytes()) => Ok(accept_key(key)),
-            Single::Once(other) => Err(Refusal::Key(Fault::Wrong(describe_key(other)))),
+            Single::Once(other) => Err(Reason::Key(FieldFault::Wrong(describe_key(other)))),
         }
     }
 }
@@ -218,7 +216,7 @@ impl<'a> From<&'a request::Parts> for Head<'a> {
 /// A well-formed handshake: all of it that is still needed to answer.
 #[derive(Clone, Debug)]
 pub struct Offer {
-    wire: Wire,
+    via: Via,
     /// The value of `Sec-WebSocket-Accept`; none on HTTP/2.
     accept: Option<String>,
     /// Known to parse.
@@ -249,7 +247,7 @@ impl Offer {
                     self.scheme.as_deref(),
                 )
             })
-            .map_err(|refusal| Rejection::new(refusal, self.wire))
+            .map_err(|reason| Rejection::new(reason, self.via))
     }
 
     /// The first of the subprotocols the server speaks, in the order of its
@@ -272,7 +270,7 @@ impl Offer {
     pub fn agree(&self, config: &Config, protocol: Option<Arc<str>>) -> Agreement {
         Agreement {
             extension: self.extension(config),
-            ..Agreement::on_protocol(protocol)
+            ..Agreement::with_protocol(protocol)
         }
     }
 
@@ -311,7 +309,7 @@ impl Offer {
         };
         let offered = list(&mut self.protocols());
         let supported = list(&mut supported.iter().map(AsRef::as_ref));
-        Rejection::no_common_protocol(offered, supported, self.wire)
+        Rejection::no_common_protocol(offered, supported, self.via)
     }
 
     /// The answer that accepts: 101 with the computed key on HTTP/1.1 (RFC

@@ -2,16 +2,16 @@ use http::header::HeaderValue;
 use http::{Method, Request, Response, StatusCode, Version};
 
 use crate::Config;
-use crate::handshake::{Agreement, IntoRequest, InvalidResponse, Question};
+use crate::handshake::{Agreement, ClientHandshake, IntoRequest, InvalidResponse};
 
 const NONCE: [u8; 16] = *b"the sample nonce";
 
-fn asked(request: impl IntoRequest) -> (Request<()>, Question) {
-    Question::new(request.into_request().unwrap(), Config::new(), NONCE).unwrap()
+fn asked(request: impl IntoRequest) -> (Request<()>, ClientHandshake) {
+    ClientHandshake::new(request.into_request().unwrap(), Config::new(), NONCE).unwrap()
 }
 
 fn refused(request: Request<()>) -> String {
-    let error = Question::new(request, Config::new(), NONCE).unwrap_err();
+    let error = ClientHandshake::new(request, Config::new(), NONCE).unwrap_err();
     error.to_string()
 }
 
@@ -53,7 +53,7 @@ fn answer(fields: &[(&'static str, &'static str)]) -> Response<()> {
 
 #[test]
 fn a_url_becomes_the_request_of_the_rfc() {
-    let (request, question) = asked("ws://server.example.com/chat?room=1");
+    let (request, handshake) = asked("ws://server.example.com/chat?room=1");
     assert_eq!(request.method(), Method::GET);
     assert_eq!(request.version(), Version::HTTP_11);
     assert_eq!(request.uri(), "/chat?room=1");
@@ -67,7 +67,7 @@ fn a_url_becomes_the_request_of_the_rfc() {
         assert_eq!(text(&request, name), Some(value), "{name}");
     }
     assert_eq!(request.headers().len(), 5);
-    assert!(question.conclude(&answer(&[])).is_ok());
+    assert!(handshake.verify(&answer(&[])).is_ok());
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn user_and_password_go_into_the_authorization_and_nowhere_else() {
 
 #[test]
 fn what_makes_the_handshake_is_set_whatever_the_request_says() {
-    let (request, question) = asked(get(
+    let (request, handshake) = asked(get(
         "ws://a/",
         &[
             ("host", "b"),
@@ -133,7 +133,7 @@ fn what_makes_the_handshake_is_set_whatever_the_request_says() {
         assert_eq!(text(&request, name), value, "{name}");
     }
     let foo = answer(&[("sec-websocket-extensions", "foo")]);
-    assert!(question.conclude(&foo).is_err());
+    assert!(handshake.verify(&foo).is_err());
 }
 
 #[test]
@@ -142,10 +142,10 @@ fn subprotocols_are_offered_in_one_line() {
         ("sec-websocket-protocol", "a,b"),
         ("sec-websocket-protocol", "c"),
     ];
-    let (request, question) = asked(get("ws://a/", &lines));
+    let (request, handshake) = asked(get("ws://a/", &lines));
     let offered = request.headers().get_all("sec-websocket-protocol");
     assert_eq!(offered.iter().collect::<Vec<_>>(), ["a, b, c"]);
-    let agreed = question.conclude(&answer(&[("sec-websocket-protocol", "c")]));
+    let agreed = handshake.verify(&answer(&[("sec-websocket-protocol", "c")]));
     assert_eq!(agreed.unwrap().protocol(), Some("c"));
 }
 
@@ -174,7 +174,7 @@ fn over_http2_it_is_an_extended_connect_without_a_key() {
         "wss://me@example.com:443/chat?room=1",
         &[("sec-websocket-protocol", "chat"), ("cookie", "a=b")],
     );
-    let (request, question) = Question::over_http2(given, Config::new()).unwrap();
+    let (request, handshake) = ClientHandshake::over_http2(given, Config::new()).unwrap();
     assert_eq!(request.method(), Method::CONNECT);
     assert_eq!(request.version(), Version::HTTP_2);
     assert_eq!(request.uri(), "https://example.com/chat?room=1");
@@ -192,30 +192,30 @@ fn over_http2_it_is_an_extended_connect_without_a_key() {
     }
 
     let mut response = Response::new(());
-    assert!(question.conclude(&response).is_ok());
+    assert!(handshake.verify(&response).is_ok());
     let chat = HeaderValue::from_static("chat");
     response
         .headers_mut()
         .insert("sec-websocket-protocol", chat);
-    let agreement = question.conclude(&response).unwrap();
+    let agreement = handshake.verify(&response).unwrap();
     assert_eq!(agreement.protocol(), Some("chat"));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    assert!(question.conclude(&response).is_err());
+    assert!(handshake.verify(&response).is_err());
 }
 
 #[test]
 fn over_http2_a_host_that_is_named_is_the_authority() {
     let given = get("ws://127.0.0.1:9001/", &[("host", "example.com")]);
-    let (request, _) = Question::over_http2(given, Config::new()).unwrap();
+    let (request, _) = ClientHandshake::over_http2(given, Config::new()).unwrap();
     assert_eq!(request.uri(), "http://example.com/");
     let plain = get("/path", &[("host", "example.com")]);
-    assert!(Question::over_http2(plain, Config::new()).is_err());
+    assert!(ClientHandshake::over_http2(plain, Config::new()).is_err());
 }
 
 #[test]
 fn a_good_answer_is_an_agreement() {
-    let (_, question) = asked("ws://a/");
-    let agreement = question.conclude(&answer(&[
+    let (_, handshake) = asked("ws://a/");
+    let agreement = handshake.verify(&answer(&[
         ("upgrade", "WebSocket"),
         ("connection", "keep-alive, upgrade"),
     ]));
@@ -224,7 +224,7 @@ fn a_good_answer_is_an_agreement() {
 
 #[test]
 fn an_answer_that_is_not_one_is_refused() {
-    let (_, question) = asked("ws://a/");
+    let (_, handshake) = asked("ws://a/");
     for (fields, expected) in [
         (&[("upgrade", "")][..], "no `Upgrade`"),
         (&[("upgrade", "h2c")], "`Upgrade` is `h2c`"),
@@ -248,33 +248,33 @@ fn an_answer_that_is_not_one_is_refused() {
         (&[("sec-websocket-protocol", "chat")], "subprotocol `chat`"),
         (&[("sec-websocket-protocol", "\u{9b}31m")], "not offered"),
     ] {
-        let error = question.conclude(&answer(fields)).unwrap_err().to_string();
+        let error = handshake.verify(&answer(fields)).unwrap_err().to_string();
         assert!(error.contains(expected), "{fields:?}: {error}");
         assert!(error.is_ascii(), "{error}");
     }
     let mut found = answer(&[]);
     *found.status_mut() = StatusCode::OK;
     assert_eq!(
-        question.conclude(&found),
+        handshake.verify(&found),
         Err(InvalidResponse::Status(StatusCode::OK))
     );
 }
 
 #[test]
 fn one_of_the_subprotocols_that_were_offered_is_agreed_on() {
-    let (_, question) = asked(get("ws://a/", &[("sec-websocket-protocol", "a, b")]));
-    let agreed = question.conclude(&answer(&[("sec-websocket-protocol", "b")]));
+    let (_, handshake) = asked(get("ws://a/", &[("sec-websocket-protocol", "a, b")]));
+    let agreed = handshake.verify(&answer(&[("sec-websocket-protocol", "b")]));
     assert_eq!(agreed.unwrap().protocol(), Some("b"));
-    assert_eq!(question.conclude(&answer(&[])).unwrap().protocol(), None);
+    assert_eq!(handshake.verify(&answer(&[])).unwrap().protocol(), None);
     for wrong in ["c", "A", "a, b", "a,", "\"a\""] {
         let wrong = answer(&[("sec-websocket-protocol", wrong)]);
-        assert!(question.conclude(&wrong).is_err(), "{wrong:?}");
+        assert!(handshake.verify(&wrong).is_err(), "{wrong:?}");
     }
     let twice = [
         ("sec-websocket-protocol", "a"),
         ("sec-websocket-protocol", "b"),
     ];
-    assert!(question.conclude(&answer(&twice)).is_err());
+    assert!(handshake.verify(&answer(&twice)).is_err());
 }
 
 #[cfg(feature = "deflate")]
@@ -284,11 +284,11 @@ fn compression_is_offered_where_it_is_configured_and_concluded_from_the_answer()
 
     let config = Config::new().compression(Compression::shared());
     let request = "ws://a/".into_request().unwrap();
-    let (request, question) = Question::new(request, config, NONCE).unwrap();
+    let (request, handshake) = ClientHandshake::new(request, config, NONCE).unwrap();
     let offer = text(&request, "sec-websocket-extensions").unwrap();
     assert!(offer.starts_with("permessage-deflate; "), "{offer}");
 
-    let extension = |line| question.conclude(&answer(&[("sec-websocket-extensions", line)]));
+    let extension = |line| handshake.verify(&answer(&[("sec-websocket-extensions", line)]));
     let good = "permessage-deflate; server_no_context_takeover";
     assert!(extension(good).unwrap().extension.is_some());
     assert!(extension("").unwrap().extension.is_none());

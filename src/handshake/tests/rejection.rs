@@ -1,51 +1,51 @@
 use http::{Method, Response};
 
 use crate::handshake::Rejection;
-use crate::handshake::rejection::{Fault, NoHandshake, OriginRule, Refusal, SHOWN, Wire, shown};
+use crate::handshake::rejection::{FieldFault, OriginRule, Reason, SHOWN, Via, shown};
 
-fn response(refusal: Refusal, wire: Wire) -> Response<String> {
-    Rejection::new(refusal, wire).into()
+fn response(reason: Reason, via: Via) -> Response<String> {
+    Rejection::new(reason, via).into()
 }
 
-fn every_refusal() -> Vec<Refusal> {
+fn every_reason() -> Vec<Reason> {
     let text = || "x".to_owned();
     vec![
-        Refusal::NoHandshake(NoHandshake::NoUpgrade),
-        Refusal::NoHandshake(NoHandshake::OtherUpgrade(text())),
-        Refusal::NoHandshake(NoHandshake::Http10),
-        Refusal::NoHandshake(NoHandshake::NoProtocol(Method::GET)),
-        Refusal::NoHandshake(NoHandshake::OtherProtocol(text())),
-        Refusal::Method(text()),
-        Refusal::Body("Content-Length"),
-        Refusal::Host(Fault::Missing),
-        Refusal::Connection(Fault::Wrong(text())),
-        Refusal::Version(Fault::Repeated),
-        Refusal::Key(Fault::Wrong(text())),
-        Refusal::Protocol(text()),
-        Refusal::Extension(text()),
-        Refusal::RepeatedOrigin,
-        Refusal::Origin {
+        Reason::NoUpgrade,
+        Reason::OtherUpgrade(text()),
+        Reason::Http10,
+        Reason::NoProtocol(Method::GET),
+        Reason::OtherProtocol(text()),
+        Reason::Method(text()),
+        Reason::Body("Content-Length"),
+        Reason::Host(FieldFault::Missing),
+        Reason::Connection(FieldFault::Wrong(text())),
+        Reason::Version(FieldFault::Repeated),
+        Reason::Key(FieldFault::Wrong(text())),
+        Reason::Protocol(text()),
+        Reason::Extension(text()),
+        Reason::RepeatedOrigin,
+        Reason::Origin {
             origin: text(),
             rule: OriginRule::Same(text()),
         },
-        Refusal::Origin {
+        Reason::Origin {
             origin: text(),
             rule: OriginRule::List,
         },
-        Refusal::Origin {
+        Reason::Origin {
             origin: text(),
             rule: OriginRule::If,
         },
-        Refusal::ForeignHost(text()),
+        Reason::ForeignHost(text()),
         #[cfg(feature = "server")]
-        Refusal::NoCommonProtocol {
+        Reason::NoCommonProtocol {
             offered: text(),
             supported: text(),
         },
         #[cfg(feature = "server")]
-        Refusal::NotUpgradable,
+        Reason::NotUpgradable,
         #[cfg(feature = "server")]
-        Refusal::Unavailable {
+        Reason::Unavailable {
             reason: "full",
             retry_after: 5,
         },
@@ -54,8 +54,8 @@ fn every_refusal() -> Vec<Refusal> {
 
 #[test]
 fn every_refusal_is_an_error_in_plain_text_that_nobody_stores() {
-    for refusal in every_refusal() {
-        let response = response(refusal, Wire::Http1);
+    for reason in every_reason() {
+        let response = response(reason, Via::Http1);
         assert!(response.status().is_client_error() || response.status().is_server_error());
         assert_eq!(
             response.headers()["content-type"],
@@ -68,22 +68,22 @@ fn every_refusal_is_an_error_in_plain_text_that_nobody_stores() {
 
 #[test]
 fn http2_is_never_told_of_an_upgrade() {
-    for refusal in every_refusal() {
-        let response = response(refusal, Wire::Http2);
+    for reason in every_reason() {
+        let response = response(reason, Via::Http2);
         assert_ne!(response.status(), 426);
         for name in ["upgrade", "connection"] {
             assert!(!response.headers().contains_key(name), "{response:?}");
         }
     }
-    let version = response(Refusal::Version(Fault::Missing), Wire::Http2);
+    let version = response(Reason::Version(FieldFault::Missing), Via::Http2);
     assert_eq!(version.status(), 400);
     assert_eq!(version.headers()["sec-websocket-version"], "13");
 }
 
 #[test]
 fn every_426_carries_upgrade_as_it_must() {
-    for refusal in every_refusal() {
-        let response = response(refusal, Wire::Http1);
+    for reason in every_reason() {
+        let response = response(reason, Via::Http1);
         let upgrade = response
             .headers()
             .get("upgrade")

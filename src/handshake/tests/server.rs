@@ -459,7 +459,7 @@ fn the_server_prefers_among_what_the_client_offers() {
     assert_eq!(offer.choose(["chat"]), None);
     assert_eq!(offer.choose([] as [&str; 0]), None);
 
-    let agreement = Agreement::on_protocol(offer.choose(["chat.v2"]));
+    let agreement = Agreement::with_protocol(offer.choose(["chat.v2"]));
     assert_eq!(
         offer.respond::<()>(&agreement).headers()["sec-websocket-protocol"],
         "chat.v2"
@@ -468,7 +468,7 @@ fn the_server_prefers_among_what_the_client_offers() {
 
 #[test]
 fn a_protocol_that_was_not_offered_is_never_answered() {
-    let invented = Agreement::on_protocol(Some(Arc::from("x\r\nset-cookie: a=b")));
+    let invented = Agreement::with_protocol(Some(Arc::from("x\r\nset-cookie: a=b")));
     let response = offer(&request()).unwrap().respond::<()>(&invented);
     assert!(!response.headers().contains_key("sec-websocket-protocol"));
 }
@@ -597,7 +597,7 @@ fn http2_is_asked_with_connect_and_answered_with_200() {
     let head = Head::from(&request).protocol(Some("websocket"));
     assert!(head.is_handshake());
     let offer = head.validate().unwrap();
-    let agreement = Agreement::on_protocol(offer.choose(["chat"]));
+    let agreement = Agreement::with_protocol(offer.choose(["chat"]));
     let response = offer.respond::<String>(&agreement);
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers().len(), 1);
