@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::HeaderValue;
 use sha1::{Digest, Sha1};
 
-use super::rejection::shown;
+use super::quote::shown;
 
 /// The value of `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key`
 /// (RFC 6455, section 4.2.2): 28 characters.

@@ -13,7 +13,7 @@ use super::accept::accept_key;
 use super::agreement::Agreement;
 use super::extensions;
 use super::headers::{self, Single};
-use super::rejection::shown;
+use super::quote::shown;
 use super::target::{Authority, InvalidRequest, Scheme, Target, decoded};
 use crate::Config;
 use crate::extension::{Agreed, KNOWN};
@@ -172,7 +172,7 @@ impl ClientHandshake {
             .flat_map(headers::protocols)
             .find(|offered| answer.as_bytes() == offered.as_bytes())
             .map(|offered| Some(Arc::from(offered)))
-            .ok_or_else(|| InvalidResponse::Protocol(quoted(answer)))
+            .ok_or_else(|| InvalidResponse::Protocol(shown(answer)))
     }
 
     /// RFC 6455, section 9.1: "the client MUST fail the connection" if an
@@ -189,7 +189,7 @@ impl ClientHandshake {
                 .iter()
                 .find(|known| known.name == answer.name && self.extensions.contains(&known.name))
                 .filter(|_| agreed.is_none())
-                .ok_or_else(|| InvalidResponse::Extension(shown(answer.name.as_bytes())))?;
+                .ok_or_else(|| InvalidResponse::Extension(shown(answer.name)))?;
             let answered = (known.conclude)(&self.config, &mut answer.parameters())
                 .ok_or(InvalidResponse::ExtensionParameters(known.name))?;
             agreed = Some(answered);
@@ -209,17 +209,17 @@ fn check_switch(
     }
     let upgrade = once(headers, header::UPGRADE, "Upgrade")?;
     if !upgrade.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket")) {
-        return Err(InvalidResponse::Upgrade(upgrade.map(quoted)));
+        return Err(InvalidResponse::Upgrade(upgrade.map(shown)));
     }
     if !headers::has_token(headers, header::CONNECTION, "upgrade") {
         let connection = headers.get(header::CONNECTION);
-        return Err(InvalidResponse::Connection(connection.map(quoted)));
+        return Err(InvalidResponse::Connection(connection.map(shown)));
     }
     let name = header::SEC_WEBSOCKET_ACCEPT;
     let accept = once(headers, name, "Sec-WebSocket-Accept")?;
     match accept.is_some_and(|it| it.as_bytes() == expected.as_bytes()) {
         true => Ok(()),
-        false => Err(InvalidResponse::Accept(accept.map(quoted))),
+        false => Err(InvalidResponse::Accept(accept.map(shown))),
     }
 }
 
@@ -335,10 +335,6 @@ fn once<'a>(
         Single::Once(value) => Ok(Some(value)),
         Single::Repeated => Err(InvalidResponse::Repeated(shown)),
     }
-}
-
-fn quoted(value: &HeaderValue) -> String {
-    shown(value.as_bytes())
 }
 
 /// What is wrong with the answer to a handshake. What the server sent is

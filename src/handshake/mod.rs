@@ -33,6 +33,7 @@ mod client;
 mod extensions;
 mod headers;
 mod origin;
+mod quote;
 mod rejection;
 mod server;
 mod target;
@@ -42,6 +43,8 @@ mod tests;
 pub use accept::accept_key;
 pub use agreement::Agreement;
 pub use client::{ClientHandshake, InvalidResponse};
+#[cfg(feature = "client")]
+pub(crate) use quote::excerpt;
 pub use rejection::Rejection;
 pub use server::{Head, Offer};
 pub use target::{IntoRequest, InvalidRequest, Scheme, Target};

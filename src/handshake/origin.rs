@@ -5,7 +5,8 @@ use std::net::Ipv6Addr;
 
 use http::header::HeaderValue;
 
-use super::rejection::{OriginRule, Reason, shown};
+use super::quote::shown;
+use super::rejection::{OriginRule, Reason};
 use crate::config::{Config, Origins};
 
 pub(super) fn check_host(config: &Config, host: &str) -> Result<(), Reason> {
@@ -18,7 +19,7 @@ pub(super) fn check_host(config: &Config, host: &str) -> Result<(), Reason> {
         .any(|allowed| asked.is(&allowed))
     {
         true => Ok(()),
-        false => Err(Reason::ForeignHost(shown(host.as_bytes()))),
+        false => Err(Reason::ForeignHost(shown(host))),
     }
 }
 
@@ -42,8 +43,8 @@ pub(super) fn check_origin(
                 .zip(Host::parse(host))
                 .is_some_and(|(origin, host)| origin.is_of(&host, scheme)),
             OriginRule::Same(match scheme {
-                None => shown(host.as_bytes()),
-                Some(scheme) => shown(format!("{scheme}://{}", host).as_bytes()),
+                None => shown(host),
+                Some(scheme) => shown(format!("{scheme}://{host}")),
             }),
         ),
         Origins::List(list) => (
@@ -60,7 +61,7 @@ pub(super) fn check_origin(
     match allowed {
         true => Ok(()),
         false => Err(Reason::Origin {
-            origin: shown(origin.as_bytes()),
+            origin: shown(origin),
             rule,
         }),
     }

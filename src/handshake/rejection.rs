@@ -5,6 +5,8 @@ use std::fmt;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode, Version};
 
+use super::quote::shown;
+
 /// Why a handshake is refused, and the answer that says so: a status, its
 /// headers, and a reason in plain text for whoever reads it with curl.
 ///
@@ -254,7 +256,7 @@ impl fmt::Display for Rejection {
             Reason::NoProtocol(method) => write!(
                 f,
                 "{NOT_A_HANDSHAKE}CONNECT with `:protocol` = `websocket` is expected, and this is {}{HINT}",
-                shown(method.as_str().as_bytes())
+                shown(method.as_str())
             ),
             Reason::OtherProtocol(protocol) => {
                 write!(
@@ -364,15 +366,3 @@ impl FieldFault {
 }
 
 impl std::error::Error for Rejection {}
-
-/// What a client sent, for people: no control character, nothing but ASCII,
-/// nothing long.
-pub(super) fn shown(bytes: &[u8]) -> String {
-    match bytes.get(..SHOWN) {
-        Some(start) if bytes.len() > SHOWN => format!("{}...", start.escape_ascii()),
-        _ => bytes.escape_ascii().to_string(),
-    }
-}
-
-/// How many bytes of a client's are shown: an origin or a key fits.
-pub(super) const SHOWN: usize = 80;

@@ -10,7 +10,8 @@ use super::agreement::Agreement;
 use super::extensions::{self, ExtensionOffer};
 use super::headers::{self, Single};
 use super::origin::{Host, check_host, check_origin};
-use super::rejection::{FieldFault, Reason, Rejection, Via, shown};
+use super::quote::{quoted, shown};
+use super::rejection::{FieldFault, Reason, Rejection, Via};
 use crate::config::Config;
 use crate::extension::{Agreed, KNOWN};
 
@@ -59,14 +60,14 @@ impl<'a> Head<'a> {
                 _ if self.method != Method::CONNECT => Err(Reason::NoProtocol(self.method.clone())),
                 None => Err(Reason::NoProtocol(self.method.clone())),
                 Some("websocket") => Ok(()),
-                Some(other) => Err(Reason::OtherProtocol(shown(other.as_bytes()))),
+                Some(other) => Err(Reason::OtherProtocol(shown(other))),
             },
             Version::HTTP_11 if headers::has_token(self.headers, header::UPGRADE, "websocket") => {
                 Ok(())
             }
             Version::HTTP_11 => Err(match self.headers.get(header::UPGRADE) {
                 None => Reason::NoUpgrade,
-                Some(other) => Reason::OtherUpgrade(shown(other.as_bytes())),
+                Some(other) => Reason::OtherUpgrade(shown(other)),
             }),
             // RFC 9110, section 7.8: "A server MUST ignore an Upgrade header
             // field that is received in an HTTP/1.0 request."
@@ -79,7 +80,7 @@ impl<'a> Head<'a> {
     fn offer(&self, via: Via) -> Result<Offer, Reason> {
         self.classify()?;
         if via == Via::Http1 && self.method != Method::GET {
-            return Err(Reason::Method(shown(self.method.as_str().as_bytes())));
+            return Err(Reason::Method(shown(self.method.as_str())));
         }
         self.check_body()?;
         let host = self.host(via)?;
@@ -167,7 +168,7 @@ impl<'a> Head<'a> {
             .ok()
             .filter(|host| Host::parse(host).is_some())
             .map(str::to_owned)
-            .ok_or_else(|| Reason::Host(FieldFault::Wrong(format!("`{}`", shown(host)))))
+            .ok_or_else(|| Reason::Host(FieldFault::Wrong(quoted(host))))
     }
 
     fn check_version(&self) -> Result<(), Reason> {
@@ -303,9 +304,7 @@ impl Offer {
             None => "none".to_owned(),
             Some(first) => protocols
                 .take(9)
-                .fold(format!("`{}`", shown(first.as_bytes())), |list, next| {
-                    list + ", `" + &shown(next.as_bytes()) + "`"
-                }),
+                .fold(quoted(first), |list, next| list + ", " + &quoted(next)),
         };
         let offered = list(&mut self.protocols());
         let supported = list(&mut supported.iter().map(AsRef::as_ref));
@@ -351,8 +350,4 @@ impl Offer {
         }
         response
     }
-}
-
-fn quoted(value: &HeaderValue) -> String {
-    format!("`{}`", shown(value.as_bytes()))
 }

@@ -6,6 +6,7 @@ mod client;
 mod extensions;
 mod headers;
 mod origin;
+mod quote;
 mod rejection;
 mod server;
 mod target;
