@@ -5,10 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::HeaderValue;
 use sha1::{Digest, Sha1};
 
-use super::quote::shown;
+use super::quote::quoted;
 
-/// The value of `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key`
-/// (RFC 6455, section 4.2.2): 28 characters.
+/// Computes the value of `Sec-WebSocket-Accept` that answers a
+/// `Sec-WebSocket-Key` (RFC 6455, section 4.2.2): 28 characters.
 ///
 /// ```
 /// use hyper_ws::handshake::accept_key;
@@ -26,11 +26,11 @@ pub fn accept_key(key: impl AsRef<[u8]>) -> String {
 /// endpoints that do not understand the WebSocket Protocol".
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// RFC 6455, section 4.2.1: "a base64-encoded value that, when decoded, is 16
-/// bytes in length", and so 22 characters of the alphabet and the padding.
-/// What the last character says beyond the 16 bytes is not looked at: RFC
-/// 4648, section 3.5, lets a decoder ignore it, and some clients take 22
-/// random characters.
+/// Checks for RFC 6455, section 4.2.1: "a base64-encoded value that, when
+/// decoded, is 16 bytes in length". That is 22 characters and the padding.
+///
+/// The last character holds 4 bits more than 16 bytes have, which are ignored:
+/// RFC 4648, section 3.5, allows it, and some clients send 22 random characters.
 pub(super) fn is_key(key: &[u8]) -> bool {
     let is_alphabet = |&byte: &u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
     key.len() == 24
@@ -39,13 +39,18 @@ pub(super) fn is_key(key: &[u8]) -> bool {
             .is_some_and(|characters| characters.iter().all(is_alphabet))
 }
 
+/// Describes a key that [`is_key`] refused.
 pub(super) fn describe_key(key: &HeaderValue) -> String {
+    // Longer values are not decoded: their length says enough.
+    const LONGEST: usize = 128;
     let key = key.as_bytes();
-    let decoded = STANDARD.decode(&key[..key.len().min(128)]);
-    match (key.len(), decoded) {
-        (0, _) => "empty".to_owned(),
-        (..=128, Ok(decoded)) => format!("`{}`, which are {} bytes", shown(key), decoded.len()),
-        (..=128, Err(_)) => format!("`{}`, which is no base64", shown(key)),
-        (length, _) => format!("`{}`, which are {length} characters", shown(key)),
+    let quoted = quoted(key);
+    match key.len() {
+        0 => "an empty value".to_owned(),
+        1..=LONGEST => match STANDARD.decode(key) {
+            Ok(decoded) => format!("{quoted} ({} bytes)", decoded.len()),
+            Err(_) => format!("{quoted} (not base64)"),
+        },
+        length => format!("{quoted} ({length} characters)"),
     }
 }

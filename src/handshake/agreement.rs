@@ -1,10 +1,14 @@
-//! What both sides agreed on.
+//! The outcome of a handshake.
 
 use std::sync::Arc;
 
 use crate::extension::{Agreed, Extension};
 
-/// What client and server agreed on beyond the frames themselves.
+/// The subprotocol and the extension that client and server agreed on.
+///
+/// On a server [`Offer::agree`](super::Offer::agree) makes it, on a client
+/// [`ClientHandshake::verify`](super::ClientHandshake::verify). The default has
+/// neither a subprotocol nor an extension.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agreement {
     pub(crate) protocol: Option<Arc<str>>,
@@ -12,9 +16,11 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// Nothing but the subprotocol, which must be one that was
-    /// [offered](Offer::choose). What else the configuration allows is agreed on
-    /// by [`Offer::agree`].
+    /// An agreement on a subprotocol alone, without an extension.
+    ///
+    /// The subprotocol must be one that the client
+    /// [offered](super::Offer::protocols): no other is
+    /// [answered](super::Offer::respond).
     pub fn with_protocol(protocol: Option<Arc<str>>) -> Self {
         Agreement {
             protocol,
@@ -27,8 +33,8 @@ impl Agreement {
         self.protocol.as_deref()
     }
 
-    /// The extension, if there is one (RFC 6455, section 9); for a
-    /// [`Connection`](crate::protocol::Connection::with_extension).
+    /// The extension, if there is one (RFC 6455, section 9). A
+    /// [`Connection`](crate::protocol::Connection::with_extension) takes it.
     pub fn extension(&self) -> Option<Extension> {
         self.extension.clone().map(Extension)
     }

@@ -1,4 +1,4 @@
-//! The client's side: what to ask, and whether the answer is one.
+//! The client's side: makes the request and checks the response.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::target::{Authority, InvalidRequest, Scheme, Target, decoded};
 use crate::Config;
 use crate::extension::{Agreed, KNOWN};
 
-/// A handshake that was asked for: what its answer must be.
+/// A client's handshake, made together with its request. It checks the response.
 ///
 /// ```
 /// use hyper_ws::Config;
@@ -26,7 +26,7 @@ use crate::extension::{Agreed, KNOWN};
 /// use http::{Request, Response};
 ///
 /// let request = Request::get("ws://example.com/chat").body(())?;
-/// // For the nonce 16 random bytes, new ones each time.
+/// // The nonce must be 16 random bytes, new ones for each connection.
 /// let (request, handshake) = ClientHandshake::new(request, Config::new(), *b"the sample nonce")?;
 /// assert_eq!(request.uri(), "/chat");
 /// assert_eq!(request.headers()["sec-websocket-key"], "dGhlIHNhbXBsZSBub25jZQ==");
@@ -43,38 +43,43 @@ use crate::extension::{Agreed, KNOWN};
 /// ```
 #[derive(Clone, Debug)]
 pub struct ClientHandshake {
-    /// The value that `Sec-WebSocket-Accept` must have; none on HTTP/2.
+    /// The value that `Sec-WebSocket-Accept` must have; `None` on HTTP/2.
     accept: Option<String>,
-    /// The value of `Sec-WebSocket-Protocol`, known to be well-formed.
+    /// The value of `Sec-WebSocket-Protocol`, well-formed.
     protocols: Option<HeaderValue>,
-    /// Which of [`KNOWN`] were offered.
+    /// The names of those [`KNOWN`] extensions that were offered.
     extensions: Vec<&'static str>,
     config: Arc<Config>,
 }
 
 impl ClientHandshake {
-    /// Makes a handshake of a request (RFC 6455, section 4.1).
+    /// Turns a request into a handshake (RFC 6455, section 4.1): returns the
+    /// request to send, and what checks the response to it.
     ///
-    /// Its URI becomes a path, and the field `Host`, unless there is one. User
-    /// and password of the URI become `Authorization` (RFC 7617), unless there
-    /// is one. `Sec-WebSocket-Protocol` names the subprotocols to offer;
-    /// `Connection`, `Upgrade`, and all else whose name begins with
-    /// `Sec-WebSocket` are set here, whatever the request says. The extensions
-    /// are those of the configuration.
+    /// The request's fields are kept, with these exceptions:
+    ///
+    /// - The URI becomes its path and query. Its host goes into `Host`, its user
+    ///   and password into `Authorization` (RFC 7617), unless the request has
+    ///   those fields.
+    /// - `Sec-WebSocket-Protocol` lists the subprotocols to offer. Several lines
+    ///   become one.
+    /// - `Connection`, `Upgrade` and the other `Sec-WebSocket-..` fields are set or
+    ///   removed, whatever the request says. The extensions to offer are those of
+    ///   the configuration.
     ///
     /// RFC 6455, section 4.1: the nonce "MUST be selected randomly for each
     /// connection".
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest`] if this cannot be made a handshake of.
+    /// [`InvalidRequest`] if the request cannot be sent as a handshake.
     pub fn new(
         mut request: Request<()>,
         config: impl Into<Arc<Config>>,
         nonce: [u8; 16],
     ) -> Result<(Request<()>, Self), InvalidRequest> {
         check_method_and_body(&request)?;
-        name_host(&mut request)?;
+        set_host(&mut request)?;
         let path = path(request.uri());
         *request.uri_mut() = Uri::from(path);
         *request.version_mut() = Version::HTTP_11;
@@ -87,23 +92,23 @@ impl ClientHandshake {
         Ok((request, handshake))
     }
 
-    /// Makes a handshake for a connection that speaks HTTP/2 (RFC 8441, section
-    /// 5): a `CONNECT`, without a key. What is beside that is as with
+    /// Turns a request into a handshake for an HTTP/2 connection (RFC 8441,
+    /// section 5): a `CONNECT` without a key. Everything else is as in
     /// [`new`](Self::new).
     ///
-    /// The pseudo-header `:protocol`, for which `http` has no place, must be
-    /// `websocket`.
+    /// The caller must send it with the pseudo-header `:protocol` = `websocket`,
+    /// for which `http` has no place.
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest`] if this cannot be made a handshake of.
+    /// [`InvalidRequest`] if the request cannot be sent as a handshake.
     pub fn over_http2(
         mut request: Request<()>,
         config: impl Into<Arc<Config>>,
     ) -> Result<(Request<()>, Self), InvalidRequest> {
         check_method_and_body(&request)?;
         let target = Target::of(request.uri())?;
-        name_host(&mut request)?;
+        set_host(&mut request)?;
         let path = path(request.uri());
         let headers = request.headers_mut();
         headers.remove(header::CONNECTION);
@@ -119,12 +124,15 @@ impl ClientHandshake {
             })
             .authority(host.as_ref().map_or(&[][..], HeaderValue::as_bytes))
             .path_and_query(path);
-        *request.uri_mut() = uri.build().map_err(|_| no_path())?;
+        *request.uri_mut() = uri
+            .build()
+            .map_err(|_| InvalidRequest::new("invalid `Host`: expected `host` or `host:port`"))?;
         *request.method_mut() = Method::CONNECT;
         *request.version_mut() = Version::HTTP_2;
         Ok((request, handshake))
     }
 
+    /// Sets the fields that both versions of HTTP have.
     fn offer(
         headers: &mut HeaderMap,
         config: Arc<Config>,
@@ -134,23 +142,24 @@ impl ClientHandshake {
         headers.insert(header::SEC_WEBSOCKET_VERSION, version);
         Ok(ClientHandshake {
             accept,
-            extensions: offer(headers, &config)?,
-            protocols: protocols(headers)?,
+            extensions: offer_extensions(headers, &config)?,
+            protocols: offer_protocols(headers)?,
             config,
         })
     }
 
-    /// What both sides have agreed on, if the answer is one to this handshake.
+    /// Checks that the response accepts this handshake, and returns what both
+    /// sides agreed on.
     ///
     /// # Errors
     ///
-    /// [`InvalidResponse`] if it is not what RFC 6455, section 4.1, says it must
-    /// be. The connection must not be used then.
+    /// [`InvalidResponse`] if it is not what RFC 6455, section 4.1, requires. The
+    /// connection must not be used then.
     pub fn verify<B>(&self, response: &Response<B>) -> Result<Agreement, InvalidResponse> {
         let headers = response.headers();
         match &self.accept {
             Some(accept) => check_switch(response.status(), headers, accept)?,
-            // RFC 8441, section 5: a 2xx is what the 101 is elsewhere.
+            // RFC 8441, section 5: on HTTP/2 a 2xx takes the place of the 101.
             None if response.status().is_success() => {}
             None => return Err(InvalidResponse::Status(response.status())),
         }
@@ -161,7 +170,7 @@ impl ClientHandshake {
     }
 
     /// RFC 6455, section 4.1: a subprotocol "that was not present in the client's
-    /// handshake" fails the connection. None may be answered to any offer.
+    /// handshake" fails the connection. The server may always choose none.
     fn protocol(&self, headers: &HeaderMap) -> Result<Option<Arc<str>>, InvalidResponse> {
         let name = header::SEC_WEBSOCKET_PROTOCOL;
         let Some(answer) = once(headers, name, "Sec-WebSocket-Protocol")? else {
@@ -175,8 +184,8 @@ impl ClientHandshake {
             .ok_or_else(|| InvalidResponse::Protocol(shown(answer)))
     }
 
-    /// RFC 6455, section 9.1: "the client MUST fail the connection" if an
-    /// extension is answered that was not offered.
+    /// RFC 6455, section 9.1: "the client MUST fail the connection" if the
+    /// server chose an extension that was not offered.
     fn extension(&self, headers: &HeaderMap) -> Result<Option<Agreed>, InvalidResponse> {
         let mut agreed = None;
         for answer in headers
@@ -198,7 +207,7 @@ impl ClientHandshake {
     }
 }
 
-/// RFC 6455, section 4.1, what a client "MUST validate" of the response.
+/// Checks what a client "MUST validate" of a 101 (RFC 6455, section 4.1).
 fn check_switch(
     status: StatusCode,
     headers: &HeaderMap,
@@ -208,7 +217,7 @@ fn check_switch(
         return Err(InvalidResponse::Status(status));
     }
     let upgrade = once(headers, header::UPGRADE, "Upgrade")?;
-    if !upgrade.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket")) {
+    if !upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket")) {
         return Err(InvalidResponse::Upgrade(upgrade.map(shown)));
     }
     if !headers::has_token(headers, header::CONNECTION, "upgrade") {
@@ -217,36 +226,43 @@ fn check_switch(
     }
     let name = header::SEC_WEBSOCKET_ACCEPT;
     let accept = once(headers, name, "Sec-WebSocket-Accept")?;
-    match accept.is_some_and(|it| it.as_bytes() == expected.as_bytes()) {
-        true => Ok(()),
-        false => Err(InvalidResponse::Accept(accept.map(shown))),
+    if accept.is_some_and(|value| value.as_bytes() == expected.as_bytes()) {
+        Ok(())
+    } else {
+        Err(InvalidResponse::Accept(accept.map(shown)))
     }
 }
 
 fn check_method_and_body(request: &Request<()>) -> Result<(), InvalidRequest> {
     if request.method() != Method::GET {
-        return Err(InvalidRequest::new(
-            "a WebSocket handshake is a GET request",
-        ));
+        return Err(InvalidRequest::new(format!(
+            "invalid method {}: a WebSocket handshake is a GET request",
+            request.method()
+        )));
     }
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let encoding = request.headers().get(header::TRANSFER_ENCODING);
-    match length.or(encoding) {
-        Some(_) => Err(InvalidRequest::new(
-            "a WebSocket handshake has no body: no `Content-Length`, no `Transfer-Encoding`",
-        )),
-        None => Ok(()),
+    for (field, name) in [
+        (header::CONTENT_LENGTH, "Content-Length"),
+        (header::TRANSFER_ENCODING, "Transfer-Encoding"),
+    ] {
+        if request.headers().contains_key(field) {
+            return Err(InvalidRequest::new(format!(
+                "unexpected `{name}`: a WebSocket handshake has no body"
+            )));
+        }
     }
+    Ok(())
 }
 
-fn name_host(request: &mut Request<()>) -> Result<(), InvalidRequest> {
+/// Sets `Host` and `Authorization` to what the URI says, unless the request has
+/// them.
+fn set_host(request: &mut Request<()>) -> Result<(), InvalidRequest> {
     let Some(authority) = Authority::of(request.uri())? else {
-        return match request.headers().contains_key(header::HOST) {
-            true => Ok(()),
-            false => Err(InvalidRequest::new(
-                "the request names no host, neither in its URI nor in `Host`",
-            )),
-        };
+        if request.headers().contains_key(header::HOST) {
+            return Ok(());
+        }
+        return Err(InvalidRequest::new(
+            "missing host: the request has one neither in its URI nor in `Host`",
+        ));
     };
     let host = value(&authority.host_field(request.uri())?)?;
     let user = authority.user.map(decoded).map(credentials).transpose()?;
@@ -258,7 +274,8 @@ fn name_host(request: &mut Request<()>) -> Result<(), InvalidRequest> {
     Ok(())
 }
 
-/// RFC 7617, section 2: `user ":" password`, in base64.
+/// The value of `Authorization`: `user ":" password` in base64 (RFC 7617,
+/// section 2).
 fn credentials(mut user: Vec<u8>) -> Result<HeaderValue, InvalidRequest> {
     if !user.contains(&b':') {
         user.push(b':');
@@ -268,17 +285,17 @@ fn credentials(mut user: Vec<u8>) -> Result<HeaderValue, InvalidRequest> {
     Ok(credentials)
 }
 
-/// RFC 9112, section 3.2.1: a server is asked for a path and a query.
+/// The path and the query to ask a server for (RFC 9112, section 3.2.1).
 fn path(uri: &Uri) -> PathAndQuery {
     let path = uri.path_and_query().cloned();
     path.unwrap_or_else(|| PathAndQuery::from_static("/"))
 }
 
-fn no_path() -> InvalidRequest {
-    InvalidRequest::new("host and path are not those of a URL")
-}
-
-fn offer(headers: &mut HeaderMap, config: &Config) -> Result<Vec<&'static str>, InvalidRequest> {
+/// Offers the extensions of the configuration; returns their names.
+fn offer_extensions(
+    headers: &mut HeaderMap,
+    config: &Config,
+) -> Result<Vec<&'static str>, InvalidRequest> {
     headers.remove(header::SEC_WEBSOCKET_ACCEPT);
     headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
     let mut offered = Vec::new();
@@ -291,18 +308,18 @@ fn offer(headers: &mut HeaderMap, config: &Config) -> Result<Vec<&'static str>, 
     Ok(offered)
 }
 
-/// The subprotocols that the request offers: RFC 6455, section 4.1, "elements
-/// that comprise this value MUST be non-empty strings" of the characters of a
-/// token, "and MUST all be unique strings".
+/// Checks the subprotocols that the request offers. RFC 6455, section 4.1:
+/// "elements that comprise this value MUST be non-empty strings" of the
+/// characters of a token, "and MUST all be unique strings".
 ///
-/// They go out in one line, as browsers send them. Section 11.3.4: several are
-/// "logically the same as a single" one, but many a server reads the first only.
-fn protocols(headers: &mut HeaderMap) -> Result<Option<HeaderValue>, InvalidRequest> {
+/// They are sent in one line, as browsers do. Section 11.3.4 says that several
+/// are "logically the same as a single" one, but many servers read the first only.
+fn offer_protocols(headers: &mut HeaderMap) -> Result<Option<HeaderValue>, InvalidRequest> {
     let mut all = Vec::new();
     for line in headers.get_all(header::SEC_WEBSOCKET_PROTOCOL) {
         headers::check_protocols(line).map_err(|wrong| {
             let wrong = shown(wrong);
-            InvalidRequest::new(format!("`{wrong}` is not the name of a subprotocol"))
+            InvalidRequest::new(format!("invalid subprotocol `{wrong}`: expected a token"))
         })?;
         for protocol in headers::protocols(line) {
             if all.contains(&protocol) {
@@ -322,9 +339,10 @@ fn protocols(headers: &mut HeaderMap) -> Result<Option<HeaderValue>, InvalidRequ
 
 fn value(text: &str) -> Result<HeaderValue, InvalidRequest> {
     HeaderValue::from_str(text)
-        .map_err(|_| InvalidRequest::new("there is a character that no header field can have"))
+        .map_err(|_| InvalidRequest::new("invalid character: header fields cannot hold it"))
 }
 
+/// The field, if it is there; fails if it comes twice.
 fn once<'a>(
     headers: &'a HeaderMap,
     name: header::HeaderName,
@@ -337,14 +355,15 @@ fn once<'a>(
     }
 }
 
-/// What is wrong with the answer to a handshake. What the server sent is
-/// escaped and cut.
+/// The reason why a response does not accept a handshake. Values that the server
+/// sent are escaped and cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidResponse {
-    /// The status is not 101 (over HTTP/2: not 2xx): a refusal, which may say why in its body.
+    /// The status is not 101 (over HTTP/2: not 2xx). The server refused the
+    /// handshake, and may say why in the response's body.
     Status(StatusCode),
-    /// A field that may come once comes twice.
+    /// A field that may come once comes several times.
     Repeated(&'static str),
     /// `Upgrade` is not `websocket`, or is missing.
     Upgrade(Option<String>),
@@ -354,50 +373,49 @@ pub enum InvalidResponse {
     Accept(Option<String>),
     /// An extension was not offered, comes twice, or is not well-formed.
     Extension(String),
-    /// The parameters of an extension do not answer our offer.
+    /// The parameters of an extension do not fit the offer.
     ExtensionParameters(&'static str),
-    /// The subprotocol was not offered.
+    /// A subprotocol was not offered.
     Protocol(String),
 }
 
 impl fmt::Display for InvalidResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut field = |name: &str, got: &Option<String>, expected: &str| match got {
-            Some(got) => write!(f, "the server's `{name}` is `{got}`, not {expected}"),
-            None => write!(f, "the server's answer has no `{name}`"),
+            Some(got) => write!(
+                f,
+                "invalid `{name}` in the response: got `{got}`, expected {expected}"
+            ),
+            None => write!(f, "missing `{name}` in the response: expected {expected}"),
         };
         match self {
             InvalidResponse::Upgrade(got) => field("Upgrade", got, "`websocket`"),
-            InvalidResponse::Connection(got) => field("Connection", got, "`Upgrade`"),
+            InvalidResponse::Connection(got) => {
+                field("Connection", got, "a list that contains `Upgrade`")
+            }
             InvalidResponse::Accept(got) => field(
                 "Sec-WebSocket-Accept",
                 got,
-                "the answer to our key: something between answers for it, or it is no WebSocket server",
+                "the answer to our key (a proxy may have answered, or the server does not speak \
+                 WebSocket)",
             ),
-            InvalidResponse::Status(status) => {
-                write!(f, "the server refused with {status}")
-            }
+            InvalidResponse::Status(status) => write!(f, "the server refused with {status}"),
             InvalidResponse::Repeated(name) => {
-                write!(f, "the server's answer has several `{name}`")
+                write!(f, "several `{name}` in the response: expected one")
             }
-            InvalidResponse::Extension(name) => {
-                write!(
-                    f,
-                    "the server chose the extension `{name}`, which was not offered"
-                )
-            }
-            InvalidResponse::ExtensionParameters(name) => {
-                write!(
-                    f,
-                    "the server chose the extension `{name}` with parameters that were not offered"
-                )
-            }
-            InvalidResponse::Protocol(name) => {
-                write!(
-                    f,
-                    "the server chose the subprotocol `{name}`, which was not offered"
-                )
-            }
+            InvalidResponse::Extension(name) => write!(
+                f,
+                "unexpected extension `{name}` in the response: not offered, repeated or malformed"
+            ),
+            InvalidResponse::ExtensionParameters(name) => write!(
+                f,
+                "invalid parameters of the extension `{name}` in the response: they do not fit the \
+                 offer"
+            ),
+            InvalidResponse::Protocol(name) => write!(
+                f,
+                "unexpected subprotocol `{name}` in the response: not offered"
+            ),
         }
     }
 }

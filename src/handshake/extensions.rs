@@ -6,8 +6,8 @@ use http::header::HeaderValue;
 
 use super::headers::is_token_byte;
 
-/// One element of `Sec-WebSocket-Extensions`: a name and its parameters (RFC
-/// 6455, section 9.1), both known to be well-formed.
+/// One element of `Sec-WebSocket-Extensions`: a name and its parameters, both
+/// well-formed. In a response it is an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ExtensionOffer<'a> {
     pub(super) name: &'a str,
@@ -15,18 +15,23 @@ pub(super) struct ExtensionOffer<'a> {
 }
 
 impl<'a> ExtensionOffer<'a> {
-    /// The parameters in their order; the same one may come twice.
+    /// Returns the parameters in their order, repeated ones too.
     pub(super) fn parameters(&self) -> impl Iterator<Item = (&'a str, Option<Cow<'a, str>>)> {
         let mut rest = Scanner(self.parameters);
-        std::iter::from_fn(move || match rest.separator(b';') {
-            true => rest.parameter(),
-            false => None,
+        std::iter::from_fn(move || {
+            if rest.separator(b';') {
+                rest.parameter()
+            } else {
+                None
+            }
         })
     }
 }
 
-/// The offers of one line of `Sec-WebSocket-Extensions`. Behind an error,
-/// which is where the grammar was broken, comes nothing more.
+/// Returns the offers of one line of `Sec-WebSocket-Extensions`.
+///
+/// An error is the rest of the line, from the offer that breaks the grammar. It
+/// is the last item.
 pub(super) fn parse(line: &HeaderValue) -> impl Iterator<Item = Result<ExtensionOffer<'_>, &[u8]>> {
     let mut rest = Scanner(line.as_bytes());
     std::iter::from_fn(move || {
@@ -43,12 +48,12 @@ pub(super) fn parse(line: &HeaderValue) -> impl Iterator<Item = Result<Extension
     })
 }
 
-/// What is left of a field's value.
+/// The part of a field's value that is still to be read.
 struct Scanner<'a>(&'a [u8]);
 
 impl<'a> Scanner<'a> {
-    /// `extension = extension-token *( ";" extension-param )`, and then the
-    /// end or a comma.
+    /// Reads `extension = extension-token *( ";" extension-param )` and the comma
+    /// after it, unless the line ends there.
     fn extension(&mut self) -> Option<ExtensionOffer<'a>> {
         let name = self.token()?;
         let start = self.0;
@@ -56,13 +61,11 @@ impl<'a> Scanner<'a> {
             self.parameter()?;
         }
         let parameters = &start[..start.len() - self.0.len()];
-        match self.0.is_empty() || self.separator(b',') {
-            true => Some(ExtensionOffer { name, parameters }),
-            false => None,
-        }
+        let is_complete = self.0.is_empty() || self.separator(b',');
+        is_complete.then_some(ExtensionOffer { name, parameters })
     }
 
-    /// `extension-param = token [ "=" (token | quoted-string) ]`
+    /// Reads `extension-param = token [ "=" (token | quoted-string) ]`.
     fn parameter(&mut self) -> Option<(&'a str, Option<Cow<'a, str>>)> {
         let name = self.token()?;
         if !self.separator(b'=') {
@@ -88,11 +91,12 @@ impl<'a> Scanner<'a> {
             .filter(|token| !token.is_empty())
     }
 
-    /// RFC 6455, section 9.1: "When using the quoted-string syntax variant,
-    /// the value after quoted-string unescaping MUST conform to the 'token'
-    /// ABNF."
+    /// Reads a quoted string and returns what it means. RFC 6455, section 9.1:
+    /// "When using the quoted-string syntax variant, the value after
+    /// quoted-string unescaping MUST conform to the 'token' ABNF."
     fn quoted(&mut self) -> Option<Cow<'a, str>> {
         let body = self.0.strip_prefix(b"\"")?;
+        // Allocated at the first backslash, which hardly any client sends.
         let mut unescaped = None::<Vec<u8>>;
         let mut at = 0;
         loop {
@@ -122,7 +126,7 @@ impl<'a> Scanner<'a> {
         Some(value).filter(|value| !value.is_empty())
     }
 
-    /// Steps over the byte and the blanks around it, if it comes next.
+    /// Skips the separator and the blanks around it. Returns whether it was there.
     fn separator(&mut self, separator: u8) -> bool {
         self.0 = self.0.trim_ascii_start();
         match self.0.split_first() {

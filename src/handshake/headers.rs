@@ -1,18 +1,21 @@
-//! The grammar of the header fields that a handshake consists of.
+//! The grammar that the header fields of a handshake share: lists, tokens, and
+//! fields that may come once.
 //!
-//! Everything here is one pass over the bytes, without an allocation that
-//! grows with what the peer sent.
+//! Everything here, in `extensions` and in `origin` is one pass over the bytes.
+//! No allocation grows with what the peer sent.
 
 use http::header::{AsHeaderName, HeaderMap, HeaderValue};
 
-/// Whether a comma-separated list, which may stand on several lines, contains
-/// the token, compared whole and without regard to case (RFC 9110, section
-/// 5.6.1: `Connection: keep-alive, Upgrade` is what Firefox sends).
+/// Returns whether a comma-separated list contains the token (RFC 9110, section
+/// 5.6.1). Tokens are compared whole and without regard to case, and the list
+/// may be spread over several lines.
+///
+/// Firefox sends `Connection: keep-alive, Upgrade`.
 pub(super) fn has_token(headers: &HeaderMap, name: impl AsHeaderName, token: &str) -> bool {
     let is_token = |element: &[u8]| element.eq_ignore_ascii_case(token.as_bytes());
     headers.get_all(name).iter().any(|line| {
         let line = line.as_bytes();
-        // Mostly it stands alone.
+        // Most often the token is the whole line.
         is_token(line)
             || line
                 .split(|&byte| byte == b',')
@@ -20,7 +23,7 @@ pub(super) fn has_token(headers: &HeaderMap, name: impl AsHeaderName, token: &st
     })
 }
 
-/// How often a field occurs that may occur once.
+/// The occurrences of a field that may come once.
 pub(super) enum Single<'a> {
     Missing,
     Once(&'a HeaderValue),
@@ -36,19 +39,18 @@ pub(super) fn single(headers: &HeaderMap, name: impl AsHeaderName) -> Single<'_>
     }
 }
 
-/// The subprotocols of one line of `Sec-WebSocket-Protocol`, which
-/// [`check_protocols`] has found to be well-formed. They are compared with
-/// regard to case.
+/// Returns the subprotocols of one line of `Sec-WebSocket-Protocol`, which
+/// [`check_protocols`] must have accepted. Their case matters.
 pub(super) fn protocols(line: &HeaderValue) -> impl Iterator<Item = &str> {
     elements(line.as_bytes()).filter_map(|element| std::str::from_utf8(element).ok())
 }
 
-/// RFC 6455, section 4.1: "The elements that comprise this value MUST be
-/// non-empty strings with characters in the range U+0021 to U+007E not
-/// including separator characters". That they are unique is not checked: an
-/// element that comes twice offers nothing new.
+/// Checks one line of `Sec-WebSocket-Protocol`. RFC 6455, section 4.1: "The
+/// elements that comprise this value MUST be non-empty strings with characters
+/// in the range U+0021 to U+007E not including separator characters".
 ///
-/// The error is the part that is wrong.
+/// The error is the part of the line that is wrong. Repeated elements are
+/// accepted, since they offer nothing new.
 pub(super) fn check_protocols(line: &HeaderValue) -> Result<(), &[u8]> {
     match elements(line.as_bytes()).find(|element| !is_token(element)) {
         Some(element) => Err(element),
@@ -57,15 +59,15 @@ pub(super) fn check_protocols(line: &HeaderValue) -> Result<(), &[u8]> {
     }
 }
 
-/// RFC 9110, section 5.6.1.2: "A recipient MUST parse and ignore a reasonable
-/// number of empty list elements".
+/// Returns the elements of a list. RFC 9110, section 5.6.1.2: "A recipient MUST
+/// parse and ignore a reasonable number of empty list elements".
 fn elements(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|&byte| byte == b',')
         .map(<[u8]>::trim_ascii)
         .filter(|element| !element.is_empty())
 }
 
-/// RFC 9110, section 5.6.2.
+/// RFC 9110, section 5.6.2: `token`.
 fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))
 }

@@ -1,31 +1,73 @@
-//! The opening handshake: what a client must ask, and what a server answers
-//! (RFC 6455, section 4; RFC 8441 for HTTP/2).
+//! The opening handshake (RFC 6455, section 4; RFC 8441 for HTTP/2) as pure
+//! functions over the types of the `http` crate, without IO.
 //!
-//! Nothing here performs IO: these are pure functions over the types of the
-//! `http` crate. [`Head`] looks at a request, [`Offer`] is what a well-formed
-//! handshake offers, [`Rejection`] is the answer to any other.
-//! [`Upgrade`](crate::Upgrade) does all of this for a hyper server. A client
-//! has a [`Target`] and a [`ClientHandshake`], to which the response is an answer or
-//! an [`InvalidResponse`].
+//! For a hyper server, [`Upgrade`](crate::Upgrade) and the
+//! [middleware](crate::middleware) do all of this; for a client,
+//! [`connect`](crate::connect) does. This module is for streams that neither of
+//! them has: those of another HTTP server, a Unix socket, a simulation.
+//!
+//! # A server
+//!
+//! 1. [`Head::validate`] checks the request and returns the [`Offer`] in it.
+//! 2. [`Offer::check`] applies the configured rules about hosts and origins.
+//!    Without it, any page on the web can connect.
+//! 3. [`Offer::choose`] picks a subprotocol. [`Offer::agree`] adds the extension,
+//!    and so makes the [`Agreement`].
+//! 4. [`Offer::respond`] makes the response that accepts the handshake.
+//!
+//! Steps 1 and 2 fail with a [`Rejection`], which converts into the response to
+//! send instead.
 //!
 //! ```
-//! use hyper_ws::handshake::{Agreement, Head};
 //! use http::{Request, Response};
+//! use hyper_ws::Config;
+//! use hyper_ws::handshake::{Agreement, Head, Rejection};
 //!
+//! /// Returns the response to send, and what both sides speak after it.
+//! fn accept<B>(
+//!     request: &Request<B>,
+//!     config: &Config,
+//! ) -> Result<(Response<String>, Agreement), Rejection> {
+//!     let offer = Head::from(request).validate()?;
+//!     offer.check(config)?;
+//!     let protocol = offer.choose(["chat.v2", "chat.v1"]);
+//!     let agreement = offer.agree(config, protocol);
+//!     Ok((offer.respond(&agreement), agreement))
+//! }
+//!
+//! let config = Config::new();
 //! let request = Request::get("/ws")
 //!     .header("host", "example.com")
 //!     .header("connection", "keep-alive, Upgrade")
 //!     .header("upgrade", "websocket")
 //!     .header("sec-websocket-version", "13")
 //!     .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+//!     .header("sec-websocket-protocol", "chat.v1")
 //!     .body(())?;
-//! let offer = Head::from(&request).validate()?;
-//! let response: Response<String> = offer.respond(&Agreement::default());
-//!
+//! let (response, agreement) = accept(&request, &config)?;
 //! assert_eq!(response.status(), 101);
 //! assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+//! assert_eq!(agreement.protocol(), Some("chat.v1"));
+//!
+//! let request = Request::get("/ws").header("host", "example.com").body(())?;
+//! let response: Response<String> = accept(&request, &config).unwrap_err().into();
+//! assert_eq!(response.status(), 426);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! After the response, both sides speak frames on the stream, beginning with any
+//! bytes that the HTTP server has read behind the request. Whatever speaks them
+//! needs the [protocol](Agreement::protocol) and the
+//! [extension](Agreement::extension) of the agreement.
+//!
+//! An HTTP/2 handshake differs in two points: the caller passes the
+//! pseudo-header [`:protocol`](Head::protocol), and the response has status 200.
+//!
+//! # A client
+//!
+//! [`ClientHandshake::new`] turns a request into a handshake.
+//! [`ClientHandshake::verify`] checks the response and returns the
+//! [`Agreement`]. [`Target`] says which server a URL leads to.
 
 mod accept;
 mod agreement;

@@ -1,5 +1,5 @@
-//! Who may connect: the grammar of `Host` and `Origin`, and the rules of the
-//! configuration about both.
+//! Which clients may connect: the grammar of `Host` and `Origin`, and the
+//! configured rules about both.
 
 use std::net::Ipv6Addr;
 
@@ -9,22 +9,28 @@ use super::quote::shown;
 use super::rejection::{OriginRule, Reason};
 use crate::config::{Config, Origins};
 
+/// Fails if the configuration lists the names of this server, and `host` is not
+/// one of them.
 pub(super) fn check_host(config: &Config, host: &str) -> Result<(), Reason> {
-    let (Some(hosts), Some(asked)) = (&config.hosts, Host::parse(host)) else {
+    let Some(hosts) = &config.hosts else {
         return Ok(());
     };
-    match hosts
-        .iter()
-        .filter_map(|allowed| Host::parse(allowed))
-        .any(|allowed| asked.is(&allowed))
-    {
-        true => Ok(()),
-        false => Err(Reason::ForeignHost(shown(host))),
+    let is_listed = Host::parse(host).is_some_and(|host| {
+        let mut hosts = hosts.iter().filter_map(|listed| Host::parse(listed));
+        hosts.any(|listed| host.matches(&listed))
+    });
+    if is_listed {
+        Ok(())
+    } else {
+        Err(Reason::ForeignHost(shown(host)))
     }
 }
 
-/// RFC 6455, section 10.2: without this, any page on the web could open a
-/// socket with the cookies of whoever looks at it. No `Origin`, no page.
+/// Fails if the request comes from a page of an origin that the configuration
+/// does not allow (RFC 6455, section 10.2).
+///
+/// Without this check, any page on the web could open a socket with the cookies
+/// of its visitor. A request without `Origin` does not come from a page.
 pub(super) fn check_origin(
     config: &Config,
     origin: Option<&HeaderValue>,
@@ -52,18 +58,17 @@ pub(super) fn check_origin(
                 text == Some(allowed)
                     || parsed
                         .zip(Origin::parse(allowed))
-                        .is_some_and(|(it, allowed)| it.is(&allowed))
+                        .is_some_and(|(origin, allowed)| origin.is(&allowed))
             }),
             OriginRule::List,
         ),
         Origins::If(allowed) => (text.is_some_and(|text| allowed(text)), OriginRule::If),
     };
-    match allowed {
-        true => Ok(()),
-        false => Err(Reason::Origin {
-            origin: shown(origin),
-            rule,
-        }),
+    if allowed {
+        Ok(())
+    } else {
+        let origin = shown(origin);
+        Err(Reason::Origin { origin, rule })
     }
 }
 
@@ -76,9 +81,9 @@ pub(super) struct Host<'a> {
 
 #[derive(Clone, Copy, Debug)]
 enum Name<'a> {
-    /// A name or an IPv4 address: equal if written the same but for case.
+    /// A name or an IPv4 address, compared without regard to case.
     Registered(&'a str),
-    /// `[::1]`: there is more than one way to write the same.
+    /// `[::1]`, compared as an address: one address can be written in many ways.
     Ipv6(Ipv6Addr),
 }
 
@@ -92,17 +97,17 @@ impl<'a> Host<'a> {
             None => {
                 let end = text.find(':').unwrap_or(text.len());
                 let (name, port) = text.split_at(end);
-                match !name.is_empty() && name.bytes().all(is_host_byte) {
-                    true => (Name::Registered(name), port),
-                    false => return None,
+                if name.is_empty() || !name.bytes().all(is_host_byte) {
+                    return None;
                 }
+                (Name::Registered(name), port)
             }
         };
         let port = match port {
             // RFC 3986, section 3.2.3: a port may be empty.
             "" | ":" => None,
             _ => match port.strip_prefix(':')? {
-                // `u16::from_str` would allow a sign.
+                // Checked, since `u16::from_str` accepts a sign.
                 digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
                     Some(digits.parse().ok()?)
                 }
@@ -112,9 +117,10 @@ impl<'a> Host<'a> {
         Some(Host { name, port })
     }
 
-    /// Whether the names are the same, and the ports where `allowed` names one.
-    pub(super) fn is(&self, allowed: &Host<'_>) -> bool {
-        self.name.is(&allowed.name) && (allowed.port.is_none() || allowed.port == self.port)
+    /// Returns whether the names are the same, and the ports too if `listed` has
+    /// one.
+    pub(super) fn matches(&self, listed: &Host<'_>) -> bool {
+        self.name.is(&listed.name) && (listed.port.is_none() || listed.port == self.port)
     }
 }
 
@@ -128,12 +134,12 @@ impl Name<'_> {
     }
 }
 
-/// RFC 3986, section 3.2.2: `reg-name`.
+/// A character of a `reg-name` (RFC 3986, section 3.2.2).
 fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)
 }
 
-/// `scheme "://" host [ ":" port ]`: RFC 6454, section 7. `null` is none.
+/// `scheme "://" host [ ":" port ]` (RFC 6454, section 7). `null` does not parse.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin<'a> {
     scheme: &'a str,
@@ -151,10 +157,11 @@ impl<'a> Origin<'a> {
         is_scheme.then_some(Origin { scheme, host })
     }
 
-    /// Whether a page of this origin may be one that `host` served. The scheme
-    /// is compared where the request has one; HTTP/1.1 does not tell it (TLS
-    /// may end at a proxy): then it is one of those that HTTP has, and says which
-    /// port is meant where `host` has none.
+    /// Returns whether `host` may have served a page of this origin.
+    ///
+    /// `scheme` is the request's. HTTP/1.1 does not send one, and TLS may end at
+    /// a proxy, so without it both `http` and `https` are accepted. The origin's
+    /// scheme also gives the port of a `host` that has none.
     pub(super) fn is_of(&self, host: &Host<'_>, scheme: Option<&str>) -> bool {
         let is_scheme = |scheme: &str| scheme.eq_ignore_ascii_case(self.scheme);
         scheme.map_or_else(|| is_scheme("http") || is_scheme("https"), is_scheme)
@@ -162,7 +169,7 @@ impl<'a> Origin<'a> {
             && self.port_of(&self.host) == self.port_of(host)
     }
 
-    /// Whether both are the same origin (RFC 6454, section 5).
+    /// Returns whether both are the same origin (RFC 6454, section 5).
     pub(super) fn is(&self, other: &Origin<'_>) -> bool {
         self.is_of(&other.host, Some(other.scheme))
     }

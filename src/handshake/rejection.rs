@@ -1,4 +1,4 @@
-//! The answers to requests that are no acceptable handshake.
+//! The responses to requests that are not acceptable handshakes.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use http::{Method, Response, StatusCode, Version};
 
 use super::quote::shown;
 
-/// Why a handshake is refused, and the answer that says so: a status, its
-/// headers, and a reason in plain text for whoever reads it with curl.
+/// The refusal of a handshake: a reason, and the response that says so. Its body
+/// is the reason in plain text, for people who look at it with curl.
 ///
 /// ```
 /// use hyper_ws::handshake::Head;
@@ -20,19 +20,19 @@ use super::quote::shown;
 ///
 /// assert_eq!(response.status(), 426);
 /// assert_eq!(response.headers()["upgrade"], "websocket");
-/// assert!(response.body().contains("no `Upgrade` header"));
+/// assert!(response.body().contains("no `Upgrade: websocket` header"));
 /// # Ok::<(), http::Error>(())
 /// ```
 ///
-/// The reason quotes what the client sent, escaped and cut: it belongs into
-/// the answer, and into a log only where header values may stand there.
+/// The reason quotes what the client sent, escaped and cut. It belongs in the
+/// response; log it only if header values may be logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     reason: Reason,
     via: Via,
 }
 
-/// Which HTTP carried the request.
+/// The kind of HTTP that carried the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Via {
     /// With an `Upgrade` header (RFC 6455, section 4.1).
@@ -50,17 +50,18 @@ impl Via {
     }
 }
 
-/// THE table of refusals. A `String` is what the client sent, already
+/// THE table of refusals: each is a variant here, with a status, a text and
+/// perhaps a header below. A `String` holds what the client sent, already
 /// [`shown`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
-    // Not a handshake at all.
+    // Not a handshake.
     NoUpgrade,
     OtherUpgrade(String),
     Http10,
     NoProtocol(Method),
     OtherProtocol(String),
-    // A handshake that cannot be accepted.
+    // A handshake that is not valid, or not allowed.
     Method(String),
     Body(&'static str),
     Host(FieldFault),
@@ -89,18 +90,19 @@ pub(super) enum Reason {
     },
 }
 
-/// What is wrong with a field of which there must be exactly one.
+/// A fault of a field that must come exactly once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FieldFault {
     Missing,
     Repeated,
+    /// It is this, quoted or described.
     Wrong(String),
 }
 
-/// Which rule an origin broke, and so which switch allows it.
+/// The rule that an origin broke, and so the method of `Config` that allows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum OriginRule {
-    /// It is not the origin that the request was sent to: this one.
+    /// It is not the origin of the server, which is this one.
     Same(String),
     List,
     If,
@@ -111,35 +113,33 @@ impl Rejection {
         Rejection { reason, via }
     }
 
-    /// No subprotocol is common, and the server requires one.
+    /// Client and server share no subprotocol, and the server requires one.
     #[cfg(feature = "server")]
     pub(super) fn no_common_protocol(offered: String, supported: String, via: Via) -> Self {
         Rejection::new(Reason::NoCommonProtocol { offered, supported }, via)
     }
 
-    /// There is no connection to take over: something rebuilt the request.
+    /// The request has no connection to take over: something rebuilt it.
     #[cfg(feature = "server")]
     pub(crate) fn not_upgradable(version: Version) -> Self {
         Rejection::new(Reason::NotUpgradable, Via::of(version))
     }
 
-    /// The server takes no more sockets now; try again after that many seconds.
+    /// The server accepts no more sockets for now; `retry_after` is in seconds.
     #[cfg(feature = "server")]
     pub(crate) fn unavailable(reason: &'static str, retry_after: u32) -> Self {
-        // The answer is the same over both.
-        Rejection::new(
-            Reason::Unavailable {
-                reason,
-                retry_after,
-            },
-            Via::Http1,
-        )
+        let reason = Reason::Unavailable {
+            reason,
+            retry_after,
+        };
+        // The response is the same over HTTP/1 and HTTP/2, so either will do.
+        Rejection::new(reason, Via::Http1)
     }
 
-    /// The status of the answer.
+    /// Returns the status of the response.
     pub fn status(&self) -> StatusCode {
         let status = match &self.reason {
-            // RFC 9220, section 3, for HTTP/3; HTTP/2 has nothing better.
+            // RFC 9220, section 3, says so for HTTP/3; no RFC does for HTTP/2.
             Reason::OtherProtocol(_) => StatusCode::NOT_IMPLEMENTED,
             Reason::NoUpgrade
             | Reason::OtherUpgrade(_)
@@ -172,10 +172,10 @@ impl Rejection {
         }
     }
 
-    /// The answer. The reason is its body, whatever that is made of.
+    /// Makes the response, whose body is the reason.
     pub fn into_response<B: From<String>>(self) -> Response<B> {
-        // Pages cannot read the answer to a refused handshake, so the log is
-        // where one looks. The status, not the reason: that quotes the request.
+        // A page cannot read the response to a refused handshake, so developers
+        // look into the log. It has the status, since the reason quotes the request.
         #[cfg(feature = "tracing")]
         tracing::debug!(
             status = self.status().as_u16(),
@@ -202,7 +202,7 @@ impl Rejection {
         response
     }
 
-    /// The header that belongs to this refusal alone.
+    /// The header that only this reason has.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match &self.reason {
             // RFC 9110, section 15.5.6: a 405 MUST say what is allowed.
@@ -212,8 +212,8 @@ impl Rejection {
                 header::SEC_WEBSOCKET_VERSION,
                 HeaderValue::from_static("13"),
             )),
-            // What follows the head may be meant as frames, as a body or as
-            // another request: nothing may be read from this connection again.
+            // What follows the head may be frames, a body or another request, so
+            // nothing may be read from this connection again.
             Reason::Body(_) if self.via == Via::Http1 => {
                 Some((header::CONNECTION, HeaderValue::from_static("close")))
             }
@@ -238,102 +238,84 @@ impl fmt::Display for Rejection {
         match &self.reason {
             Reason::NoUpgrade => write!(
                 f,
-                "{NOT_A_HANDSHAKE}it has no `Upgrade` header (`Upgrade: websocket` is expected; a proxy may have \
-                 removed it)",
+                "{NOT_A_HANDSHAKE}: the request has no `Upgrade: websocket` header (a proxy may \
+                 have removed it)"
             ),
-            Reason::OtherUpgrade(upgrade) => {
-                write!(
-                    f,
-                    "{NOT_A_HANDSHAKE}`websocket` is expected in its `Upgrade` header, which is `{upgrade}`"
-                )
-            }
-            Reason::Http10 => {
-                write!(
-                    f,
-                    "{NOT_A_HANDSHAKE}it came with HTTP/1.0, which has no `Upgrade`; HTTP/1.1 is expected"
-                )
-            }
+            Reason::OtherUpgrade(upgrade) => write!(
+                f,
+                "{NOT_A_HANDSHAKE}: the `Upgrade` header is `{upgrade}`, not `websocket`"
+            ),
+            Reason::Http10 => write!(
+                f,
+                "{NOT_A_HANDSHAKE}: the request came over HTTP/1.0, which has no `Upgrade` (a \
+                 proxy may have downgraded it from HTTP/1.1)"
+            ),
+            Reason::NoProtocol(Method::CONNECT) => write!(
+                f,
+                "{NOT_A_HANDSHAKE}: got CONNECT without `:protocol`, expected \
+                 `:protocol` = `websocket`{HINT}"
+            ),
             Reason::NoProtocol(method) => write!(
                 f,
-                "{NOT_A_HANDSHAKE}CONNECT with `:protocol` = `websocket` is expected, and this is {}{HINT}",
+                "{NOT_A_HANDSHAKE}: got {}, expected CONNECT with `:protocol` = `websocket`{HINT}",
                 shown(method.as_str())
             ),
-            Reason::OtherProtocol(protocol) => {
-                write!(
-                    f,
-                    "{NOT_A_HANDSHAKE}`:protocol` = `websocket` is expected, and it is `{protocol}`"
-                )
-            }
-            Reason::Method(method) => {
-                write!(
-                    f,
-                    "a WebSocket handshake is a GET request, and this is {method}"
-                )
-            }
-            Reason::Body(field) => write!(
+            Reason::OtherProtocol(protocol) => write!(
                 f,
-                "a WebSocket handshake has no body, and this request announces one with `{field}`"
+                "{NOT_A_HANDSHAKE}: `:protocol` is `{protocol}`, not `websocket`"
             ),
-            Reason::Host(fault) => fault.of("Host", "the host that is asked", f),
+            Reason::Method(method) => write!(
+                f,
+                "invalid method {method}: a WebSocket handshake is a GET request"
+            ),
+            Reason::Body(field) => {
+                write!(f, "unexpected `{field}`: a WebSocket handshake has no body")
+            }
+            Reason::Host(fault) => fault.describe("Host", "`host` or `host:port`", f),
             Reason::Connection(fault) => {
-                fault.of("Connection", "a list that contains `Upgrade`", f)?;
-                f.write_str(" (a proxy may have removed it: it must be told to pass it on)")
+                fault.describe("Connection", "a list that contains `Upgrade`", f)?;
+                f.write_str(" (a proxy may have removed it: configure the proxy to pass it on)")
             }
-            Reason::Version(fault) => fault.of("Sec-WebSocket-Version", "`13`", f),
-            Reason::Key(fault) => fault.of(
-                "Sec-WebSocket-Key",
-                "16 bytes in base64, which are 24 characters",
-                f,
-            ),
+            Reason::Version(fault) => fault.describe("Sec-WebSocket-Version", "`13`", f),
+            Reason::Key(fault) => {
+                fault.describe("Sec-WebSocket-Key", "16 bytes in base64 (24 characters)", f)
+            }
             Reason::Protocol(wrong) => write!(
                 f,
-                "`Sec-WebSocket-Protocol` must be a list of tokens, and contains `{wrong}`"
+                "invalid `Sec-WebSocket-Protocol`: got `{wrong}`, expected a list of tokens"
             ),
             Reason::Extension(wrong) => write!(
                 f,
-                "`Sec-WebSocket-Extensions` must be a list as RFC 6455, section 9.1, describes it, \
-                 and breaks off at `{wrong}`"
+                "invalid `Sec-WebSocket-Extensions` at `{wrong}`: expected a list of extensions \
+                 (RFC 6455, section 9.1)"
             ),
-            Reason::RepeatedOrigin => {
-                f.write_str("exactly one `Origin` header is expected, and there are several")
+            Reason::RepeatedOrigin => f.write_str("several `Origin` headers: expected at most one"),
+            Reason::Origin { origin, rule } => {
+                write!(f, "the origin `{origin}` is not allowed: ")?;
+                match rule {
+                    OriginRule::Same(own) => write!(
+                        f,
+                        "expected the server's own, `{own}` (`Config::allow_origins` allows others)"
+                    ),
+                    OriginRule::List => f.write_str("`Config::allow_origins` does not list it"),
+                    OriginRule::If => {
+                        f.write_str("the function in `Config::allow_origins_if` refused it")
+                    }
+                }
             }
-            Reason::Origin {
-                origin,
-                rule: OriginRule::Same(host),
-            } => write!(
-                f,
-                "a page of the origin `{origin}` may not open a WebSocket on `{host}`: the server \
-                 accepts its own pages only; `Config::allow_origins` names others"
-            ),
-            Reason::Origin {
-                origin,
-                rule: OriginRule::List,
-            } => write!(
-                f,
-                "a page of the origin `{origin}` may not open a WebSocket here: it is none of \
-                 those that `Config::allow_origins` names"
-            ),
-            Reason::Origin {
-                origin,
-                rule: OriginRule::If,
-            } => write!(
-                f,
-                "a page of the origin `{origin}` may not open a WebSocket here: the function in \
-                 `Config::allow_origins_if` refuses it"
-            ),
             Reason::ForeignHost(host) => write!(
                 f,
-                "this server is not `{host}`: that is none of those that `Config::hosts` names"
+                "the host `{host}` is not this server: `Config::hosts` does not list it"
             ),
             #[cfg(feature = "server")]
             Reason::NoCommonProtocol { offered, supported } => write!(
                 f,
                 "no common subprotocol: `Sec-WebSocket-Protocol` offers {offered}, and the server \
-                 speaks {supported}"
+                 supports {supported}"
             ),
             #[cfg(feature = "server")]
             Reason::NotUpgradable => f.write_str(
-                "the server cannot take this connection over: something between hyper and the \
+                "the server cannot take over this connection: something between hyper and the \
                  WebSocket handler rebuilt the request without its extensions",
             ),
             #[cfg(feature = "server")]
@@ -342,24 +324,30 @@ impl fmt::Display for Rejection {
     }
 }
 
-const NOT_A_HANDSHAKE: &str = "here is a WebSocket, and this request is no WebSocket handshake: ";
+/// How the reasons begin if the request is not a handshake. It tells people who
+/// open the URL in a browser what they have found.
+const NOT_A_HANDSHAKE: &str = "expected a WebSocket handshake";
 
-/// What the server's author may have forgotten when there is no `:protocol`.
+/// A likely reason for a missing `:protocol`, for the author of the server.
 #[cfg(feature = "http2")]
-const HINT: &str = " (a client sends that only if the server has called \
-                    `enable_connect_protocol()` on its HTTP/2 builder)";
+const HINT: &str = " (clients send it only if the server called `enable_connect_protocol()` on its \
+                    HTTP/2 builder)";
 #[cfg(not(feature = "http2"))]
-const HINT: &str = " (`:protocol` is read by the feature `http2` of hyper-ws, which is off)";
+const HINT: &str = " (reading `:protocol` needs the feature `http2` of hyper-ws)";
 
 impl FieldFault {
-    fn of(&self, field: &str, expected: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Writes what is wrong, then what was got and expected.
+    fn describe(&self, field: &str, expected: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FieldFault::Missing => write!(f, "no `{field}` header; expected is {expected}"),
+            FieldFault::Missing => write!(f, "missing `{field}` header: expected {expected}"),
             FieldFault::Repeated => {
-                write!(f, "several `{field}` headers; expected is one: {expected}")
+                write!(f, "several `{field}` headers: expected one, {expected}")
             }
-            FieldFault::Wrong(value) => {
-                write!(f, "the `{field}` header is {value}; expected is {expected}")
+            FieldFault::Wrong(got) => {
+                write!(
+                    f,
+                    "invalid `{field}` header: got {got}, expected {expected}"
+                )
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The server's side: is this a handshake, is it well-formed, and the answer.
+//! The server's side: checks a request and makes the response that accepts it.
 
 use std::sync::Arc;
 
@@ -15,7 +15,9 @@ use super::rejection::{FieldFault, Reason, Rejection, Via};
 use crate::config::Config;
 use crate::extension::{Agreed, KNOWN};
 
-/// What of a request matters to a handshake.
+/// The parts of a request that matter to a handshake, borrowed.
+///
+/// Made from a [`Request`] or from its [`Parts`](request::Parts).
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
     method: &'a Method,
@@ -26,41 +28,46 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// The pseudo-header `:protocol` of an HTTP/2 request (RFC 8441, section
-    /// 4), for which the `http` crate has no place.
+    /// Adds the pseudo-header `:protocol` of an HTTP/2 request (RFC 8441,
+    /// section 4), for which the `http` crate has no place.
+    ///
+    /// hyper puts it into the request's extensions, as a `hyper::ext::Protocol`.
     pub fn protocol(mut self, protocol: Option<&'a str>) -> Self {
         self.protocol = protocol;
         self
     }
 
-    /// Whether this is a WebSocket handshake, be it a good or a bad one: an
-    /// HTTP/1.1 request whose `Upgrade` names `websocket`, or an HTTP/2
-    /// `CONNECT` whose `:protocol` is it.
+    /// Returns whether this is a WebSocket handshake, valid or not: an HTTP/1.1
+    /// request whose `Upgrade` names `websocket`, or an HTTP/2 `CONNECT` whose
+    /// `:protocol` is `websocket`.
     pub fn is_handshake(&self) -> bool {
         self.classify().is_ok()
     }
 
-    /// What the handshake offers, or the answer that says what is wrong with it.
+    /// Checks the handshake and returns what the client offers in it.
     ///
-    /// What depends on a [`Config`] is not looked at: see [`Offer::check`].
+    /// Whether this client may connect depends on a [`Config`], and is up to
+    /// [`Offer::check`].
     ///
     /// # Errors
     ///
-    /// A [`Rejection`] if the request is no handshake, or not as RFC 6455,
-    /// section 4.2.1, describes one.
+    /// A [`Rejection`] if the request is not a handshake, or not one as RFC
+    /// 6455, section 4.2.1, requires.
     pub fn validate(&self) -> Result<Offer, Rejection> {
         let via = Via::of(self.version);
         self.offer(via)
             .map_err(|reason| Rejection::new(reason, via))
     }
 
+    /// Fails if the request is not a handshake at all.
     fn classify(&self) -> Result<(), Reason> {
         match self.version {
             Version::HTTP_2 | Version::HTTP_3 => match self.protocol {
-                _ if self.method != Method::CONNECT => Err(Reason::NoProtocol(self.method.clone())),
-                None => Err(Reason::NoProtocol(self.method.clone())),
-                Some("websocket") => Ok(()),
-                Some(other) => Err(Reason::OtherProtocol(shown(other))),
+                Some("websocket") if self.method == Method::CONNECT => Ok(()),
+                Some(other) if self.method == Method::CONNECT => {
+                    Err(Reason::OtherProtocol(shown(other)))
+                }
+                _ => Err(Reason::NoProtocol(self.method.clone())),
             },
             Version::HTTP_11 if headers::has_token(self.headers, header::UPGRADE, "websocket") => {
                 Ok(())
@@ -75,8 +82,8 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The order of the checks is that of help: first what makes it another
-    /// kind of request, last the details.
+    /// The first check that fails is the one that the client is told of, so the
+    /// order is that of help: what kind of request it is first, details last.
     fn offer(&self, via: Via) -> Result<Offer, Reason> {
         self.classify()?;
         if via == Via::Http1 && self.method != Method::GET {
@@ -131,24 +138,21 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// RFC 6455 knows no body, and where there is one, proxies and servers
-    /// disagree on where the frames begin.
+    /// A handshake has no body in RFC 6455. If there were one, proxies and
+    /// servers would disagree on where the frames begin.
     fn check_body(&self) -> Result<(), Reason> {
         if self.headers.contains_key(header::TRANSFER_ENCODING) {
             return Err(Reason::Body("Transfer-Encoding"));
         }
-        match self
-            .headers
-            .get_all(header::CONTENT_LENGTH)
-            .iter()
-            .all(|length| length == "0")
-        {
-            true => Ok(()),
-            false => Err(Reason::Body("Content-Length")),
+        let mut lengths = self.headers.get_all(header::CONTENT_LENGTH).iter();
+        if lengths.all(|length| length == "0") {
+            Ok(())
+        } else {
+            Err(Reason::Body("Content-Length"))
         }
     }
 
-    /// The host that is asked, and its port.
+    /// The host and the port that the request was sent to.
     fn host(&self, via: Via) -> Result<String, Reason> {
         let authority = self.uri.authority().map(|authority| authority.as_str());
         let host = match (via, authority, headers::single(self.headers, header::HOST)) {
@@ -180,6 +184,7 @@ impl<'a> Head<'a> {
         }
     }
 
+    /// The value of `Sec-WebSocket-Accept` that answers the client's key.
     fn accept(&self) -> Result<String, Reason> {
         match headers::single(self.headers, header::SEC_WEBSOCKET_KEY) {
             Single::Missing => Err(Reason::Key(FieldFault::Missing)),
@@ -214,45 +219,41 @@ impl<'a> From<&'a request::Parts> for Head<'a> {
     }
 }
 
-/// A well-formed handshake: all of it that is still needed to answer.
+/// A valid handshake: what the client offers, and what the answer needs of it.
 #[derive(Clone, Debug)]
 pub struct Offer {
     via: Via,
-    /// The value of `Sec-WebSocket-Accept`; none on HTTP/2.
+    /// The value of `Sec-WebSocket-Accept`; `None` on HTTP/2.
     accept: Option<String>,
-    /// Known to parse.
+    /// Parses as a [`Host`].
     host: String,
-    /// Of the request; none on HTTP/1.1, which does not tell it.
+    /// The request's scheme; `None` on HTTP/1.1, which does not send it.
     scheme: Option<String>,
     origin: Option<HeaderValue>,
-    /// The lines of `Sec-WebSocket-Protocol`, known to be well-formed.
+    /// The lines of `Sec-WebSocket-Protocol`, each well-formed.
     protocols: Vec<HeaderValue>,
-    /// The lines of `Sec-WebSocket-Extensions`, known to be well-formed.
+    /// The lines of `Sec-WebSocket-Extensions`, each well-formed. Empty if this
+    /// build knows no extension.
     extensions: Vec<HeaderValue>,
 }
 
 impl Offer {
-    /// Whether the configuration lets this client in: its origin, and the host
-    /// it asked for.
+    /// Checks whether this client may connect: the host that it asked for
+    /// ([`Config::hosts`]) and the origin of the page
+    /// ([`Config::allow_origins`]; by default the server's own).
     ///
     /// # Errors
     ///
-    /// A [`Rejection`] with status 403 if it does not.
+    /// A [`Rejection`] with status 403 if it may not.
     pub fn check(&self, config: &Config) -> Result<(), Rejection> {
+        let (origin, scheme) = (self.origin.as_ref(), self.scheme.as_deref());
         check_host(config, &self.host)
-            .and_then(|()| {
-                check_origin(
-                    config,
-                    self.origin.as_ref(),
-                    &self.host,
-                    self.scheme.as_deref(),
-                )
-            })
+            .and_then(|()| check_origin(config, origin, &self.host, scheme))
             .map_err(|reason| Rejection::new(reason, self.via))
     }
 
-    /// The first of the subprotocols the server speaks, in the order of its
-    /// preference, that the client offers too (RFC 6455, section 4.2.2).
+    /// Returns the first of the server's subprotocols that the client offers too
+    /// (RFC 6455, section 4.2.2). List the server's favourite first.
     pub fn choose<P: AsRef<str>>(
         &self,
         supported: impl IntoIterator<Item = P>,
@@ -265,9 +266,10 @@ impl Offer {
         })
     }
 
-    /// All that both sides want: the subprotocol, which has been
-    /// [chosen](Self::choose), and what the configuration has of the extensions
-    /// that the client offers.
+    /// Agrees on a subprotocol, mostly a [chosen](Self::choose) one, and on the
+    /// first extension that the client offers and the configuration allows.
+    ///
+    /// Without compression in the configuration there is no extension.
     pub fn agree(&self, config: &Config, protocol: Option<Arc<str>>) -> Agreement {
         Agreement {
             extension: self.extension(config),
@@ -275,8 +277,8 @@ impl Offer {
         }
     }
 
-    /// RFC 7692, section 5: of several offers of one extension, the first that
-    /// can be accepted is.
+    /// A client may offer one extension several times, with other parameters.
+    /// The first offer that can be accepted is (RFC 7692, section 5).
     fn extension(&self, config: &Config) -> Option<Agreed> {
         KNOWN.iter().find_map(|known| {
             self.extensions()
@@ -292,12 +294,12 @@ impl Offer {
             .filter_map(Result::ok)
     }
 
-    /// The subprotocols that the client offers, its favourite first.
+    /// Returns the subprotocols that the client offers, its favourite first.
     pub fn protocols(&self) -> impl Iterator<Item = &str> {
         self.protocols.iter().flat_map(headers::protocols)
     }
 
-    /// The refusal of a client that speaks none of the subprotocols.
+    /// The rejection of a client that offers none of the server's subprotocols.
     #[cfg(feature = "server")]
     pub(crate) fn no_common_protocol<P: AsRef<str>>(&self, supported: &[P]) -> Rejection {
         let list = |protocols: &mut dyn Iterator<Item = &str>| match protocols.next() {
@@ -311,10 +313,12 @@ impl Offer {
         Rejection::no_common_protocol(offered, supported, self.via)
     }
 
-    /// The answer that accepts: 101 with the computed key on HTTP/1.1 (RFC
-    /// 6455, section 4.2.2), 200 on HTTP/2 (RFC 8441, section 5).
+    /// Makes the response that accepts the handshake: 101 with the answer to the
+    /// client's key on HTTP/1.1 (RFC 6455, section 4.2.2), 200 on HTTP/2 (RFC
+    /// 8441, section 5).
     ///
-    /// From here on both sides speak frames, so its body must stay empty.
+    /// After it both sides speak frames, so its body must stay empty. It names
+    /// only what the client offered, whatever the agreement says.
     pub fn respond<B: Default>(&self, agreement: &Agreement) -> Response<B> {
         let mut response = Response::new(B::default());
         // On HTTP/2 the status is the default, 200, and there is no key.
@@ -327,22 +331,23 @@ impl Offer {
                 headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
             }
         }
-        // A protocol that the client offered is a token, and so a valid value;
-        // no other may be answered.
+        // RFC 6455, section 4.2.2: the subprotocol comes from the client's list.
+        // What is in that list is a token, and so a valid value.
         let protocol = agreement
             .protocol()
-            .filter(|it| self.protocols().any(|offered| offered == *it));
+            .filter(|chosen| self.protocols().any(|offered| offered == *chosen));
         if let Some(Ok(protocol)) = protocol.map(HeaderValue::from_str) {
             response
                 .headers_mut()
                 .insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
         }
-        // RFC 6455, section 9.1: what was not offered must not be answered.
+        // RFC 6455, section 9.1: only an extension that was offered may be
+        // answered.
         let extension = agreement
             .extension
             .as_ref()
-            .filter(|it| self.extensions().any(|offer| offer.name == it.name()))
-            .map(|it| HeaderValue::from_str(&it.answer()));
+            .filter(|agreed| self.extensions().any(|offer| offer.name == agreed.name()))
+            .map(|agreed| HeaderValue::from_str(&agreed.answer()));
         if let Some(Ok(extension)) = extension {
             response
                 .headers_mut()

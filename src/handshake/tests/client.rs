@@ -153,7 +153,7 @@ fn subprotocols_are_offered_in_one_line() {
 fn what_cannot_be_a_handshake_is_refused() {
     let post = Request::post("ws://a/").body(()).unwrap();
     assert!(refused(post).contains("GET"));
-    assert!(refused(get("/path", &[])).contains("no host"));
+    assert!(refused(get("/path", &[])).contains("missing host"));
     assert!(refused(get("ws://a", &[("content-length", "1")])).contains("no body"));
     let protocols = |line| get("ws://a", &[("sec-websocket-protocol", line)]);
     assert!(refused(protocols("a b")).contains("`a b`"));
@@ -226,16 +226,25 @@ fn a_good_answer_is_an_agreement() {
 fn an_answer_that_is_not_one_is_refused() {
     let (_, handshake) = asked("ws://a/");
     for (fields, expected) in [
-        (&[("upgrade", "")][..], "no `Upgrade`"),
-        (&[("upgrade", "h2c")], "`Upgrade` is `h2c`"),
+        (&[("upgrade", "")][..], "missing `Upgrade`"),
+        (
+            &[("upgrade", "h2c")],
+            "`Upgrade` in the response: got `h2c`",
+        ),
         (&[("upgrade", "websocket, foo")], "`websocket, foo`"),
         (
             &[("upgrade", "websocket"), ("upgrade", "websocket")],
             "several `Upgrade`",
         ),
-        (&[("connection", "")], "no `Connection`"),
-        (&[("connection", "close")], "`Connection` is `close`"),
-        (&[("sec-websocket-accept", "")], "no `Sec-WebSocket-Accept`"),
+        (&[("connection", "")], "missing `Connection`"),
+        (
+            &[("connection", "close")],
+            "`Connection` in the response: got `close`",
+        ),
+        (
+            &[("sec-websocket-accept", "")],
+            "missing `Sec-WebSocket-Accept`",
+        ),
         (
             &[("sec-websocket-accept", "S3pPLMBiTxaQ9kYGzzhZRbK+xOo=")],
             "our key",
