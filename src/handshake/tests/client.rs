@@ -27,12 +27,12 @@ fn get(url: &str, headers: &[(&str, &str)]) -> Request<()> {
 
 fn text<'a>(request: &'a Request<()>, name: &str) -> Option<&'a str> {
     let mut lines = request.headers().get_all(name).iter();
-    let line = lines.next().map(|it| it.to_str().unwrap());
+    let line = lines.next().map(|value| value.to_str().unwrap());
     assert_eq!(lines.next(), None, "{name}");
     line
 }
 
-/// The answer to `NONCE`, with more and other fields; an empty one is left out.
+/// The response to `NONCE`, with more and other fields; empty ones are left out.
 fn answer(fields: &[(&'static str, &'static str)]) -> Response<()> {
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -43,8 +43,8 @@ fn answer(fields: &[(&'static str, &'static str)]) -> Response<()> {
     ];
     let kept = good
         .iter()
-        .filter(|it| fields.iter().all(|own| own.0 != it.0));
-    for (name, value) in kept.chain(fields).filter(|it| !it.1.is_empty()) {
+        .filter(|(name, _)| fields.iter().all(|(other, _)| other != name));
+    for (name, value) in kept.chain(fields).filter(|(_, value)| !value.is_empty()) {
         let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
         response.headers_mut().append(*name, value);
     }
@@ -71,7 +71,7 @@ fn a_url_becomes_the_request_of_the_rfc() {
 }
 
 #[test]
-fn the_port_is_named_unless_it_is_the_schemes_own() {
+fn host_has_the_port_unless_it_is_the_default() {
     for (url, host) in [
         ("ws://a:80/", "a"),
         ("ws://a:443/", "a:443"),
@@ -106,7 +106,7 @@ fn user_and_password_go_into_the_authorization_and_nowhere_else() {
 }
 
 #[test]
-fn what_makes_the_handshake_is_set_whatever_the_request_says() {
+fn fields_of_the_handshake_replace_those_of_the_request() {
     let (request, handshake) = asked(get(
         "ws://a/",
         &[
@@ -150,7 +150,7 @@ fn subprotocols_are_offered_in_one_line() {
 }
 
 #[test]
-fn what_cannot_be_a_handshake_is_refused() {
+fn a_request_that_cannot_be_a_handshake_is_refused() {
     let post = Request::post("ws://a/").body(()).unwrap();
     assert!(refused(post).contains("GET"));
     assert!(refused(get("/path", &[])).contains("missing host"));
@@ -204,7 +204,7 @@ fn over_http2_it_is_an_extended_connect_without_a_key() {
 }
 
 #[test]
-fn over_http2_a_host_that_is_named_is_the_authority() {
+fn over_http2_the_host_field_becomes_the_authority() {
     let given = get("ws://127.0.0.1:9001/", &[("host", "example.com")]);
     let (request, _) = ClientHandshake::over_http2(given, Config::new()).unwrap();
     assert_eq!(request.uri(), "http://example.com/");
@@ -213,7 +213,7 @@ fn over_http2_a_host_that_is_named_is_the_authority() {
 }
 
 #[test]
-fn a_good_answer_is_an_agreement() {
+fn a_valid_response_is_an_agreement() {
     let (_, handshake) = asked("ws://a/");
     let agreement = handshake.verify(&answer(&[
         ("upgrade", "WebSocket"),
@@ -223,7 +223,7 @@ fn a_good_answer_is_an_agreement() {
 }
 
 #[test]
-fn an_answer_that_is_not_one_is_refused() {
+fn an_invalid_response_is_refused() {
     let (_, handshake) = asked("ws://a/");
     for (fields, expected) in [
         (&[("upgrade", "")][..], "missing `Upgrade`"),
@@ -288,7 +288,7 @@ fn one_of_the_subprotocols_that_were_offered_is_agreed_on() {
 
 #[cfg(feature = "deflate")]
 #[test]
-fn compression_is_offered_where_it_is_configured_and_concluded_from_the_answer() {
+fn compression_is_offered_if_configured_and_agreed_on_by_the_response() {
     use crate::config::Compression;
 
     let config = Config::new().compression(Compression::shared());

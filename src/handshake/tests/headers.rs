@@ -50,7 +50,7 @@ fn a_token_list_is_compared_by_whole_tokens_without_regard_to_case() {
 }
 
 #[test]
-fn a_field_that_came_twice_is_not_read_as_its_first_line() {
+fn a_repeated_field_is_not_read_as_its_first_line() {
     let mut headers = HeaderMap::new();
     assert!(matches!(single(&headers, UPGRADE), Single::Missing));
     headers.append(UPGRADE, HeaderValue::from_static("a"));

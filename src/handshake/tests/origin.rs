@@ -59,7 +59,7 @@ fn the_same_origin_is_the_same_host_and_port() {
 }
 
 #[test]
-fn every_other_origin_is_another() {
+fn another_scheme_host_or_port_is_another_origin() {
     for (origin, host) in [
         ("https://evil.example", "example.com"),
         ("https://sub.example.com", "example.com"),
@@ -73,7 +73,7 @@ fn every_other_origin_is_another() {
         ("https://example.com", "example.com:80"),
         ("http://example.com", "example.com:443"),
         ("app://bundle", "bundle:80"),
-        // No server of HTTP has served that.
+        // Neither http nor https.
         ("app://bundle", "bundle"),
         ("ws://example.com", "example.com"),
         ("tauri://localhost:3000", "localhost:3000"),
@@ -93,7 +93,7 @@ fn every_other_origin_is_another() {
 }
 
 #[test]
-fn the_scheme_counts_where_the_request_has_one() {
+fn the_scheme_is_compared_if_the_request_has_one() {
     assert!(same("https://example.com", "example.com", Some("https")));
     assert!(!same("http://example.com", "example.com", Some("https")));
     assert!(!same("https://example.com", "example.com", Some("http")));

@@ -53,7 +53,7 @@ fn every_reason() -> Vec<Reason> {
 }
 
 #[test]
-fn every_refusal_is_an_error_in_plain_text_that_nobody_stores() {
+fn every_rejection_is_an_error_in_plain_text_that_is_not_cached() {
     for reason in every_reason() {
         let response = response(reason, Via::Http1);
         assert!(response.status().is_client_error() || response.status().is_server_error());
@@ -67,7 +67,7 @@ fn every_refusal_is_an_error_in_plain_text_that_nobody_stores() {
 }
 
 #[test]
-fn http2_is_never_told_of_an_upgrade() {
+fn no_rejection_over_http2_has_upgrade_or_connection() {
     for reason in every_reason() {
         let response = response(reason, Via::Http2);
         assert_ne!(response.status(), 426);
@@ -81,7 +81,7 @@ fn http2_is_never_told_of_an_upgrade() {
 }
 
 #[test]
-fn every_426_carries_upgrade_as_it_must() {
+fn every_426_has_upgrade() {
     for reason in every_reason() {
         let response = response(reason, Via::Http1);
         let upgrade = response
@@ -94,7 +94,7 @@ fn every_426_carries_upgrade_as_it_must() {
 
 #[cfg(feature = "server")]
 #[test]
-fn a_server_that_is_full_says_when_to_come_back() {
+fn a_full_server_sends_retry_after() {
     let rejection = Rejection::unavailable("draining", 5);
     assert_eq!(rejection.status(), 503);
     let response = rejection.into_response::<String>();

@@ -8,7 +8,7 @@ use crate::handshake::{Agreement, Head, Offer, Rejection};
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/// A handshake that nothing is wrong with.
+/// A valid handshake.
 fn request() -> Request<()> {
     with(&[
         ("host", "example.com"),
@@ -96,7 +96,7 @@ fn a_good_handshake_is_answered_with_101_and_the_computed_key() {
 }
 
 #[test]
-fn what_browsers_send_is_accepted() {
+fn handshakes_of_browsers_are_accepted() {
     for request in [
         set("connection", "keep-alive, Upgrade"),
         set("upgrade", "WebSocket"),
@@ -116,7 +116,7 @@ fn what_browsers_send_is_accepted() {
 }
 
 #[test]
-fn a_handshake_is_known_by_its_upgrade_alone() {
+fn upgrade_alone_makes_a_request_a_handshake() {
     assert!(Head::from(&request()).is_handshake());
     assert!(Head::from(&with(&[("upgrade", "websocket")])).is_handshake());
     assert!(!Head::from(&without("upgrade")).is_handshake());
@@ -142,7 +142,7 @@ fn http_1_0_has_no_upgrade() {
 }
 
 #[test]
-fn a_handshake_that_is_no_get_is_told_what_is_allowed() {
+fn a_method_other_than_get_is_refused_with_405_and_allow() {
     for method in [Method::POST, Method::CONNECT, Method::HEAD, Method::OPTIONS] {
         let mut request = request();
         *request.method_mut() = method.clone();
@@ -152,7 +152,7 @@ fn a_handshake_that_is_no_get_is_told_what_is_allowed() {
 }
 
 #[test]
-fn a_connection_header_that_a_proxy_ate_is_named() {
+fn a_connection_header_without_upgrade_is_refused_with_a_hint_about_proxies() {
     refused(&without("connection"), 426, "a proxy may have removed it");
     refused(&set("connection", "close"), 426, "`close`");
     refused(
@@ -163,7 +163,7 @@ fn a_connection_header_that_a_proxy_ate_is_named() {
 }
 
 #[test]
-fn every_version_but_13_is_told_13() {
+fn every_version_but_13_is_refused_and_13_named() {
     for request in [
         without("sec-websocket-version"),
         set("sec-websocket-version", "8"),
@@ -183,7 +183,7 @@ fn every_version_but_13_is_told_13() {
 }
 
 #[test]
-fn a_key_is_16_bytes_of_base64_and_the_answer_says_what_came() {
+fn a_key_that_is_not_16_bytes_of_base64_is_refused_and_described() {
     refused(
         &without("sec-websocket-key"),
         400,
@@ -227,7 +227,7 @@ fn bits_of_a_key_beyond_its_16_bytes_do_not_matter() {
 }
 
 #[test]
-fn there_is_exactly_one_host() {
+fn a_request_without_exactly_one_valid_host_is_refused() {
     refused(&without("host"), 400, "missing `Host` header");
     refused(
         &append("host", "example.com"),
@@ -326,7 +326,7 @@ mod compressed {
         response
             .headers()
             .get("sec-websocket-extensions")
-            .map(|it| it.to_str().unwrap().to_owned())
+            .map(|value| value.to_str().unwrap().to_owned())
     }
 
     const SHARED: &str =
@@ -372,7 +372,7 @@ mod compressed {
     }
 
     #[test]
-    fn what_was_not_offered_or_not_configured_is_not_answered() {
+    fn an_extension_that_was_not_offered_or_not_configured_is_not_answered() {
         let offering = set("sec-websocket-extensions", "permessage-deflate");
         let agreement = offer(&offering).unwrap().agree(&config(), None);
         for other in [request(), set("sec-websocket-extensions", "x")] {
@@ -436,7 +436,7 @@ mod compressed {
 }
 
 #[test]
-fn the_server_prefers_among_what_the_client_offers() {
+fn of_the_offered_subprotocols_the_servers_favourite_is_chosen() {
     let request = changed(|headers| {
         headers.append(
             "sec-websocket-protocol",
@@ -489,7 +489,7 @@ fn without_a_common_protocol_both_lists_are_named() {
 }
 
 #[test]
-fn no_origin_is_no_page_and_may_connect() {
+fn a_request_without_origin_may_connect() {
     assert_eq!(checked(&request(), Config::new()), Ok(()));
     assert_eq!(
         checked(
@@ -512,7 +512,7 @@ fn a_page_of_the_same_origin_may_connect() {
 }
 
 #[test]
-fn a_page_of_another_origin_is_told_both_values_and_the_switch() {
+fn a_page_of_another_origin_is_refused_with_both_values_and_the_setting() {
     for origin in [
         "https://evil.example",
         "https://sub.example.com",
@@ -530,7 +530,7 @@ fn a_page_of_another_origin_is_told_both_values_and_the_switch() {
 }
 
 #[test]
-fn two_origins_are_none() {
+fn two_origins_are_refused() {
     let mut request = set("origin", "https://example.com");
     request
         .headers_mut()
@@ -539,7 +539,7 @@ fn two_origins_are_none() {
 }
 
 #[test]
-fn the_origins_that_are_named_may_connect_and_no_others() {
+fn only_listed_origins_may_connect() {
     let config = || Config::new().allow_origins(["https://a.example", "http://b.example:8080"]);
     for origin in [
         "https://a.example",
@@ -564,7 +564,7 @@ fn the_origins_that_are_named_may_connect_and_no_others() {
 }
 
 #[test]
-fn a_function_or_the_dangerous_switch_decides_about_origins() {
+fn a_function_may_decide_about_origins_or_all_be_allowed() {
     let config = || Config::new().allow_origins_if(|origin| origin.ends_with(".example"));
     assert_eq!(
         checked(&set("origin", "https://a.example"), config()),
@@ -577,7 +577,7 @@ fn a_function_or_the_dangerous_switch_decides_about_origins() {
 }
 
 #[test]
-fn only_the_hosts_that_are_named_are_this_server() {
+fn only_listed_hosts_are_accepted() {
     let config = || Config::new().hosts(["example.com", "localhost:3000"]);
     for host in ["example.com", "EXAMPLE.com:8080", "localhost:3000"] {
         assert_eq!(checked(&set("host", host), config()), Ok(()));
@@ -589,7 +589,7 @@ fn only_the_hosts_that_are_named_are_this_server() {
 }
 
 #[test]
-fn http2_is_asked_with_connect_and_answered_with_200() {
+fn http2_connects_with_connect_and_is_answered_with_200() {
     let request = http2(&[
         ("sec-websocket-version", "13"),
         ("sec-websocket-protocol", "chat"),
@@ -605,7 +605,7 @@ fn http2_is_asked_with_connect_and_answered_with_200() {
 }
 
 #[test]
-fn http2_is_refused_without_words_it_does_not_have() {
+fn http2_is_refused_without_upgrade_and_connection() {
     let refused = |request: &Request<()>, protocol: Option<&str>, status: u16| {
         let response = Head::from(request)
             .protocol(protocol)

@@ -12,7 +12,7 @@ fn refused(url: &str) -> String {
 }
 
 #[test]
-fn the_scheme_says_which_port_is_meant() {
+fn the_default_port_is_that_of_the_scheme() {
     for (url, scheme, port) in [
         ("ws://a", Scheme::Ws, 80),
         ("WS://a/", Scheme::Ws, 80),
@@ -33,7 +33,7 @@ fn an_ipv6_address_stands_in_brackets() {
 }
 
 #[test]
-fn what_is_no_websocket_url_is_refused_with_its_form() {
+fn an_invalid_url_is_refused_with_the_expected_form() {
     for url in [
         "",
         "/path",
@@ -66,7 +66,7 @@ fn a_refusal_does_not_show_the_url() {
 }
 
 #[test]
-fn a_path_goes_out_in_ascii_and_what_is_encoded_stays() {
+fn a_path_is_encoded_once() {
     let path = |url: &str| {
         url.into_request()
             .unwrap()
@@ -81,7 +81,7 @@ fn a_path_goes_out_in_ascii_and_what_is_encoded_stays() {
 }
 
 #[test]
-fn triplets_are_decoded_and_all_else_stays() {
+fn triplets_are_decoded_and_everything_else_stays() {
     assert_eq!(decoded("a%3Ab%zz%4"), b"a:b%zz%4");
     assert_eq!(decoded("%C3%A9"), "é".as_bytes());
 }
