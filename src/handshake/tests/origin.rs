@@ -1,4 +1,5 @@
-use crate::handshake::origin::{Host, Origin};
+use crate::Config;
+use crate::handshake::origin::{Host, Origin, check_host};
 
 fn same(origin: &str, host: &str, scheme: Option<&str>) -> bool {
     Origin::parse(origin).is_some_and(|origin| origin.is_of(&Host::parse(host).unwrap(), scheme))
@@ -37,6 +38,16 @@ fn a_host_is_a_name_or_an_address_with_or_without_a_port() {
         "a?",
     ] {
         assert!(Host::parse(text).is_none(), "{text:?}");
+    }
+}
+
+#[test]
+fn a_host_that_does_not_parse_is_never_listed() {
+    let config = Config::new().hosts(["a", "a b"]);
+    assert!(check_host(&config, "a").is_ok());
+    for host in ["a b", "a/", ""] {
+        assert!(check_host(&config, host).is_err(), "{host:?}");
+        assert!(check_host(&Config::new(), host).is_ok(), "{host:?}");
     }
 }
 
