@@ -90,7 +90,10 @@ async fn other_requests_are_answered_with_the_reason() {
     let (head, reason) = client.response().await;
     assert_eq!(head.status, 426);
     assert_eq!(head.one("upgrade"), Some("websocket"));
-    assert!(reason.contains("no `Upgrade` header"), "{reason}");
+    assert!(
+        reason.contains("no `Upgrade: websocket` header"),
+        "{reason}"
+    );
 
     client
         .send(handshake("/ws", "Origin: https://evil.example\r\n"))

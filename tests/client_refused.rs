@@ -389,7 +389,7 @@ async fn a_name_that_cannot_be_is_named() {
 async fn what_cannot_be_asked_is_said_before_anything_is_sent() {
     for (url, expected) in [
         ("example.com", "ws://host/path"),
-        ("ftp://example.com/", "ws or wss"),
+        ("ftp://example.com/", "scheme"),
         ("ws://example.com/#top", "%23"),
     ] {
         let error = connect(url).await.unwrap_err();

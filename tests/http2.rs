@@ -176,7 +176,7 @@ async fn the_function_answers_like_the_service_and_says_501_to_other_protocols()
     assert!(text.contains("`connect-udp`"), "{text}");
     let (status, text) = connection.get("/ws").await;
     assert_eq!(status, 400);
-    assert!(text.contains("this is GET"), "{text}");
+    assert!(text.contains("got GET"), "{text}");
     assert!(text.contains("`enable_connect_protocol()`"), "{text}");
 }
 
@@ -271,7 +271,7 @@ async fn a_bad_handshake_is_refused_and_the_connection_goes_on() {
         (
             without(handshake("/ws"), "sec-websocket-version"),
             400,
-            "no `Sec-WebSocket-Version`",
+            "missing `Sec-WebSocket-Version`",
         ),
         (
             with(handshake("/ws"), "sec-websocket-version", "13"),

@@ -153,7 +153,7 @@ async fn a_bad_handshake_on_a_route_is_told_why_and_the_connection_goes_on() {
     let mut client = Client::connect(address).await;
     let good = handshake("/ws", "");
     for (request, status, reason) in [
-        (good.replace("GET", "POST"), 405, "this is POST"),
+        (good.replace("GET", "POST"), 405, "invalid method POST"),
         (
             good.replace("Connection: Upgrade", "Connection: keep-alive"),
             426,

@@ -444,7 +444,10 @@ async fn a_request_that_is_no_handshake_is_told_to_upgrade() {
     assert_eq!(head.status, 426);
     assert_eq!(head.one("upgrade"), Some("websocket"));
     assert_eq!(head.one("connection"), Some("Upgrade"));
-    assert!(reason.contains("no `Upgrade` header"), "{reason}");
+    assert!(
+        reason.contains("no `Upgrade: websocket` header"),
+        "{reason}"
+    );
 }
 
 #[tokio::test]
@@ -622,7 +625,7 @@ async fn a_refused_bare_socket_is_closed_from_the_beginning() {
     let (head, reason) = client.response().await;
     assert_eq!(head.status, 400);
     assert!(
-        reason.contains("offers `talk`, and the server speaks `chat`"),
+        reason.contains("offers `talk`, and the server supports `chat`"),
         "{reason}"
     );
     assert_eq!(results.recv().await.unwrap(), Err(ErrorKind::Closed));

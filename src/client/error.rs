@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode, header};
 
 use crate::error::{BoxError, Error};
-use crate::handshake::{InvalidRequest, InvalidResponse, Target};
+use crate::handshake::{InvalidRequest, InvalidResponse, Target, excerpt};
 
 /// Why a WebSocket was not opened: at which step it failed, and what is known
 /// about it. The [source](std::error::Error::source) says the rest.
@@ -121,10 +121,10 @@ impl ConnectError {
         {
             text += &format!(
                 "; redirects are not followed, this one leads to {}",
-                shown(place.as_bytes())
+                excerpt(place.as_bytes())
             );
         } else if is_plain_text(&response) && !response.body().is_empty() {
-            text += &format!(": {}", shown(response.body().trim_ascii()));
+            text += &format!(": {}", excerpt(response.body().trim_ascii()));
         }
         let mut error = ConnectError::new(ConnectErrorKind::Refused, text, None);
         error.0.response = Some(response);
@@ -144,15 +144,6 @@ impl ConnectError {
 fn is_plain_text(response: &Response<Bytes>) -> bool {
     let kind = response.headers().get(header::CONTENT_TYPE);
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"))
-}
-
-/// What the server sent, for people and logs: no control character, nothing long.
-fn shown(bytes: &[u8]) -> String {
-    const SHOWN: usize = 300;
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]);
-    let end = if bytes.len() > SHOWN { "..." } else { "" };
-    let safe = |it: char| if it.is_control() { ' ' } else { it };
-    text.chars().map(safe).chain(end.chars()).collect()
 }
 
 impl From<InvalidRequest> for ConnectError {

@@ -125,7 +125,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use crate::config::Config;
-use crate::handshake::{IntoRequest, InvalidRequest, Question, Scheme, Target};
+use crate::handshake::{ClientHandshake, IntoRequest, InvalidRequest, Scheme, Target};
 use crate::protocol::Role;
 use crate::socket::{self, Negotiated, WebSocket};
 pub use error::{ConnectError, ConnectErrorKind};
@@ -220,7 +220,7 @@ impl Connect {
     }
 
     /// One more field for the request. (What belongs to the handshake itself is
-    /// set in any case: see [`Question::new`].)
+    /// set in any case: see [`ClientHandshake::new`].)
     pub fn header<K, V>(mut self, name: K, value: V) -> Self
     where
         K: TryInto<HeaderName>,
@@ -322,8 +322,8 @@ impl Connect {
         let nonce = random::nonce()?;
         let (request, question) = match &self.way {
             #[cfg(feature = "http2")]
-            Way::Http2(_) => Question::over_http2(request, self.config.clone())?,
-            _ => Question::new(request, self.config.clone(), nonce)?,
+            Way::Http2(_) => ClientHandshake::over_http2(request, self.config.clone())?,
+            _ => ClientHandshake::new(request, self.config.clone(), nonce)?,
         };
         let asking = Asking {
             request,
@@ -402,7 +402,7 @@ type Opened = Result<(WebSocket, Response<()>), ConnectError>;
 /// A handshake that is to be made.
 struct Asking {
     request: Request<()>,
-    question: Question,
+    question: ClientHandshake,
     config: Arc<Config>,
     timeout: Duration,
 }
@@ -433,11 +433,16 @@ fn after(timeout: Duration) -> Instant {
 }
 
 /// The socket, if the response is an answer.
-fn open<T>(question: Question, config: Arc<Config>, response: Response<()>, stream: T) -> Opened
+fn open<T>(
+    question: ClientHandshake,
+    config: Arc<Config>,
+    response: Response<()>,
+    stream: T,
+) -> Opened
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let agreement = question.conclude(&response)?;
+    let agreement = question.verify(&response)?;
     let start = Negotiated {
         role: Role::Client {
             masking_key: random::masking_key,

@@ -1,4 +1,4 @@
-//! The client's side: what to ask, and whether the answer is one.
+//! The client's side: makes the request and checks the response.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,23 +9,25 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 
+use super::accept::accept_key;
+use super::agreement::Agreement;
+use super::extensions;
 use super::headers::{self, Single};
-use super::rejection::shown;
+use super::quote::shown;
 use super::target::{Authority, InvalidRequest, Scheme, Target, decoded};
-use super::{Agreement, accept_key};
 use crate::Config;
 use crate::extension::{Agreed, KNOWN};
 
-/// A handshake that was asked for: what its answer must be.
+/// A client's handshake, made together with its request. It checks the response.
 ///
 /// ```
 /// use hyper_ws::Config;
-/// use hyper_ws::handshake::Question;
+/// use hyper_ws::handshake::ClientHandshake;
 /// use http::{Request, Response};
 ///
 /// let request = Request::get("ws://example.com/chat").body(())?;
-/// // For the nonce 16 random bytes, new ones each time.
-/// let (request, question) = Question::new(request, Config::new(), *b"the sample nonce")?;
+/// // The nonce must be 16 random bytes, new ones for each connection.
+/// let (request, handshake) = ClientHandshake::new(request, Config::new(), *b"the sample nonce")?;
 /// assert_eq!(request.uri(), "/chat");
 /// assert_eq!(request.headers()["sec-websocket-key"], "dGhlIHNhbXBsZSBub25jZQ==");
 ///
@@ -35,44 +37,49 @@ use crate::extension::{Agreed, KNOWN};
 ///     .header("upgrade", "websocket")
 ///     .header("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
 ///     .body(())?;
-/// let agreement = question.conclude(&response)?;
+/// let agreement = handshake.verify(&response)?;
 /// assert_eq!(agreement.protocol(), None);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Question {
-    /// The value that `Sec-WebSocket-Accept` must have; none on HTTP/2.
+pub struct ClientHandshake {
+    /// The value that `Sec-WebSocket-Accept` must have; `None` on HTTP/2.
     accept: Option<String>,
-    /// The value of `Sec-WebSocket-Protocol`, known to be well-formed.
+    /// The value of `Sec-WebSocket-Protocol`, well-formed.
     protocols: Option<HeaderValue>,
-    /// Which of [`KNOWN`] were offered.
+    /// The names of those [`KNOWN`] extensions that were offered.
     extensions: Vec<&'static str>,
     config: Arc<Config>,
 }
 
-impl Question {
-    /// Makes a handshake of a request (RFC 6455, section 4.1).
+impl ClientHandshake {
+    /// Turns a request into a handshake (RFC 6455, section 4.1): returns the
+    /// request to send, and what checks the response to it.
     ///
-    /// Its URI becomes a path, and the field `Host`, unless there is one. User
-    /// and password of the URI become `Authorization` (RFC 7617), unless there
-    /// is one. `Sec-WebSocket-Protocol` names the subprotocols to offer;
-    /// `Connection`, `Upgrade`, and all else whose name begins with
-    /// `Sec-WebSocket` are set here, whatever the request says. The extensions
-    /// are those of the configuration.
+    /// The request's fields are kept, with these exceptions:
+    ///
+    /// - The URI becomes its path and query. Its host goes into `Host`, its user
+    ///   and password into `Authorization` (RFC 7617), unless the request has
+    ///   those fields.
+    /// - `Sec-WebSocket-Protocol` lists the subprotocols to offer. Several lines
+    ///   become one.
+    /// - `Connection`, `Upgrade` and the other `Sec-WebSocket-..` fields are set or
+    ///   removed, whatever the request says. The extensions to offer are those of
+    ///   the configuration.
     ///
     /// RFC 6455, section 4.1: the nonce "MUST be selected randomly for each
     /// connection".
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest`] if this cannot be made a handshake of.
+    /// [`InvalidRequest`] if the request cannot be sent as a handshake.
     pub fn new(
         mut request: Request<()>,
         config: impl Into<Arc<Config>>,
         nonce: [u8; 16],
     ) -> Result<(Request<()>, Self), InvalidRequest> {
         check_method_and_body(&request)?;
-        name_host(&mut request)?;
+        set_host(&mut request)?;
         let path = path(request.uri());
         *request.uri_mut() = Uri::from(path);
         *request.version_mut() = Version::HTTP_11;
@@ -81,27 +88,27 @@ impl Question {
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::SEC_WEBSOCKET_KEY, value(&key)?);
-        let question = Question::offer(headers, config.into(), Some(accept_key(&key)))?;
-        Ok((request, question))
+        let handshake = ClientHandshake::offer(headers, config.into(), Some(accept_key(&key)))?;
+        Ok((request, handshake))
     }
 
-    /// Makes a handshake for a connection that speaks HTTP/2 (RFC 8441, section
-    /// 5): a `CONNECT`, without a key. What is beside that is as with
+    /// Turns a request into a handshake for an HTTP/2 connection (RFC 8441,
+    /// section 5): a `CONNECT` without a key. Everything else is as in
     /// [`new`](Self::new).
     ///
-    /// The pseudo-header `:protocol`, for which `http` has no place, must be
-    /// `websocket`.
+    /// The caller must send it with the pseudo-header `:protocol` = `websocket`,
+    /// for which `http` has no place.
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest`] if this cannot be made a handshake of.
+    /// [`InvalidRequest`] if the request cannot be sent as a handshake.
     pub fn over_http2(
         mut request: Request<()>,
         config: impl Into<Arc<Config>>,
     ) -> Result<(Request<()>, Self), InvalidRequest> {
         check_method_and_body(&request)?;
         let target = Target::of(request.uri())?;
-        name_host(&mut request)?;
+        set_host(&mut request)?;
         let path = path(request.uri());
         let headers = request.headers_mut();
         headers.remove(header::CONNECTION);
@@ -109,7 +116,7 @@ impl Question {
         headers.remove(header::SEC_WEBSOCKET_KEY);
         // RFC 9113, section 8.3.1: `:authority` takes the place of `Host`.
         let host = headers.remove(header::HOST);
-        let question = Question::offer(headers, config.into(), None)?;
+        let handshake = ClientHandshake::offer(headers, config.into(), None)?;
         let uri = Uri::builder()
             .scheme(match target.scheme() {
                 Scheme::Ws => "http",
@@ -117,12 +124,15 @@ impl Question {
             })
             .authority(host.as_ref().map_or(&[][..], HeaderValue::as_bytes))
             .path_and_query(path);
-        *request.uri_mut() = uri.build().map_err(|_| no_path())?;
+        *request.uri_mut() = uri
+            .build()
+            .map_err(|_| InvalidRequest::new("invalid `Host`: expected `host` or `host:port`"))?;
         *request.method_mut() = Method::CONNECT;
         *request.version_mut() = Version::HTTP_2;
-        Ok((request, question))
+        Ok((request, handshake))
     }
 
+    /// Sets the fields that both versions of HTTP have.
     fn offer(
         headers: &mut HeaderMap,
         config: Arc<Config>,
@@ -130,36 +140,37 @@ impl Question {
     ) -> Result<Self, InvalidRequest> {
         let version = HeaderValue::from_static("13");
         headers.insert(header::SEC_WEBSOCKET_VERSION, version);
-        Ok(Question {
+        Ok(ClientHandshake {
             accept,
-            extensions: offer(headers, &config)?,
-            protocols: protocols(headers)?,
+            extensions: offer_extensions(headers, &config)?,
+            protocols: offer_protocols(headers)?,
             config,
         })
     }
 
-    /// What both sides have agreed on, if the answer is one to this question.
+    /// Checks that the response accepts this handshake, and returns what both
+    /// sides agreed on.
     ///
     /// # Errors
     ///
-    /// [`InvalidResponse`] if it is not what RFC 6455, section 4.1, says it must
-    /// be. The connection must not be used then.
-    pub fn conclude<B>(&self, response: &Response<B>) -> Result<Agreement, InvalidResponse> {
+    /// [`InvalidResponse`] if it is not what RFC 6455, section 4.1, requires. The
+    /// connection must not be used then.
+    pub fn verify<B>(&self, response: &Response<B>) -> Result<Agreement, InvalidResponse> {
         let headers = response.headers();
         match &self.accept {
             Some(accept) => check_switch(response.status(), headers, accept)?,
-            // RFC 8441, section 5: a 2xx is what the 101 is elsewhere.
+            // RFC 8441, section 5: on HTTP/2 a 2xx takes the place of the 101.
             None if response.status().is_success() => {}
             None => return Err(InvalidResponse::Status(response.status())),
         }
         Ok(Agreement {
             extension: self.extension(headers)?,
-            ..Agreement::on_protocol(self.protocol(headers)?)
+            ..Agreement::with_protocol(self.protocol(headers)?)
         })
     }
 
     /// RFC 6455, section 4.1: a subprotocol "that was not present in the client's
-    /// handshake" fails the connection. None may be answered to any offer.
+    /// handshake" fails the connection. The server may always choose none.
     fn protocol(&self, headers: &HeaderMap) -> Result<Option<Arc<str>>, InvalidResponse> {
         let name = header::SEC_WEBSOCKET_PROTOCOL;
         let Some(answer) = once(headers, name, "Sec-WebSocket-Protocol")? else {
@@ -170,33 +181,33 @@ impl Question {
             .flat_map(headers::protocols)
             .find(|offered| answer.as_bytes() == offered.as_bytes())
             .map(|offered| Some(Arc::from(offered)))
-            .ok_or_else(|| InvalidResponse::Protocol(quoted(answer)))
+            .ok_or_else(|| InvalidResponse::Protocol(shown(answer)))
     }
 
-    /// RFC 6455, section 9.1: "the client MUST fail the connection" if an
-    /// extension is answered that was not offered.
+    /// RFC 6455, section 9.1: "the client MUST fail the connection" if the
+    /// server chose an extension that was not offered.
     fn extension(&self, headers: &HeaderMap) -> Result<Option<Agreed>, InvalidResponse> {
         let mut agreed = None;
         for answer in headers
             .get_all(header::SEC_WEBSOCKET_EXTENSIONS)
             .iter()
-            .flat_map(headers::extensions)
+            .flat_map(extensions::parse)
         {
             let answer = answer.map_err(|wrong| InvalidResponse::Extension(shown(wrong)))?;
             let known = KNOWN
                 .iter()
                 .find(|known| known.name == answer.name && self.extensions.contains(&known.name))
                 .filter(|_| agreed.is_none())
-                .ok_or_else(|| InvalidResponse::Extension(shown(answer.name.as_bytes())))?;
-            let concluded = (known.conclude)(&self.config, &mut answer.parameters())
+                .ok_or_else(|| InvalidResponse::Extension(shown(answer.name)))?;
+            let answered = (known.conclude)(&self.config, &mut answer.parameters())
                 .ok_or(InvalidResponse::ExtensionParameters(known.name))?;
-            agreed = Some(concluded);
+            agreed = Some(answered);
         }
         Ok(agreed)
     }
 }
 
-/// RFC 6455, section 4.1, what a client "MUST validate" of the response.
+/// Checks what a client "MUST validate" of a 101 (RFC 6455, section 4.1).
 fn check_switch(
     status: StatusCode,
     headers: &HeaderMap,
@@ -206,45 +217,52 @@ fn check_switch(
         return Err(InvalidResponse::Status(status));
     }
     let upgrade = once(headers, header::UPGRADE, "Upgrade")?;
-    if !upgrade.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket")) {
-        return Err(InvalidResponse::Upgrade(upgrade.map(quoted)));
+    if !upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket")) {
+        return Err(InvalidResponse::Upgrade(upgrade.map(shown)));
     }
     if !headers::has_token(headers, header::CONNECTION, "upgrade") {
         let connection = headers.get(header::CONNECTION);
-        return Err(InvalidResponse::Connection(connection.map(quoted)));
+        return Err(InvalidResponse::Connection(connection.map(shown)));
     }
     let name = header::SEC_WEBSOCKET_ACCEPT;
     let accept = once(headers, name, "Sec-WebSocket-Accept")?;
-    match accept.is_some_and(|it| it.as_bytes() == expected.as_bytes()) {
-        true => Ok(()),
-        false => Err(InvalidResponse::Accept(accept.map(quoted))),
+    if accept.is_some_and(|value| value.as_bytes() == expected.as_bytes()) {
+        Ok(())
+    } else {
+        Err(InvalidResponse::Accept(accept.map(shown)))
     }
 }
 
 fn check_method_and_body(request: &Request<()>) -> Result<(), InvalidRequest> {
     if request.method() != Method::GET {
-        return Err(InvalidRequest::new(
-            "a WebSocket handshake is a GET request",
-        ));
+        return Err(InvalidRequest::new(format!(
+            "invalid method {}: a WebSocket handshake is a GET request",
+            request.method()
+        )));
     }
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let encoding = request.headers().get(header::TRANSFER_ENCODING);
-    match length.or(encoding) {
-        Some(_) => Err(InvalidRequest::new(
-            "a WebSocket handshake has no body: no `Content-Length`, no `Transfer-Encoding`",
-        )),
-        None => Ok(()),
+    for (field, name) in [
+        (header::CONTENT_LENGTH, "Content-Length"),
+        (header::TRANSFER_ENCODING, "Transfer-Encoding"),
+    ] {
+        if request.headers().contains_key(field) {
+            return Err(InvalidRequest::new(format!(
+                "unexpected `{name}`: a WebSocket handshake has no body"
+            )));
+        }
     }
+    Ok(())
 }
 
-fn name_host(request: &mut Request<()>) -> Result<(), InvalidRequest> {
+/// Sets `Host` and `Authorization` to what the URI says, unless the request has
+/// them.
+fn set_host(request: &mut Request<()>) -> Result<(), InvalidRequest> {
     let Some(authority) = Authority::of(request.uri())? else {
-        return match request.headers().contains_key(header::HOST) {
-            true => Ok(()),
-            false => Err(InvalidRequest::new(
-                "the request names no host, neither in its URI nor in `Host`",
-            )),
-        };
+        if request.headers().contains_key(header::HOST) {
+            return Ok(());
+        }
+        return Err(InvalidRequest::new(
+            "missing host: the request has one neither in its URI nor in `Host`",
+        ));
     };
     let host = value(&authority.host_field(request.uri())?)?;
     let user = authority.user.map(decoded).map(credentials).transpose()?;
@@ -256,7 +274,8 @@ fn name_host(request: &mut Request<()>) -> Result<(), InvalidRequest> {
     Ok(())
 }
 
-/// RFC 7617, section 2: `user ":" password`, in base64.
+/// The value of `Authorization`: `user ":" password` in base64 (RFC 7617,
+/// section 2).
 fn credentials(mut user: Vec<u8>) -> Result<HeaderValue, InvalidRequest> {
     if !user.contains(&b':') {
         user.push(b':');
@@ -266,17 +285,17 @@ fn credentials(mut user: Vec<u8>) -> Result<HeaderValue, InvalidRequest> {
     Ok(credentials)
 }
 
-/// RFC 9112, section 3.2.1: a server is asked for a path and a query.
+/// The path and the query to ask a server for (RFC 9112, section 3.2.1).
 fn path(uri: &Uri) -> PathAndQuery {
     let path = uri.path_and_query().cloned();
     path.unwrap_or_else(|| PathAndQuery::from_static("/"))
 }
 
-fn no_path() -> InvalidRequest {
-    InvalidRequest::new("host and path are not those of a URL")
-}
-
-fn offer(headers: &mut HeaderMap, config: &Config) -> Result<Vec<&'static str>, InvalidRequest> {
+/// Offers the extensions of the configuration; returns their names.
+fn offer_extensions(
+    headers: &mut HeaderMap,
+    config: &Config,
+) -> Result<Vec<&'static str>, InvalidRequest> {
     headers.remove(header::SEC_WEBSOCKET_ACCEPT);
     headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
     let mut offered = Vec::new();
@@ -289,18 +308,18 @@ fn offer(headers: &mut HeaderMap, config: &Config) -> Result<Vec<&'static str>, 
     Ok(offered)
 }
 
-/// The subprotocols that the request offers: RFC 6455, section 4.1, "elements
-/// that comprise this value MUST be non-empty strings" of the characters of a
-/// token, "and MUST all be unique strings".
+/// Checks the subprotocols that the request offers. RFC 6455, section 4.1:
+/// "elements that comprise this value MUST be non-empty strings" of the
+/// characters of a token, "and MUST all be unique strings".
 ///
-/// They go out in one line, as browsers send them. Section 11.3.4: several are
-/// "logically the same as a single" one, but many a server reads the first only.
-fn protocols(headers: &mut HeaderMap) -> Result<Option<HeaderValue>, InvalidRequest> {
+/// They are sent in one line, as browsers do. Section 11.3.4 says that several
+/// are "logically the same as a single" one, but many servers read the first only.
+fn offer_protocols(headers: &mut HeaderMap) -> Result<Option<HeaderValue>, InvalidRequest> {
     let mut all = Vec::new();
     for line in headers.get_all(header::SEC_WEBSOCKET_PROTOCOL) {
         headers::check_protocols(line).map_err(|wrong| {
             let wrong = shown(wrong);
-            InvalidRequest::new(format!("`{wrong}` is not the name of a subprotocol"))
+            InvalidRequest::new(format!("invalid subprotocol `{wrong}`: expected a token"))
         })?;
         for protocol in headers::protocols(line) {
             if all.contains(&protocol) {
@@ -320,9 +339,10 @@ fn protocols(headers: &mut HeaderMap) -> Result<Option<HeaderValue>, InvalidRequ
 
 fn value(text: &str) -> Result<HeaderValue, InvalidRequest> {
     HeaderValue::from_str(text)
-        .map_err(|_| InvalidRequest::new("there is a character that no header field can have"))
+        .map_err(|_| InvalidRequest::new("invalid character: header fields cannot hold it"))
 }
 
+/// The field, if it is there; fails if it comes twice.
 fn once<'a>(
     headers: &'a HeaderMap,
     name: header::HeaderName,
@@ -335,18 +355,15 @@ fn once<'a>(
     }
 }
 
-fn quoted(value: &HeaderValue) -> String {
-    shown(value.as_bytes())
-}
-
-/// What is wrong with the answer to a handshake. What the server sent is
-/// escaped and cut.
+/// The reason why a response does not accept a handshake. Values that the server
+/// sent are escaped and cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidResponse {
-    /// The status is not 101 (over HTTP/2: not 2xx): a refusal, which may say why in its body.
+    /// The status is not 101 (over HTTP/2: not 2xx). The server refused the
+    /// handshake, and may say why in the response's body.
     Status(StatusCode),
-    /// A field that may come once comes twice.
+    /// A field that may come once comes several times.
     Repeated(&'static str),
     /// `Upgrade` is not `websocket`, or is missing.
     Upgrade(Option<String>),
@@ -356,355 +373,51 @@ pub enum InvalidResponse {
     Accept(Option<String>),
     /// An extension was not offered, comes twice, or is not well-formed.
     Extension(String),
-    /// The parameters of an extension do not answer our offer.
+    /// The parameters of an extension do not fit the offer.
     ExtensionParameters(&'static str),
-    /// The subprotocol was not offered.
+    /// A subprotocol was not offered.
     Protocol(String),
 }
 
 impl fmt::Display for InvalidResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut field = |name: &str, got: &Option<String>, expected: &str| match got {
-            Some(got) => write!(f, "the server's `{name}` is `{got}`, not {expected}"),
-            None => write!(f, "the server's answer has no `{name}`"),
+            Some(got) => write!(
+                f,
+                "invalid `{name}` in the response: got `{got}`, expected {expected}"
+            ),
+            None => write!(f, "missing `{name}` in the response: expected {expected}"),
         };
         match self {
             InvalidResponse::Upgrade(got) => field("Upgrade", got, "`websocket`"),
-            InvalidResponse::Connection(got) => field("Connection", got, "`Upgrade`"),
+            InvalidResponse::Connection(got) => {
+                field("Connection", got, "a list that contains `Upgrade`")
+            }
             InvalidResponse::Accept(got) => field(
                 "Sec-WebSocket-Accept",
                 got,
-                "the answer to our key: something between answers for it, or it is no WebSocket server",
+                "the answer to our key (a proxy may have answered, or the server does not speak \
+                 WebSocket)",
             ),
-            InvalidResponse::Status(status) => {
-                write!(f, "the server refused with {status}")
-            }
+            InvalidResponse::Status(status) => write!(f, "the server refused with {status}"),
             InvalidResponse::Repeated(name) => {
-                write!(f, "the server's answer has several `{name}`")
+                write!(f, "several `{name}` in the response: expected one")
             }
-            InvalidResponse::Extension(name) => {
-                write!(
-                    f,
-                    "the server chose the extension `{name}`, which was not offered"
-                )
-            }
-            InvalidResponse::ExtensionParameters(name) => {
-                write!(
-                    f,
-                    "the server chose the extension `{name}` with parameters that were not offered"
-                )
-            }
-            InvalidResponse::Protocol(name) => {
-                write!(
-                    f,
-                    "the server chose the subprotocol `{name}`, which was not offered"
-                )
-            }
+            InvalidResponse::Extension(name) => write!(
+                f,
+                "unexpected extension `{name}` in the response: not offered, repeated or malformed"
+            ),
+            InvalidResponse::ExtensionParameters(name) => write!(
+                f,
+                "invalid parameters of the extension `{name}` in the response: they do not fit the \
+                 offer"
+            ),
+            InvalidResponse::Protocol(name) => write!(
+                f,
+                "unexpected subprotocol `{name}` in the response: not offered"
+            ),
         }
     }
 }
 
 impl std::error::Error for InvalidResponse {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::handshake::IntoRequest;
-
-    const NONCE: [u8; 16] = *b"the sample nonce";
-
-    fn asked(request: impl IntoRequest) -> (Request<()>, Question) {
-        Question::new(request.into_request().unwrap(), Config::new(), NONCE).unwrap()
-    }
-
-    fn refused(request: Request<()>) -> String {
-        let error = Question::new(request, Config::new(), NONCE).unwrap_err();
-        error.to_string()
-    }
-
-    fn get(url: &str, headers: &[(&str, &str)]) -> Request<()> {
-        headers
-            .iter()
-            .fold(Request::get(url), |request, &(name, value)| {
-                request.header(name, value)
-            })
-            .body(())
-            .unwrap()
-    }
-
-    fn text<'a>(request: &'a Request<()>, name: &str) -> Option<&'a str> {
-        let mut lines = request.headers().get_all(name).iter();
-        let line = lines.next().map(|it| it.to_str().unwrap());
-        assert_eq!(lines.next(), None, "{name}");
-        line
-    }
-
-    /// The answer to `NONCE`, with more and other fields; an empty one is left out.
-    fn answer(fields: &[(&'static str, &'static str)]) -> Response<()> {
-        let mut response = Response::new(());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let good = [
-            ("connection", "Upgrade"),
-            ("upgrade", "websocket"),
-            ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
-        ];
-        let kept = good
-            .iter()
-            .filter(|it| fields.iter().all(|own| own.0 != it.0));
-        for (name, value) in kept.chain(fields).filter(|it| !it.1.is_empty()) {
-            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
-            response.headers_mut().append(*name, value);
-        }
-        response
-    }
-
-    #[test]
-    fn a_url_becomes_the_request_of_the_rfc() {
-        let (request, question) = asked("ws://server.example.com/chat?room=1");
-        assert_eq!(request.method(), Method::GET);
-        assert_eq!(request.version(), Version::HTTP_11);
-        assert_eq!(request.uri(), "/chat?room=1");
-        for (name, value) in [
-            ("host", "server.example.com"),
-            ("upgrade", "websocket"),
-            ("connection", "Upgrade"),
-            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-            ("sec-websocket-version", "13"),
-        ] {
-            assert_eq!(text(&request, name), Some(value), "{name}");
-        }
-        assert_eq!(request.headers().len(), 5);
-        assert_eq!(question.accept.unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-    }
-
-    #[test]
-    fn the_port_is_named_unless_it_is_the_schemes_own() {
-        for (url, host) in [
-            ("ws://a:80/", "a"),
-            ("ws://a:443/", "a:443"),
-            ("wss://a:443/", "a"),
-            ("wss://a:80/", "a:80"),
-            ("ws://[::1]:9001/", "[::1]:9001"),
-            ("wss://[::1]/", "[::1]"),
-        ] {
-            assert_eq!(text(&asked(url).0, "host"), Some(host), "{url}");
-        }
-    }
-
-    #[test]
-    fn an_empty_path_is_a_slash() {
-        assert_eq!(asked("ws://a").0.uri(), "/");
-        assert_eq!(asked("ws://a?b").0.uri(), "/?b");
-    }
-
-    #[test]
-    fn user_and_password_go_into_the_authorization_and_nowhere_else() {
-        let (request, _) = asked("ws://Aladdin:open%20sesame@a/");
-        let authorization = &request.headers()["authorization"];
-        assert_eq!(authorization, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-        assert!(authorization.is_sensitive());
-        assert_eq!(text(&request, "host"), Some("a"));
-        assert_eq!(request.uri(), "/");
-        assert!(!format!("{request:?}").contains("QWxh"));
-
-        let own = [("authorization", "Bearer x")];
-        let (request, _) = asked(get("ws://u:p@a/", &own));
-        assert_eq!(text(&request, "authorization"), Some("Bearer x"));
-    }
-
-    #[test]
-    fn what_makes_the_handshake_is_set_whatever_the_request_says() {
-        let (request, question) = asked(get(
-            "ws://a/",
-            &[
-                ("host", "b"),
-                ("connection", "keep-alive"),
-                ("upgrade", "h2c"),
-                ("sec-websocket-key", "mine"),
-                ("sec-websocket-version", "8"),
-                ("sec-websocket-extensions", "foo"),
-                ("sec-websocket-protocol", "chat.v2, chat.v1"),
-                ("cookie", "a=b"),
-            ],
-        ));
-        for (name, value) in [
-            ("host", Some("b")),
-            ("connection", Some("Upgrade")),
-            ("upgrade", Some("websocket")),
-            ("sec-websocket-key", Some("dGhlIHNhbXBsZSBub25jZQ==")),
-            ("sec-websocket-version", Some("13")),
-            ("sec-websocket-extensions", None),
-            ("sec-websocket-protocol", Some("chat.v2, chat.v1")),
-            ("cookie", Some("a=b")),
-        ] {
-            assert_eq!(text(&request, name), value, "{name}");
-        }
-        assert!(question.extensions.is_empty());
-    }
-
-    #[test]
-    fn subprotocols_are_offered_in_one_line() {
-        let lines = [
-            ("sec-websocket-protocol", "a,b"),
-            ("sec-websocket-protocol", "c"),
-        ];
-        let (request, question) = asked(get("ws://a/", &lines));
-        let offered = request.headers().get_all("sec-websocket-protocol");
-        assert_eq!(offered.iter().collect::<Vec<_>>(), ["a, b, c"]);
-        let agreed = question.conclude(&answer(&[("sec-websocket-protocol", "c")]));
-        assert_eq!(agreed.unwrap().protocol(), Some("c"));
-    }
-
-    #[test]
-    fn what_cannot_be_a_handshake_is_refused() {
-        let post = Request::post("ws://a/").body(()).unwrap();
-        assert!(refused(post).contains("GET"));
-        assert!(refused(get("/path", &[])).contains("no host"));
-        assert!(refused(get("ws://a", &[("content-length", "1")])).contains("no body"));
-        let protocols = |line| get("ws://a", &[("sec-websocket-protocol", line)]);
-        assert!(refused(protocols("a b")).contains("`a b`"));
-        assert!(refused(protocols("a, b, a")).contains("twice"));
-        assert!(refused(protocols("")).contains("subprotocol"));
-    }
-
-    #[test]
-    fn a_request_with_a_host_needs_no_absolute_uri() {
-        let (request, _) = asked(get("/chat", &[("host", "b")]));
-        assert_eq!(request.uri(), "/chat");
-        assert_eq!(text(&request, "host"), Some("b"));
-    }
-
-    #[test]
-    fn over_http2_it_is_an_extended_connect_without_a_key() {
-        let given = get(
-            "wss://me@example.com:443/chat?room=1",
-            &[("sec-websocket-protocol", "chat"), ("cookie", "a=b")],
-        );
-        let (request, question) = Question::over_http2(given, Config::new()).unwrap();
-        assert_eq!(request.method(), Method::CONNECT);
-        assert_eq!(request.version(), Version::HTTP_2);
-        assert_eq!(request.uri(), "https://example.com/chat?room=1");
-        for (name, value) in [
-            ("sec-websocket-version", Some("13")),
-            ("sec-websocket-protocol", Some("chat")),
-            ("authorization", Some("Basic bWU6")),
-            ("cookie", Some("a=b")),
-            ("sec-websocket-key", None),
-            ("connection", None),
-            ("upgrade", None),
-            ("host", None),
-        ] {
-            assert_eq!(text(&request, name), value, "{name}");
-        }
-
-        let mut response = Response::new(());
-        assert!(question.conclude(&response).is_ok());
-        let chat = HeaderValue::from_static("chat");
-        response
-            .headers_mut()
-            .insert("sec-websocket-protocol", chat);
-        let agreement = question.conclude(&response).unwrap();
-        assert_eq!(agreement.protocol(), Some("chat"));
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        assert!(question.conclude(&response).is_err());
-    }
-
-    #[test]
-    fn over_http2_a_host_that_is_named_is_the_authority() {
-        let given = get("ws://127.0.0.1:9001/", &[("host", "example.com")]);
-        let (request, _) = Question::over_http2(given, Config::new()).unwrap();
-        assert_eq!(request.uri(), "http://example.com/");
-        let plain = get("/path", &[("host", "example.com")]);
-        assert!(Question::over_http2(plain, Config::new()).is_err());
-    }
-
-    #[test]
-    fn a_good_answer_is_an_agreement() {
-        let (_, question) = asked("ws://a/");
-        let agreement = question.conclude(&answer(&[
-            ("upgrade", "WebSocket"),
-            ("connection", "keep-alive, upgrade"),
-        ]));
-        assert_eq!(agreement, Ok(Agreement::default()));
-    }
-
-    #[test]
-    fn an_answer_that_is_not_one_is_refused() {
-        let (_, question) = asked("ws://a/");
-        for (fields, expected) in [
-            (&[("upgrade", "")][..], "no `Upgrade`"),
-            (&[("upgrade", "h2c")], "`Upgrade` is `h2c`"),
-            (&[("upgrade", "websocket, foo")], "`websocket, foo`"),
-            (
-                &[("upgrade", "websocket"), ("upgrade", "websocket")],
-                "several `Upgrade`",
-            ),
-            (&[("connection", "")], "no `Connection`"),
-            (&[("connection", "close")], "`Connection` is `close`"),
-            (&[("sec-websocket-accept", "")], "no `Sec-WebSocket-Accept`"),
-            (
-                &[("sec-websocket-accept", "S3pPLMBiTxaQ9kYGzzhZRbK+xOo=")],
-                "our key",
-            ),
-            (
-                &[("sec-websocket-extensions", "permessage-deflate")],
-                "not offered",
-            ),
-            (&[("sec-websocket-extensions", "=")], "`=`"),
-            (&[("sec-websocket-protocol", "chat")], "subprotocol `chat`"),
-            (&[("sec-websocket-protocol", "\u{9b}31m")], "not offered"),
-        ] {
-            let error = question.conclude(&answer(fields)).unwrap_err().to_string();
-            assert!(error.contains(expected), "{fields:?}: {error}");
-            assert!(error.is_ascii(), "{error}");
-        }
-        let mut found = answer(&[]);
-        *found.status_mut() = StatusCode::OK;
-        assert_eq!(
-            question.conclude(&found),
-            Err(InvalidResponse::Status(StatusCode::OK))
-        );
-    }
-
-    #[test]
-    fn one_of_the_subprotocols_that_were_offered_is_agreed_on() {
-        let (_, question) = asked(get("ws://a/", &[("sec-websocket-protocol", "a, b")]));
-        let agreed = question.conclude(&answer(&[("sec-websocket-protocol", "b")]));
-        assert_eq!(agreed.unwrap().protocol(), Some("b"));
-        assert_eq!(question.conclude(&answer(&[])).unwrap().protocol(), None);
-        for wrong in ["c", "A", "a, b", "a,", "\"a\""] {
-            let wrong = answer(&[("sec-websocket-protocol", wrong)]);
-            assert!(question.conclude(&wrong).is_err(), "{wrong:?}");
-        }
-        let twice = [
-            ("sec-websocket-protocol", "a"),
-            ("sec-websocket-protocol", "b"),
-        ];
-        assert!(question.conclude(&answer(&twice)).is_err());
-    }
-
-    #[cfg(feature = "deflate")]
-    #[test]
-    fn compression_is_offered_where_it_is_configured_and_concluded_from_the_answer() {
-        use crate::config::Compression;
-
-        let config = Config::new().compression(Compression::shared());
-        let request = "ws://a/".into_request().unwrap();
-        let (request, question) = Question::new(request, config, NONCE).unwrap();
-        let offer = text(&request, "sec-websocket-extensions").unwrap();
-        assert!(offer.starts_with("permessage-deflate; "), "{offer}");
-
-        let extension = |line| question.conclude(&answer(&[("sec-websocket-extensions", line)]));
-        let good = "permessage-deflate; server_no_context_takeover";
-        assert!(extension(good).unwrap().extension.is_some());
-        assert!(extension("").unwrap().extension.is_none());
-        for wrong in [
-            "permessage-deflate; server_no_context_takeover; foo",
-            "permessage-deflate",
-            "permessage-deflate; server_no_context_takeover, permessage-deflate; server_no_context_takeover",
-            "permessage-deflate; server_no_context_takeover, foo",
-        ] {
-            assert!(extension(wrong).is_err(), "{wrong}");
-        }
-    }
-}

@@ -1,21 +1,21 @@
-//! The grammar of the header fields that a handshake consists of.
+//! The grammar that the header fields of a handshake share: lists, tokens, and
+//! fields that may come once.
 //!
-//! Everything here is one pass over the bytes, without an allocation that
-//! grows with what the peer sent.
-
-use std::borrow::Cow;
-use std::net::Ipv6Addr;
+//! Everything here, in `extensions` and in `origin` is one pass over the bytes.
+//! No allocation grows with what the peer sent.
 
 use http::header::{AsHeaderName, HeaderMap, HeaderValue};
 
-/// Whether a comma-separated list, which may stand on several lines, contains
-/// the token, compared whole and without regard to case (RFC 9110, section
-/// 5.6.1: `Connection: keep-alive, Upgrade` is what Firefox sends).
+/// Returns whether a comma-separated list contains the token (RFC 9110, section
+/// 5.6.1). Tokens are compared whole and without regard to case, and the list
+/// may be spread over several lines.
+///
+/// Firefox sends `Connection: keep-alive, Upgrade`.
 pub(super) fn has_token(headers: &HeaderMap, name: impl AsHeaderName, token: &str) -> bool {
     let is_token = |element: &[u8]| element.eq_ignore_ascii_case(token.as_bytes());
     headers.get_all(name).iter().any(|line| {
         let line = line.as_bytes();
-        // Mostly it stands alone.
+        // Most often the token is the whole line.
         is_token(line)
             || line
                 .split(|&byte| byte == b',')
@@ -23,7 +23,7 @@ pub(super) fn has_token(headers: &HeaderMap, name: impl AsHeaderName, token: &st
     })
 }
 
-/// How often a field occurs that may occur once.
+/// The occurrences of a field that may come once.
 pub(super) enum Single<'a> {
     Missing,
     Once(&'a HeaderValue),
@@ -39,19 +39,18 @@ pub(super) fn single(headers: &HeaderMap, name: impl AsHeaderName) -> Single<'_>
     }
 }
 
-/// The subprotocols of one line of `Sec-WebSocket-Protocol`, which
-/// [`check_protocols`] has found to be well-formed. They are compared with
-/// regard to case.
+/// Returns the subprotocols of one line of `Sec-WebSocket-Protocol`, which
+/// [`check_protocols`] must have accepted. Their case matters.
 pub(super) fn protocols(line: &HeaderValue) -> impl Iterator<Item = &str> {
     elements(line.as_bytes()).filter_map(|element| std::str::from_utf8(element).ok())
 }
 
-/// RFC 6455, section 4.1: "The elements that comprise this value MUST be
-/// non-empty strings with characters in the range U+0021 to U+007E not
-/// including separator characters". That they are unique is not checked: an
-/// element that comes twice offers nothing new.
+/// Checks one line of `Sec-WebSocket-Protocol`. RFC 6455, section 4.1: "The
+/// elements that comprise this value MUST be non-empty strings with characters
+/// in the range U+0021 to U+007E not including separator characters".
 ///
-/// The error is the part that is wrong.
+/// The error is the part of the line that is wrong. Repeated elements are
+/// accepted, since they offer nothing new.
 pub(super) fn check_protocols(line: &HeaderValue) -> Result<(), &[u8]> {
     match elements(line.as_bytes()).find(|element| !is_token(element)) {
         Some(element) => Err(element),
@@ -60,550 +59,19 @@ pub(super) fn check_protocols(line: &HeaderValue) -> Result<(), &[u8]> {
     }
 }
 
-/// RFC 9110, section 5.6.1.2: "A recipient MUST parse and ignore a reasonable
-/// number of empty list elements".
+/// Returns the elements of a list. RFC 9110, section 5.6.1.2: "A recipient MUST
+/// parse and ignore a reasonable number of empty list elements".
 fn elements(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|&byte| byte == b',')
         .map(<[u8]>::trim_ascii)
         .filter(|element| !element.is_empty())
 }
 
-/// One element of `Sec-WebSocket-Extensions`: a name and its parameters (RFC
-/// 6455, section 9.1), both known to be well-formed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ExtensionOffer<'a> {
-    pub(super) name: &'a str,
-    parameters: &'a [u8],
-}
-
-impl<'a> ExtensionOffer<'a> {
-    /// The parameters in their order; the same one may come twice.
-    pub(super) fn parameters(&self) -> impl Iterator<Item = (&'a str, Option<Cow<'a, str>>)> {
-        let mut rest = Scanner(self.parameters);
-        std::iter::from_fn(move || match rest.separator(b';') {
-            true => rest.parameter(),
-            false => None,
-        })
-    }
-}
-
-/// The offers of one line of `Sec-WebSocket-Extensions`. Behind an error,
-/// which is where the grammar was broken, comes nothing more.
-pub(super) fn extensions(
-    line: &HeaderValue,
-) -> impl Iterator<Item = Result<ExtensionOffer<'_>, &[u8]>> {
-    let mut rest = Scanner(line.as_bytes());
-    std::iter::from_fn(move || {
-        rest.empty_elements();
-        if rest.0.is_empty() {
-            return None;
-        }
-        let start = rest.0;
-        let offer = rest.extension();
-        Some(offer.ok_or_else(|| {
-            rest.0 = &[];
-            start
-        }))
-    })
-}
-
-/// What is left of a field's value.
-struct Scanner<'a>(&'a [u8]);
-
-impl<'a> Scanner<'a> {
-    /// `extension = extension-token *( ";" extension-param )`, and then the
-    /// end or a comma.
-    fn extension(&mut self) -> Option<ExtensionOffer<'a>> {
-        let name = self.token()?;
-        let start = self.0;
-        while self.separator(b';') {
-            self.parameter()?;
-        }
-        let parameters = &start[..start.len() - self.0.len()];
-        match self.0.is_empty() || self.separator(b',') {
-            true => Some(ExtensionOffer { name, parameters }),
-            false => None,
-        }
-    }
-
-    /// `extension-param = token [ "=" (token | quoted-string) ]`
-    fn parameter(&mut self) -> Option<(&'a str, Option<Cow<'a, str>>)> {
-        let name = self.token()?;
-        if !self.separator(b'=') {
-            return Some((name, None));
-        }
-        let value = match self.0.first() {
-            Some(b'"') => self.quoted()?,
-            _ => Cow::Borrowed(self.token()?),
-        };
-        Some((name, Some(value)))
-    }
-
-    fn token(&mut self) -> Option<&'a str> {
-        let end = self
-            .0
-            .iter()
-            .position(|&byte| !is_token_byte(byte))
-            .unwrap_or(self.0.len());
-        let (token, rest) = self.0.split_at(end);
-        self.0 = rest;
-        std::str::from_utf8(token)
-            .ok()
-            .filter(|token| !token.is_empty())
-    }
-
-    /// RFC 6455, section 9.1: "When using the quoted-string syntax variant,
-    /// the value after quoted-string unescaping MUST conform to the 'token'
-    /// ABNF."
-    fn quoted(&mut self) -> Option<Cow<'a, str>> {
-        let body = self.0.strip_prefix(b"\"")?;
-        let mut unescaped = None::<Vec<u8>>;
-        let mut at = 0;
-        loop {
-            let mut byte = *body.get(at)?;
-            match byte {
-                b'"' => break,
-                b'\\' => {
-                    unescaped.get_or_insert_with(|| body[..at].to_vec());
-                    at += 1;
-                    byte = *body.get(at)?;
-                }
-                _ => {}
-            }
-            if !is_token_byte(byte) {
-                return None;
-            }
-            if let Some(unescaped) = &mut unescaped {
-                unescaped.push(byte);
-            }
-            at += 1;
-        }
-        self.0 = &body[at + 1..];
-        let value = match unescaped {
-            None => Cow::Borrowed(std::str::from_utf8(&body[..at]).ok()?),
-            Some(bytes) => Cow::Owned(String::from_utf8(bytes).ok()?),
-        };
-        Some(value).filter(|value| !value.is_empty())
-    }
-
-    /// Steps over the byte and the blanks around it, if it comes next.
-    fn separator(&mut self, separator: u8) -> bool {
-        self.0 = self.0.trim_ascii_start();
-        match self.0.split_first() {
-            Some((&first, rest)) if first == separator => {
-                self.0 = rest.trim_ascii_start();
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn empty_elements(&mut self) {
-        while self.separator(b',') {}
-    }
-}
-
-/// RFC 9110, section 5.6.2.
+/// RFC 9110, section 5.6.2: `token`.
 fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))
 }
 
-fn is_token_byte(byte: u8) -> bool {
+pub(super) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// `host [ ":" port ]`, as in `Host` and in `:authority`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Host<'a> {
-    name: Name<'a>,
-    port: Option<u16>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Name<'a> {
-    /// A name or an IPv4 address: equal if written the same but for case.
-    Registered(&'a str),
-    /// `[::1]`: there is more than one way to write the same.
-    Ipv6(Ipv6Addr),
-}
-
-impl<'a> Host<'a> {
-    pub(super) fn parse(text: &'a str) -> Option<Self> {
-        let (name, port) = match text.strip_prefix('[') {
-            Some(literal) => {
-                let (address, port) = literal.split_once(']')?;
-                (Name::Ipv6(address.parse().ok()?), port)
-            }
-            None => {
-                let end = text.find(':').unwrap_or(text.len());
-                let (name, port) = text.split_at(end);
-                match !name.is_empty() && name.bytes().all(is_host_byte) {
-                    true => (Name::Registered(name), port),
-                    false => return None,
-                }
-            }
-        };
-        let port = match port {
-            // RFC 3986, section 3.2.3: a port may be empty.
-            "" | ":" => None,
-            _ => match port.strip_prefix(':')? {
-                // `u16::from_str` would allow a sign.
-                digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                    Some(digits.parse().ok()?)
-                }
-                _ => return None,
-            },
-        };
-        Some(Host { name, port })
-    }
-
-    /// Whether the names are the same, and the ports where `allowed` names one.
-    pub(super) fn is(&self, allowed: &Host<'_>) -> bool {
-        self.name.is(&allowed.name) && (allowed.port.is_none() || allowed.port == self.port)
-    }
-}
-
-impl Name<'_> {
-    fn is(&self, other: &Name<'_>) -> bool {
-        match (self, other) {
-            (Name::Registered(one), Name::Registered(other)) => one.eq_ignore_ascii_case(other),
-            (Name::Ipv6(one), Name::Ipv6(other)) => one == other,
-            _ => false,
-        }
-    }
-}
-
-/// RFC 3986, section 3.2.2: `reg-name`.
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)
-}
-
-/// `scheme "://" host [ ":" port ]`: RFC 6454, section 7. `null` is none.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Origin<'a> {
-    scheme: &'a str,
-    host: Host<'a>,
-}
-
-impl<'a> Origin<'a> {
-    pub(super) fn parse(text: &'a str) -> Option<Self> {
-        let (scheme, host) = text.split_once("://")?;
-        let host = Host::parse(host)?;
-        let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-            && scheme
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-        is_scheme.then_some(Origin { scheme, host })
-    }
-
-    /// Whether a page of this origin may be one that `host` served. The scheme
-    /// is compared where the request has one; HTTP/1.1 does not tell it (TLS
-    /// may end at a proxy): then it is one of those that HTTP has, and says which
-    /// port is meant where `host` has none.
-    pub(super) fn is_of(&self, host: &Host<'_>, scheme: Option<&str>) -> bool {
-        let is_scheme = |scheme: &str| scheme.eq_ignore_ascii_case(self.scheme);
-        scheme.map_or_else(|| is_scheme("http") || is_scheme("https"), is_scheme)
-            && self.host.name.is(&host.name)
-            && self.port_of(&self.host) == self.port_of(host)
-    }
-
-    /// Whether both are the same origin (RFC 6454, section 5).
-    pub(super) fn is(&self, other: &Origin<'_>) -> bool {
-        self.is_of(&other.host, Some(other.scheme))
-    }
-
-    fn port_of(&self, host: &Host<'_>) -> Option<u16> {
-        host.port.or_else(|| match self.scheme {
-            scheme if scheme.eq_ignore_ascii_case("http") => Some(80),
-            scheme if scheme.eq_ignore_ascii_case("https") => Some(443),
-            _ => None,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use http::header::{CONNECTION, UPGRADE};
-
-    use super::*;
-
-    fn lines(values: &[&str]) -> Vec<HeaderValue> {
-        values
-            .iter()
-            .map(|value| HeaderValue::from_bytes(value.as_bytes()).unwrap())
-            .collect()
-    }
-
-    fn list(values: &[&str], token: &str) -> bool {
-        let mut headers = HeaderMap::new();
-        for line in lines(values) {
-            headers.append(CONNECTION, line);
-        }
-        has_token(&headers, CONNECTION, token)
-    }
-
-    fn offers(value: &str) -> Result<Vec<String>, String> {
-        extensions(&HeaderValue::from_bytes(value.as_bytes()).unwrap())
-            .map(|offer| match offer {
-                Ok(offer) => Ok(std::iter::once(offer.name.to_owned())
-                    .chain(offer.parameters().map(|(name, value)| match value {
-                        Some(value) => format!("{name}={value}"),
-                        None => name.to_owned(),
-                    }))
-                    .collect::<Vec<_>>()
-                    .join(";")),
-                Err(broken) => Err(String::from_utf8_lossy(broken).into_owned()),
-            })
-            .collect()
-    }
-
-    fn same(origin: &str, host: &str, scheme: Option<&str>) -> bool {
-        Origin::parse(origin)
-            .is_some_and(|origin| origin.is_of(&Host::parse(host).unwrap(), scheme))
-    }
-
-    #[test]
-    fn a_token_list_is_compared_by_whole_tokens_without_regard_to_case() {
-        for values in [
-            &["Upgrade"][..],
-            &["upgrade"],
-            &["UPGRADE"],
-            &["keep-alive, Upgrade"],
-            &["keep-alive,Upgrade"],
-            &["keep-alive", "Upgrade"],
-            &["\tupgrade ,, close"],
-            &[",,upgrade"],
-        ] {
-            assert!(list(values, "upgrade"), "{values:?}");
-        }
-        for values in [
-            &[][..],
-            &[""],
-            &["not-an-upgrade"],
-            &["upgrade-insecure"],
-            &["up grade"],
-            &["upgrade;q=1"],
-            &["\"upgrade\""],
-            &["keep-alive", "close"],
-        ] {
-            assert!(!list(values, "upgrade"), "{values:?}");
-        }
-        assert!(list(&["h2c, websocket"], "websocket"));
-        assert!(list(&["WebSocket"], "websocket"));
-        assert!(!list(&["websocket/13"], "websocket"));
-    }
-
-    #[test]
-    fn a_field_that_came_twice_is_not_read_as_its_first_line() {
-        let mut headers = HeaderMap::new();
-        assert!(matches!(single(&headers, UPGRADE), Single::Missing));
-        headers.append(UPGRADE, HeaderValue::from_static("a"));
-        assert!(matches!(single(&headers, UPGRADE), Single::Once(value) if value == "a"));
-        headers.append(UPGRADE, HeaderValue::from_static("a"));
-        assert!(matches!(single(&headers, UPGRADE), Single::Repeated));
-    }
-
-    #[test]
-    fn subprotocols_are_tokens_and_keep_their_case() {
-        let line = HeaderValue::from_static("chat.v2, Chat.v2,,\tx, x");
-        assert_eq!(check_protocols(&line), Ok(()));
-        assert_eq!(
-            protocols(&line).collect::<Vec<_>>(),
-            ["chat.v2", "Chat.v2", "x", "x"]
-        );
-
-        for (value, wrong) in [
-            ("", ""),
-            (" , ,", " , ,"),
-            ("a b", "a b"),
-            ("a, a/b", "a/b"),
-            ("a;b, c", "a;b"),
-            ("\"a\"", "\"a\""),
-        ] {
-            let line = HeaderValue::from_bytes(value.as_bytes()).unwrap();
-            assert_eq!(check_protocols(&line), Err(wrong.as_bytes()), "{value:?}");
-        }
-        let binary = HeaderValue::from_bytes(b"caf\xe9").unwrap();
-        assert!(check_protocols(&binary).is_err());
-    }
-
-    #[test]
-    fn extensions_are_read_with_quoted_values_and_optional_blanks() {
-        let deflate = "permessage-deflate;client_max_window_bits";
-        for value in [
-            "permessage-deflate; client_max_window_bits",
-            "permessage-deflate;client_max_window_bits",
-            " permessage-deflate\t;\tclient_max_window_bits ",
-            ",, permessage-deflate ; client_max_window_bits ,",
-        ] {
-            assert_eq!(offers(value), Ok(vec![deflate.to_owned()]), "{value:?}");
-        }
-        assert_eq!(
-            offers(r#"a; b=1; c="2", a; b = "\1\0" ;b, constructor"#),
-            Ok(vec![
-                "a;b=1;c=2".to_owned(),
-                "a;b=10;b".to_owned(),
-                "constructor".to_owned()
-            ]),
-        );
-        assert_eq!(offers(""), Ok(vec![]));
-        assert_eq!(offers(" , ,"), Ok(vec![]));
-    }
-
-    #[test]
-    fn a_broken_extension_is_named_and_nothing_behind_it_is_read() {
-        for value in [
-            ";",
-            "=",
-            "a;",
-            "a;;b",
-            "a;=1",
-            "a=1",
-            "a b",
-            "a;b=",
-            "a;b c",
-            "a;b=\"",
-            "a;b=\"1",
-            "a;b=\"\"",
-            "a;b=\"x y\"",
-            "a;b=\"x\\",
-            "a;b=\"1\"2",
-            "a;b=\"1,c",
-            "a/b",
-            "a;b=1=2",
-        ] {
-            assert_eq!(offers(value), Err(value.to_owned()), "{value:?}");
-            assert_eq!(
-                offers(&format!("x, {value}")),
-                Err(value.to_owned()),
-                "{value:?}"
-            );
-        }
-        let mut broken = Scanner(b"a;;b");
-        assert_eq!(broken.extension(), None);
-        let line = HeaderValue::from_static("a;;b, c");
-        assert_eq!(extensions(&line).count(), 1);
-    }
-
-    #[test]
-    fn header_values_of_any_shape_are_read_in_linear_time() {
-        // The time is not asserted: quadratic work on 1 MiB would take minutes.
-        for unit in [
-            ",",
-            " ",
-            ", ",
-            "a",
-            "a,",
-            "a;",
-            "a;b,",
-            "a;b=\"1\",",
-            "\"",
-            "\\",
-            "a;b=\"",
-            ";",
-        ] {
-            let value = unit.repeat((1 << 20) / unit.len());
-            let line = HeaderValue::from_bytes(value.as_bytes()).unwrap();
-            extensions(&line).for_each(drop);
-            let _ = check_protocols(&line);
-            let mut headers = HeaderMap::new();
-            headers.append(CONNECTION, line);
-            assert!(!has_token(&headers, CONNECTION, "upgrade"));
-        }
-    }
-
-    #[test]
-    fn a_host_is_a_name_or_an_address_with_or_without_a_port() {
-        let host = |text| Host::parse(text).unwrap_or_else(|| panic!("{text}"));
-        assert!(host("Example.com:80").is(&host("example.COM")));
-        assert!(host("example.com:80").is(&host("example.com:80")));
-        assert!(!host("example.com").is(&host("example.com:80")));
-        assert!(!host("example.com.evil").is(&host("example.com")));
-        assert!(host("[::1]:3000").is(&host("[0:0:0:0:0:0:0:1]")));
-        assert!(!host("[::1]").is(&host("127.0.0.1")));
-        assert!(host("example.com:").is(&host("example.com")));
-        for text in [
-            "",
-            ":80",
-            "a b",
-            "a/b",
-            "a@b",
-            "user@a:80",
-            "a:b",
-            "a:65536",
-            "a:+80",
-            "a:80:80",
-            "::1",
-            "[::1",
-            "[x]",
-            "[::1]80",
-            "[127.0.0.1]",
-            "é",
-            "a\"",
-            "a\\b",
-            "a#",
-            "a?",
-        ] {
-            assert!(Host::parse(text).is_none(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn the_same_origin_is_the_same_host_and_port() {
-        for (origin, host) in [
-            ("https://example.com", "example.com"),
-            ("http://example.com", "example.com"),
-            ("HTTPS://EXAMPLE.com", "example.COM"),
-            ("https://example.com:443", "example.com"),
-            ("https://example.com", "example.com:443"),
-            ("http://example.com", "example.com:80"),
-            ("http://localhost:3000", "localhost:3000"),
-            ("http://127.0.0.1:3000", "127.0.0.1:3000"),
-            ("http://[::1]:3000", "[::1]:3000"),
-            ("http://[::1]", "[0:0::1]:80"),
-        ] {
-            assert!(same(origin, host, None), "{origin} {host}");
-        }
-    }
-
-    #[test]
-    fn every_other_origin_is_another() {
-        for (origin, host) in [
-            ("https://evil.example", "example.com"),
-            ("https://sub.example.com", "example.com"),
-            ("https://example.com", "sub.example.com"),
-            ("https://example.com.evil", "example.com"),
-            ("https://evilexample.com", "example.com"),
-            ("https://93.184.216.34", "example.com"),
-            ("http://127.0.0.1:3000", "localhost:3000"),
-            ("http://[::1]", "127.0.0.1"),
-            ("https://example.com:8443", "example.com"),
-            ("https://example.com", "example.com:80"),
-            ("http://example.com", "example.com:443"),
-            ("app://bundle", "bundle:80"),
-            // No server of HTTP has served that.
-            ("app://bundle", "bundle"),
-            ("ws://example.com", "example.com"),
-            ("tauri://localhost:3000", "localhost:3000"),
-            ("null", "null"),
-            ("", "example.com"),
-            ("example.com", "example.com"),
-            ("//example.com", "example.com"),
-            ("https://example.com/", "example.com"),
-            ("https://example.com/path", "example.com"),
-            ("https://example.com https://evil.example", "example.com"),
-            ("https://example.com@evil.example", "example.com"),
-            ("https://evil.example#@example.com", "example.com"),
-            ("*", "example.com"),
-        ] {
-            assert!(!same(origin, host, None), "{origin} {host}");
-        }
-    }
-
-    #[test]
-    fn the_scheme_counts_where_the_request_has_one() {
-        assert!(same("https://example.com", "example.com", Some("https")));
-        assert!(!same("http://example.com", "example.com", Some("https")));
-        assert!(!same("https://example.com", "example.com", Some("http")));
-    }
 }

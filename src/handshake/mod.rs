@@ -1,119 +1,92 @@
-//! The opening handshake: what a client must ask, and what a server answers
-//! (RFC 6455, section 4; RFC 8441 for HTTP/2).
+//! The opening handshake (RFC 6455, section 4; RFC 8441 for HTTP/2) as pure
+//! functions over the types of the `http` crate, without IO.
 //!
-//! Nothing here performs IO: these are pure functions over the types of the
-//! `http` crate. [`Head`] looks at a request, [`Offer`] is what a well-formed
-//! handshake offers, [`Rejection`] is the answer to any other.
-//! [`Upgrade`](crate::Upgrade) does all of this for a hyper server. A client
-//! has a [`Target`] and a [`Question`], to which the response is an answer or
-//! an [`InvalidResponse`].
+//! For a hyper server, [`Upgrade`](crate::Upgrade) and the
+//! [middleware](crate::middleware) do all of this; for a client,
+//! [`connect`](crate::connect) does. This module is for streams that neither of
+//! them has: those of another HTTP server, a Unix socket, a simulation.
+//!
+//! # A server
+//!
+//! 1. [`Head::validate`] checks the request and returns the [`Offer`] in it.
+//! 2. [`Offer::check`] applies the configured rules about hosts and origins.
+//!    Without it, any page on the web can connect.
+//! 3. [`Offer::choose`] picks a subprotocol. [`Offer::agree`] adds the extension,
+//!    and so makes the [`Agreement`].
+//! 4. [`Offer::respond`] makes the response that accepts the handshake.
+//!
+//! Steps 1 and 2 fail with a [`Rejection`], which converts into the response to
+//! send instead.
 //!
 //! ```
-//! use hyper_ws::handshake::{Agreement, Head};
 //! use http::{Request, Response};
+//! use hyper_ws::Config;
+//! use hyper_ws::handshake::{Agreement, Head, Rejection};
 //!
+//! /// Returns the response to send, and what both sides speak after it.
+//! fn accept<B>(
+//!     request: &Request<B>,
+//!     config: &Config,
+//! ) -> Result<(Response<String>, Agreement), Rejection> {
+//!     let offer = Head::from(request).validate()?;
+//!     offer.check(config)?;
+//!     let protocol = offer.choose(["chat.v2", "chat.v1"]);
+//!     let agreement = offer.agree(config, protocol);
+//!     Ok((offer.respond(&agreement), agreement))
+//! }
+//!
+//! let config = Config::new();
 //! let request = Request::get("/ws")
 //!     .header("host", "example.com")
 //!     .header("connection", "keep-alive, Upgrade")
 //!     .header("upgrade", "websocket")
 //!     .header("sec-websocket-version", "13")
 //!     .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+//!     .header("sec-websocket-protocol", "chat.v1")
 //!     .body(())?;
-//! let offer = Head::from(&request).validate()?;
-//! let response: Response<String> = offer.respond(&Agreement::default());
-//!
+//! let (response, agreement) = accept(&request, &config)?;
 //! assert_eq!(response.status(), 101);
 //! assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+//! assert_eq!(agreement.protocol(), Some("chat.v1"));
+//!
+//! let request = Request::get("/ws").header("host", "example.com").body(())?;
+//! let response: Response<String> = accept(&request, &config).unwrap_err().into();
+//! assert_eq!(response.status(), 426);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! After the response, both sides speak frames on the stream, beginning with any
+//! bytes that the HTTP server has read behind the request. Whatever speaks them
+//! needs the [protocol](Agreement::protocol) and the
+//! [extension](Agreement::extension) of the agreement.
+//!
+//! An HTTP/2 handshake differs in two points: the caller passes the
+//! pseudo-header [`:protocol`](Head::protocol), and the response has status 200.
+//!
+//! # A client
+//!
+//! [`ClientHandshake::new`] turns a request into a handshake.
+//! [`ClientHandshake::verify`] checks the response and returns the
+//! [`Agreement`]. [`Target`] says which server a URL leads to.
 
+mod accept;
+mod agreement;
 mod client;
+mod extensions;
 mod headers;
+mod origin;
+mod quote;
 mod rejection;
 mod server;
 mod target;
+#[cfg(test)]
+mod tests;
 
-use std::sync::Arc;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use sha1::{Digest, Sha1};
-
-use crate::extension::{Agreed, Extension};
-pub use client::{InvalidResponse, Question};
+pub use accept::accept_key;
+pub use agreement::Agreement;
+pub use client::{ClientHandshake, InvalidResponse};
+#[cfg(feature = "client")]
+pub(crate) use quote::excerpt;
 pub use rejection::Rejection;
 pub use server::{Head, Offer};
 pub use target::{IntoRequest, InvalidRequest, Scheme, Target};
-
-/// What client and server agreed on beyond the frames themselves.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Agreement {
-    pub(crate) protocol: Option<Arc<str>>,
-    pub(crate) extension: Option<Agreed>,
-}
-
-impl Agreement {
-    /// Nothing but the subprotocol, which must be one that was
-    /// [offered](Offer::choose). What else the configuration allows is agreed on
-    /// by [`Offer::agree`].
-    pub fn on_protocol(protocol: Option<Arc<str>>) -> Self {
-        Agreement {
-            protocol,
-            extension: None,
-        }
-    }
-
-    /// The subprotocol, if there is one (RFC 6455, section 1.9).
-    pub fn protocol(&self) -> Option<&str> {
-        self.protocol.as_deref()
-    }
-
-    /// The extension, if there is one (RFC 6455, section 9); for a
-    /// [`Connection`](crate::protocol::Connection::with_extension).
-    pub fn extension(&self) -> Option<Extension> {
-        self.extension.clone().map(Extension)
-    }
-}
-
-/// The value of `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key`
-/// (RFC 6455, section 4.2.2): 28 characters.
-///
-/// ```
-/// use hyper_ws::handshake::accept_key;
-///
-/// assert_eq!(accept_key("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-/// ```
-pub fn accept_key(key: impl AsRef<[u8]>) -> String {
-    let mut hash = Sha1::new();
-    hash.update(key.as_ref());
-    hash.update(GUID);
-    STANDARD.encode(hash.finalize())
-}
-
-/// RFC 6455, section 1.3: a string "which is unlikely to be used by network
-/// endpoints that do not understand the WebSocket Protocol".
-const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_example_of_the_rfc_is_answered_as_it_says() {
-        assert_eq!(
-            accept_key("dGhlIHNhbXBsZSBub25jZQ=="),
-            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-        );
-    }
-
-    #[test]
-    fn any_key_is_answered_with_28_characters() {
-        assert_eq!(
-            accept_key("x3JJHMbDL1EzLkh9GBhXDw=="),
-            "HSmrc0sMlYUkAGmm5OPpG2HaGWk="
-        );
-        for key in ["", "AAAAAAAAAAAAAAAAAAAAAA==", "/////////////////////w=="] {
-            assert_eq!(accept_key(key).len(), 28);
-        }
-    }
-}

@@ -1,12 +1,14 @@
-//! The answers to requests that are no acceptable handshake.
+//! The responses to requests that are not acceptable handshakes.
 
 use std::fmt;
 
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode, Version};
 
-/// Why a handshake is refused, and the answer that says so: a status, its
-/// headers, and a reason in plain text for whoever reads it with curl.
+use super::quote::shown;
+
+/// The refusal of a handshake: a reason, and the response that says so. Its body
+/// is the reason in plain text, for people who look at it with curl.
 ///
 /// ```
 /// use hyper_ws::handshake::Head;
@@ -18,47 +20,54 @@ use http::{Method, Response, StatusCode, Version};
 ///
 /// assert_eq!(response.status(), 426);
 /// assert_eq!(response.headers()["upgrade"], "websocket");
-/// assert!(response.body().contains("no `Upgrade` header"));
+/// assert!(response.body().contains("no `Upgrade: websocket` header"));
 /// # Ok::<(), http::Error>(())
 /// ```
 ///
-/// The reason quotes what the client sent, escaped and cut: it belongs into
-/// the answer, and into a log only where header values may stand there.
+/// The reason quotes what the client sent, escaped and cut. It belongs in the
+/// response; log it only if header values may be logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    refusal: Refusal,
-    wire: Wire,
+    reason: Reason,
+    via: Via,
 }
 
-/// Which HTTP carried the request.
+/// The kind of HTTP that carried the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wire {
+pub(super) enum Via {
     /// With an `Upgrade` header (RFC 6455, section 4.1).
     Http1,
     /// With an extended `CONNECT` (RFC 8441, section 4; RFC 9220 for HTTP/3).
     Http2,
 }
 
-impl Wire {
+impl Via {
     pub(super) fn of(version: Version) -> Self {
         match version {
-            Version::HTTP_2 | Version::HTTP_3 => Wire::Http2,
-            _ => Wire::Http1,
+            Version::HTTP_2 | Version::HTTP_3 => Via::Http2,
+            _ => Via::Http1,
         }
     }
 }
 
-/// THE table of refusals. A `String` is what the client sent, already
+/// THE table of refusals: each is a variant here, with a status, a text and
+/// perhaps a header below. A `String` holds what the client sent, already
 /// [`shown`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    NoHandshake(NoHandshake),
+pub(super) enum Reason {
+    // Not a handshake.
+    NoUpgrade,
+    OtherUpgrade(String),
+    Http10,
+    NoProtocol(Method),
+    OtherProtocol(String),
+    // A handshake that is not valid, or not allowed.
     Method(String),
     Body(&'static str),
-    Host(Fault),
-    Connection(Fault),
-    Version(Fault),
-    Key(Fault),
+    Host(FieldFault),
+    Connection(FieldFault),
+    Version(FieldFault),
+    Key(FieldFault),
     Protocol(String),
     Extension(String),
     RepeatedOrigin,
@@ -81,100 +90,92 @@ pub(super) enum Refusal {
     },
 }
 
-/// Why a request is no handshake at all.
+/// A fault of a field that must come exactly once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NoHandshake {
-    NoUpgrade,
-    OtherUpgrade(String),
-    Http10,
-    NoProtocol(Method),
-    OtherProtocol(String),
-}
-
-/// What is wrong with a field of which there must be exactly one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum FieldFault {
     Missing,
     Repeated,
+    /// It is this, quoted or described.
     Wrong(String),
 }
 
-/// Which rule an origin broke, and so which switch allows it.
+/// The rule that an origin broke, and so the method of `Config` that allows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum OriginRule {
-    /// It is not the origin that the request was sent to: this one.
+    /// It is not the origin of the server, which is this one.
     Same(String),
     List,
     If,
 }
 
 impl Rejection {
-    pub(super) fn new(refusal: Refusal, wire: Wire) -> Self {
-        Rejection { refusal, wire }
+    pub(super) fn new(reason: Reason, via: Via) -> Self {
+        Rejection { reason, via }
     }
 
-    /// No subprotocol is common, and the server requires one.
+    /// Client and server share no subprotocol, and the server requires one.
     #[cfg(feature = "server")]
-    pub(super) fn no_common_protocol(offered: String, supported: String, wire: Wire) -> Self {
-        Rejection::new(Refusal::NoCommonProtocol { offered, supported }, wire)
+    pub(super) fn no_common_protocol(offered: String, supported: String, via: Via) -> Self {
+        Rejection::new(Reason::NoCommonProtocol { offered, supported }, via)
     }
 
-    /// There is no connection to take over: something rebuilt the request.
+    /// The request has no connection to take over: something rebuilt it.
     #[cfg(feature = "server")]
     pub(crate) fn not_upgradable(version: Version) -> Self {
-        Rejection::new(Refusal::NotUpgradable, Wire::of(version))
+        Rejection::new(Reason::NotUpgradable, Via::of(version))
     }
 
-    /// The server takes no more sockets now; try again after that many seconds.
+    /// The server accepts no more sockets for now; `retry_after` is in seconds.
     #[cfg(feature = "server")]
     pub(crate) fn unavailable(reason: &'static str, retry_after: u32) -> Self {
-        // The answer is the same on every wire.
-        Rejection::new(
-            Refusal::Unavailable {
-                reason,
-                retry_after,
-            },
-            Wire::Http1,
-        )
+        let reason = Reason::Unavailable {
+            reason,
+            retry_after,
+        };
+        // The response is the same over HTTP/1 and HTTP/2, so either will do.
+        Rejection::new(reason, Via::Http1)
     }
 
-    /// The status of the answer.
+    /// Returns the status of the response.
     pub fn status(&self) -> StatusCode {
-        let status = match &self.refusal {
-            // RFC 9220, section 3, for HTTP/3; HTTP/2 has nothing better.
-            Refusal::NoHandshake(NoHandshake::OtherProtocol(_)) => StatusCode::NOT_IMPLEMENTED,
-            Refusal::NoHandshake(_) => StatusCode::UPGRADE_REQUIRED,
-            Refusal::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+        let status = match &self.reason {
+            // RFC 9220, section 3, says so for HTTP/3; no RFC does for HTTP/2.
+            Reason::OtherProtocol(_) => StatusCode::NOT_IMPLEMENTED,
+            Reason::NoUpgrade
+            | Reason::OtherUpgrade(_)
+            | Reason::Http10
+            | Reason::NoProtocol(_) => StatusCode::UPGRADE_REQUIRED,
+            Reason::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             // RFC 6455, section 4.2.2: "an appropriate HTTP error code (such
             // as 426 Upgrade Required)".
-            Refusal::Version(_) | Refusal::Connection(_) => StatusCode::UPGRADE_REQUIRED,
-            Refusal::Body(_)
-            | Refusal::Host(_)
-            | Refusal::Key(_)
-            | Refusal::Protocol(_)
-            | Refusal::Extension(_)
-            | Refusal::RepeatedOrigin => StatusCode::BAD_REQUEST,
+            Reason::Version(_) | Reason::Connection(_) => StatusCode::UPGRADE_REQUIRED,
+            Reason::Body(_)
+            | Reason::Host(_)
+            | Reason::Key(_)
+            | Reason::Protocol(_)
+            | Reason::Extension(_)
+            | Reason::RepeatedOrigin => StatusCode::BAD_REQUEST,
             // RFC 6455, section 4.2.2, on /origin/.
-            Refusal::Origin { .. } | Refusal::ForeignHost(_) => StatusCode::FORBIDDEN,
+            Reason::Origin { .. } | Reason::ForeignHost(_) => StatusCode::FORBIDDEN,
             #[cfg(feature = "server")]
-            Refusal::NoCommonProtocol { .. } => StatusCode::BAD_REQUEST,
+            Reason::NoCommonProtocol { .. } => StatusCode::BAD_REQUEST,
             #[cfg(feature = "server")]
-            Refusal::NotUpgradable => StatusCode::INTERNAL_SERVER_ERROR,
+            Reason::NotUpgradable => StatusCode::INTERNAL_SERVER_ERROR,
             #[cfg(feature = "server")]
-            Refusal::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Reason::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         };
-        match (status, self.wire) {
+        match (status, self.via) {
             // HTTP/2 has no `Upgrade` (RFC 9113, section 8.6), which a 426
             // must carry (RFC 9110, section 15.5.22).
-            (StatusCode::UPGRADE_REQUIRED, Wire::Http2) => StatusCode::BAD_REQUEST,
+            (StatusCode::UPGRADE_REQUIRED, Via::Http2) => StatusCode::BAD_REQUEST,
             (status, _) => status,
         }
     }
 
-    /// The answer. The reason is its body, whatever that is made of.
+    /// Makes the response, whose body is the reason.
     pub fn into_response<B: From<String>>(self) -> Response<B> {
-        // Pages cannot read the answer to a refused handshake, so the log is
-        // where one looks. The status, not the reason: that quotes the request.
+        // A page cannot read the response to a refused handshake, so developers
+        // look into the log. It has the status, since the reason quotes the request.
         #[cfg(feature = "tracing")]
         tracing::debug!(
             status = self.status().as_u16(),
@@ -201,23 +202,23 @@ impl Rejection {
         response
     }
 
-    /// The header that belongs to this refusal alone.
+    /// The header that only this reason has.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
-        match &self.refusal {
+        match &self.reason {
             // RFC 9110, section 15.5.6: a 405 MUST say what is allowed.
-            Refusal::Method(_) => Some((header::ALLOW, HeaderValue::from_static("GET"))),
+            Reason::Method(_) => Some((header::ALLOW, HeaderValue::from_static("GET"))),
             // RFC 6455, section 4.4.
-            Refusal::Version(_) => Some((
+            Reason::Version(_) => Some((
                 header::SEC_WEBSOCKET_VERSION,
                 HeaderValue::from_static("13"),
             )),
-            // What follows the head may be meant as frames, as a body or as
-            // another request: nothing may be read from this connection again.
-            Refusal::Body(_) if self.wire == Wire::Http1 => {
+            // What follows the head may be frames, a body or another request, so
+            // nothing may be read from this connection again.
+            Reason::Body(_) if self.via == Via::Http1 => {
                 Some((header::CONNECTION, HeaderValue::from_static("close")))
             }
             #[cfg(feature = "server")]
-            Refusal::Unavailable { retry_after, .. } => {
+            Reason::Unavailable { retry_after, .. } => {
                 Some((header::RETRY_AFTER, HeaderValue::from(*retry_after)))
             }
             _ => None,
@@ -234,265 +235,122 @@ impl<B: From<String>> From<Rejection> for Response<B> {
 /// The reason, in one line.
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.refusal {
-            Refusal::NoHandshake(why) => why.fmt(f),
-            Refusal::Method(method) => {
-                write!(
-                    f,
-                    "a WebSocket handshake is a GET request, and this is {method}"
-                )
+        match &self.reason {
+            Reason::NoUpgrade => write!(
+                f,
+                "{NOT_A_HANDSHAKE}: the request has no `Upgrade: websocket` header (a proxy may \
+                 have removed it)"
+            ),
+            Reason::OtherUpgrade(upgrade) => write!(
+                f,
+                "{NOT_A_HANDSHAKE}: the `Upgrade` header is `{upgrade}`, not `websocket`"
+            ),
+            Reason::Http10 => write!(
+                f,
+                "{NOT_A_HANDSHAKE}: the request came over HTTP/1.0, which has no `Upgrade` (a \
+                 proxy may have downgraded it from HTTP/1.1)"
+            ),
+            Reason::NoProtocol(Method::CONNECT) => write!(
+                f,
+                "{NOT_A_HANDSHAKE}: got CONNECT without `:protocol`, expected \
+                 `:protocol` = `websocket`{HINT}"
+            ),
+            Reason::NoProtocol(method) => write!(
+                f,
+                "{NOT_A_HANDSHAKE}: got {}, expected CONNECT with `:protocol` = `websocket`{HINT}",
+                shown(method.as_str())
+            ),
+            Reason::OtherProtocol(protocol) => write!(
+                f,
+                "{NOT_A_HANDSHAKE}: `:protocol` is `{protocol}`, not `websocket`"
+            ),
+            Reason::Method(method) => write!(
+                f,
+                "invalid method {method}: a WebSocket handshake is a GET request"
+            ),
+            Reason::Body(field) => {
+                write!(f, "unexpected `{field}`: a WebSocket handshake has no body")
             }
-            Refusal::Body(field) => write!(
-                f,
-                "a WebSocket handshake has no body, and this request announces one with `{field}`"
-            ),
-            Refusal::Host(fault) => fault.of("Host", "the host that is asked", f),
-            Refusal::Connection(fault) => {
-                fault.of("Connection", "a list that contains `Upgrade`", f)?;
-                f.write_str(" (a proxy may have removed it: it must be told to pass it on)")
+            Reason::Host(fault) => fault.describe("Host", "`host` or `host:port`", f),
+            Reason::Connection(fault) => {
+                fault.describe("Connection", "a list that contains `Upgrade`", f)?;
+                f.write_str(" (a proxy may have removed it: configure the proxy to pass it on)")
             }
-            Refusal::Version(fault) => fault.of("Sec-WebSocket-Version", "`13`", f),
-            Refusal::Key(fault) => fault.of(
-                "Sec-WebSocket-Key",
-                "16 bytes in base64, which are 24 characters",
-                f,
-            ),
-            Refusal::Protocol(wrong) => write!(
-                f,
-                "`Sec-WebSocket-Protocol` must be a list of tokens, and contains `{wrong}`"
-            ),
-            Refusal::Extension(wrong) => write!(
-                f,
-                "`Sec-WebSocket-Extensions` must be a list as RFC 6455, section 9.1, describes it, \
-                 and breaks off at `{wrong}`"
-            ),
-            Refusal::RepeatedOrigin => {
-                f.write_str("exactly one `Origin` header is expected, and there are several")
+            Reason::Version(fault) => fault.describe("Sec-WebSocket-Version", "`13`", f),
+            Reason::Key(fault) => {
+                fault.describe("Sec-WebSocket-Key", "16 bytes in base64 (24 characters)", f)
             }
-            Refusal::Origin {
-                origin,
-                rule: OriginRule::Same(host),
-            } => write!(
+            Reason::Protocol(wrong) => write!(
                 f,
-                "a page of the origin `{origin}` may not open a WebSocket on `{host}`: the server \
-                 accepts its own pages only; `Config::allow_origins` names others"
+                "invalid `Sec-WebSocket-Protocol`: got `{wrong}`, expected a list of tokens"
             ),
-            Refusal::Origin {
-                origin,
-                rule: OriginRule::List,
-            } => write!(
+            Reason::Extension(wrong) => write!(
                 f,
-                "a page of the origin `{origin}` may not open a WebSocket here: it is none of \
-                 those that `Config::allow_origins` names"
+                "invalid `Sec-WebSocket-Extensions` at `{wrong}`: expected a list of extensions \
+                 (RFC 6455, section 9.1)"
             ),
-            Refusal::Origin {
-                origin,
-                rule: OriginRule::If,
-            } => write!(
+            Reason::RepeatedOrigin => f.write_str("several `Origin` headers: expected at most one"),
+            Reason::Origin { origin, rule } => {
+                write!(f, "the origin `{origin}` is not allowed: ")?;
+                match rule {
+                    OriginRule::Same(own) => write!(
+                        f,
+                        "expected the server's own, `{own}` (`Config::allow_origins` allows others)"
+                    ),
+                    OriginRule::List => f.write_str("`Config::allow_origins` does not list it"),
+                    OriginRule::If => {
+                        f.write_str("the function in `Config::allow_origins_if` refused it")
+                    }
+                }
+            }
+            Reason::ForeignHost(host) => write!(
                 f,
-                "a page of the origin `{origin}` may not open a WebSocket here: the function in \
-                 `Config::allow_origins_if` refuses it"
-            ),
-            Refusal::ForeignHost(host) => write!(
-                f,
-                "this server is not `{host}`: that is none of those that `Config::hosts` names"
+                "the host `{host}` is not this server: `Config::hosts` does not list it"
             ),
             #[cfg(feature = "server")]
-            Refusal::NoCommonProtocol { offered, supported } => write!(
+            Reason::NoCommonProtocol { offered, supported } => write!(
                 f,
                 "no common subprotocol: `Sec-WebSocket-Protocol` offers {offered}, and the server \
-                 speaks {supported}"
+                 supports {supported}"
             ),
             #[cfg(feature = "server")]
-            Refusal::NotUpgradable => f.write_str(
-                "the server cannot take this connection over: something between hyper and the \
+            Reason::NotUpgradable => f.write_str(
+                "the server cannot take over this connection: something between hyper and the \
                  WebSocket handler rebuilt the request without its extensions",
             ),
             #[cfg(feature = "server")]
-            Refusal::Unavailable { reason, .. } => f.write_str(reason),
+            Reason::Unavailable { reason, .. } => f.write_str(reason),
         }
     }
 }
 
-impl fmt::Display for NoHandshake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("here is a WebSocket, and this request is no WebSocket handshake: ")?;
-        match self {
-            NoHandshake::NoUpgrade => f.write_str(
-                "it has no `Upgrade` header (`Upgrade: websocket` is expected; a proxy may have \
-                 removed it)",
-            ),
-            NoHandshake::OtherUpgrade(upgrade) => {
-                write!(
-                    f,
-                    "`websocket` is expected in its `Upgrade` header, which is `{upgrade}`"
-                )
-            }
-            NoHandshake::Http10 => {
-                f.write_str("it came with HTTP/1.0, which has no `Upgrade`; HTTP/1.1 is expected")
-            }
-            NoHandshake::NoProtocol(method) => write!(
-                f,
-                "CONNECT with `:protocol` = `websocket` is expected, and this is {}{HINT}",
-                shown(method.as_str().as_bytes())
-            ),
-            NoHandshake::OtherProtocol(protocol) => {
-                write!(
-                    f,
-                    "`:protocol` = `websocket` is expected, and it is `{protocol}`"
-                )
-            }
-        }
-    }
-}
+/// How the reasons begin if the request is not a handshake. It tells people who
+/// open the URL in a browser what they have found.
+const NOT_A_HANDSHAKE: &str = "expected a WebSocket handshake";
 
-/// What the server's author may have forgotten when there is no `:protocol`.
+/// A likely reason for a missing `:protocol`, for the author of the server.
 #[cfg(feature = "http2")]
-const HINT: &str = " (a client sends that only if the server has called \
-                    `enable_connect_protocol()` on its HTTP/2 builder)";
+const HINT: &str = " (clients send it only if the server called `enable_connect_protocol()` on its \
+                    HTTP/2 builder)";
 #[cfg(not(feature = "http2"))]
-const HINT: &str = " (`:protocol` is read by the feature `http2` of hyper-ws, which is off)";
+const HINT: &str = " (reading `:protocol` needs the feature `http2` of hyper-ws)";
 
-impl Fault {
-    fn of(&self, field: &str, expected: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl FieldFault {
+    /// Writes what is wrong, then what was got and expected.
+    fn describe(&self, field: &str, expected: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Missing => write!(f, "no `{field}` header; expected is {expected}"),
-            Fault::Repeated => {
-                write!(f, "several `{field}` headers; expected is one: {expected}")
+            FieldFault::Missing => write!(f, "missing `{field}` header: expected {expected}"),
+            FieldFault::Repeated => {
+                write!(f, "several `{field}` headers: expected one, {expected}")
             }
-            Fault::Wrong(value) => {
-                write!(f, "the `{field}` header is {value}; expected is {expected}")
+            FieldFault::Wrong(got) => {
+                write!(
+                    f,
+                    "invalid `{field}` header: got {got}, expected {expected}"
+                )
             }
         }
     }
 }
 
 impl std::error::Error for Rejection {}
-
-/// What a client sent, for people: no control character, nothing but ASCII,
-/// nothing long.
-pub(super) fn shown(bytes: &[u8]) -> String {
-    match bytes.get(..SHOWN) {
-        Some(start) if bytes.len() > SHOWN => format!("{}...", start.escape_ascii()),
-        _ => bytes.escape_ascii().to_string(),
-    }
-}
-
-/// How many bytes of a client's are shown: an origin or a key fits.
-const SHOWN: usize = 80;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn response(refusal: Refusal, wire: Wire) -> Response<String> {
-        Rejection::new(refusal, wire).into()
-    }
-
-    fn every_refusal() -> Vec<Refusal> {
-        let text = || "x".to_owned();
-        vec![
-            Refusal::NoHandshake(NoHandshake::NoUpgrade),
-            Refusal::NoHandshake(NoHandshake::OtherUpgrade(text())),
-            Refusal::NoHandshake(NoHandshake::Http10),
-            Refusal::NoHandshake(NoHandshake::NoProtocol(Method::GET)),
-            Refusal::NoHandshake(NoHandshake::OtherProtocol(text())),
-            Refusal::Method(text()),
-            Refusal::Body("Content-Length"),
-            Refusal::Host(Fault::Missing),
-            Refusal::Connection(Fault::Wrong(text())),
-            Refusal::Version(Fault::Repeated),
-            Refusal::Key(Fault::Wrong(text())),
-            Refusal::Protocol(text()),
-            Refusal::Extension(text()),
-            Refusal::RepeatedOrigin,
-            Refusal::Origin {
-                origin: text(),
-                rule: OriginRule::Same(text()),
-            },
-            Refusal::Origin {
-                origin: text(),
-                rule: OriginRule::List,
-            },
-            Refusal::Origin {
-                origin: text(),
-                rule: OriginRule::If,
-            },
-            Refusal::ForeignHost(text()),
-            #[cfg(feature = "server")]
-            Refusal::NoCommonProtocol {
-                offered: text(),
-                supported: text(),
-            },
-            #[cfg(feature = "server")]
-            Refusal::NotUpgradable,
-            #[cfg(feature = "server")]
-            Refusal::Unavailable {
-                reason: "full",
-                retry_after: 5,
-            },
-        ]
-    }
-
-    #[test]
-    fn every_refusal_is_an_error_in_plain_text_that_nobody_stores() {
-        for refusal in every_refusal() {
-            let response = response(refusal, Wire::Http1);
-            assert!(response.status().is_client_error() || response.status().is_server_error());
-            assert_eq!(
-                response.headers()["content-type"],
-                "text/plain; charset=utf-8"
-            );
-            assert_eq!(response.headers()["cache-control"], "no-store");
-            assert_eq!(response.body().find('\n'), Some(response.body().len() - 1));
-        }
-    }
-
-    #[test]
-    fn http2_is_never_told_of_an_upgrade() {
-        for refusal in every_refusal() {
-            let response = response(refusal, Wire::Http2);
-            assert_ne!(response.status(), 426);
-            for name in ["upgrade", "connection"] {
-                assert!(!response.headers().contains_key(name), "{response:?}");
-            }
-        }
-        let version = response(Refusal::Version(Fault::Missing), Wire::Http2);
-        assert_eq!(version.status(), 400);
-        assert_eq!(version.headers()["sec-websocket-version"], "13");
-    }
-
-    #[test]
-    fn every_426_carries_upgrade_as_it_must() {
-        for refusal in every_refusal() {
-            let response = response(refusal, Wire::Http1);
-            let upgrade = response
-                .headers()
-                .get("upgrade")
-                .map(|value| value == "websocket");
-            assert_eq!(upgrade, (response.status() == 426).then_some(true));
-        }
-    }
-
-    #[cfg(feature = "server")]
-    #[test]
-    fn a_server_that_is_full_says_when_to_come_back() {
-        let rejection = Rejection::unavailable("draining", 5);
-        assert_eq!(rejection.status(), 503);
-        let response = rejection.into_response::<String>();
-        assert_eq!(response.headers()["retry-after"], "5");
-        assert_eq!(response.body(), "draining\n");
-    }
-
-    #[test]
-    fn what_a_client_sent_is_escaped_and_cut() {
-        assert_eq!(shown(b"a\r\n\"\x1b\xff"), r#"a\r\n\"\x1b\xff"#);
-        assert_eq!(shown(&[b'a'; SHOWN]), "a".repeat(SHOWN));
-        assert_eq!(shown(&[b'a'; 100_000]), "a".repeat(SHOWN) + "...");
-    }
-
-    #[test]
-    fn a_rejection_is_small() {
-        assert!(size_of::<Rejection>() <= 64, "{}", size_of::<Rejection>());
-    }
-}

@@ -1,19 +1,23 @@
-//! The server's side: is this a handshake, is it well-formed, and the answer.
+//! The server's side: checks a request and makes the response that accepts it.
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, Version, request};
 
-use super::headers::{self, ExtensionOffer, Host, Origin, Single};
-use super::rejection::{Fault, NoHandshake, OriginRule, Refusal, Wire, shown};
-use super::{Agreement, Rejection, accept_key};
-use crate::config::{Config, Origins};
+use super::accept::{accept_key, describe_key, is_key};
+use super::agreement::Agreement;
+use super::extensions::{self, ExtensionOffer};
+use super::headers::{self, Single};
+use super::origin::{Host, check_host, check_origin};
+use super::quote::{quoted, shown};
+use super::rejection::{FieldFault, Reason, Rejection, Via};
+use crate::config::Config;
 use crate::extension::{Agreed, KNOWN};
 
-/// What of a request matters to a handshake.
+/// The parts of a request that matter to a handshake, borrowed.
+///
+/// Made from a [`Request`] or from its [`Parts`](request::Parts).
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
     method: &'a Method,
@@ -24,103 +28,106 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// The pseudo-header `:protocol` of an HTTP/2 request (RFC 8441, section
-    /// 4), for which the `http` crate has no place.
+    /// Adds the pseudo-header `:protocol` of an HTTP/2 request (RFC 8441,
+    /// section 4), for which the `http` crate has no place.
+    ///
+    /// hyper puts it into the request's extensions, as a `hyper::ext::Protocol`.
     pub fn protocol(mut self, protocol: Option<&'a str>) -> Self {
         self.protocol = protocol;
         self
     }
 
-    /// Whether this is a WebSocket handshake, be it a good or a bad one: an
-    /// HTTP/1.1 request whose `Upgrade` names `websocket`, or an HTTP/2
-    /// `CONNECT` whose `:protocol` is it.
+    /// Returns whether this is a WebSocket handshake, valid or not: an HTTP/1.1
+    /// request whose `Upgrade` names `websocket`, or an HTTP/2 `CONNECT` whose
+    /// `:protocol` is `websocket`.
     pub fn is_handshake(&self) -> bool {
         self.classify().is_ok()
     }
 
-    /// What the handshake offers, or the answer that says what is wrong with it.
+    /// Checks the handshake and returns what the client offers in it.
     ///
-    /// What depends on a [`Config`] is not looked at: see [`Offer::check`].
+    /// Whether this client may connect depends on a [`Config`], and is up to
+    /// [`Offer::check`].
     ///
     /// # Errors
     ///
-    /// A [`Rejection`] if the request is no handshake, or not as RFC 6455,
-    /// section 4.2.1, describes one.
+    /// A [`Rejection`] if the request is not a handshake, or not one as RFC
+    /// 6455, section 4.2.1, requires.
     pub fn validate(&self) -> Result<Offer, Rejection> {
-        let wire = Wire::of(self.version);
-        self.offer(wire)
-            .map_err(|refusal| Rejection::new(refusal, wire))
+        let via = Via::of(self.version);
+        self.offer(via)
+            .map_err(|reason| Rejection::new(reason, via))
     }
 
-    fn classify(&self) -> Result<(), NoHandshake> {
+    /// Fails if the request is not a handshake at all.
+    fn classify(&self) -> Result<(), Reason> {
         match self.version {
             Version::HTTP_2 | Version::HTTP_3 => match self.protocol {
-                _ if self.method != Method::CONNECT => {
-                    Err(NoHandshake::NoProtocol(self.method.clone()))
+                Some("websocket") if self.method == Method::CONNECT => Ok(()),
+                Some(other) if self.method == Method::CONNECT => {
+                    Err(Reason::OtherProtocol(shown(other)))
                 }
-                None => Err(NoHandshake::NoProtocol(self.method.clone())),
-                Some("websocket") => Ok(()),
-                Some(other) => Err(NoHandshake::OtherProtocol(shown(other.as_bytes()))),
+                _ => Err(Reason::NoProtocol(self.method.clone())),
             },
             Version::HTTP_11 if headers::has_token(self.headers, header::UPGRADE, "websocket") => {
                 Ok(())
             }
             Version::HTTP_11 => Err(match self.headers.get(header::UPGRADE) {
-                None => NoHandshake::NoUpgrade,
-                Some(other) => NoHandshake::OtherUpgrade(shown(other.as_bytes())),
+                None => Reason::NoUpgrade,
+                Some(other) => Reason::OtherUpgrade(shown(other)),
             }),
             // RFC 9110, section 7.8: "A server MUST ignore an Upgrade header
             // field that is received in an HTTP/1.0 request."
-            _ => Err(NoHandshake::Http10),
+            _ => Err(Reason::Http10),
         }
     }
 
-    /// The order of the checks is that of help: first what makes it another
-    /// kind of request, last the details.
-    fn offer(&self, wire: Wire) -> Result<Offer, Refusal> {
-        self.classify().map_err(Refusal::NoHandshake)?;
-        if wire == Wire::Http1 && self.method != Method::GET {
-            return Err(Refusal::Method(shown(self.method.as_str().as_bytes())));
+    /// The first check that fails is the one that the client is told of, so the
+    /// order is that of help: what kind of request it is first, details last.
+    fn offer(&self, via: Via) -> Result<Offer, Reason> {
+        self.classify()?;
+        if via == Via::Http1 && self.method != Method::GET {
+            return Err(Reason::Method(shown(self.method.as_str())));
         }
         self.check_body()?;
-        let host = self.host(wire)?;
-        if wire == Wire::Http1 && !headers::has_token(self.headers, header::CONNECTION, "upgrade") {
-            return Err(Refusal::Connection(
+        let host = self.host(via)?;
+        if via == Via::Http1 && !headers::has_token(self.headers, header::CONNECTION, "upgrade") {
+            return Err(Reason::Connection(
                 match self.headers.get(header::CONNECTION) {
-                    None => Fault::Missing,
-                    Some(other) => Fault::Wrong(quoted(other)),
+                    None => FieldFault::Missing,
+                    Some(other) => FieldFault::Wrong(quoted(other)),
                 },
             ));
         }
         self.check_version()?;
-        let accept = match wire {
-            Wire::Http1 => Some(self.accept()?),
+        let accept = match via {
+            Via::Http1 => Some(self.accept()?),
             // RFC 8441, section 5: key and answer "are not used".
-            Wire::Http2 => None,
+            Via::Http2 => None,
         };
         let extensions = self.headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS);
         for line in &extensions {
-            if let Some(wrong) = headers::extensions(line).find_map(Result::err) {
-                return Err(Refusal::Extension(shown(wrong)));
+            if let Some(wrong) = extensions::parse(line).find_map(Result::err) {
+                return Err(Reason::Extension(shown(wrong)));
             }
         }
         let protocols = self.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
         for line in &protocols {
-            headers::check_protocols(line).map_err(|wrong| Refusal::Protocol(shown(wrong)))?;
+            headers::check_protocols(line).map_err(|wrong| Reason::Protocol(shown(wrong)))?;
         }
         let origin = match headers::single(self.headers, header::ORIGIN) {
             Single::Missing => None,
             Single::Once(origin) => Some(origin.clone()),
-            Single::Repeated => return Err(Refusal::RepeatedOrigin),
+            Single::Repeated => return Err(Reason::RepeatedOrigin),
         };
         Ok(Offer {
-            wire,
+            via,
             accept,
             host,
             scheme: self
                 .uri
                 .scheme_str()
-                .filter(|_| wire == Wire::Http2)
+                .filter(|_| via == Via::Http2)
                 .map(str::to_owned),
             origin,
             protocols: protocols.iter().cloned().collect(),
@@ -131,61 +138,59 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// RFC 6455 knows no body, and where there is one, proxies and servers
-    /// disagree on where the frames begin.
-    fn check_body(&self) -> Result<(), Refusal> {
+    /// A handshake has no body in RFC 6455. If there were one, proxies and
+    /// servers would disagree on where the frames begin.
+    fn check_body(&self) -> Result<(), Reason> {
         if self.headers.contains_key(header::TRANSFER_ENCODING) {
-            return Err(Refusal::Body("Transfer-Encoding"));
+            return Err(Reason::Body("Transfer-Encoding"));
         }
-        match self
-            .headers
-            .get_all(header::CONTENT_LENGTH)
-            .iter()
-            .all(|length| length == "0")
-        {
-            true => Ok(()),
-            false => Err(Refusal::Body("Content-Length")),
+        let mut lengths = self.headers.get_all(header::CONTENT_LENGTH).iter();
+        if lengths.all(|length| length == "0") {
+            Ok(())
+        } else {
+            Err(Reason::Body("Content-Length"))
         }
     }
 
-    /// The host that is asked, and its port.
-    fn host(&self, wire: Wire) -> Result<String, Refusal> {
+    /// The host and the port that the request was sent to.
+    fn host(&self, via: Via) -> Result<String, Reason> {
         let authority = self.uri.authority().map(|authority| authority.as_str());
-        let host = match (wire, authority, headers::single(self.headers, header::HOST)) {
-            (Wire::Http2, Some(authority), _) => authority.as_bytes(),
+        let host = match (via, authority, headers::single(self.headers, header::HOST)) {
+            (Via::Http2, Some(authority), _) => authority.as_bytes(),
             // RFC 9112, section 3.2: "A server MUST respond with a 400 (Bad
             // Request) status code to any HTTP/1.1 request message that lacks
             // a Host header field and to any request message that contains
             // more than one".
-            (_, _, Single::Missing) => return Err(Refusal::Host(Fault::Missing)),
-            (_, _, Single::Repeated) => return Err(Refusal::Host(Fault::Repeated)),
+            (_, _, Single::Missing) => return Err(Reason::Host(FieldFault::Missing)),
+            (_, _, Single::Repeated) => return Err(Reason::Host(FieldFault::Repeated)),
             // Section 3.2.2: with a target in absolute-form "an origin server
             // MUST ignore the received Host header field".
-            (Wire::Http1, Some(authority), Single::Once(_)) => authority.as_bytes(),
+            (Via::Http1, Some(authority), Single::Once(_)) => authority.as_bytes(),
             (_, None, Single::Once(host)) => host.as_bytes(),
         };
         std::str::from_utf8(host)
             .ok()
             .filter(|host| Host::parse(host).is_some())
             .map(str::to_owned)
-            .ok_or_else(|| Refusal::Host(Fault::Wrong(format!("`{}`", shown(host)))))
+            .ok_or_else(|| Reason::Host(FieldFault::Wrong(quoted(host))))
     }
 
-    fn check_version(&self) -> Result<(), Refusal> {
+    fn check_version(&self) -> Result<(), Reason> {
         match headers::single(self.headers, header::SEC_WEBSOCKET_VERSION) {
-            Single::Missing => Err(Refusal::Version(Fault::Missing)),
-            Single::Repeated => Err(Refusal::Version(Fault::Repeated)),
+            Single::Missing => Err(Reason::Version(FieldFault::Missing)),
+            Single::Repeated => Err(Reason::Version(FieldFault::Repeated)),
             Single::Once(version) if version == "13" => Ok(()),
-            Single::Once(other) => Err(Refusal::Version(Fault::Wrong(quoted(other)))),
+            Single::Once(other) => Err(Reason::Version(FieldFault::Wrong(quoted(other)))),
         }
     }
 
-    fn accept(&self) -> Result<String, Refusal> {
+    /// The value of `Sec-WebSocket-Accept` that answers the client's key.
+    fn accept(&self) -> Result<String, Reason> {
         match headers::single(self.headers, header::SEC_WEBSOCKET_KEY) {
-            Single::Missing => Err(Refusal::Key(Fault::Missing)),
-            Single::Repeated => Err(Refusal::Key(Fault::Repeated)),
+            Single::Missing => Err(Reason::Key(FieldFault::Missing)),
+            Single::Repeated => Err(Reason::Key(FieldFault::Repeated)),
             Single::Once(key) if is_key(key.as_bytes()) => Ok(accept_key(key)),
-            Single::Once(other) => Err(Refusal::Key(Fault::Wrong(describe_key(other)))),
+            Single::Once(other) => Err(Reason::Key(FieldFault::Wrong(describe_key(other)))),
         }
     }
 }
@@ -214,91 +219,41 @@ impl<'a> From<&'a request::Parts> for Head<'a> {
     }
 }
 
-/// A well-formed handshake: all of it that is still needed to answer.
+/// A valid handshake: what the client offers, and what the answer needs of it.
 #[derive(Clone, Debug)]
 pub struct Offer {
-    wire: Wire,
-    /// The value of `Sec-WebSocket-Accept`; none on HTTP/2.
+    via: Via,
+    /// The value of `Sec-WebSocket-Accept`; `None` on HTTP/2.
     accept: Option<String>,
-    /// Known to parse.
+    /// Parses as a [`Host`].
     host: String,
-    /// Of the request; none on HTTP/1.1, which does not tell it.
+    /// The request's scheme; `None` on HTTP/1.1, which does not send it.
     scheme: Option<String>,
     origin: Option<HeaderValue>,
-    /// The lines of `Sec-WebSocket-Protocol`, known to be well-formed.
+    /// The lines of `Sec-WebSocket-Protocol`, each well-formed.
     protocols: Vec<HeaderValue>,
-    /// The lines of `Sec-WebSocket-Extensions`, known to be well-formed.
+    /// The lines of `Sec-WebSocket-Extensions`, each well-formed. Empty if this
+    /// build knows no extension.
     extensions: Vec<HeaderValue>,
 }
 
 impl Offer {
-    /// Whether the configuration lets this client in: its origin, and the host
-    /// it asked for.
+    /// Checks whether this client may connect: the host that it asked for
+    /// ([`Config::hosts`]) and the origin of the page
+    /// ([`Config::allow_origins`]; by default the server's own).
     ///
     /// # Errors
     ///
-    /// A [`Rejection`] with status 403 if it does not.
+    /// A [`Rejection`] with status 403 if it may not.
     pub fn check(&self, config: &Config) -> Result<(), Rejection> {
-        self.check_host(config)
-            .and_then(|()| self.check_origin(config))
-            .map_err(|refusal| Rejection::new(refusal, self.wire))
+        let (origin, scheme) = (self.origin.as_ref(), self.scheme.as_deref());
+        check_host(config, &self.host)
+            .and_then(|()| check_origin(config, origin, &self.host, scheme))
+            .map_err(|reason| Rejection::new(reason, self.via))
     }
 
-    fn check_host(&self, config: &Config) -> Result<(), Refusal> {
-        let (Some(hosts), Some(host)) = (&config.hosts, Host::parse(&self.host)) else {
-            return Ok(());
-        };
-        match hosts
-            .iter()
-            .filter_map(|allowed| Host::parse(allowed))
-            .any(|it| host.is(&it))
-        {
-            true => Ok(()),
-            false => Err(Refusal::ForeignHost(shown(self.host.as_bytes()))),
-        }
-    }
-
-    /// RFC 6455, section 10.2: without this, any page on the web could open a
-    /// socket with the cookies of whoever looks at it. No `Origin`, no page.
-    fn check_origin(&self, config: &Config) -> Result<(), Refusal> {
-        let Some(origin) = &self.origin else {
-            return Ok(());
-        };
-        let text = std::str::from_utf8(origin.as_bytes()).ok();
-        let parsed = text.and_then(Origin::parse);
-        let (allowed, rule) = match &config.origins {
-            Origins::Any => return Ok(()),
-            Origins::Same => (
-                parsed
-                    .zip(Host::parse(&self.host))
-                    .is_some_and(|(origin, host)| origin.is_of(&host, self.scheme.as_deref())),
-                OriginRule::Same(match &self.scheme {
-                    None => shown(self.host.as_bytes()),
-                    Some(scheme) => shown(format!("{scheme}://{}", self.host).as_bytes()),
-                }),
-            ),
-            Origins::List(list) => (
-                list.iter().any(|allowed| {
-                    text == Some(allowed)
-                        || parsed
-                            .zip(Origin::parse(allowed))
-                            .is_some_and(|(it, allowed)| it.is(&allowed))
-                }),
-                OriginRule::List,
-            ),
-            Origins::If(allowed) => (text.is_some_and(|text| allowed(text)), OriginRule::If),
-        };
-        match allowed {
-            true => Ok(()),
-            false => Err(Refusal::Origin {
-                origin: shown(origin.as_bytes()),
-                rule,
-            }),
-        }
-    }
-
-    /// The first of the subprotocols the server speaks, in the order of its
-    /// preference, that the client offers too (RFC 6455, section 4.2.2).
+    /// Returns the first of the server's subprotocols that the client offers too
+    /// (RFC 6455, section 4.2.2). List the server's favourite first.
     pub fn choose<P: AsRef<str>>(
         &self,
         supported: impl IntoIterator<Item = P>,
@@ -311,18 +266,19 @@ impl Offer {
         })
     }
 
-    /// All that both sides want: the subprotocol, which has been
-    /// [chosen](Self::choose), and what the configuration has of the extensions
-    /// that the client offers.
+    /// Agrees on a subprotocol, mostly a [chosen](Self::choose) one, and on the
+    /// first extension that the client offers and the configuration allows.
+    ///
+    /// Without compression in the configuration there is no extension.
     pub fn agree(&self, config: &Config, protocol: Option<Arc<str>>) -> Agreement {
         Agreement {
             extension: self.extension(config),
-            ..Agreement::on_protocol(protocol)
+            ..Agreement::with_protocol(protocol)
         }
     }
 
-    /// RFC 7692, section 5: of several offers of one extension, the first that
-    /// can be accepted is.
+    /// A client may offer one extension several times, with other parameters.
+    /// The first offer that can be accepted is (RFC 7692, section 5).
     fn extension(&self, config: &Config) -> Option<Agreed> {
         KNOWN.iter().find_map(|known| {
             self.extensions()
@@ -334,35 +290,35 @@ impl Offer {
     fn extensions(&self) -> impl Iterator<Item = ExtensionOffer<'_>> {
         self.extensions
             .iter()
-            .flat_map(headers::extensions)
+            .flat_map(extensions::parse)
             .filter_map(Result::ok)
     }
 
-    /// The subprotocols that the client offers, its favourite first.
+    /// Returns the subprotocols that the client offers, its favourite first.
     pub fn protocols(&self) -> impl Iterator<Item = &str> {
         self.protocols.iter().flat_map(headers::protocols)
     }
 
-    /// The refusal of a client that speaks none of the subprotocols.
+    /// The rejection of a client that offers none of the server's subprotocols.
     #[cfg(feature = "server")]
     pub(crate) fn no_common_protocol<P: AsRef<str>>(&self, supported: &[P]) -> Rejection {
         let list = |protocols: &mut dyn Iterator<Item = &str>| match protocols.next() {
             None => "none".to_owned(),
             Some(first) => protocols
                 .take(9)
-                .fold(format!("`{}`", shown(first.as_bytes())), |list, next| {
-                    list + ", `" + &shown(next.as_bytes()) + "`"
-                }),
+                .fold(quoted(first), |list, next| list + ", " + &quoted(next)),
         };
         let offered = list(&mut self.protocols());
         let supported = list(&mut supported.iter().map(AsRef::as_ref));
-        Rejection::no_common_protocol(offered, supported, self.wire)
+        Rejection::no_common_protocol(offered, supported, self.via)
     }
 
-    /// The answer that accepts: 101 with the computed key on HTTP/1.1 (RFC
-    /// 6455, section 4.2.2), 200 on HTTP/2 (RFC 8441, section 5).
+    /// Makes the response that accepts the handshake: 101 with the answer to the
+    /// client's key on HTTP/1.1 (RFC 6455, section 4.2.2), 200 on HTTP/2 (RFC
+    /// 8441, section 5).
     ///
-    /// From here on both sides speak frames, so its body must stay empty.
+    /// After it both sides speak frames, so its body must stay empty. It names
+    /// only what the client offered, whatever the agreement says.
     pub fn respond<B: Default>(&self, agreement: &Agreement) -> Response<B> {
         let mut response = Response::new(B::default());
         // On HTTP/2 the status is the default, 200, and there is no key.
@@ -375,699 +331,28 @@ impl Offer {
                 headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
             }
         }
-        // A protocol that the client offered is a token, and so a valid value;
-        // no other may be answered.
+        // RFC 6455, section 4.2.2: the subprotocol comes from the client's list.
+        // What is in that list is a token, and so a valid value.
         let protocol = agreement
             .protocol()
-            .filter(|it| self.protocols().any(|offered| offered == *it));
+            .filter(|chosen| self.protocols().any(|offered| offered == *chosen));
         if let Some(Ok(protocol)) = protocol.map(HeaderValue::from_str) {
             response
                 .headers_mut()
                 .insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
         }
-        // RFC 6455, section 9.1: what was not offered must not be answered.
+        // RFC 6455, section 9.1: only an extension that was offered may be
+        // answered.
         let extension = agreement
             .extension
             .as_ref()
-            .filter(|it| self.extensions().any(|offer| offer.name == it.name()))
-            .map(|it| HeaderValue::from_str(&it.answer()));
+            .filter(|agreed| self.extensions().any(|offer| offer.name == agreed.name()))
+            .map(|agreed| HeaderValue::from_str(&agreed.answer()));
         if let Some(Ok(extension)) = extension {
             response
                 .headers_mut()
                 .insert(header::SEC_WEBSOCKET_EXTENSIONS, extension);
         }
         response
-    }
-}
-
-/// RFC 6455, section 4.2.1: "a base64-encoded value that, when decoded, is 16
-/// bytes in length", and so 22 characters of the alphabet and the padding.
-/// What the last character says beyond the 16 bytes is not looked at: RFC
-/// 4648, section 3.5, lets a decoder ignore it, and some clients take 22
-/// random characters.
-fn is_key(key: &[u8]) -> bool {
-    let is_alphabet = |&byte: &u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
-    key.len() == 24
-        && key
-            .strip_suffix(b"==")
-            .is_some_and(|characters| characters.iter().all(is_alphabet))
-}
-
-fn describe_key(key: &HeaderValue) -> String {
-    let key = key.as_bytes();
-    let decoded = STANDARD.decode(&key[..key.len().min(128)]);
-    match (key.len(), decoded) {
-        (0, _) => "empty".to_owned(),
-        (..=128, Ok(decoded)) => format!("`{}`, which are {} bytes", shown(key), decoded.len()),
-        (..=128, Err(_)) => format!("`{}`, which is no base64", shown(key)),
-        (length, _) => format!("`{}`, which are {length} characters", shown(key)),
-    }
-}
-
-fn quoted(value: &HeaderValue) -> String {
-    format!("`{}`", shown(value.as_bytes()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-
-    /// A handshake that nothing is wrong with.
-    fn request() -> Request<()> {
-        with(&[
-            ("host", "example.com"),
-            ("connection", "Upgrade"),
-            ("upgrade", "websocket"),
-            ("sec-websocket-version", "13"),
-            ("sec-websocket-key", KEY),
-        ])
-    }
-
-    fn with(headers: &[(&str, &str)]) -> Request<()> {
-        headers
-            .iter()
-            .fold(Request::get("/ws"), |request, &(name, value)| {
-                request.header(name, value)
-            })
-            .body(())
-            .unwrap()
-    }
-
-    fn changed(change: impl FnOnce(&mut HeaderMap)) -> Request<()> {
-        let mut request = request();
-        change(request.headers_mut());
-        request
-    }
-
-    /// The handshake with one field set to another value.
-    fn set(name: &'static str, value: &'static str) -> Request<()> {
-        changed(|headers| drop(headers.insert(name, HeaderValue::from_static(value))))
-    }
-
-    fn append(name: &'static str, value: &'static str) -> Request<()> {
-        changed(|headers| {
-            headers.append(name, HeaderValue::from_static(value));
-        })
-    }
-
-    fn without(name: &str) -> Request<()> {
-        changed(|headers| drop(headers.remove(name)))
-    }
-
-    fn http2(headers: &[(&str, &str)]) -> Request<()> {
-        let mut request = with(headers);
-        *request.version_mut() = Version::HTTP_2;
-        *request.method_mut() = Method::CONNECT;
-        *request.uri_mut() = Uri::from_static("https://example.com/ws");
-        request
-    }
-
-    fn offer(request: &Request<()>) -> Result<Offer, Rejection> {
-        Head::from(request).validate()
-    }
-
-    #[track_caller]
-    fn refused(request: &Request<()>, status: u16, reason: &str) -> Response<String> {
-        let response = offer(request).unwrap_err().into_response::<String>();
-        assert_eq!(response.status(), status, "{}", response.body());
-        assert!(response.body().contains(reason), "{}", response.body());
-        response
-    }
-
-    fn answer(request: &Request<()>) -> Response<String> {
-        offer(request).unwrap().respond(&Agreement::default())
-    }
-
-    fn checked(request: &Request<()>, config: Config) -> Result<(), String> {
-        offer(request).unwrap().check(&config).map_err(|rejection| {
-            assert_eq!(rejection.status(), 403);
-            rejection.to_string()
-        })
-    }
-
-    #[test]
-    fn a_good_handshake_is_answered_with_101_and_the_computed_key() {
-        let response = answer(&request());
-        assert_eq!(response.status(), 101);
-        assert_eq!(response.headers()["upgrade"], "websocket");
-        assert_eq!(response.headers()["connection"], "Upgrade");
-        assert_eq!(
-            response.headers()["sec-websocket-accept"],
-            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-        );
-        assert_eq!(response.headers().len(), 3);
-        assert!(response.body().is_empty());
-    }
-
-    #[test]
-    fn what_browsers_send_is_accepted() {
-        for request in [
-            set("connection", "keep-alive, Upgrade"),
-            set("upgrade", "WebSocket"),
-            set("upgrade", "h2c, websocket"),
-            append("connection", "close"),
-            set("content-length", "0"),
-            set("expect", "100-continue"),
-            set(
-                "sec-websocket-extensions",
-                "permessage-deflate; client_max_window_bits",
-            ),
-        ] {
-            let response = answer(&request);
-            assert_eq!(response.status(), 101);
-            assert!(!response.headers().contains_key("sec-websocket-extensions"));
-        }
-    }
-
-    #[test]
-    fn a_handshake_is_known_by_its_upgrade_alone() {
-        assert!(Head::from(&request()).is_handshake());
-        assert!(Head::from(&with(&[("upgrade", "websocket")])).is_handshake());
-        assert!(!Head::from(&without("upgrade")).is_handshake());
-        assert!(!Head::from(&set("upgrade", "h2c")).is_handshake());
-        assert!(!Head::from(&set("upgrade", "websockets")).is_handshake());
-    }
-
-    #[test]
-    fn a_request_without_an_upgrade_is_told_to_upgrade() {
-        let response = refused(&without("upgrade"), 426, "no `Upgrade` header");
-        assert_eq!(response.headers()["upgrade"], "websocket");
-        assert_eq!(response.headers()["connection"], "Upgrade");
-        refused(&set("upgrade", "h2c"), 426, "`h2c`");
-        refused(&with(&[]), 426, "no `Upgrade` header");
-    }
-
-    #[test]
-    fn http_1_0_has_no_upgrade() {
-        let mut request = request();
-        *request.version_mut() = Version::HTTP_10;
-        assert!(!Head::from(&request).is_handshake());
-        refused(&request, 426, "HTTP/1.0");
-    }
-
-    #[test]
-    fn a_handshake_that_is_no_get_is_told_what_is_allowed() {
-        for method in [Method::POST, Method::CONNECT, Method::HEAD, Method::OPTIONS] {
-            let mut request = request();
-            *request.method_mut() = method.clone();
-            let response = refused(&request, 405, method.as_str());
-            assert_eq!(response.headers()["allow"], "GET");
-        }
-    }
-
-    #[test]
-    fn a_connection_header_that_a_proxy_ate_is_named() {
-        refused(&without("connection"), 426, "a proxy may have removed it");
-        refused(&set("connection", "close"), 426, "`close`");
-        refused(
-            &set("connection", "not-an-upgrade"),
-            426,
-            "`not-an-upgrade`",
-        );
-    }
-
-    #[test]
-    fn every_version_but_13_is_told_13() {
-        for request in [
-            without("sec-websocket-version"),
-            set("sec-websocket-version", "8"),
-            set("sec-websocket-version", "013"),
-            set("sec-websocket-version", "13, 8"),
-            append("sec-websocket-version", "13"),
-        ] {
-            let response = refused(&request, 426, "Sec-WebSocket-Version");
-            assert_eq!(response.headers()["sec-websocket-version"], "13");
-            assert_eq!(response.headers()["upgrade"], "websocket");
-        }
-        refused(
-            &set("sec-websocket-version", "8"),
-            426,
-            "is `8`; expected is `13`",
-        );
-    }
-
-    #[test]
-    fn a_key_is_16_bytes_of_base64_and_the_answer_says_what_came() {
-        refused(
-            &without("sec-websocket-key"),
-            400,
-            "no `Sec-WebSocket-Key` header",
-        );
-        refused(
-            &append("sec-websocket-key", KEY),
-            400,
-            "several `Sec-WebSocket-Key` headers",
-        );
-        for (key, reason) in [
-            ("", "empty"),
-            ("test", "`test`, which are 3 bytes; expected is 16 bytes"),
-            ("SGVsbG8sIHdvcmxkIQ==", "which are 13 bytes"),
-            ("dGhlIHNhbXBsZSBub25jZSE=", "which are 17 bytes"),
-            ("dGhlIHNhbXBsZSBub25jZSEh", "which are 18 bytes"),
-            ("dGhlIHNhbXBsZSBub25jZQ", "no base64"),
-            ("dGhlIHNhbXBsZSBub25jZQ=", "no base64"),
-            ("dGhlIHNhbXBsZSBub25j====", "no base64"),
-            ("dGhlIHNhbXBsZSBub25_ZQ==", "no base64"),
-            ("dGhlIHNhbXBs SBub25jZQ==", "no base64"),
-            ("************************", "no base64"),
-        ] {
-            refused(&set("sec-websocket-key", key), 400, reason);
-        }
-        let long = HeaderValue::from_str(&"A".repeat(100_000)).unwrap();
-        let long = changed(|headers| drop(headers.insert("sec-websocket-key", long)));
-        let response = refused(&long, 400, "which are 100000 characters");
-        assert!(response.body().len() < 300);
-    }
-
-    #[test]
-    fn bits_of_a_key_beyond_its_16_bytes_do_not_matter() {
-        for key in [
-            "AAAAAAAAAAAAAAAAAAAAAA==",
-            "++++++++++++++++++++//==",
-            "0123456789abcdefghijkl==",
-        ] {
-            assert_eq!(answer(&set("sec-websocket-key", key)).status(), 101);
-        }
-    }
-
-    #[test]
-    fn there_is_exactly_one_host() {
-        refused(&without("host"), 400, "no `Host` header");
-        refused(
-            &append("host", "example.com"),
-            400,
-            "several `Host` headers",
-        );
-        refused(&set("host", ""), 400, "the `Host` header is ``");
-        refused(&set("host", "a/b"), 400, "the `Host` header is `a/b`");
-        refused(&set("host", "user@example.com"), 400, "user@example.com");
-    }
-
-    #[test]
-    fn a_target_in_absolute_form_overrides_the_host() {
-        let mut request = set("origin", "http://example.com");
-        request
-            .headers_mut()
-            .insert("host", HeaderValue::from_static("evil.example"));
-        assert!(checked(&request, Config::new()).is_err());
-        *request.uri_mut() = Uri::from_static("http://example.com/ws");
-        assert_eq!(checked(&request, Config::new()), Ok(()));
-        request.headers_mut().remove("host");
-        refused(&request, 400, "no `Host` header");
-    }
-
-    #[test]
-    fn a_request_with_a_body_is_refused_and_the_connection_closed() {
-        for (name, value) in [
-            ("content-length", "5"),
-            ("content-length", "00"),
-            ("content-length", "x"),
-            ("transfer-encoding", "chunked"),
-            ("transfer-encoding", "identity"),
-        ] {
-            let response = refused(&set(name, value), 400, "no body");
-            assert_eq!(response.headers()["connection"], "close");
-        }
-        let both = changed(|headers| {
-            headers.append("content-length", HeaderValue::from_static("0"));
-            headers.append("content-length", HeaderValue::from_static("5"));
-        });
-        refused(&both, 400, "Content-Length");
-    }
-
-    #[test]
-    fn malformed_lists_are_refused_and_the_part_is_named() {
-        refused(&set("sec-websocket-protocol", "chat, b@d"), 400, "`b@d`");
-        refused(
-            &set("sec-websocket-protocol", ""),
-            400,
-            "Sec-WebSocket-Protocol",
-        );
-        refused(&set("sec-websocket-extensions", "a, b;=1"), 400, "`b;=1`");
-        let second = changed(|headers| {
-            headers.append("sec-websocket-extensions", HeaderValue::from_static("good"));
-            headers.append(
-                "sec-websocket-extensions",
-                HeaderValue::from_static("b a d"),
-            );
-        });
-        refused(&second, 400, "`b a d`");
-    }
-
-    #[test]
-    fn unknown_extensions_are_ignored() {
-        for value in [
-            "x-webkit-deflate-frame",
-            "constructor; __proto__",
-            "permessage-deflate; server_max_window_bits=7",
-            "",
-        ] {
-            let request = set("sec-websocket-extensions", value);
-            assert!(
-                !answer(&request)
-                    .headers()
-                    .contains_key("sec-websocket-extensions")
-            );
-        }
-    }
-
-    #[cfg(feature = "deflate")]
-    mod compressed {
-        use proptest::prelude::*;
-
-        use super::*;
-        use crate::config::Compression;
-
-        fn config() -> Config {
-            Config::new().compression(Compression::shared())
-        }
-
-        fn answered(request: &Request<()>) -> Option<String> {
-            let offer = offer(request).unwrap();
-            let agreement = offer.agree(&config(), None);
-            let response = offer.respond::<()>(&agreement);
-            assert_eq!(response.status(), 101);
-            response
-                .headers()
-                .get("sec-websocket-extensions")
-                .map(|it| it.to_str().unwrap().to_owned())
-        }
-
-        const SHARED: &str =
-            "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
-
-        #[test]
-        fn the_first_offer_that_can_be_accepted_is() {
-            for (lines, expected) in [
-                (&["permessage-deflate"][..], Some(SHARED.to_owned())),
-                (
-                    &["permessage-deflate; client_max_window_bits"],
-                    Some(SHARED.to_owned()),
-                ),
-                (
-                    &["x-webkit-deflate-frame, permessage-deflate;server_max_window_bits=\"1\\0\""],
-                    Some(format!("{SHARED}; server_max_window_bits=10")),
-                ),
-                (
-                    &[
-                        "a; b",
-                        "permessage-deflate; server_max_window_bits=99",
-                        " , permessage-deflate , ",
-                    ],
-                    Some(SHARED.to_owned()),
-                ),
-                (
-                    &["permessage-deflate; server_max_window_bits=11, permessage-deflate"],
-                    Some(format!("{SHARED}; server_max_window_bits=11")),
-                ),
-                (&["permessage-deflate; server_max_window_bits"], None),
-                (&["permessage-deflate; unknown"], None),
-                (&["permessage-bzip2", "Permessage-Deflate"], None),
-                (&[], None),
-            ] {
-                let request = changed(|headers| {
-                    for line in lines {
-                        let line = HeaderValue::from_static(line);
-                        headers.append("sec-websocket-extensions", line);
-                    }
-                });
-                assert_eq!(answered(&request), expected, "{lines:?}");
-            }
-        }
-
-        #[test]
-        fn what_was_not_offered_or_not_configured_is_not_answered() {
-            let offering = set("sec-websocket-extensions", "permessage-deflate");
-            let agreement = offer(&offering).unwrap().agree(&config(), None);
-            for other in [request(), set("sec-websocket-extensions", "x")] {
-                let response = offer(&other).unwrap().respond::<()>(&agreement);
-                assert!(!response.headers().contains_key("sec-websocket-extensions"));
-            }
-            let agreement = offer(&offering).unwrap().agree(&Config::new(), None);
-            assert_eq!(agreement, Agreement::default());
-        }
-
-        #[test]
-        fn http2_is_answered_alike() {
-            let request = http2(&[
-                ("sec-websocket-version", "13"),
-                ("sec-websocket-extensions", "permessage-deflate"),
-            ]);
-            let offer = Head::from(&request)
-                .protocol(Some("websocket"))
-                .validate()
-                .unwrap();
-            let response = offer.respond::<()>(&offer.agree(&config(), None));
-            assert_eq!(response.headers()["sec-websocket-extensions"], SHARED);
-        }
-
-        proptest! {
-            #[test]
-            fn no_header_makes_a_server_panic(
-                lines in prop::collection::vec(
-                    prop_oneof![
-                        prop::collection::vec(32_u8..=255, 0..60),
-                        "(permessage-deflate(; ?(server|client)_(max_window_bits(=\"?[0-9]{0,3}\"?)?|no_context_takeover)){0,4},? ?){0,3}"
-                            .prop_map(String::into_bytes),
-                    ],
-                    0..4,
-                ),
-            ) {
-                let request = changed(|headers| {
-                    for line in &lines {
-                        if let Ok(line) = HeaderValue::from_bytes(line) {
-                            headers.append("sec-websocket-extensions", line);
-                        }
-                    }
-                });
-                for compression in [Compression::shared(), Compression::dedicated()] {
-                    let config = Config::new().compression(compression);
-                    match offer(&request) {
-                        Ok(offer) => {
-                            let agreement = offer.agree(&config, None);
-                            let response = offer.respond::<()>(&agreement);
-                            prop_assert_eq!(response.status(), 101);
-                            prop_assert_eq!(
-                                response.headers().contains_key("sec-websocket-extensions"),
-                                agreement.extension.is_some()
-                            );
-                        }
-                        Err(rejection) => prop_assert_eq!(rejection.status(), 400),
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_server_prefers_among_what_the_client_offers() {
-        let request = changed(|headers| {
-            headers.append(
-                "sec-websocket-protocol",
-                HeaderValue::from_static("chat.v1, Chat.v3"),
-            );
-            headers.append(
-                "sec-websocket-protocol",
-                HeaderValue::from_static("chat.v2"),
-            );
-        });
-        let offer = offer(&request).unwrap();
-        assert_eq!(
-            offer.protocols().collect::<Vec<_>>(),
-            ["chat.v1", "Chat.v3", "chat.v2"]
-        );
-        assert_eq!(
-            offer.choose(["chat.v3", "chat.v2", "chat.v1"]).as_deref(),
-            Some("chat.v2")
-        );
-        assert_eq!(offer.choose(["chat"]), None);
-        assert_eq!(offer.choose([] as [&str; 0]), None);
-
-        let agreement = Agreement::on_protocol(offer.choose(["chat.v2"]));
-        assert_eq!(
-            offer.respond::<()>(&agreement).headers()["sec-websocket-protocol"],
-            "chat.v2"
-        );
-    }
-
-    #[test]
-    fn a_protocol_that_was_not_offered_is_never_answered() {
-        let invented = Agreement::on_protocol(Some(Arc::from("x\r\nset-cookie: a=b")));
-        let response = offer(&request()).unwrap().respond::<()>(&invented);
-        assert!(!response.headers().contains_key("sec-websocket-protocol"));
-    }
-
-    #[cfg(feature = "server")]
-    #[test]
-    fn without_a_common_protocol_both_lists_are_named() {
-        let offer = offer(&set("sec-websocket-protocol", "a, b")).unwrap();
-        let rejection = offer.no_common_protocol(&["c", "d"]);
-        assert_eq!(rejection.status(), 400);
-        assert!(
-            rejection
-                .to_string()
-                .contains("offers `a`, `b`, and the server speaks `c`, `d`")
-        );
-        let nothing = self::offer(&request()).unwrap().no_common_protocol(&["c"]);
-        assert!(nothing.to_string().contains("offers none"), "{nothing}");
-    }
-
-    #[test]
-    fn no_origin_is_no_page_and_may_connect() {
-        assert_eq!(checked(&request(), Config::new()), Ok(()));
-        assert_eq!(
-            checked(
-                &request(),
-                Config::new().allow_origins(["https://a.example"])
-            ),
-            Ok(())
-        );
-    }
-
-    #[test]
-    fn a_page_of_the_same_origin_may_connect() {
-        for origin in [
-            "https://example.com",
-            "http://example.com",
-            "https://EXAMPLE.com:443",
-        ] {
-            assert_eq!(checked(&set("origin", origin), Config::new()), Ok(()));
-        }
-    }
-
-    #[test]
-    fn a_page_of_another_origin_is_told_both_values_and_the_switch() {
-        for origin in [
-            "https://evil.example",
-            "https://sub.example.com",
-            "https://example.com.evil",
-            "https://93.184.216.34",
-            "https://example.com:8443",
-            "null",
-            "",
-        ] {
-            let reason = checked(&set("origin", origin), Config::new()).unwrap_err();
-            assert!(reason.contains(&format!("`{origin}`")), "{reason}");
-            assert!(reason.contains("`example.com`"), "{reason}");
-            assert!(reason.contains("Config::allow_origins"), "{reason}");
-        }
-    }
-
-    #[test]
-    fn two_origins_are_none() {
-        let mut request = set("origin", "https://example.com");
-        request
-            .headers_mut()
-            .append("origin", HeaderValue::from_static("https://example.com"));
-        refused(&request, 400, "`Origin`");
-    }
-
-    #[test]
-    fn the_origins_that_are_named_may_connect_and_no_others() {
-        let config = || Config::new().allow_origins(["https://a.example", "http://b.example:8080"]);
-        for origin in [
-            "https://a.example",
-            "https://A.example:443",
-            "http://b.example:8080",
-        ] {
-            assert_eq!(checked(&set("origin", origin), config()), Ok(()));
-        }
-        for origin in [
-            "https://example.com",
-            "http://a.example",
-            "https://b.example:8080",
-            "null",
-        ] {
-            assert!(
-                checked(&set("origin", origin), config()).is_err(),
-                "{origin}"
-            );
-        }
-        let null = Config::new().allow_origins(["null"]);
-        assert_eq!(checked(&set("origin", "null"), null), Ok(()));
-    }
-
-    #[test]
-    fn a_function_or_the_dangerous_switch_decides_about_origins() {
-        let config = || Config::new().allow_origins_if(|origin| origin.ends_with(".example"));
-        assert_eq!(
-            checked(&set("origin", "https://a.example"), config()),
-            Ok(())
-        );
-        let reason = checked(&set("origin", "https://example.com"), config()).unwrap_err();
-        assert!(reason.contains("allow_origins_if"), "{reason}");
-        let any = Config::new().danger_allow_any_origin();
-        assert_eq!(checked(&set("origin", "https://evil.example"), any), Ok(()));
-    }
-
-    #[test]
-    fn only_the_hosts_that_are_named_are_this_server() {
-        let config = || Config::new().hosts(["example.com", "localhost:3000"]);
-        for host in ["example.com", "EXAMPLE.com:8080", "localhost:3000"] {
-            assert_eq!(checked(&set("host", host), config()), Ok(()));
-        }
-        for host in ["evil.example", "localhost", "localhost:3001"] {
-            let reason = checked(&set("host", host), config()).unwrap_err();
-            assert!(reason.contains("Config::hosts"), "{reason}");
-        }
-    }
-
-    #[test]
-    fn http2_is_asked_with_connect_and_answered_with_200() {
-        let request = http2(&[
-            ("sec-websocket-version", "13"),
-            ("sec-websocket-protocol", "chat"),
-        ]);
-        let head = Head::from(&request).protocol(Some("websocket"));
-        assert!(head.is_handshake());
-        let offer = head.validate().unwrap();
-        let agreement = Agreement::on_protocol(offer.choose(["chat"]));
-        let response = offer.respond::<String>(&agreement);
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.headers().len(), 1);
-        assert_eq!(response.headers()["sec-websocket-protocol"], "chat");
-    }
-
-    #[test]
-    fn http2_is_refused_without_words_it_does_not_have() {
-        let refused = |request: &Request<()>, protocol: Option<&str>, status: u16| {
-            let response = Head::from(request)
-                .protocol(protocol)
-                .validate()
-                .unwrap_err()
-                .into_response::<String>();
-            assert_eq!(response.status(), status, "{}", response.body());
-            assert!(!response.headers().contains_key("upgrade"));
-            assert!(!response.headers().contains_key("connection"));
-            response
-        };
-        let good = http2(&[("sec-websocket-version", "13")]);
-        refused(&good, Some("connect-udp"), 501);
-        refused(&good, None, 400);
-        let version = refused(&http2(&[]), Some("websocket"), 400);
-        assert_eq!(version.headers()["sec-websocket-version"], "13");
-        let body = http2(&[("sec-websocket-version", "13"), ("content-length", "3")]);
-        refused(&body, Some("websocket"), 400);
-        let mut get = http2(&[("upgrade", "websocket")]);
-        *get.method_mut() = Method::GET;
-        refused(&get, None, 400);
-    }
-
-    #[test]
-    fn http2_compares_the_scheme_of_an_origin_too() {
-        let check = |origin| {
-            let request = http2(&[("sec-websocket-version", "13"), ("origin", origin)]);
-            let offer = Head::from(&request)
-                .protocol(Some("websocket"))
-                .validate()
-                .unwrap();
-            offer.check(&Config::new()).is_ok()
-        };
-        assert!(check("https://example.com"));
-        assert!(check("https://example.com:443"));
-        assert!(!check("http://example.com"));
-        assert!(!check("https://example.com:80"));
     }
 }

@@ -1,14 +1,14 @@
-//! Where a WebSocket URL leads (RFC 6455, section 3).
+//! WebSocket URLs (RFC 6455, section 3).
 
 use std::borrow::Cow;
 use std::fmt;
 
 use http::{Request, Uri};
 
-/// A request that cannot be sent as a WebSocket handshake: a mistake of this
-/// side's, found before anything is sent. It says what to do instead.
+/// The reason why a request cannot be sent as a WebSocket handshake: a mistake of
+/// the caller, found before anything is sent. The text says what to do instead.
 ///
-/// It never shows the URL, which may hold secrets.
+/// It never shows the URL, which may contain secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidRequest(Cow<'static, str>);
 
@@ -26,17 +26,17 @@ impl fmt::Display for InvalidRequest {
 
 impl std::error::Error for InvalidRequest {}
 
-/// What a client can be told to ask for: a URL, or a whole request.
+/// A URL or a whole request, for a client to send.
 ///
-/// A `&str` may hold what people type: letters beyond ASCII and blanks in the
-/// path and the query are percent-encoded. It may not have a fragment (RFC 6455,
-/// section 3: "MUST NOT be used on these URIs"; a `#` that is meant is `%23`).
+/// In a `&str`, letters beyond ASCII and blanks in the path and the query are
+/// percent-encoded. It must not have a fragment (RFC 6455, section 3: "MUST NOT
+/// be used on these URIs"); write a literal `#` as `%23`.
 pub trait IntoRequest {
-    /// As a request, whose URI is the URL.
+    /// Converts it into a request, whose URI is the URL.
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest`] if it is no URL.
+    /// [`InvalidRequest`] if it is not a URL.
     fn into_request(self) -> Result<Request<()>, InvalidRequest>;
 }
 
@@ -44,15 +44,13 @@ impl IntoRequest for &str {
     fn into_request(self) -> Result<Request<()>, InvalidRequest> {
         if self.contains('#') {
             return Err(InvalidRequest::new(
-                "a WebSocket URL has no fragment: leave `#` and what follows it away \
-                 (a `#` that is meant is written %23)",
+                "unexpected fragment: remove `#` and everything after it (a literal `#` is \
+                 written %23)",
             ));
         }
         encoded(self)?
             .parse::<Uri>()
-            .map_err(|error| {
-                InvalidRequest::new(format!("this is no WebSocket URL ({error}); {FORM}"))
-            })?
+            .map_err(|error| InvalidRequest::new(format!("invalid URL ({error}): {EXPECTED}")))?
             .into_request()
     }
 }
@@ -83,9 +81,9 @@ impl IntoRequest for Request<()> {
     }
 }
 
-const FORM: &str = "it looks like ws://host/path or wss://host:port/path?query";
+const EXPECTED: &str = "expected ws://host/path or wss://host:port/path?query";
 
-/// Where to connect to, and whether to encrypt.
+/// The server that a URL leads to: a host, a port, and whether to encrypt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     scheme: Scheme,
@@ -93,12 +91,12 @@ pub struct Target {
     port: u16,
 }
 
-/// Whether a conversation is encrypted.
+/// The scheme of a URL: whether the connection is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// `ws`: in the clear; port 80 unless another is named.
+    /// `ws`: not encrypted; port 80 by default.
     Ws,
-    /// `wss`: over TLS; port 443 unless another is named.
+    /// `wss`: over TLS; port 443 by default.
     Wss,
 }
 
@@ -113,7 +111,7 @@ impl Scheme {
             Some(scheme) if is(scheme, ["ws", "http"]) => Ok(Some(Scheme::Ws)),
             Some(scheme) if is(scheme, ["wss", "https"]) => Ok(Some(Scheme::Wss)),
             Some(_) => Err(InvalidRequest::new(format!(
-                "the scheme of a WebSocket URL is ws or wss; {FORM}"
+                "unsupported scheme in the URL: {EXPECTED}"
             ))),
         }
     }
@@ -127,8 +125,8 @@ impl Scheme {
 }
 
 impl Target {
-    /// Where a URL leads. `http` and `https` say the same as `ws` and `wss`, as
-    /// they do in browsers.
+    /// Reads a URL. `http` and `https` mean the same as `ws` and `wss`, as they do
+    /// in browsers.
     ///
     /// ```
     /// use hyper_ws::handshake::{Scheme, Target};
@@ -140,12 +138,11 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest`] if it is no absolute URL of one of these schemes.
+    /// [`InvalidRequest`] if it is not an absolute URL with one of these schemes.
     pub fn of(uri: &Uri) -> Result<Self, InvalidRequest> {
         let scheme = Scheme::of(uri)?
-            .ok_or_else(|| InvalidRequest::new(format!("the URL has no scheme; {FORM}")))?;
-        let Authority { host, port, .. } = Authority::of(uri)?
-            .ok_or_else(|| InvalidRequest::new(format!("the URL names no host; {FORM}")))?;
+            .ok_or_else(|| InvalidRequest::new(format!("missing scheme in the URL: {EXPECTED}")))?;
+        let Authority { host, port, .. } = Authority::of(uri)?.ok_or_else(no_host)?;
         let literal = host
             .strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'));
@@ -156,17 +153,17 @@ impl Target {
         })
     }
 
-    /// Whether to encrypt.
+    /// Returns whether to encrypt.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// A name or an address; of IPv6 without its brackets.
+    /// Returns the host: a name or an address, that of IPv6 without brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port that the URL names, or that of its scheme.
+    /// Returns the port of the URL, by default that of its scheme.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -174,11 +171,16 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
         }
     }
+}
+
+fn no_host() -> InvalidRequest {
+    InvalidRequest::new(format!("missing host in the URL: {EXPECTED}"))
 }
 
 /// `[ userinfo "@" ] host [ ":" port ]` (RFC 3986, section 3.2).
@@ -201,24 +203,26 @@ impl<'a> Authority<'a> {
         let host = authority.host();
         // RFC 9110, section 4.2.1: a URL of http without a host is invalid.
         if host.is_empty() {
-            return Err(InvalidRequest::new(format!(
-                "the URL names no host; {FORM}"
-            )));
+            return Err(no_host());
         }
         let port = match rest.strip_prefix(host).unwrap_or("") {
             // RFC 3986, section 3.2.3: `port = *DIGIT`, so it may be empty.
             "" | ":" => None,
-            // (Rust's numbers may have a sign.)
+            // Checked, since Rust's numbers may have a sign.
             port => match port[1..].parse() {
                 Ok(number) if !port.contains('+') => Some(number),
-                _ => return Err(InvalidRequest::new("the port is no number up to 65535")),
+                _ => {
+                    return Err(InvalidRequest::new(
+                        "invalid port: expected a number up to 65535",
+                    ));
+                }
             },
         };
         Ok(Some(Authority { user, host, port }))
     }
 
-    /// The value of `Host`: RFC 6455, section 4.1, "followed by ":" and the port
-    /// number when not using the default port".
+    /// The value of `Host`: the host, "followed by ":" and the port number when
+    /// not using the default port" (RFC 6455, section 4.1).
     pub(super) fn host_field(&self, uri: &Uri) -> Result<String, InvalidRequest> {
         let scheme = Scheme::of(uri)?.unwrap_or(Scheme::Ws);
         Ok(match self.port {
@@ -228,10 +232,11 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// The URL with all of path and query in ASCII, as browsers send it.
+/// Percent-encodes what is not printable ASCII in the path and the query, as
+/// browsers do.
 fn encoded(url: &str) -> Result<Cow<'_, str>, InvalidRequest> {
-    let must = |byte: u8| !byte.is_ascii_graphic();
-    if !url.bytes().any(must) {
+    let must_encode = |byte: u8| !byte.is_ascii_graphic();
+    if !url.bytes().any(must_encode) {
         return Ok(Cow::Borrowed(url));
     }
     let authority = url.find("://").map_or(0, |scheme| scheme + 3);
@@ -240,25 +245,25 @@ fn encoded(url: &str) -> Result<Cow<'_, str>, InvalidRequest> {
         .map_or(url.len(), |path| authority + path);
     if !url[..path].is_ascii() {
         return Err(InvalidRequest::new(
-            "the host is not in ASCII: write an international name as its registrar does (xn--...)",
+            "the host is not in ASCII: write an internationalized name in its form xn--...",
         ));
     }
     if url.bytes().any(|byte| byte.is_ascii_control()) {
-        return Err(InvalidRequest::new(
-            "there is a control character in the URL",
-        ));
+        return Err(InvalidRequest::new("the URL contains a control character"));
     }
     let mut text = url[..path].to_owned();
     for byte in url[path..].bytes() {
-        match must(byte) {
-            true => text += &format!("%{byte:02X}"),
-            false => text.push(char::from(byte)),
+        if must_encode(byte) {
+            text += &format!("%{byte:02X}");
+        } else {
+            text.push(char::from(byte));
         }
     }
     Ok(Cow::Owned(text))
 }
 
-/// `%41` is `A` (RFC 3986, section 2.1); what is no such triplet stays.
+/// Decodes triplets such as `%41`, which is `A` (RFC 3986, section 2.1).
+/// Everything else stays.
 pub(super) fn decoded(text: &str) -> Vec<u8> {
     let mut bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
@@ -276,94 +281,4 @@ pub(super) fn decoded(text: &str) -> Vec<u8> {
         }
     }
     decoded
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn target(url: &str) -> Result<(Scheme, String, u16), String> {
-        let request = url.into_request().map_err(|error| error.to_string())?;
-        let target = Target::of(request.uri()).map_err(|error| error.to_string())?;
-        Ok((target.scheme, target.host, target.port))
-    }
-
-    fn refused(url: &str) -> String {
-        target(url).unwrap_err()
-    }
-
-    #[test]
-    fn the_scheme_says_which_port_is_meant() {
-        for (url, scheme, port) in [
-            ("ws://a", Scheme::Ws, 80),
-            ("WS://a/", Scheme::Ws, 80),
-            ("wss://a/b", Scheme::Wss, 443),
-            ("http://a:/b", Scheme::Ws, 80),
-            ("https://a:444/b?c", Scheme::Wss, 444),
-        ] {
-            assert_eq!(target(url), Ok((scheme, "a".to_owned(), port)), "{url}");
-        }
-    }
-
-    #[test]
-    fn an_ipv6_address_stands_in_brackets() {
-        assert_eq!(
-            target("ws://user@[::1]:8080/"),
-            Ok((Scheme::Ws, "::1".to_owned(), 8080))
-        );
-    }
-
-    #[test]
-    fn what_is_no_websocket_url_is_refused_with_its_form() {
-        for url in [
-            "",
-            "/path",
-            "example.com",
-            "example.com/ws",
-            "ws://",
-            "ftp://a/b",
-            "ws://:80/",
-            "ws://user@/",
-        ] {
-            assert!(refused(url).contains("ws://host/path"), "{url}");
-        }
-        assert!(refused("ws://a:65536/").contains("65535"));
-        assert!(refused("ws://a:+80/").contains("65535"));
-        assert!(refused("ws://a/b#c").contains("%23"));
-        assert!(refused("ws://bücher.example/").contains("xn--"));
-        assert!(refused("ws://a/\r\nX: y").contains("control"));
-    }
-
-    #[test]
-    fn a_refusal_does_not_show_the_url() {
-        for url in [
-            "ws://u:secret@/",
-            "ws://u:secret@a:b/",
-            "x://u:secret@a/",
-            "ws://u:secret@a/#",
-        ] {
-            assert!(!refused(url).contains("secret"), "{}", refused(url));
-        }
-    }
-
-    #[test]
-    fn a_path_goes_out_in_ascii_and_what_is_encoded_stays() {
-        let path = |url: &str| {
-            url.into_request()
-                .unwrap()
-                .uri()
-                .path_and_query()
-                .unwrap()
-                .to_string()
-        };
-        assert_eq!(path("ws://a/%C3%A9%20/%2f?q=%23"), "/%C3%A9%20/%2f?q=%23");
-        assert_eq!(path("ws://a/é x?q=ü"), "/%C3%A9%20x?q=%C3%BC");
-        assert_eq!(path("ws://a?q=1"), "/?q=1");
-    }
-
-    #[test]
-    fn triplets_are_decoded_and_all_else_stays() {
-        assert_eq!(decoded("a%3Ab%zz%4"), b"a:b%zz%4");
-        assert_eq!(decoded("%C3%A9"), "é".as_bytes());
-    }
 }

@@ -126,7 +126,7 @@ use tokio::io::DuplexStream;
 use crate::Config;
 use crate::client::{ConnectError, exchange};
 use crate::error::BoxError;
-use crate::handshake::{IntoRequest, Question};
+use crate::handshake::{ClientHandshake, IntoRequest};
 use crate::middleware::{Handler, WebSocketService};
 pub use client::Client;
 
@@ -262,9 +262,9 @@ impl Server {
         let mut request = request.into_request()?;
         name_host(request.uri_mut());
         // The key protects caches between client and server.
-        let (request, question) = Question::new(request, self.config.clone(), [7; 16])?;
+        let (request, question) = ClientHandshake::new(request, self.config.clone(), [7; 16])?;
         let (response, io) = exchange(self.stream(), request, PATIENCE).await?;
-        let agreement = question.conclude(&response)?;
+        let agreement = question.verify(&response)?;
         Ok(Client::new(io, &self.config, &agreement, response))
     }
 

@@ -56,7 +56,7 @@ async fn a_handshake_of_another_version_is_answered_only_here() {
         let (status, body) = ask(address, request).await;
         if is_after(name) {
             assert_eq!(status, 426, "{name}");
-            assert!(body.contains("expected is `13`"), "{name}: {body}");
+            assert!(body.contains("expected `13`"), "{name}: {body}");
         } else {
             // The service's error: hyper closes the connection.
             assert_eq!((status, &*body), (0, ""), "{name}");

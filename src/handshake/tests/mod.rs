@@ -1,0 +1,12 @@
+//! The handshake on both sides, as pure functions: requests and responses in,
+//! answers and agreements out.
+
+mod accept;
+mod client;
+mod extensions;
+mod headers;
+mod origin;
+mod quote;
+mod rejection;
+mod server;
+mod target;
