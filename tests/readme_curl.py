@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""Runs the curl commands that a Markdown file shows and compares the answers.
+"""Runs the curl commands that Markdown files show and compares the answers.
 
-    readme_curl.py README.md SERVER
-    readme_curl.py --write README.md SERVER
+    readme_curl.py FILE.md.. SERVER
+    readme_curl.py --write FILE.md.. SERVER
 
-The second form writes the real answers into the file, to be read before they
+The second form writes the real answers into the files, to be read before they
 are committed.  The commands stand in blocks marked `console`: a line that begins with `$ ` is
 a command (a backslash at its end continues it), what follows up to the next
 command is what it must print, exactly; only the value of `date:` may differ.
 After a 101 the connection is a WebSocket and not text: of such an answer the
 head counts, and the command must end by its own `--max-time`.
 
-SERVER is the built example that the file talks about.  It listens on a port
+SERVER is the built example that the files are about.  It listens on a port
 that the system chooses; curl is told to go there (`--connect-to`) whenever the
-README says 127.0.0.1:3000, so that every answer is the one that is shown.
+page says 127.0.0.1:3000, so that every answer is the one that is shown.
 
 Prints a line for each command and at the end `N passed, M failed`.
 """
@@ -136,14 +136,15 @@ def listening(server):
 def main():
     arguments = sys.argv[1:]
     writing = arguments[:1] == ["--write"]
-    if len(arguments) != (3 if writing else 2):
+    *paths, program = arguments[writing:] or [None]
+    if not paths:
         sys.exit(__doc__)
-    path, program = pathlib.Path(arguments[-2]), arguments[-1]
-    found = commands(path.read_text(encoding="utf-8"))
-    if not found:
-        sys.exit(f"no curl command in {path}")
+    paths = [pathlib.Path(path) for path in paths]
+    for path in paths:
+        if not commands(path.read_text(encoding="utf-8")):
+            sys.exit(f"no curl command in {path}")
 
-    failed = 0
+    passed = failed = 0
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen([program, "--listen", "127.0.0.1:0"],
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
@@ -152,19 +153,20 @@ def main():
             if address is None:
                 log.seek(0)
                 sys.exit(f"{program} does not say where it listens: {log.read().decode()}")
-            if writing:
-                write(path, found, address)
-                found = commands(path.read_text(encoding="utf-8"))
-            for line, command, expected in found:
-                wrong = check(command, expected, address)
-                failed += wrong is not None
-                print(f"{'FAILED' if wrong else 'ok':<8}line {line}: {expected[0] if expected else ''}")
-                if wrong:
-                    print(f"  {command}\n{wrong}")
+            for path in paths:
+                if writing:
+                    write(path, commands(path.read_text(encoding="utf-8")), address)
+                for line, command, expected in commands(path.read_text(encoding="utf-8")):
+                    wrong = check(command, expected, address)
+                    passed += wrong is None
+                    failed += wrong is not None
+                    print(f"{'FAILED' if wrong else 'ok':<8}{path}:{line}: {expected[0] if expected else ''}")
+                    if wrong:
+                        print(f"  {command}\n{wrong}")
         finally:
             server.kill()
             server.wait()
-    print(f"{len(found) - failed} passed, {failed} failed")
+    print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 
 

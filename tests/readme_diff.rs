@@ -51,6 +51,22 @@ fn the_migration_guide_quotes_the_servers_that_are_compiled_and_run() {
     assert_eq!(apply(&before, &hunks), after);
 }
 
+/// Relative links, which GitHub follows and nothing else checks.
+#[test]
+fn the_files_that_the_pages_link_to_exist() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
+        let text = read(page);
+        for link in text.split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap_or("");
+            assert!(
+                target.contains("://") || target.is_empty() || top.join(target).exists(),
+                "{page} links to {target}"
+            );
+        }
+    }
+}
+
 fn server(from: &str, file: &str) -> String {
     read(&format!("tests/migration/src/{from}/{file}.rs"))
 }
