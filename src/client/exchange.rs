@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
 use super::{ConnectError, after};
-use crate::socket::Rewound;
+use crate::transport::Rewound;
 
 /// How long the head of a response may be, and its body where it is a refusal.
 const MAX_HEAD: usize = 64 * 1024;

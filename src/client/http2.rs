@@ -15,7 +15,7 @@ use super::exchange::beginning;
 use super::{Connect, ConnectError, Way, after};
 use crate::error::BoxError;
 use crate::handshake::IntoRequest;
-use crate::socket::Substream;
+use crate::transport::Substream;
 
 /// Makes the handshake over an HTTP/2 connection of hyper's, beside whatever
 /// else it is used for (RFC 8441). Of the URL, the host becomes `:authority`;

@@ -43,15 +43,12 @@ mod outgoing;
 mod output;
 mod phase;
 mod push;
-mod rewound;
 mod sender;
 mod shared;
 #[cfg(feature = "tracing")]
 mod span;
 mod stream;
 mod streams;
-#[cfg(feature = "http2")]
-mod substream;
 mod tally;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -80,15 +77,12 @@ pub use outgoing::Outgoing;
 pub(crate) use push::Item;
 #[cfg(feature = "hub")]
 pub(crate) use push::Pushed;
-pub(crate) use rewound::Rewound;
 pub use sender::{Permit, Sender, TrySendError};
 pub(crate) use shared::Shared;
 #[cfg(feature = "hub")]
 pub(crate) use shared::Watcher;
 #[cfg(feature = "tracing")]
 pub(crate) use span::connection as connection_span;
-#[cfg(feature = "http2")]
-pub(crate) use substream::Substream;
 use waiting::SOCKET;
 
 use crate::error::{BoxError, CloseCause, Error};

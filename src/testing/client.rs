@@ -12,7 +12,7 @@ use crate::close::CloseFrame;
 use crate::error::{Error, ErrorKind};
 use crate::handshake::Agreement;
 use crate::protocol::{Connection, Event, Role};
-use crate::socket::Rewound;
+use crate::transport::Rewound;
 use crate::{CloseCode, Config, Message};
 
 /// The other end of a conversation.

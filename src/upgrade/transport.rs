@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 #[cfg(feature = "http2")]
-use crate::socket::Substream;
+use crate::transport::Substream;
 
 /// What was handed over.
 pub(super) enum Transport {

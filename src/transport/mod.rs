@@ -1,0 +1,12 @@
+//! Byte streams: what a connection reads from and writes to.
+//!
+//! Nothing in here knows of WebSockets. Adapters of one particular stream stand
+//! with their only user (`upgrade::transport`).
+
+#[cfg(feature = "http2")]
+mod http2;
+mod rewind;
+
+#[cfg(feature = "http2")]
+pub(crate) use http2::Substream;
+pub(crate) use rewind::Rewound;
