@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
 use super::{ConnectError, after};
-use crate::transport::Rewound;
+use crate::transport::Rewind;
 
 /// How long the head of a response may be, and its body where it is a refusal.
 const MAX_HEAD: usize = 64 * 1024;
@@ -25,7 +25,7 @@ pub(crate) async fn exchange<T>(
     stream: T,
     request: Request<()>,
     timeout: Duration,
-) -> Result<(Response<()>, Rewound<T>), ConnectError>
+) -> Result<(Response<()>, Rewind<T>), ConnectError>
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
@@ -86,12 +86,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Running<T> {
     }
 
     /// Until hyper has let the stream go, with what it read too much.
-    async fn end(mut self) -> Result<Rewound<T>, hyper::Error> {
+    async fn end(mut self) -> Result<Rewind<T>, hyper::Error> {
         if let State::Open = self.state {
             poll_fn(|cx| self.connection.poll_without_shutdown(cx)).await?;
         }
         let parts = self.connection.into_parts();
-        Ok(Rewound::new(parts.io.into_inner(), parts.read_buf))
+        Ok(Rewind::new(parts.io.into_inner(), parts.read_buf))
     }
 }
 

@@ -15,7 +15,7 @@ use super::exchange::beginning;
 use super::{Connect, ConnectError, Way, after};
 use crate::error::BoxError;
 use crate::handshake::IntoRequest;
-use crate::transport::Substream;
+use crate::transport::Http2Stream;
 
 /// Makes the handshake over an HTTP/2 connection of hyper's, beside whatever
 /// else it is used for (RFC 8441). Of the URL, the host becomes `:authority`;
@@ -94,6 +94,6 @@ pub(super) async fn exchange(
         .await
         .map_err(|_| ConnectError::no_answer(timeout))?
         .map_err(ConnectError::http)?;
-    let stream = Substream::new(TokioIo::new(upgraded));
+    let stream = Http2Stream::new(TokioIo::new(upgraded));
     Ok((response.map(drop), stream))
 }

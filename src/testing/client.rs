@@ -12,7 +12,7 @@ use crate::close::CloseFrame;
 use crate::error::{Error, ErrorKind};
 use crate::handshake::Agreement;
 use crate::protocol::{Connection, Event, Role};
-use crate::transport::Rewound;
+use crate::transport::Rewind;
 use crate::{CloseCode, Config, Message};
 
 /// The other end of a conversation.
@@ -20,7 +20,7 @@ use crate::{CloseCode, Config, Message};
 /// It does nothing by itself: it reads, and answers pings, while one of its methods
 /// is awaited, and has no deadlines.
 pub struct Client {
-    io: Rewound<DuplexStream>,
+    io: Rewind<DuplexStream>,
     connection: Connection,
     /// What was read and not looked at.
     input: Vec<u8>,
@@ -47,7 +47,7 @@ enum End {
 
 impl Client {
     pub(super) fn new(
-        io: Rewound<DuplexStream>,
+        io: Rewind<DuplexStream>,
         config: &Config,
         agreement: &Agreement,
         response: Response<()>,

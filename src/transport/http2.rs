@@ -1,4 +1,4 @@
-//! One of the streams of an HTTP/2 connection, as hyper hands it over.
+//! One stream of an HTTP/2 connection, as hyper hands it over.
 
 use std::io;
 use std::pin::Pin;
@@ -6,37 +6,39 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How much one write hands over.
+/// The most bytes that one write passes to hyper.
 ///
-/// hyper copies it, and holds up to four such copies while the peer's window is
-/// shut: two on the way to a task of its own, one there, one in the stream. A
-/// large message must not lie there four times.
+/// hyper copies them, and holds up to four such copies while the peer's window is
+/// closed: two on the way to its own task, one in that task and one in the stream.
+/// Without this limit a large message would be in memory four times.
 const WRITE: usize = 32 * 1024;
 
-/// TCP in the terms of RFC 8441, section 5: the end of the stream is FIN, and a
-/// stream that was reset is a connection that was reset.
-pub(crate) struct Substream<T> {
+/// An HTTP/2 stream that behaves like a TCP connection.
+///
+/// RFC 8441, section 5, maps one to the other: END_STREAM is FIN, and RST_STREAM
+/// is RST.
+pub(crate) struct Http2Stream<T> {
     io: T,
 }
 
-impl<T> Substream<T> {
+impl<T> Http2Stream<T> {
     pub(crate) fn new(io: T) -> Self {
-        Substream { io }
+        Http2Stream { io }
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Substream<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for Http2Stream<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.io).poll_read(cx, buffer);
-        read.map_err(disconnected)
+        read.map_err(connection_reset)
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Substream<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Http2Stream<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -44,24 +46,27 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Substream<T> {
     ) -> Poll<io::Result<usize>> {
         let bytes = &bytes[..bytes.len().min(WRITE)];
         let written = Pin::new(&mut self.io).poll_write(cx, bytes);
-        written.map_err(disconnected)
+        written.map_err(connection_reset)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx).map_err(disconnected)
+        Pin::new(&mut self.io)
+            .poll_flush(cx)
+            .map_err(connection_reset)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let shut = Pin::new(&mut self.io).poll_shutdown(cx);
-        shut.map_err(disconnected)
+        shut.map_err(connection_reset)
     }
 }
 
-/// What HTTP/2 itself has to say about a stream, hyper reports as `Other`, with
-/// an error that only its own copy of `h2` can name. All of it means the same
-/// here: RST_STREAM or GOAWAY has ended the stream, and nobody read or wrote
-/// wrongly.
-fn disconnected(error: io::Error) -> io::Error {
+/// Turns an error of HTTP/2 into [`ConnectionReset`](io::ErrorKind::ConnectionReset).
+///
+/// hyper reports such errors as `Other`, around a type of its own copy of `h2` that
+/// cannot be named here. All of them mean the same: RST_STREAM or GOAWAY has ended
+/// the stream.
+fn connection_reset(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::Other => io::Error::new(io::ErrorKind::ConnectionReset, error),
         _ => error,

@@ -8,5 +8,5 @@ mod http2;
 mod rewind;
 
 #[cfg(feature = "http2")]
-pub(crate) use http2::Substream;
-pub(crate) use rewind::Rewound;
+pub(crate) use http2::Http2Stream;
+pub(crate) use rewind::Rewind;

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 #[cfg(feature = "http2")]
-use crate::transport::Substream;
+use crate::transport::Http2Stream;
 
 /// What was handed over.
 pub(super) enum Transport {
@@ -24,7 +24,7 @@ pub(super) enum Transport {
     },
     /// One of the streams of an HTTP/2 connection.
     #[cfg(feature = "http2")]
-    Stream { io: Substream<TokioIo<Upgraded>> },
+    Stream { io: Http2Stream<TokioIo<Upgraded>> },
     /// TLS, or anything else.
     Upgraded { io: TokioIo<Upgraded> },
 }
@@ -34,7 +34,7 @@ impl Transport {
         match version {
             #[cfg(feature = "http2")]
             Version::HTTP_2 => Transport::Stream {
-                io: Substream::new(TokioIo::new(upgraded)),
+                io: Http2Stream::new(TokioIo::new(upgraded)),
             },
             _ => Transport::connection(upgraded),
         }
