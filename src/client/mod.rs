@@ -128,6 +128,7 @@ use crate::config::Config;
 use crate::handshake::{IntoRequest, InvalidRequest, Question, Scheme, Target};
 use crate::protocol::Role;
 use crate::socket::{self, Start, WebSocket};
+use crate::transport::Io;
 pub use error::{ConnectError, ConnectErrorKind};
 #[cfg(feature = "testing")]
 pub(crate) use exchange::exchange;
@@ -201,10 +202,6 @@ enum Way {
     #[cfg(feature = "http2")]
     Http2(http2::Ask),
 }
-
-trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
 impl Connect {
     fn new(request: impl IntoRequest, way: Way) -> Self {

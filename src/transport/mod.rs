@@ -10,3 +10,10 @@ mod rewind;
 #[cfg(feature = "http2")]
 pub(crate) use http2::Http2Stream;
 pub(crate) use rewind::Rewind;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A stream whose type has been erased: `Box<dyn Io>`.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
