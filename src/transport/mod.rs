@@ -6,6 +6,8 @@
 #[cfg(feature = "http2")]
 mod http2;
 mod rewind;
+#[cfg(test)]
+mod tests;
 
 #[cfg(feature = "http2")]
 pub(crate) use http2::Http2Stream;

@@ -26,24 +26,36 @@ impl<T> Rewind<T> {
             leftover: leftover.map(Box::new),
         }
     }
+
+    fn read_leftover(&mut self, buffer: &mut ReadBuf<'_>) {
+        if let Some(mut bytes) = self.leftover.take() {
+            let length = bytes.len().min(buffer.remaining());
+            buffer.put_slice(&bytes[..length]);
+            bytes.advance(length);
+            // These bytes are a slice of a larger buffer and keep all of it alive, so
+            // let go of them as soon as they are read.
+            self.leftover = Some(bytes).filter(|bytes| !bytes.is_empty());
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn get_ref(&self) -> &T {
+        &self.io
+    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Rewind<T> {
+    #[inline]
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let Some(mut bytes) = this.leftover.take() else {
+        if this.leftover.is_none() {
             return Pin::new(&mut this.io).poll_read(cx, buffer);
-        };
-        let length = bytes.len().min(buffer.remaining());
-        buffer.put_slice(&bytes[..length]);
-        bytes.advance(length);
-        // These bytes are a slice of a larger buffer and keep all of it alive, so
-        // let go of them as soon as they are read.
-        this.leftover = Some(bytes).filter(|bytes| !bytes.is_empty());
+        }
+        this.read_leftover(buffer);
         Poll::Ready(Ok(()))
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::Version;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -13,15 +13,12 @@ use tokio::net::TcpStream;
 
 #[cfg(feature = "http2")]
 use crate::transport::Http2Stream;
+use crate::transport::Rewind;
 
 /// What was handed over.
 pub(super) enum Transport {
     /// The server's own TCP stream, without the layers hyper had around it.
-    Tcp {
-        stream: TcpStream,
-        /// What hyper read past the head, until it has been read from here.
-        leftover: Option<Box<Bytes>>,
-    },
+    Tcp { io: Rewind<TcpStream> },
     /// One of the streams of an HTTP/2 connection.
     #[cfg(feature = "http2")]
     Stream { io: Http2Stream<TokioIo<Upgraded>> },
@@ -47,9 +44,9 @@ impl Transport {
                 // (Nagle) costs a round trip and wins nothing. A socket that
                 // cannot be set is one whose peer has left: reading tells.
                 let _ = stream.set_nodelay(true);
-                let leftover = Some(leftover).filter(|bytes| !bytes.is_empty());
-                let leftover = leftover.map(Box::new);
-                Transport::Tcp { stream, leftover }
+                Transport::Tcp {
+                    io: Rewind::new(stream, leftover),
+                }
             }
             Err(upgraded) => Transport::Upgraded {
                 io: TokioIo::new(upgraded),
@@ -83,28 +80,11 @@ impl AsyncRead for Transport {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Transport::Tcp {
-                leftover: None,
-                stream,
-            } => Pin::new(stream).poll_read(cx, buffer),
-            Transport::Tcp { leftover, .. } => {
-                read_leftover(leftover, buffer);
-                Poll::Ready(Ok(()))
-            }
+            Transport::Tcp { io } => Pin::new(io).poll_read(cx, buffer),
             #[cfg(feature = "http2")]
             Transport::Stream { io } => Pin::new(io).poll_read(cx, buffer),
             Transport::Upgraded { io } => Pin::new(io).poll_read(cx, buffer),
         }
-    }
-}
-
-fn read_leftover(leftover: &mut Option<Box<Bytes>>, buffer: &mut ReadBuf<'_>) {
-    if let Some(mut bytes) = leftover.take() {
-        let length = bytes.len().min(buffer.remaining());
-        buffer.put_slice(&bytes[..length]);
-        bytes.advance(length);
-        // It is a part of hyper's read buffer, and keeps the whole alive.
-        *leftover = Some(bytes).filter(|bytes| !bytes.is_empty());
     }
 }
 
@@ -115,7 +95,7 @@ impl AsyncWrite for Transport {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Transport::Tcp { stream, .. } => Pin::new(stream).poll_write(cx, bytes),
+            Transport::Tcp { io } => Pin::new(io).poll_write(cx, bytes),
             #[cfg(feature = "http2")]
             Transport::Stream { io } => Pin::new(io).poll_write(cx, bytes),
             Transport::Upgraded { io } => Pin::new(io).poll_write(cx, bytes),
@@ -128,7 +108,7 @@ impl AsyncWrite for Transport {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Transport::Tcp { stream, .. } => Pin::new(stream).poll_write_vectored(cx, slices),
+            Transport::Tcp { io } => Pin::new(io).poll_write_vectored(cx, slices),
             #[cfg(feature = "http2")]
             Transport::Stream { io } => Pin::new(io).poll_write_vectored(cx, slices),
             Transport::Upgraded { io } => Pin::new(io).poll_write_vectored(cx, slices),
@@ -137,7 +117,7 @@ impl AsyncWrite for Transport {
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Transport::Tcp { stream, .. } => stream.is_write_vectored(),
+            Transport::Tcp { io } => io.is_write_vectored(),
             #[cfg(feature = "http2")]
             Transport::Stream { io } => io.is_write_vectored(),
             Transport::Upgraded { io } => io.is_write_vectored(),
@@ -146,7 +126,7 @@ impl AsyncWrite for Transport {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Transport::Tcp { stream, .. } => Pin::new(stream).poll_flush(cx),
+            Transport::Tcp { io } => Pin::new(io).poll_flush(cx),
             #[cfg(feature = "http2")]
             Transport::Stream { io } => Pin::new(io).poll_flush(cx),
             Transport::Upgraded { io } => Pin::new(io).poll_flush(cx),
@@ -155,7 +135,7 @@ impl AsyncWrite for Transport {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Transport::Tcp { stream, .. } => Pin::new(stream).poll_shutdown(cx),
+            Transport::Tcp { io } => Pin::new(io).poll_shutdown(cx),
             #[cfg(feature = "http2")]
             Transport::Stream { io } => Pin::new(io).poll_shutdown(cx),
             Transport::Upgraded { io } => Pin::new(io).poll_shutdown(cx),
@@ -182,34 +162,6 @@ mod tests {
         (client.unwrap(), server.unwrap().0)
     }
 
-    #[tokio::test]
-    async fn what_came_with_the_request_is_read_first_and_once() {
-        let (mut client, stream) = pair().await;
-        let leftover = Some(Box::new(Bytes::from_static(b"hello")));
-        let mut transport = Transport::Tcp { stream, leftover };
-        client.write_all(b" world").await.unwrap();
-        client.shutdown().await.unwrap();
-
-        let mut start = [0; 2];
-        transport.read_exact(&mut start).await.unwrap();
-        assert_eq!(&start, b"he");
-        let mut rest = String::new();
-        transport.read_to_string(&mut rest).await.unwrap();
-        assert_eq!(rest, "llo world");
-        assert!(matches!(transport, Transport::Tcp { leftover: None, .. }));
-    }
-
-    #[tokio::test]
-    async fn a_read_without_room_does_not_lose_what_came_with_the_request() {
-        let (_client, stream) = pair().await;
-        let leftover = Some(Box::new(Bytes::from_static(b"hello")));
-        let mut transport = Transport::Tcp { stream, leftover };
-        assert_eq!(transport.read(&mut []).await.unwrap(), 0);
-        let mut all = [0; 5];
-        transport.read_exact(&mut all).await.unwrap();
-        assert_eq!(&all, b"hello");
-    }
-
     /// A service that takes its connections over, and what they are taken over as.
     fn taking_over() -> (
         impl Service<Request<Incoming>, Response = Response<String>, Error = http::Error, Future: Send>
@@ -232,12 +184,14 @@ mod tests {
     const REQUEST: &[u8] =
         b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nrest";
 
-    fn is_a_stream_that_does_not_delay(transport: Transport) {
-        let Transport::Tcp { stream, leftover } = transport else {
+    async fn is_a_stream_that_does_not_delay(transport: Transport) {
+        let Transport::Tcp { mut io } = transport else {
             panic!("it is a TCP stream");
         };
-        assert!(stream.nodelay().unwrap());
-        assert_eq!(leftover.as_deref().map(|it| &it[..]), Some(&b"rest"[..]));
+        assert!(io.get_ref().nodelay().unwrap());
+        let mut leftover = [0; 4];
+        io.read_exact(&mut leftover).await.unwrap();
+        assert_eq!(&leftover, b"rest");
     }
 
     #[tokio::test]
@@ -247,7 +201,7 @@ mod tests {
         let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
         tokio::spawn(connection.with_upgrades());
         client.write_all(REQUEST).await.unwrap();
-        is_a_stream_that_does_not_delay(transports.recv().await.unwrap());
+        is_a_stream_that_does_not_delay(transports.recv().await.unwrap()).await;
     }
 
     #[cfg(feature = "http2")]
@@ -265,18 +219,13 @@ mod tests {
             connection.await.map_err(|error| error.to_string())
         });
         client.write_all(REQUEST).await.unwrap();
-        is_a_stream_that_does_not_delay(transports.recv().await.unwrap());
+        is_a_stream_that_does_not_delay(transports.recv().await.unwrap()).await;
     }
 
     #[tokio::test]
     async fn a_tcp_stream_is_written_to_in_one_call_for_many_slices() {
         let (_client, stream) = pair().await;
-        assert!(
-            Transport::Tcp {
-                stream,
-                leftover: None
-            }
-            .is_write_vectored()
-        );
+        let io = Rewind::new(stream, Bytes::new());
+        assert!(Transport::Tcp { io }.is_write_vectored());
     }
 }
