@@ -1,0 +1,48 @@
+//! The bare socket of an accepted handshake.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::pending::Waiting;
+use crate::error::{Error, ErrorKind};
+use crate::socket::{self, WebSocket};
+
+/// The bare socket of a handshake that [`accept`](super::Upgrade::accept) answered.
+///
+/// # Errors
+///
+/// [`ErrorKind::Upgrade`] if the connection is served without
+/// `.with_upgrades()`, [`ErrorKind::Io`] if the client left before the answer
+/// was written, [`ErrorKind::Closed`] if the answer is a refusal.
+///
+/// # Cancel safety
+///
+/// It may be awaited by reference and again later. Dropping it closes the
+/// connection.
+#[must_use = "dropping it closes the connection"]
+pub struct Accepted {
+    pub(super) waiting: Option<Waiting>,
+}
+
+impl Future for Accepted {
+    type Output = Result<WebSocket, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(waiting) = &mut self.waiting else {
+            return Poll::Ready(Err(ErrorKind::Closed.into()));
+        };
+        let transport = ready!(waiting.poll(cx));
+        let start = self.waiting.take().map(|waiting| waiting.start);
+        Poll::Ready(match start {
+            Some(start) => transport.map(|transport| socket::bare(transport, start)),
+            None => Err(ErrorKind::Closed.into()),
+        })
+    }
+}
+
+impl fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accepted").finish_non_exhaustive()
+    }
+}
