@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::pending::Waiting;
+use super::pending::PendingUpgrade;
 use crate::error::{Error, ErrorKind};
 use crate::socket::{self, WebSocket};
 
@@ -22,18 +22,18 @@ use crate::socket::{self, WebSocket};
 /// connection.
 #[must_use = "dropping it closes the connection"]
 pub struct Accepted {
-    pub(super) waiting: Option<Waiting>,
+    pub(super) pending: Option<PendingUpgrade>,
 }
 
 impl Future for Accepted {
     type Output = Result<WebSocket, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(waiting) = &mut self.waiting else {
+        let Some(pending) = &mut self.pending else {
             return Poll::Ready(Err(ErrorKind::Closed.into()));
         };
-        let transport = ready!(waiting.poll(cx));
-        let start = self.waiting.take().map(|waiting| waiting.start);
+        let transport = ready!(pending.poll(cx));
+        let start = self.pending.take().map(|pending| pending.start);
         Poll::Ready(match start {
             Some(start) => transport.map(|transport| socket::bare(transport, start)),
             None => Err(ErrorKind::Closed.into()),

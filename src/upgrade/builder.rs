@@ -8,7 +8,7 @@ use hyper::upgrade::OnUpgrade;
 
 use super::accepted::Accepted;
 use super::conversation::Conversation;
-use super::pending::Waiting;
+use super::pending::PendingUpgrade;
 use super::trace::Trace;
 use crate::config::Config;
 use crate::handshake::{Head, Offer, Rejection};
@@ -32,18 +32,11 @@ pub struct Upgrade {
     offer: Offer,
     config: Arc<Config>,
     protocol: Option<Arc<str>>,
-    demand: Demand,
-    /// What a demand is answered that cannot be met.
-    no_protocol: Option<Rejection>,
+    require_protocol: bool,
+    /// The answer where a subprotocol is required and there is none in common.
+    no_common_protocol: Option<Rejection>,
     tracker: Option<Tracker>,
     trace: Trace,
-}
-
-/// Whether there must be a subprotocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Demand {
-    Any,
-    Protocol,
 }
 
 impl Upgrade {
@@ -61,16 +54,16 @@ impl Upgrade {
     /// [middleware](crate::middleware).
     pub fn from_request<B>(request: &mut Request<B>) -> Result<Self, Rejection> {
         let trace = Trace::begin(request.uri());
-        let offer = extended(Head::from(&*request), request.extensions()).validate();
+        let offer = with_protocol(Head::from(&*request), request.extensions()).validate();
         let version = request.version();
-        Upgrade::take_hold(offer, version, request.extensions_mut(), trace)
+        Upgrade::from_offer(offer, version, request.extensions_mut(), trace)
     }
 
     /// Whether this is a WebSocket handshake, be it a good or a bad one: on
     /// HTTP/1.1 a request whose `Upgrade` names `websocket`, on HTTP/2 (feature
     /// `http2`) a `CONNECT` whose `:protocol` is it.
     pub fn is_handshake<B>(request: &Request<B>) -> bool {
-        extended(Head::from(request), request.extensions()).is_handshake()
+        with_protocol(Head::from(request), request.extensions()).is_handshake()
     }
 
     /// [`from_request`](Upgrade::from_request) for a request without its body.
@@ -80,13 +73,13 @@ impl Upgrade {
     /// The [`Rejection`] to answer with, if this is no good handshake.
     pub fn from_parts(parts: &mut request::Parts) -> Result<Self, Rejection> {
         let trace = Trace::begin(&parts.uri);
-        let offer = extended(Head::from(&*parts), &parts.extensions).validate();
-        Upgrade::take_hold(offer, parts.version, &mut parts.extensions, trace)
+        let offer = with_protocol(Head::from(&*parts), &parts.extensions).validate();
+        Upgrade::from_offer(offer, parts.version, &mut parts.extensions, trace)
     }
 
     /// Looked for before the answer: hyper's own function would return a
     /// future that fails only after the 101.
-    fn take_hold(
+    fn from_offer(
         offer: Result<Offer, Rejection>,
         version: Version,
         extensions: &mut Extensions,
@@ -109,8 +102,8 @@ impl Upgrade {
             offer,
             config: Arc::default(),
             protocol: None,
-            demand: Demand::Any,
-            no_protocol: None,
+            require_protocol: false,
+            no_common_protocol: None,
             tracker: None,
             trace,
         })
@@ -128,7 +121,7 @@ impl Upgrade {
     pub fn protocols<P: AsRef<str>>(mut self, supported: impl IntoIterator<Item = P>) -> Self {
         let supported = supported.into_iter().collect::<Vec<_>>();
         self.protocol = self.offer.choose(&supported);
-        self.no_protocol = match self.protocol {
+        self.no_common_protocol = match self.protocol {
             None => Some(self.offer.no_common_protocol(&supported)),
             Some(_) => None,
         };
@@ -137,7 +130,7 @@ impl Upgrade {
 
     /// Refuse with 400 if no subprotocol is common.
     pub fn require_protocol(mut self) -> Self {
-        self.demand = Demand::Protocol;
+        self.require_protocol = true;
         self
     }
 
@@ -172,9 +165,9 @@ impl Upgrade {
         Fut: Future<Output: Outcome> + Send + 'static,
     {
         match self.answer() {
-            Ok((response, waiting, trace)) => {
-                let span = trace.connection(&waiting.start);
-                span.spawn(Conversation::new(Some(waiting), handler));
+            Ok((response, pending, trace)) => {
+                let span = trace.connection(&pending.start);
+                span.spawn(Conversation::new(Some(pending), handler));
                 response
             }
             Err(rejection) => rejection.into(),
@@ -195,7 +188,7 @@ impl Upgrade {
         Fut: Future<Output: Outcome> + Send + 'static,
     {
         match self.answer() {
-            Ok((response, waiting, _)) => (response, Conversation::new(Some(waiting), handler)),
+            Ok((response, pending, _)) => (response, Conversation::new(Some(pending), handler)),
             Err(rejection) => (rejection.into(), Conversation::new(None, handler)),
         }
     }
@@ -207,19 +200,19 @@ impl Upgrade {
     /// awaited before the response is returned.
     pub fn accept<B: From<String>>(self) -> (Response<B>, Accepted) {
         match self.answer() {
-            Ok((response, waiting, _)) => (
+            Ok((response, pending, _)) => (
                 response,
                 Accepted {
-                    waiting: Some(waiting),
+                    pending: Some(pending),
                 },
             ),
-            Err(rejection) => (rejection.into(), Accepted { waiting: None }),
+            Err(rejection) => (rejection.into(), Accepted { pending: None }),
         }
     }
 
     /// On refusal everything else is dropped, `OnUpgrade` without having been
     /// polled.
-    fn answer<B: From<String>>(self) -> Result<(Response<B>, Waiting, Trace), Rejection> {
+    fn answer<B: From<String>>(self) -> Result<(Response<B>, PendingUpgrade, Trace), Rejection> {
         let permit = self.admit().inspect_err(|rejection| {
             self.trace.answered(rejection.status());
             if let Some(tracker) = &self.tracker {
@@ -241,7 +234,7 @@ impl Upgrade {
         };
         Ok((
             response,
-            Waiting {
+            PendingUpgrade {
                 on_upgrade: self.on_upgrade,
                 version: self.version,
                 start,
@@ -252,8 +245,8 @@ impl Upgrade {
 
     fn admit(&self) -> Result<Option<Permit>, Rejection> {
         self.offer.check(&self.config)?;
-        if self.demand == Demand::Protocol && self.protocol.is_none() {
-            return Err(match &self.no_protocol {
+        if self.require_protocol && self.protocol.is_none() {
+            return Err(match &self.no_common_protocol {
                 Some(rejection) => rejection.clone(),
                 None => self.offer.no_common_protocol::<&str>(&[]),
             });
@@ -284,13 +277,13 @@ impl fmt::Debug for Upgrade {
 
 /// The head, and the `:protocol` that hyper keeps beside it (RFC 8441, section 4).
 #[cfg(feature = "http2")]
-fn extended<'a>(head: Head<'a>, extensions: &'a Extensions) -> Head<'a> {
+fn with_protocol<'a>(head: Head<'a>, extensions: &'a Extensions) -> Head<'a> {
     let protocol = extensions.get::<hyper::ext::Protocol>();
     head.protocol(protocol.map(|protocol| protocol.as_str()))
 }
 
 #[cfg(not(feature = "http2"))]
-fn extended<'a>(head: Head<'a>, _: &'a Extensions) -> Head<'a> {
+fn with_protocol<'a>(head: Head<'a>, _: &'a Extensions) -> Head<'a> {
     head
 }
 

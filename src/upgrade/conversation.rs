@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::pending::Waiting;
+use super::pending::PendingUpgrade;
 use super::transport::Transport;
 use crate::socket::{self, Drive, Outcome, WebSocket};
 
@@ -28,14 +28,14 @@ pin_project! {
     /// get there is gone by then, and not beside it.
     #[project = StateProjection]
     enum State<F, Fut> {
-        Upgrading { begin: Option<(Waiting, F)> },
+        Upgrading { begin: Option<(PendingUpgrade, F)> },
         Running { #[pin] drive: Drive<Transport, Fut> },
     }
 }
 
 impl<F, Fut> Conversation<F, Fut> {
-    pub(super) fn new(waiting: Option<Waiting>, handler: F) -> Self {
-        let begin = waiting.map(|waiting| (waiting, handler));
+    pub(super) fn new(pending: Option<PendingUpgrade>, handler: F) -> Self {
+        let begin = pending.map(|pending| (pending, handler));
         Conversation {
             state: State::Upgrading { begin },
         }
@@ -52,15 +52,15 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.project().state;
         if let StateProjection::Upgrading { begin } = state.as_mut().project() {
-            let Some((waiting, _)) = begin else {
+            let Some((pending, _)) = begin else {
                 return Poll::Ready(());
             };
-            let transport = ready!(waiting.poll(cx));
-            let (Ok(transport), Some((waiting, handler))) = (transport, begin.take()) else {
+            let transport = ready!(pending.poll(cx));
+            let (Ok(transport), Some((pending, handler))) = (transport, begin.take()) else {
                 *begin = None;
                 return Poll::Ready(());
             };
-            let drive = socket::managed(transport, waiting.start, handler);
+            let drive = socket::managed(transport, pending.start, handler);
             state.set(State::Running { drive });
         }
         match state.project() {

@@ -12,13 +12,13 @@ use crate::error::Error;
 use crate::socket::Start;
 
 /// A connection between its answer and its first frame.
-pub(super) struct Waiting {
+pub(super) struct PendingUpgrade {
     pub(super) on_upgrade: OnUpgrade,
     pub(super) version: Version,
     pub(super) start: Start,
 }
 
-impl Waiting {
+impl PendingUpgrade {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Transport, Error>> {
         Pin::new(&mut self.on_upgrade)
             .poll(cx)

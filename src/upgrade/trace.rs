@@ -8,10 +8,10 @@ use crate::socket::Start;
 /// somebody subscribes to it. Nobody enters it: what answers the request has
 /// spans of its own.
 #[cfg(feature = "tracing")]
-pub(super) struct Trace(Option<Box<Handshake>>);
+pub(super) struct Trace(Option<Box<Recorded>>);
 
 #[cfg(feature = "tracing")]
-struct Handshake {
+struct Recorded {
     span: tracing::Span,
     path: String,
 }
@@ -31,7 +31,7 @@ impl Trace {
         let wanted = !span.is_disabled();
         Trace(wanted.then(|| {
             let path = path.to_owned();
-            Box::new(Handshake { span, path })
+            Box::new(Recorded { span, path })
         }))
     }
 
@@ -44,10 +44,10 @@ impl Trace {
 
     /// The span that the connection is to have: its own, or at least the
     /// current one. (Not that of the handshake, which ends here.)
-    pub(super) fn connection(self, start: &Start) -> Carried {
+    pub(super) fn connection(self, start: &Start) -> ConnectionSpan {
         let path = self.0.as_ref().map(|handshake| &*handshake.path);
         let span = crate::socket::connection_span(start, path);
-        Carried(match span.is_disabled() {
+        ConnectionSpan(match span.is_disabled() {
             true => tracing::Span::current(),
             false => span,
         })
@@ -56,10 +56,10 @@ impl Trace {
 
 /// A span on its way into a task.
 #[cfg(feature = "tracing")]
-pub(super) struct Carried(tracing::Span);
+pub(super) struct ConnectionSpan(tracing::Span);
 
 #[cfg(feature = "tracing")]
-impl Carried {
+impl ConnectionSpan {
     pub(super) fn spawn(self, conversation: impl Future<Output = ()> + Send + 'static) {
         use tracing::Instrument;
         // A disabled one would be carried by every idle connection for nothing.
@@ -81,16 +81,16 @@ impl Trace {
 
     pub(super) fn answered(&self, _: StatusCode) {}
 
-    pub(super) fn connection(self, _: &Start) -> Carried {
-        Carried
+    pub(super) fn connection(self, _: &Start) -> ConnectionSpan {
+        ConnectionSpan
     }
 }
 
 #[cfg(not(feature = "tracing"))]
-pub(super) struct Carried;
+pub(super) struct ConnectionSpan;
 
 #[cfg(not(feature = "tracing"))]
-impl Carried {
+impl ConnectionSpan {
     pub(super) fn spawn(self, conversation: impl Future<Output = ()> + Send + 'static) {
         tokio::spawn(conversation);
     }
