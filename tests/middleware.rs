@@ -253,6 +253,53 @@ async fn the_chosen_subprotocol_reaches_the_client_and_the_handler() {
     }
 }
 
+/// Sets the last subprotocol that the client offers, or the one that the path
+/// names.
+async fn chooses(upgrade: Upgrade, request: Request<()>) -> Response<String> {
+    let last = upgrade.offered_protocols().last().map(str::to_owned);
+    let named = request.uri().query().map(str::to_owned);
+    let chosen = named.or(last).unwrap();
+    let upgrade = upgrade.set_protocol(&chosen);
+    upgrade.on_upgrade(|mut socket: WebSocket| async move {
+        let protocol = socket.protocol().unwrap_or("none").to_owned();
+        socket.send(protocol).await
+    })
+}
+
+#[tokio::test]
+async fn a_handler_may_select_any_subprotocol_that_was_offered() {
+    // Set for all routes, and overruled.
+    let service = WebSocketService::new(service_fn(app))
+        .protocols(["a"])
+        .any_path(chooses);
+    let address = serve(service).await;
+    let offers = "Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Protocol: c\r\n";
+    for (path, chosen) in [("/", "c"), ("/?b", "b"), ("/?a", "a")] {
+        let mut client = Client::connect(address).await;
+        client.send(handshake(path, offers)).await;
+        let head = client.head().await;
+        assert_eq!(head.status, 101);
+        assert_eq!(head.one("sec-websocket-protocol"), Some(chosen));
+        assert_eq!(client.receive().await, (TEXT, chosen.as_bytes().to_vec()));
+    }
+}
+
+#[tokio::test]
+async fn a_subprotocol_that_was_not_offered_is_refused_and_never_selected() {
+    let address = serve(WebSocketService::new(service_fn(app)).any_path(chooses)).await;
+    for (offers, offered) in [
+        ("Sec-WebSocket-Protocol: a, b\r\n", "`a`, `b`"),
+        ("", "none"),
+    ] {
+        let mut client = Client::connect(address).await;
+        client.send(handshake("/?other", offers)).await;
+        let (head, body) = client.response().await;
+        assert_eq!(head.status, 400);
+        assert_eq!(head.one("sec-websocket-protocol"), None);
+        assert!(body.contains(offered) && body.contains("`other`"), "{body}");
+    }
+}
+
 /// Lets in who has a cookie; the others hear why not.
 async fn private(upgrade: Upgrade, request: Request<()>) -> Response<String> {
     let Some(cookie) = request.headers().get("cookie") else {

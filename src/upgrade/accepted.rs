@@ -8,7 +8,7 @@ use super::pending::PendingUpgrade;
 use crate::error::{Error, ErrorKind};
 use crate::socket::{self, WebSocket};
 
-/// The bare socket of a handshake that [`accept`](super::Upgrade::accept) answered.
+/// A future of the bare socket, returned by [`accept`](super::Upgrade::accept).
 ///
 /// # Errors
 ///
@@ -22,6 +22,7 @@ use crate::socket::{self, WebSocket};
 /// connection.
 #[must_use = "dropping it closes the connection"]
 pub struct Accepted {
+    /// `None` after a refusal, and once the socket is there.
     pub(super) pending: Option<PendingUpgrade>,
 }
 

@@ -1,4 +1,4 @@
-//! The managed socket of an accepted handshake, and its handler.
+//! The managed socket of an accepted handshake, with its handler.
 
 use std::fmt;
 use std::pin::Pin;
@@ -11,11 +11,13 @@ use super::transport::Transport;
 use crate::socket::{self, Drive, Outcome, WebSocket};
 
 pin_project! {
-    /// The whole life of a connection that [`accept_with`](super::Upgrade::accept_with)
-    /// answered: a future that waits for the connection, runs the handler on
-    /// it, and ends when the connection has ended.
+    /// A connection and its handler, returned by
+    /// [`accept_with`](super::Upgrade::accept_with).
     ///
-    /// Dropping it cuts the connection off.
+    /// This future waits until hyper hands the connection over, runs the handler
+    /// on it, and ends when the connection has ended.
+    ///
+    /// Dropping it aborts the connection: no close frame is sent.
     #[must_use = "spawn it: nothing is read or written unless it is polled"]
     pub struct Conversation<F, Fut> {
         #[pin]
@@ -24,10 +26,11 @@ pin_project! {
 }
 
 pin_project! {
-    /// What an idle connection keeps is `Running` alone: what was needed to
-    /// get there is gone by then, and not beside it.
+    /// An enum, so that an idle connection does not keep the room for what was
+    /// needed only to get there.
     #[project = StateProjection]
     enum State<F, Fut> {
+        /// `None` after a refusal or a failure: there is nothing to run.
         Upgrading { begin: Option<(PendingUpgrade, F)> },
         Running { #[pin] drive: Drive<Transport, Fut> },
     }
@@ -56,12 +59,20 @@ where
                 return Poll::Ready(());
             };
             let transport = ready!(pending.poll(cx));
-            let (Ok(transport), Some((pending, handler))) = (transport, begin.take()) else {
-                *begin = None;
+            let Some((pending, handler)) = begin.take() else {
                 return Poll::Ready(());
             };
-            let drive = socket::managed(transport, pending.start, handler);
-            state.set(State::Running { drive });
+            match transport {
+                Ok(transport) => {
+                    let drive = socket::managed(transport, pending.start, handler);
+                    state.set(State::Running { drive });
+                }
+                Err(error) => {
+                    drop(handler);
+                    pending.fail(error);
+                    return Poll::Ready(());
+                }
+            }
         }
         match state.project() {
             StateProjection::Running { drive } => drive.poll(cx),

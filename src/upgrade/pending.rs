@@ -1,7 +1,8 @@
-//! A connection that hyper has not handed over yet.
+//! A connection between its answer and its first frame: hyper still has it.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use http::Version;
@@ -11,11 +12,12 @@ use super::transport::Transport;
 use crate::error::Error;
 use crate::socket::Start;
 
-/// A connection between its answer and its first frame.
+/// An accepted handshake whose connection hyper has not handed over yet.
 pub(super) struct PendingUpgrade {
     pub(super) on_upgrade: OnUpgrade,
     pub(super) version: Version,
     pub(super) start: Start,
+    pub(super) on_failed: Option<OnFailedUpgrade>,
 }
 
 impl PendingUpgrade {
@@ -24,20 +26,51 @@ impl PendingUpgrade {
             .poll(cx)
             .map(|result| match result {
                 Ok(upgraded) => Ok(Transport::new(upgraded, self.version)),
-                // The developer's mistake, the only one hyper reports as such.
+                // `.with_upgrades()` is missing. hyper reports nothing else as the
+                // fault of its user.
                 Err(error) if error.is_user() => {
                     let error = Error::upgrade(error);
                     #[cfg(feature = "tracing")]
                     tracing::error!("{error}");
                     Err(error)
                 }
-                // Nobody's: the client left before the answer was written, or the
-                // server closed the connection.
+                // Not a mistake: the client left before the answer was written, or
+                // the server closed the connection.
                 Err(error) => {
                     #[cfg(feature = "tracing")]
                     tracing::debug!("the connection ended before it was handed over: {error}");
                     Err(io::Error::new(io::ErrorKind::ConnectionAborted, error).into())
                 }
             })
+    }
+
+    /// Reports that there will be no socket.
+    ///
+    /// A [`Tracker`](crate::tracker::Tracker) has forgotten the connection by then.
+    pub(super) fn fail(self, error: Error) {
+        let PendingUpgrade {
+            start, on_failed, ..
+        } = self;
+        drop(start);
+        if let Some(on_failed) = on_failed {
+            on_failed.call(error);
+        }
+    }
+}
+
+/// The callback of [`Upgrade::on_failed_upgrade`](super::Upgrade::on_failed_upgrade).
+///
+/// The mutex is never locked. It makes an `Upgrade` `Sync`, so that a future that
+/// borrows one is `Send`.
+pub(super) struct OnFailedUpgrade(Mutex<Box<dyn FnOnce(Error) + Send>>);
+
+impl OnFailedUpgrade {
+    pub(super) fn new(callback: impl FnOnce(Error) + Send + 'static) -> Self {
+        OnFailedUpgrade(Mutex::new(Box::new(callback)))
+    }
+
+    fn call(self, error: Error) {
+        let callback = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        callback(error);
     }
 }
