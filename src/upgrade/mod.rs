@@ -1,7 +1,7 @@
-//! Taking a connection over: from the request to the running conversation.
+//! Takes a connection over from hyper: from the request to the running conversation.
 //!
-//! [`Upgrade`] is what the [middleware](crate::middleware) and the axum
-//! extractor hand out, and what one calls on a request of one's own:
+//! The [middleware](crate::middleware) and the axum extractor give you an
+//! [`Upgrade`]. With a request of your own, make one yourself:
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -22,17 +22,30 @@
 //! async fn app(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
 //!     Ok(match Upgrade::from_request(&mut request) {
 //!         Ok(upgrade) => upgrade.on_upgrade(echo),
-//!         // Never `?`: hyper would close the connection without an answer.
+//!         // Not `?`: hyper would close the connection without an answer.
 //!         Err(rejection) => rejection.into(),
 //!     })
 //! }
 //! ```
 //!
-//! The connection must be served with `.with_upgrades()` (hyper-util's `auto`:
-//! with `serve_connection_with_upgrades`), and nothing outside may change the
-//! status of the answer: hyper hands the connection over all the same, and
-//! then two sides read HTTP as frames. Such a conversation ends like that of
-//! any other peer that breaks the protocol.
+//! # What the server must do
+//!
+//! - Serve the connection with `.with_upgrades()` (hyper-util's `auto`:
+//!   `serve_connection_with_upgrades`). Otherwise the client gets a 101, and then
+//!   the connection ends: see [`Upgrade::on_failed_upgrade`].
+//! - Leave the status of the answer alone. If a layer changes it, hyper hands the
+//!   connection over all the same, and each side reads the other's HTTP as frames.
+//!   Such a conversation ends like any other whose peer breaks the protocol.
+//!
+//! # Three ways to accept
+//!
+//! | | returns | the socket is |
+//! |---|---|---|
+//! | [`on_upgrade`](Upgrade::on_upgrade) | the response; a task is spawned | managed |
+//! | [`accept_with`](Upgrade::accept_with) | the response and a [`Conversation`] to spawn | managed |
+//! | [`accept`](Upgrade::accept) | the response and a future of the socket | bare |
+//!
+//! See [managed or bare](crate::socket#managed-or-bare).
 
 mod accepted;
 mod builder;

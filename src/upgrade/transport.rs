@@ -1,4 +1,4 @@
-//! What a conversation runs on.
+//! The stream that a conversation runs on.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,14 +15,14 @@ use tokio::net::TcpStream;
 use crate::transport::Http2Stream;
 use crate::transport::Rewind;
 
-/// What was handed over.
+/// A connection that hyper has handed over.
 pub(super) enum Transport {
-    /// The server's own TCP stream, without the layers hyper had around it.
+    /// The server's own TCP stream, without hyper's layers around it.
     Tcp { io: Rewind<TcpStream> },
-    /// One of the streams of an HTTP/2 connection.
+    /// One stream of an HTTP/2 connection.
     #[cfg(feature = "http2")]
     Stream { io: Http2Stream<TokioIo<Upgraded>> },
-    /// TLS, or anything else.
+    /// A stream of any other type: TLS, for instance.
     Upgraded { io: TokioIo<Upgraded> },
 }
 
@@ -40,9 +40,9 @@ impl Transport {
     fn connection(upgraded: Upgraded) -> Self {
         match tcp(upgraded) {
             Ok((stream, leftover)) => {
-                // Messages are written whole, so waiting for more to send
-                // (Nagle) costs a round trip and wins nothing. A socket that
-                // cannot be set is one whose peer has left: reading tells.
+                // Messages are written whole, so to wait for more output
+                // (Nagle) costs a round trip and gains nothing. If this fails,
+                // the peer has left, and the next read reports it.
                 let _ = stream.set_nodelay(true);
                 Transport::Tcp {
                     io: Rewind::new(stream, leftover),
@@ -55,14 +55,15 @@ impl Transport {
     }
 }
 
-/// The server's stream, if it is one of TCP, and what has been read from it.
+/// Takes hyper's layers off, if the server's stream is a TCP stream. Returns it with
+/// the bytes that hyper has read past the request.
 fn tcp(upgraded: Upgraded) -> Result<(TcpStream, Bytes), Upgraded> {
     let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
         Ok(parts) => return Ok((parts.io.into_inner(), parts.read_buf)),
         Err(upgraded) => upgraded,
     };
-    // Which version it is, hyper-util finds out by reading; it keeps what it
-    // read in a layer of its own around the stream.
+    // hyper-util's `auto` reads to find out the version of HTTP. It keeps what it
+    // has read in one more layer around the stream.
     #[cfg(feature = "http2")]
     let upgraded =
         match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
