@@ -73,5 +73,5 @@
 mod route;
 mod service;
 
-pub use route::{Answer, Handler};
+pub use route::Handler;
 pub use service::{ResponseBody, ResponseFuture, WebSocketLayer, WebSocketService};

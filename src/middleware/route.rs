@@ -15,11 +15,11 @@ use crate::socket::{Outcome, WebSocket};
 use crate::tracker::Tracker;
 use crate::upgrade::Upgrade;
 
-/// What can be put on a route: `async fn(WebSocket)` or
+/// A function for a route: `async fn(WebSocket)` or
 /// `async fn(Upgrade, Request<()>) -> Response<String>`.
 ///
-/// `Shape` tells the two apart; it is always inferred. There is no need to
-/// implement this: functions and closures do.
+/// Functions and closures implement this trait; it is sealed, so other types
+/// cannot. `Shape` tells the two kinds apart and is always inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a WebSocket handler",
     label = "expected `async fn(WebSocket) -> ()` or `-> Result<(), E>`, or `async fn(Upgrade, \
@@ -28,17 +28,19 @@ use crate::upgrade::Upgrade;
     note = "a closure needs the type of its arguments, and is where state comes in: \
             `move |socket: WebSocket| handler(socket, state.clone())`"
 )]
-pub trait Handler<Shape>: Send + Sync + 'static {
-    /// Answers a good handshake.
+pub trait Handler<Shape>: Call<Shape> + Send + Sync + 'static {}
+
+/// What a [`Handler`] does. It is not exported, which seals `Handler`.
+pub trait Call<Shape> {
+    /// Answers a valid handshake.
     fn call(self: &Arc<Self>, upgrade: Upgrade, request: Request<()>) -> Answer;
 }
 
-/// What a [`Handler`] gives back.
-// Exhaustive on purpose: an answer is there, or it is not there yet.
+/// The answer of a handler.
 pub enum Answer {
-    /// The answer.
+    /// It is known.
     Now(Response<String>),
-    /// The answer, when it is found.
+    /// The handler looks at the request first.
     Later(Pin<Box<dyn Future<Output = Response<String>> + Send>>),
 }
 
@@ -56,6 +58,13 @@ where
     F: Fn(WebSocket) -> Fut + Send + Sync + 'static,
     Fut: Future<Output: Outcome> + Send + 'static,
 {
+}
+
+impl<F, Fut> Call<fn(WebSocket)> for F
+where
+    F: Fn(WebSocket) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output: Outcome> + Send + 'static,
+{
     fn call(self: &Arc<Self>, upgrade: Upgrade, _request: Request<()>) -> Answer {
         let handler = Arc::clone(self);
         Answer::Now(upgrade.on_upgrade(move |socket| handler(socket)))
@@ -63,6 +72,13 @@ where
 }
 
 impl<F, Fut> Handler<fn(Upgrade, Request<()>)> for F
+where
+    F: Fn(Upgrade, Request<()>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Response<String>> + Send + 'static,
+{
+}
+
+impl<F, Fut> Call<fn(Upgrade, Request<()>)> for F
 where
     F: Fn(Upgrade, Request<()>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Response<String>> + Send + 'static,
