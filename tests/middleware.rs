@@ -17,10 +17,12 @@ use hyper::service::{HttpService, service_fn};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use hyper_ws::error::ErrorKind;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{Config, Error, Message, Upgrade, WebSocket, WebSocketLayer, WebSocketService};
 use support::{Client, TEXT, handshake};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tower::ServiceBuilder;
 
 async fn echo(mut socket: WebSocket) -> Result<(), Error> {
@@ -492,6 +494,30 @@ async fn the_layer_works_in_a_tower_stack_behind_hyper() {
     );
     client.echoes("hello").await;
     client.close().await;
+}
+
+#[tokio::test]
+async fn a_failed_upgrade_on_any_route_calls_the_callback() {
+    async fn never_called(_socket: WebSocket) {
+        panic!("there is no socket");
+    }
+    let (sender, mut errors) = mpsc::unbounded_channel();
+    let service = WebSocketService::new(service_fn(app))
+        .route("/one", never_called)
+        .route("/two", |upgrade: Upgrade, _: Request<()>| async {
+            upgrade.on_upgrade(never_called)
+        })
+        .on_failed_upgrade(move |error| sender.send(error.kind()).unwrap());
+    for path in ["/one", "/two"] {
+        let (client, server) = tokio::io::duplex(1024);
+        let connection = http1::Builder::new();
+        // Without `.with_upgrades()`.
+        tokio::spawn(connection.serve_connection(TokioIo::new(server), service.clone()));
+        let mut client = Client::on(client);
+        client.send(handshake(path, "")).await;
+        assert_eq!(client.head().await.status, 101);
+        assert_eq!(errors.recv().await, Some(ErrorKind::Upgrade));
+    }
 }
 
 #[tokio::test]

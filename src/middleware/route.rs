@@ -11,6 +11,7 @@ use http::header::SEC_WEBSOCKET_KEY;
 use http::{Request, Response};
 
 use crate::config::Config;
+use crate::error::Error;
 use crate::socket::{Outcome, WebSocket};
 use crate::tracker::Tracker;
 use crate::upgrade::Upgrade;
@@ -99,6 +100,7 @@ pub(super) struct Routes {
     config: Arc<Config>,
     protocols: Arc<[String]>,
     tracker: Option<Tracker>,
+    on_failed_upgrade: Option<Arc<dyn Fn(Error) + Send + Sync>>,
 }
 
 impl Routes {
@@ -128,6 +130,10 @@ impl Routes {
 
     pub(super) fn tracker(&mut self, tracker: &Tracker) {
         self.tracker = Some(tracker.clone());
+    }
+
+    pub(super) fn on_failed_upgrade(&mut self, callback: impl Fn(Error) + Send + Sync + 'static) {
+        self.on_failed_upgrade = Some(Arc::new(callback));
     }
 
     /// The route of a handshake; none if the request belongs to somebody else.
@@ -165,6 +171,9 @@ impl Routes {
         }
         if let Some(tracker) = &self.tracker {
             upgrade = upgrade.tracker(tracker);
+        }
+        if let Some(callback) = self.on_failed_upgrade.clone() {
+            upgrade = upgrade.on_failed_upgrade(move |error| callback(error));
         }
         route(upgrade, Request::from_parts(parts, ()))
     }

@@ -12,6 +12,7 @@ use pin_project_lite::pin_project;
 
 use super::route::{Answer, Handler, Routes};
 use crate::config::Config;
+use crate::error::Error;
 use crate::tracker::Tracker;
 
 /// A service with WebSocket routes in front of another service.
@@ -69,10 +70,25 @@ impl<S> WebSocketService<S> {
         self
     }
 
-    /// Count the sockets of all routes, and refuse with 503 those for which
-    /// the tracker has no room.
+    /// Counts the sockets of all routes with this tracker, and rejects handshakes
+    /// with 503 while the tracker admits no more.
     pub fn tracker(mut self, tracker: &Tracker) -> Self {
         self.routes_mut().tracker(tracker);
+        self
+    }
+
+    /// Calls `callback` for each accepted handshake whose connection never becomes a
+    /// socket: mostly because the connection is served without `.with_upgrades()`.
+    /// See [`Upgrade::on_failed_upgrade`](crate::Upgrade::on_failed_upgrade).
+    ///
+    /// ```
+    /// # async fn echo(_: hyper_ws::WebSocket) {}
+    /// let service = hyper_ws::WebSocketService::new(())
+    ///     .route("/ws", echo)
+    ///     .on_failed_upgrade(|error| eprintln!("no WebSocket: {error}"));
+    /// ```
+    pub fn on_failed_upgrade(mut self, callback: impl Fn(Error) + Send + Sync + 'static) -> Self {
+        self.routes_mut().on_failed_upgrade(callback);
         self
     }
 
@@ -187,6 +203,12 @@ impl WebSocketLayer {
     /// See [`WebSocketService::tracker`].
     pub fn tracker(mut self, tracker: &Tracker) -> Self {
         self.routes_mut().tracker(tracker);
+        self
+    }
+
+    /// See [`WebSocketService::on_failed_upgrade`].
+    pub fn on_failed_upgrade(mut self, callback: impl Fn(Error) + Send + Sync + 'static) -> Self {
+        self.routes_mut().on_failed_upgrade(callback);
         self
     }
 
