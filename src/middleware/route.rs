@@ -1,4 +1,4 @@
-//! Which handler answers which handshake.
+//! The routes: which handler answers which handshake.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,8 +25,8 @@ use crate::upgrade::Upgrade;
     message = "`{Self}` is not a WebSocket handler",
     label = "expected `async fn(WebSocket) -> ()` or `-> Result<(), E>`, or `async fn(Upgrade, \
              Request<()>) -> Response<String>`",
-    note = "a handler's future must be `Send`, an error `Into<Box<dyn Error + Send + Sync>>`",
-    note = "a closure needs the type of its arguments, and is where state comes in: \
+    note = "a handler's future must be `Send`, and its error `Into<Box<dyn Error + Send + Sync>>`",
+    note = "to pass state, use a closure that names the types of its arguments: \
             `move |socket: WebSocket| handler(socket, state.clone())`"
 )]
 pub trait Handler<Shape>: Call<Shape> + Send + Sync + 'static {}
@@ -89,10 +89,20 @@ where
     }
 }
 
-/// A handler whose shape has been forgotten.
-pub(super) type Route = Arc<dyn Fn(Upgrade, Request<()>) -> Answer + Send + Sync>;
+/// A handler of either shape.
+#[derive(Clone)]
+pub(super) struct Route(Arc<dyn Fn(Upgrade, Request<()>) -> Answer + Send + Sync>);
 
-/// The routes, and what holds for all of them.
+impl Route {
+    fn new<Shape, H: Handler<Shape>>(handler: H) -> Self {
+        let handler = Arc::new(handler);
+        Route(Arc::new(move |upgrade, request| {
+            handler.call(upgrade, request)
+        }))
+    }
+}
+
+/// The routes, and the settings that all of them share.
 #[derive(Clone, Default)]
 pub(super) struct Routes {
     by_path: HashMap<Box<str>, Route>,
@@ -107,17 +117,17 @@ impl Routes {
     pub(super) fn route<Shape, H: Handler<Shape>>(&mut self, path: &str, handler: H) {
         assert!(
             path.starts_with('/'),
-            "a path begins with `/`, and this does not: {path:?}"
+            "a path must begin with `/`: {path:?}"
         );
         assert!(
             !path.contains(['?', '#']),
-            "a path has no query and no fragment: {path:?}"
+            "a path must not have a query or a fragment: {path:?}"
         );
-        self.by_path.insert(Box::from(path), erase(handler));
+        self.by_path.insert(Box::from(path), Route::new(handler));
     }
 
     pub(super) fn any_path<Shape, H: Handler<Shape>>(&mut self, handler: H) {
-        self.any_path = Some(erase(handler));
+        self.any_path = Some(Route::new(handler));
     }
 
     pub(super) fn config(&mut self, config: Arc<Config>) {
@@ -136,15 +146,16 @@ impl Routes {
         self.on_failed_upgrade = Some(Arc::new(callback));
     }
 
-    /// The route of a handshake; none if the request belongs to somebody else.
+    /// Finds the route of a handshake. Returns `None` if the inner service is to answer:
+    /// there is no route, or the request is not a handshake.
     pub(super) fn find<A>(&self, request: &Request<A>) -> Option<&Route> {
         if !Upgrade::is_handshake(request) {
             #[cfg(feature = "tracing")]
             if request.headers().contains_key(SEC_WEBSOCKET_KEY) {
                 tracing::debug!(
                     version = ?request.version(),
-                    "a request with `Sec-WebSocket-Key` is no handshake (a proxy must pass `Upgrade` on, and \
-                     speak HTTP/1.1): the inner service answers it"
+                    "a request with `Sec-WebSocket-Key` is not a handshake, so the inner service answers it \
+                     (a proxy must speak HTTP/1.1 and pass `Upgrade` on)"
                 );
             }
             return None;
@@ -154,8 +165,8 @@ impl Routes {
     }
 
     pub(super) fn answer<A>(&self, route: &Route, request: Request<A>) -> Answer {
-        // The body is dropped here: as long as somebody held it, hyper would
-        // wait for its end and not hand the connection over.
+        // Drops the body: while it exists, hyper waits for its end and does not
+        // hand the connection over.
         let (mut parts, _) = request.into_parts();
         let mut upgrade = match Upgrade::from_parts(&mut parts) {
             Ok(upgrade) => upgrade.config(Arc::clone(&self.config)),
@@ -175,7 +186,7 @@ impl Routes {
         if let Some(callback) = self.on_failed_upgrade.clone() {
             upgrade = upgrade.on_failed_upgrade(move |error| callback(error));
         }
-        route(upgrade, Request::from_parts(parts, ()))
+        route.0(upgrade, Request::from_parts(parts, ()))
     }
 }
 
@@ -187,11 +198,6 @@ impl fmt::Debug for Routes {
             .field("protocols", &self.protocols)
             .finish_non_exhaustive()
     }
-}
-
-fn erase<Shape, H: Handler<Shape>>(handler: H) -> Route {
-    let handler = Arc::new(handler);
-    Arc::new(move |upgrade, request| handler.call(upgrade, request))
 }
 
 #[cfg(test)]
@@ -244,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "a path begins with `/`")]
+    #[should_panic(expected = "a path must begin with `/`")]
     fn a_path_that_could_never_match_is_a_mistake() {
         Routes::default().route("ws", handler);
     }
