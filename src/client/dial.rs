@@ -33,7 +33,7 @@ pub(super) async fn dial(target: &Target, deadline: Instant) -> Result<TcpStream
 
 /// RFC 8305, section 4: the families by turns, beginning with that of the
 /// system's first choice, so that one of them that leads nowhere costs one wait.
-fn in_turn(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+pub(super) fn in_turn(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let mut addresses: Vec<_> = addresses.collect();
     let Some(favourite) = addresses.first().map(SocketAddr::is_ipv6) else {
         return addresses;
@@ -51,7 +51,7 @@ fn in_turn(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
 
 /// The first connection that comes about. The next attempt begins when one has
 /// failed, or has had its time; those before go on.
-async fn first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+pub(super) async fn first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let mut addresses = addresses.into_iter();
     let mut attempts = JoinSet::new();
     let mut failure = None;
@@ -79,72 +79,5 @@ async fn first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
                 return Err(failure.unwrap_or_else(nothing));
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::net::{TcpListener, TcpSocket};
-
-    use super::*;
-
-    fn addresses(list: &[&str]) -> Vec<SocketAddr> {
-        list.iter().map(|it| it.parse().unwrap()).collect()
-    }
-
-    /// An address on which nobody listens.
-    async fn closed() -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap()
-    }
-
-    #[test]
-    fn the_families_take_turns_and_the_systems_favourite_begins() {
-        let given = ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"];
-        assert_eq!(
-            in_turn(addresses(&given).into_iter()),
-            addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"])
-        );
-        let given = ["1.1.1.1:1", "[::1]:1"];
-        assert_eq!(in_turn(addresses(&given).into_iter()), addresses(&given));
-        assert_eq!(in_turn(std::iter::empty()), []);
-    }
-
-    #[tokio::test]
-    async fn addresses_that_refuse_do_not_hinder() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let good = listener.local_addr().unwrap();
-        let stream = first(vec![closed().await, closed().await, good]).await;
-        assert_eq!(stream.unwrap().peer_addr().unwrap(), good);
-    }
-
-    #[tokio::test]
-    async fn an_address_that_is_silent_costs_one_attempts_time() {
-        // A queue of connections that nobody accepts is full after a few: from
-        // then on the system says nothing.
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let full = socket.listen(0).unwrap();
-        let silent = full.local_addr().unwrap();
-        let mut waiting = JoinSet::new();
-        for _ in 0..8 {
-            waiting.spawn(TcpStream::connect(silent));
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let good = listener.local_addr().unwrap();
-        let stream = timeout(Duration::from_secs(20), first(vec![silent, good])).await;
-        assert_eq!(stream.unwrap().unwrap().peer_addr().unwrap(), good);
-    }
-
-    #[tokio::test]
-    async fn of_several_failures_the_first_is_told() {
-        let error = first(vec![closed().await, closed().await])
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-        let error = first(Vec::new()).await.unwrap_err();
-        assert!(error.to_string().contains("no address"), "{error}");
     }
 }

@@ -110,6 +110,8 @@ mod exchange;
 #[cfg(feature = "http2")]
 mod http2;
 mod random;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "rustls")]
 mod tls;
 

@@ -76,6 +76,8 @@
 
 mod route;
 mod service;
+#[cfg(test)]
+mod tests;
 
 pub use route::Handler;
 pub use service::{ResponseBody, ResponseFuture, WebSocketLayer, WebSocketService};
