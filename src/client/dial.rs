@@ -8,7 +8,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::ConnectError;
+use super::error::ConnectError;
 use crate::handshake::Target;
 
 /// RFC 8305, section 5: how long an attempt has to itself. "RECOMMENDED value

@@ -8,7 +8,7 @@
 
 use std::cell::RefCell;
 
-use super::ConnectError;
+use super::error::ConnectError;
 
 /// How many keys a thread fetches at once: the call itself costs as much as some
 /// forty of them.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsConnector, rustls};
 
-use super::ConnectError;
+use super::error::ConnectError;
 use crate::handshake::Target;
 
 /// Encrypts a stream to the target, whose certificate must be good for its name.

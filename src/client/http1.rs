@@ -12,7 +12,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
-use super::{ConnectError, after};
+use super::deadline::after;
+use super::error::ConnectError;
 use crate::transport::Rewind;
 
 /// How long the head of a response may be, and its body where it is a refusal.
