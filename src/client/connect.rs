@@ -1,9 +1,10 @@
-//! What is to be opened, and how.
+//! The builder that users await, and the functions that make one.
 
 use std::fmt;
 use std::future::IntoFuture;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::header::SEC_WEBSOCKET_PROTOCOL;
@@ -18,7 +19,7 @@ use tokio_rustls::rustls;
 
 use super::deadline::after;
 use super::error::ConnectError;
-use super::handshake::{Asking, Tls};
+use super::handshake::{Handshake, Tls};
 #[cfg(feature = "http2")]
 use super::http2;
 use super::{dial, random};
@@ -31,27 +32,30 @@ use crate::transport::Io;
 
 /// Opens a WebSocket: resolves the name, connects, and makes the handshake.
 ///
-/// See the [module](self) for examples. Nothing happens before it is awaited.
+/// Nothing happens before the [`Connect`] is awaited. See the [module](super) for
+/// examples.
 ///
 /// # Errors
 ///
-/// [`ConnectError`], which says at which step it failed. It converts into an
+/// [`ConnectError`], which says which step failed. It converts into an
 /// [`Error`](crate::Error).
 ///
 /// # Cancel safety
 ///
 /// Dropping the future closes what has been opened.
 pub fn connect(request: impl IntoRequest) -> Connect {
-    Connect::new(request, Way::Dial)
+    Connect::new(request, StreamSource::Dial)
 }
 
-/// Makes the handshake over a stream that leads to the server: one that others
-/// have encrypted, a UNIX socket, a pipe.
+/// Opens a WebSocket over any stream that leads to the server: a Unix socket, a
+/// pipe, one that is encrypted already.
 ///
-/// The stream is used as it is, **in the clear, unless it encrypts by itself**,
-/// whatever the scheme of the URL.
+/// The stream is used as it is. **Nothing is encrypted here**, even if the URL says
+/// `wss`. The URL is not connected to: it gives the path and the `Host`.
 ///
-/// ```
+/// A Unix socket:
+///
+/// ```no_run
 /// use hyper_ws::client::connect_over;
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -60,19 +64,66 @@ pub fn connect(request: impl IntoRequest) -> Connect {
 /// # Ok(())
 /// # }
 /// ```
+///
+/// A pipe to a hyper server in the same process (for tests, see also
+/// `hyper_ws::testing`):
+///
+/// ```
+/// use hyper::server::conn::http1;
+/// use hyper::service::service_fn;
+/// use hyper::{Request, Response, body::Incoming};
+/// use hyper_util::rt::TokioIo;
+/// use hyper_ws::client::connect_over;
+/// use hyper_ws::{Error, Upgrade, WebSocket};
+///
+/// async fn echo(mut socket: WebSocket) -> Result<(), Error> {
+///     while let Some(message) = socket.recv().await? {
+///         socket.send(message).await?;
+///     }
+///     Ok(())
+/// }
+///
+/// async fn app(mut request: Request<Incoming>) -> Result<Response<String>, Error> {
+///     Ok(match Upgrade::from_request(&mut request) {
+///         Ok(upgrade) => upgrade.on_upgrade(echo),
+///         Err(rejection) => rejection.into(),
+///     })
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (client, server) = tokio::io::duplex(64 * 1024);
+/// let connection = http1::Builder::new().serve_connection(TokioIo::new(server), service_fn(app));
+/// tokio::spawn(connection.with_upgrades());
+///
+/// let mut socket = connect_over(client, "ws://localhost/echo").await?;
+/// socket.send("hello").await?;
+/// assert_eq!(socket.recv().await?, Some("hello".into()));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// Those of [`connect`].
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the stream.
 pub fn connect_over<T>(stream: T, request: impl IntoRequest) -> Connect
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    Connect::new(request, Way::Over(Box::new(stream)))
+    Connect::new(request, StreamSource::Over(Box::new(stream)))
 }
 
-/// Makes the handshake over an HTTP/2 connection of hyper's, beside whatever
-/// else it is used for (RFC 8441). Of the URL, the host becomes `:authority`;
-/// it is not connected to.
+/// Opens a WebSocket as a stream of an HTTP/2 connection of hyper's, beside its other
+/// streams (RFC 8441).
 ///
-/// RFC 8441, section 3: it may only be asked of a server that has said that it
-/// knows this. Its word comes with its first frames:
+/// The URL is not connected to: its host becomes `:authority`.
+///
+/// Call this only if the server has announced that it supports it (RFC 8441,
+/// section 3). The announcement comes with the server's first frames:
 /// [`Connection::is_extended_connect_protocol_enabled`] tells.
 ///
 /// ```no_run
@@ -98,7 +149,7 @@ where
 ///
 /// # Cancel safety
 ///
-/// Dropping the future resets the stream, and leaves the connection as it is.
+/// Dropping the future resets the stream. The connection stays open.
 ///
 /// [`Connection::is_extended_connect_protocol_enabled`]: hyper::client::conn::http2::Connection::is_extended_connect_protocol_enabled
 #[cfg(feature = "http2")]
@@ -109,14 +160,14 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    Connect::new(request, Way::Http2(http2::ask(sender)))
+    Connect::new(request, StreamSource::Http2(http2::ask(sender)))
 }
 
-/// A WebSocket that is to be opened: await it.
+/// A WebSocket to be opened: set what you need, then await it.
 #[must_use = "nothing is opened unless it is awaited"]
 pub struct Connect {
     request: Result<Request<()>, InvalidRequest>,
-    way: Way,
+    source: StreamSource,
     config: Arc<Config>,
     #[cfg(feature = "rustls")]
     tls: Option<Arc<rustls::ClientConfig>>,
@@ -124,24 +175,24 @@ pub struct Connect {
     handshake_timeout: Duration,
 }
 
-/// How to come to a stream to the server.
-enum Way {
-    /// By its name, over TCP.
+/// Where the stream to the server comes from.
+enum StreamSource {
+    /// A TCP connection to the host of the URL.
     Dial,
-    /// It is there, and TLS comes on top of it if the URL says so.
+    /// A given stream, encrypted if the URL says `wss`.
     Via(Box<dyn Io>),
-    /// It is there, and taken as it is.
+    /// A given stream, used as it is.
     Over(Box<dyn Io>),
-    /// One of the streams of such a connection.
+    /// A new stream of a given HTTP/2 connection.
     #[cfg(feature = "http2")]
     Http2(http2::Ask),
 }
 
 impl Connect {
-    fn new(request: impl IntoRequest, way: Way) -> Self {
+    fn new(request: impl IntoRequest, source: StreamSource) -> Self {
         Connect {
             request: request.into_request(),
-            way,
+            source,
             config: Arc::default(),
             #[cfg(feature = "rustls")]
             tls: None,
@@ -150,8 +201,10 @@ impl Connect {
         }
     }
 
-    /// One more field for the request. (What belongs to the handshake itself is
-    /// set in any case: see [`Question::new`].)
+    /// Adds a header field to the request.
+    ///
+    /// The fields of the handshake itself are set in any case: see
+    /// [`Question::new`].
     pub fn header<K, V>(mut self, name: K, value: V) -> Self
     where
         K: TryInto<HeaderName>,
@@ -160,9 +213,9 @@ impl Connect {
         if let Ok(request) = &mut self.request {
             match (name.try_into(), value.try_into()) {
                 (Ok(name), Ok(value)) => drop(request.headers_mut().append(name, value)),
-                (Err(_), _) => self.request = Err(InvalidRequest::new("a field has no valid name")),
+                (Err(_), _) => self.request = Err(InvalidRequest::new("invalid header name")),
                 (Ok(name), Err(_)) => {
-                    let text = format!("the value of `{name}` has a character that none can have");
+                    let text = format!("invalid character in the value of the header `{name}`");
                     self.request = Err(InvalidRequest::new(text));
                 }
             }
@@ -170,8 +223,9 @@ impl Connect {
         self
     }
 
-    /// The subprotocols to offer, the favourite first. Which of them the server
-    /// chose, if any, [`WebSocket::protocol`] says.
+    /// Offers these subprotocols, the favourite first.
+    ///
+    /// [`WebSocket::protocol`] returns the one that the server selected, if any.
     pub fn protocols<P: AsRef<str>>(mut self, offered: impl IntoIterator<Item = P>) -> Self {
         for protocol in offered {
             self = self.header(SEC_WEBSOCKET_PROTOCOL, protocol.as_ref());
@@ -179,15 +233,17 @@ impl Connect {
         self
     }
 
-    /// Limits and timers, and the compression to offer; the defaults unless
-    /// set. Who may connect is for servers to say: that part has no effect.
+    /// Sets limits and timeouts, and the compression to offer. Without it, the
+    /// defaults of [`Config`] hold.
+    ///
+    /// Allowed origins and hosts have no effect: they are for servers.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();
         self
     }
 
-    /// Takes this stream to the server instead of a TCP connection: one through
-    /// a proxy. With `wss` it is encrypted from end to end.
+    /// Uses this stream to the server instead of a TCP connection: one through a
+    /// proxy, for instance. With `wss` it is encrypted end to end.
     ///
     /// ```no_run
     /// use hyper_util::client::legacy::connect::{HttpConnector, proxy::Tunnel};
@@ -208,14 +264,14 @@ impl Connect {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.way = Way::Via(Box::new(stream));
+        self.source = StreamSource::Via(Box::new(stream));
         self
     }
 
-    /// Encrypts with this configuration instead of trusting whom the system
-    /// trusts: for certificates of your own, and client certificates.
+    /// Sets the configuration of TLS: for certificates of your own, and for client
+    /// certificates. Without it, the certificates that the system trusts are trusted.
     ///
-    /// What it says about ALPN is replaced by `http/1.1`.
+    /// Its ALPN protocols are replaced by `http/1.1`.
     #[cfg(feature = "rustls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn tls(mut self, config: impl Into<Arc<rustls::ClientConfig>>) -> Self {
@@ -223,21 +279,22 @@ impl Connect {
         self
     }
 
-    /// How long it may take to resolve the name and to connect (TLS counts); 10 s
-    /// unless set.
+    /// Limits the time to resolve the name and to connect, TLS included. The default
+    /// is 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How long the server may take for its answer from then on; 10 s unless
-    /// set.
+    /// Limits the time from then on until the server has answered the handshake. The
+    /// default is 10 s.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self
     }
 
-    /// With the server's response: its header fields, say.
+    /// Opens the WebSocket, and returns the server's response too: for its header
+    /// fields, say.
     ///
     /// # Errors
     ///
@@ -249,14 +306,14 @@ impl Connect {
     pub async fn with_response(self) -> Result<(WebSocket, Response<()>), ConnectError> {
         let request = self.request?;
         let target = Target::of(request.uri());
-        // Whether there are random bytes shows here, and not at the first frame.
+        // A system without random bytes fails here, and not at the first frame.
         let nonce = random::nonce()?;
-        let (request, question) = match &self.way {
+        let (request, question) = match &self.source {
             #[cfg(feature = "http2")]
-            Way::Http2(_) => Question::over_http2(request, self.config.clone())?,
+            StreamSource::Http2(_) => Question::over_http2(request, self.config.clone())?,
             _ => Question::new(request, self.config.clone(), nonce)?,
         };
-        let asking = Asking {
+        let handshake = Handshake {
             request,
             question,
             config: self.config,
@@ -268,35 +325,50 @@ impl Connect {
             config: self.tls,
             deadline,
         };
-        match self.way {
-            Way::Over(stream) => asking.over(stream).await,
-            Way::Via(stream) => tls.or_not(stream, &target?, asking).await,
-            Way::Dial => {
+        match self.source {
+            StreamSource::Over(stream) => handshake.over(stream).await,
+            StreamSource::Via(stream) => handshake.over_tls_if_wss(stream, &target?, tls).await,
+            StreamSource::Dial => {
                 let target = target?;
                 let stream = dial::dial(&target, deadline).await?;
-                tls.or_not(stream, &target, asking).await
+                handshake.over_tls_if_wss(stream, &target, tls).await
             }
             #[cfg(feature = "http2")]
-            Way::Http2(ask) => asking.over_http2(ask).await,
+            StreamSource::Http2(ask) => handshake.over_http2(ask).await,
         }
     }
 }
-
-/// Pins what [`Connect`] becomes when it is awaited.
-pub type Connecting = Pin<Box<dyn Future<Output = Result<WebSocket, ConnectError>> + Send>>;
 
 impl IntoFuture for Connect {
     type Output = Result<WebSocket, ConnectError>;
     type IntoFuture = Connecting;
 
     fn into_future(self) -> Connecting {
-        Box::pin(async { Ok(self.with_response().await?.0) })
+        Connecting(Box::pin(async { Ok(self.with_response().await?.0) }))
     }
 }
 
 impl fmt::Debug for Connect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The URL may hold secrets.
+        // Not the URL, which may hold secrets.
         f.debug_struct("Connect").finish_non_exhaustive()
+    }
+}
+
+/// The future that a [`Connect`] becomes when it is awaited.
+#[must_use = "futures do nothing unless they are polled"]
+pub struct Connecting(Pin<Box<dyn Future<Output = Result<WebSocket, ConnectError>> + Send>>);
+
+impl Future for Connecting {
+    type Output = Result<WebSocket, ConnectError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Connecting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connecting").finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! The handshake over a stream that is there.
+//! The handshake over a given stream, and the socket that comes of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::handshake::{Question, Scheme, Target};
 use crate::protocol::Role;
 use crate::socket::{self, Start, WebSocket};
 
-/// What TLS needs, if it comes to that.
+/// The settings of TLS, for a URL that says `wss`.
 pub(super) struct Tls {
     #[cfg(feature = "rustls")]
     pub(super) config: Option<Arc<rustls::ClientConfig>>,
@@ -28,37 +28,40 @@ pub(super) struct Tls {
     pub(super) deadline: Instant,
 }
 
-impl Tls {
-    /// Asks over the stream, encrypted or not, as the URL says.
-    pub(super) async fn or_not<T>(self, stream: T, target: &Target, asking: Asking) -> Opened
-    where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        match target.scheme() {
-            Scheme::Ws => asking.over(stream).await,
-            #[cfg(feature = "rustls")]
-            Scheme::Wss => {
-                let stream = tls::encrypt(stream, target, self.config, self.deadline).await?;
-                asking.over(stream).await
-            }
-            #[cfg(not(feature = "rustls"))]
-            Scheme::Wss => Err(ConnectError::no_tls()),
-        }
-    }
-}
-
-pub(super) type Opened = Result<(WebSocket, Response<()>), ConnectError>;
-
-/// A handshake that is to be made.
-pub(super) struct Asking {
+/// A handshake that has not been made yet.
+pub(super) struct Handshake {
     pub(super) request: Request<()>,
     pub(super) question: Question,
     pub(super) config: Arc<Config>,
     pub(super) timeout: Duration,
 }
 
-impl Asking {
-    pub(super) async fn over<T>(self, stream: T) -> Opened
+impl Handshake {
+    /// Makes the handshake over a stream, which it encrypts first if the URL says
+    /// `wss`.
+    pub(super) async fn over_tls_if_wss<T>(
+        self,
+        stream: T,
+        target: &Target,
+        tls: Tls,
+    ) -> Result<(WebSocket, Response<()>), ConnectError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        match target.scheme() {
+            Scheme::Ws => self.over(stream).await,
+            #[cfg(feature = "rustls")]
+            Scheme::Wss => {
+                let stream = tls::encrypt(stream, target, tls.config, tls.deadline).await?;
+                self.over(stream).await
+            }
+            #[cfg(not(feature = "rustls"))]
+            Scheme::Wss => Err(ConnectError::no_tls()),
+        }
+    }
+
+    /// Makes the handshake over a stream as it is.
+    pub(super) async fn over<T>(self, stream: T) -> Result<(WebSocket, Response<()>), ConnectError>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -67,16 +70,25 @@ impl Asking {
         open(self.question, self.config, response, stream)
     }
 
+    /// Makes the handshake as a stream of an HTTP/2 connection.
     #[cfg(feature = "http2")]
-    pub(super) async fn over_http2(self, ask: http2::Ask) -> Opened {
+    pub(super) async fn over_http2(
+        self,
+        ask: http2::Ask,
+    ) -> Result<(WebSocket, Response<()>), ConnectError> {
         let exchange = http2::exchange(ask, self.request, self.timeout);
         let (response, stream) = exchange.await?;
         open(self.question, self.config, response, stream)
     }
 }
 
-/// The socket, if the response is an answer.
-fn open<T>(question: Question, config: Arc<Config>, response: Response<()>, stream: T) -> Opened
+/// Verifies the response, and makes a socket of the stream.
+fn open<T>(
+    question: Question,
+    config: Arc<Config>,
+    response: Response<()>,
+    stream: T,
+) -> Result<(WebSocket, Response<()>), ConnectError>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -87,7 +99,7 @@ where
         },
         config,
         protocol: agreement.protocol,
-        codec: agreement.extension.map(|it| it.codec()),
+        codec: agreement.extension.map(|extension| extension.codec()),
         permit: None,
     };
     Ok((socket::bare(stream, start), response))
