@@ -1,4 +1,4 @@
-//! The handshake over an HTTP/2 connection that somebody else has opened.
+//! The request and its response as a stream of an HTTP/2 connection.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::http1::beginning;
 use crate::error::BoxError;
 use crate::transport::Http2Stream;
 
-/// Asks by this sender, once it is ready.
+/// Makes an [`Ask`] of hyper's sender, whose type has a parameter.
 pub(super) fn ask<B>(mut sender: SendRequest<B>) -> Ask
 where
     B: Body + Default + Send + 'static,
@@ -32,13 +32,14 @@ where
     })
 }
 
-/// What becomes of a request.
+/// Sends a request on the connection, once it is ready for one.
 pub(super) type Ask = Box<dyn FnOnce(Request<()>) -> Answering + Send>;
 
 type Answering = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>> + Send>>;
 
-/// Asks, and makes a stream of the answer if it is a 2xx. Any other is an error,
-/// with as much of its body as came in time.
+/// Sends the request, and returns the stream with a response of status 2xx.
+///
+/// Any other status is an error, with as much of the body as arrives in time.
 pub(super) async fn exchange(
     ask: Ask,
     mut request: Request<()>,

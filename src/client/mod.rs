@@ -1,4 +1,4 @@
-//! Connecting to a server.
+//! A client: opens WebSockets.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), hyper_ws::Error> {
@@ -11,14 +11,15 @@
 //! # }
 //! ```
 //!
-//! What comes is a *bare* [`WebSocket`]: it moves while one of its methods is
-//! awaited, so its pings are answered while somebody receives. Who has other
-//! things to wait for runs it beside them: `tokio::spawn(socket.run(handler))`
-//! (see [managed or bare](crate::socket#managed-or-bare)).
+//! `connect` returns a *bare* [`WebSocket`](crate::WebSocket): it makes progress only
+//! while one of its methods is awaited, so pings are answered only while you receive.
+//! If you have other things to await, spawn it with a handler:
+//! `tokio::spawn(socket.run(handler))` (see
+//! [managed or bare](crate::socket#managed-or-bare)).
 //!
 //! # More than a URL
 //!
-//! [`connect`] returns a [`Connect`], which is awaited, or told more before that:
+//! [`connect`] returns a [`Connect`]. Set what you need before you await it:
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -37,31 +38,36 @@
 //! # }
 //! ```
 //!
-//! Instead of a URL it takes an [`http::Request`] too.
+//! `connect` takes a URL or an [`http::Request`].
 //!
 //! # What is checked
 //!
-//! All that RFC 6455, section 4.1, asks for: the status, `Upgrade`,
-//! `Connection`, the answer to our key, and that nothing was agreed on that was
-//! not offered. Any other status is a refusal: an error that has the
-//! [response](ConnectError::response) with up to 64 KiB of its body. Redirects
-//! are not followed: the error says where to.
+//! The response is checked as RFC 6455, section 4.1, requires: the status, `Upgrade`,
+//! `Connection`, the answer to the key, and that the server selected nothing that was
+//! not offered.
+//!
+//! Any status other than 101 is a refusal: an error that holds the
+//! [response](ConnectError::response) with up to 64 KiB of its body. Redirects are
+//! not followed; the error says where they lead to.
 //!
 //! # TLS
 //!
-//! `wss://` needs the feature `rustls`. A certificate is good if the system
-//! trusts it; [`Connect::tls`] takes a configuration of yours instead.
+//! `wss://` needs the feature `rustls`. The certificates that the system trusts are
+//! trusted. To trust others, pass a configuration to `Connect::tls`.
 //!
 //! # Other streams
 //!
-//! [`connect_over`] makes the handshake over any stream, as it is. Through a
-//! proxy goes [`Connect::via`], with TLS on top where the URL says `wss`.
-//! `connect_over_http2` (feature `http2`) takes a stream of an HTTP/2 connection.
+//! | the stream | |
+//! |---|---|
+//! | a TCP connection to the host of the URL | [`connect`] |
+//! | one of yours, through a proxy for instance; TLS on top if the URL says `wss` | [`Connect::via`] |
+//! | one of yours, as it is: a Unix socket, a pipe | [`connect_over`] |
+//! | a stream of an HTTP/2 connection (feature `http2`) | `connect_over_http2` |
 //!
-//! # Coming back
+//! # Reconnecting
 //!
-//! A client that lost its server should not come back at once, and not in the
-//! same moment as all others that lost it:
+//! A client that has lost its server should wait before it reconnects. The wait
+//! should be random, so that not all clients reconnect at the same moment:
 //!
 //! ```no_run
 //! use std::hash::{BuildHasher, RandomState};
@@ -71,7 +77,7 @@
 //! use hyper_ws::client::ConnectError;
 //! use tokio::time::{Instant, sleep};
 //!
-//! /// Returns when the server does not want us.
+//! /// Returns when the server refuses us.
 //! async fn stay_connected(url: &str) -> ConnectError {
 //!     let mut failures = 0;
 //!     loop {
@@ -79,18 +85,17 @@
 //!         match hyper_ws::connect(url).await {
 //!             Ok(socket) => talk(socket).await,
 //!             Err(error) => match error.response() {
-//!                 // To ask again will not help.
+//!                 // Another attempt would be refused too.
 //!                 Some(response) if response.status().is_client_error() => return error,
 //!                 _ => {}
 //!             },
 //!         }
-//!         // What held for a minute was no failure.
+//!         // A connection that held for a minute was not a failure.
 //!         failures = match began.elapsed() {
 //!             long if long > Duration::from_secs(60) => 0,
 //!             _ => failures + 1,
 //!         };
-//!         // Up to a second, two, four .. and never more than a minute; how much of
-//!         // that, is chance.
+//!         // A random part of 1, 2, 4 .. seconds, at most of a minute.
 //!         let longest = Duration::from_secs(60.min(1 << failures.min(6)));
 //!         let chance = RandomState::new().hash_one(failures) as f64 / u64::MAX as f64;
 //!         sleep(longest.mul_f64(chance)).await;
@@ -125,7 +130,7 @@ pub use connect::{Connect, Connecting, connect, connect_over};
 pub use error::{ConnectError, ConnectErrorKind};
 #[cfg(feature = "testing")]
 pub(crate) use http1::exchange;
-/// The rustls whose `ClientConfig` [`Connect::tls`] takes.
+/// The version of rustls whose `ClientConfig` [`Connect::tls`] takes.
 #[cfg(feature = "rustls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
 pub use tokio_rustls::rustls;
