@@ -53,7 +53,7 @@
 //! # TLS
 //!
 //! `wss://` needs the feature `rustls`. The certificates that the system trusts are
-//! trusted. To trust others, pass a configuration to `Connect::tls`.
+//! trusted. To trust others, pass a configuration to [`Connect::tls`].
 //!
 //! # Other streams
 //!
@@ -91,10 +91,8 @@
 //!             },
 //!         }
 //!         // A connection that held for a minute was not a failure.
-//!         failures = match began.elapsed() {
-//!             long if long > Duration::from_secs(60) => 0,
-//!             _ => failures + 1,
-//!         };
+//!         let held = began.elapsed() > Duration::from_secs(60);
+//!         failures = if held { 0 } else { failures + 1 };
 //!         // A random part of 1, 2, 4 .. seconds, at most of a minute.
 //!         let longest = Duration::from_secs(60.min(1 << failures.min(6)));
 //!         let chance = RandomState::new().hash_one(failures) as f64 / u64::MAX as f64;
