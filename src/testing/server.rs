@@ -1,0 +1,136 @@
+//! A hyper server at one end of a pipe.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::{Authority, Scheme};
+use http::{Request, Response, Uri};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::DuplexStream;
+
+use super::client::Client;
+use crate::Config;
+use crate::client::{ConnectError, exchange};
+use crate::error::BoxError;
+use crate::handshake::{IntoRequest, Question};
+
+/// Serves a hyper service, over HTTP/1.1.
+pub fn serve<S, B>(service: S) -> Server
+where
+    S: hyper::service::Service<Request<Incoming>, Response = Response<B>>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    Server {
+        serve: Box::new(move |stream| {
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service.clone());
+            tokio::spawn(connection.with_upgrades());
+        }),
+        pipe: 64 * 1024,
+        config: Arc::default(),
+    }
+}
+
+/// Serves a tower service, over HTTP/1.1: one with a
+/// [`WebSocketLayer`](crate::WebSocketLayer), or a `Router` of axum's.
+pub fn serve_tower<S, B>(service: S) -> Server
+where
+    S: tower_service::Service<Request<Incoming>, Response = Response<B>>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    serve(service_fn(move |request| {
+        let mut service = service.clone();
+        async move {
+            poll_fn(|cx| service.poll_ready(cx)).await?;
+            service.call(request).await
+        }
+    }))
+}
+
+/// A server that listens nowhere: see [`serve`] and [`serve_tower`].
+pub struct Server {
+    serve: Box<dyn Fn(DuplexStream) + Send + Sync>,
+    pipe: usize,
+    config: Arc<Config>,
+}
+
+impl Server {
+    /// How many bytes are on their way at most, in each direction, before the
+    /// sender waits; 64 KiB unless set.
+    pub fn pipe(mut self, bytes: usize) -> Self {
+        self.pipe = bytes;
+        self
+    }
+
+    /// The limits of the clients, and the compression that they offer; the
+    /// defaults unless set. They have no timers.
+    pub fn client_config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.config = config.into();
+        self
+    }
+
+    /// Connects, with a path, a URL or a whole request. Where it names no host, that
+    /// is `localhost`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]; if the server refused,
+    /// [`response`](ConnectError::response) is what it answered.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with time.
+    pub async fn connect(&self, request: impl IntoRequest) -> Result<Client, ConnectError> {
+        let mut request = request.into_request()?;
+        name_host(request.uri_mut());
+        // The key protects caches between client and server.
+        let (request, question) = Question::new(request, self.config.clone(), [7; 16])?;
+        let (response, io) = exchange(self.stream(), request, PATIENCE).await?;
+        let agreement = question.conclude(&response)?;
+        Ok(Client::new(io, &self.config, &agreement, response))
+    }
+
+    /// A connection to the server on which nothing has been said yet.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn stream(&self) -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(self.pipe);
+        (self.serve)(theirs);
+        ours
+    }
+}
+
+/// How long a handler may think about a handshake. Where the clock is paused, it
+/// gets there as soon as nobody does anything.
+const PATIENCE: Duration = Duration::from_secs(60 * 60);
+
+fn name_host(uri: &mut Uri) {
+    if uri.authority().is_none() {
+        let mut parts = std::mem::take(uri).into_parts();
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = Some(Authority::from_static("localhost"));
+        // What has no path is no URL: the handshake says so.
+        *uri = Uri::from_parts(parts).unwrap_or_default();
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
+}
