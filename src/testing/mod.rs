@@ -1,11 +1,13 @@
-//! Tests of your own handlers: a server in memory, and a client that can be as
-//! rude as the world is.
+//! Tests of your own handlers: a server in memory, and a client that misbehaves when
+//! you ask it to.
 //!
-//! There is no port and no socket: one end of a pipe is served by hyper, with the
-//! real handshake, the other is a [`Client`]. So nothing is flaky, and where tokio's
-//! clock is paused (`#[tokio::test(start_paused = true)]`, with tokio's feature
-//! `test-util` among *your* dev-dependencies) it jumps to the next deadline as soon
-//! as everybody waits: twenty-five seconds of silence take no time.
+//! There is no port and no TCP: hyper serves one end of a pipe, with the real
+//! handshake, and the other end is a [`Client`]. So tests are not flaky.
+//!
+//! Tests of timeouts take no time if tokio's clock is paused: it jumps to the next
+//! deadline as soon as all tasks wait. For that use
+//! `#[tokio::test(start_paused = true)]`, with tokio's feature `test-util` among
+//! *your* dev-dependencies.
 //!
 //! ```
 //! use hyper_ws::{Error, WebSocket, testing};
@@ -26,11 +28,11 @@
 //! # }
 //! ```
 //!
-//! # A bug that only time shows
+//! # A bug that takes time to show
 //!
-//! This handler is to say "tick" every ten seconds. It does, until somebody talks to
-//! it more often than that, since each message makes the pause begin anew. The test
-//! fails, as it should:
+//! This handler should send "tick" every ten seconds. It does, until a client sends
+//! messages more often than that: each message starts the ten seconds anew. The test
+//! finds the bug, so it fails:
 //!
 //! ```should_panic,test_harness
 //! use std::time::Duration;
@@ -41,14 +43,14 @@
 //!     loop {
 //!         tokio::select! {
 //!             message = socket.recv() => if message?.is_none() { return Ok(()) },
-//!             // Right would be one `interval`, made before the loop.
+//!             // The bug: this needs one `interval`, made before the loop.
 //!             _ = sleep(Duration::from_secs(10)) => socket.send("tick").await?,
 //!         }
 //!     }
 //! }
 //!
 //! #[tokio::test(start_paused = true)]
-//! async fn whoever_talks_is_told_the_time_too() {
+//! async fn a_client_that_sends_is_told_the_time_too() {
 //!     let mut client = testing::connect(clock).await;
 //!     for _ in 0..4 {
 //!         sleep(Duration::from_secs(3)).await;
@@ -61,8 +63,9 @@
 //!
 //! # The whole server
 //!
-//! [`serve`] takes a hyper service, [`serve_tower`] a tower service: one with a layer
-//! around it, or a `Router` of axum's. What is refused is an error with the response.
+//! [`serve`] takes a hyper service. [`serve_tower`] takes a tower service: one with a
+//! layer around it, or a `Router` of axum's. A refused handshake is an error that
+//! holds the response.
 //!
 //! ```
 //! use http::Request;
@@ -93,22 +96,22 @@
 //! # }
 //! ```
 //!
-//! # What a peer may do to you
+//! # Peers that misbehave
 //!
-//! | | in a test |
+//! | the peer | in a test |
 //! |---|---|
-//! | it answers no pings | [`Client::ignore_pings`] |
-//! | it stops reading | receive nothing; a small [pipe](Server::pipe) is soon full |
-//! | it is gone, and nobody says so | keep the client and await none of its methods |
-//! | its process ends | drop the client |
-//! | it says goodbye | [`Client::close`] |
-//! | it sends what is no frame | [`Client::send_raw`] |
-//! | it sends what is no handshake | [`Server::stream`] |
+//! | does not answer pings | [`Client::ignore_pings`] |
+//! | stops reading | do not receive; a small [pipe](Server::pipe) is soon full |
+//! | vanishes without a word | keep the client, and await none of its methods |
+//! | ends its process | drop the client |
+//! | closes | [`Client::close`] |
+//! | sends bytes that are not a frame | [`Client::send_raw`] |
+//! | sends bytes that are not a handshake | [`Server::stream`] |
 
 mod client;
 mod connect;
 mod server;
 
 pub use client::Client;
-pub use connect::{Connect, connect};
+pub use connect::{Connect, Connecting, connect};
 pub use server::{Server, serve, serve_tower};

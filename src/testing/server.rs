@@ -60,7 +60,7 @@ where
     }))
 }
 
-/// A server that listens nowhere: see [`serve`] and [`serve_tower`].
+/// A server without a port, returned by [`serve`] and [`serve_tower`].
 pub struct Server {
     serve: Box<dyn Fn(DuplexStream) + Send + Sync>,
     pipe: usize,
@@ -68,63 +68,64 @@ pub struct Server {
 }
 
 impl Server {
-    /// How many bytes are on their way at most, in each direction, before the
-    /// sender waits; 64 KiB unless set.
+    /// Sets how many bytes the pipe holds in each direction before the sender waits.
+    /// The default is 64 KiB.
     pub fn pipe(mut self, bytes: usize) -> Self {
         self.pipe = bytes;
         self
     }
 
-    /// The limits of the clients, and the compression that they offer; the
-    /// defaults unless set. They have no timers.
+    /// Sets the limits of the clients, and the compression that they offer. Without
+    /// it, the defaults of [`Config`] hold. Timeouts have no effect: a [`Client`] has
+    /// none.
     pub fn client_config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();
         self
     }
 
-    /// Connects, with a path, a URL or a whole request. Where it names no host, that
-    /// is `localhost`.
+    /// Connects with a path, a URL or a whole request. If it names no host, the host is
+    /// `localhost`.
     ///
     /// # Errors
     ///
-    /// [`ConnectError`]; if the server refused,
-    /// [`response`](ConnectError::response) is what it answered.
+    /// [`ConnectError`]. If the server refused, its
+    /// [`response`](ConnectError::response) is the server's.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with time.
+    /// Outside of a tokio runtime whose timer is enabled.
     pub async fn connect(&self, request: impl IntoRequest) -> Result<Client, ConnectError> {
         let mut request = request.into_request()?;
-        name_host(request.uri_mut());
-        // The key protects caches between client and server.
+        default_to_localhost(request.uri_mut());
+        // The nonce need not be random: it is for caches between client and server.
         let (request, question) = Question::new(request, self.config.clone(), [7; 16])?;
-        let (response, io) = exchange(self.stream(), request, PATIENCE).await?;
+        let (response, io) = exchange(self.stream(), request, HANDSHAKE_TIMEOUT).await?;
         let agreement = question.conclude(&response)?;
         Ok(Client::new(io, &self.config, &agreement, response))
     }
 
-    /// A connection to the server on which nothing has been said yet.
+    /// Opens a connection to the server, on which nothing has been sent yet.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
     pub fn stream(&self) -> DuplexStream {
-        let (ours, theirs) = tokio::io::duplex(self.pipe);
-        (self.serve)(theirs);
-        ours
+        let (client, server) = tokio::io::duplex(self.pipe);
+        (self.serve)(server);
+        client
     }
 }
 
-/// How long a handler may think about a handshake. Where the clock is paused, it
-/// gets there as soon as nobody does anything.
-const PATIENCE: Duration = Duration::from_secs(60 * 60);
+/// The time a handler has to answer a handshake. A paused clock jumps there as soon
+/// as all tasks wait.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
-fn name_host(uri: &mut Uri) {
+fn default_to_localhost(uri: &mut Uri) {
     if uri.authority().is_none() {
         let mut parts = std::mem::take(uri).into_parts();
         parts.scheme = Some(Scheme::HTTP);
         parts.authority = Some(Authority::from_static("localhost"));
-        // What has no path is no URL: the handshake says so.
+        // This fails for a URI without a path, and the handshake then says so.
         *uri = Uri::from_parts(parts).unwrap_or_default();
     }
 }
