@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use super::Rewind;
 
 #[tokio::test]
-async fn what_came_with_the_request_is_read_first_and_once() {
+async fn leftover_bytes_are_read_first_and_once() {
     let (mut client, stream) = duplex(64);
     let leftover = Bytes::from(b"hello".to_vec());
     let mut stream = Rewind::new(stream, leftover.clone());
@@ -22,7 +22,7 @@ async fn what_came_with_the_request_is_read_first_and_once() {
 }
 
 #[tokio::test]
-async fn a_read_without_room_does_not_lose_what_came_with_the_request() {
+async fn a_read_into_an_empty_buffer_loses_no_leftover_bytes() {
     let (_client, stream) = duplex(64);
     let mut stream = Rewind::new(stream, Bytes::from_static(b"hello"));
     assert_eq!(stream.read(&mut []).await.unwrap(), 0);

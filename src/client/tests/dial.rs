@@ -9,17 +9,19 @@ use tokio::time::timeout;
 use crate::client::dial::{first, in_turn};
 
 fn addresses(list: &[&str]) -> Vec<SocketAddr> {
-    list.iter().map(|it| it.parse().unwrap()).collect()
+    list.iter()
+        .map(|address| address.parse().unwrap())
+        .collect()
 }
 
-/// An address on which nobody listens.
+/// An address on which no server listens.
 async fn closed() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
 }
 
 #[test]
-fn the_families_take_turns_and_the_systems_favourite_begins() {
+fn the_families_alternate_and_that_of_the_systems_first_choice_begins() {
     let given = ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"];
     assert_eq!(
         in_turn(addresses(&given).into_iter()),
@@ -31,7 +33,7 @@ fn the_families_take_turns_and_the_systems_favourite_begins() {
 }
 
 #[tokio::test]
-async fn addresses_that_refuse_do_not_hinder() {
+async fn addresses_that_refuse_are_skipped() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let good = listener.local_addr().unwrap();
     let stream = first(vec![closed().await, closed().await, good]).await;
@@ -39,9 +41,9 @@ async fn addresses_that_refuse_do_not_hinder() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_silent_costs_one_attempts_time() {
-    // A queue of connections that nobody accepts is full after a few: from
-    // then on the system says nothing.
+async fn a_silent_address_costs_one_delay() {
+    // A queue of connections that are not accepted is full after a few. From then
+    // on the system does not answer.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let full = socket.listen(0).unwrap();
@@ -59,7 +61,7 @@ async fn an_address_that_is_silent_costs_one_attempts_time() {
 }
 
 #[tokio::test]
-async fn of_several_failures_the_first_is_told() {
+async fn the_first_of_several_failures_is_reported() {
     let error = first(vec![closed().await, closed().await])
         .await
         .unwrap_err();

@@ -26,7 +26,7 @@ fn a_route_is_a_whole_path() {
 }
 
 #[test]
-fn a_bad_handshake_on_a_route_is_answered_and_not_passed_on() {
+fn an_invalid_handshake_on_a_route_is_answered_and_not_passed_on() {
     let mut routes = Routes::default();
     routes.route("/ws", handler);
     let request = request("/ws");
@@ -38,7 +38,7 @@ fn a_bad_handshake_on_a_route_is_answered_and_not_passed_on() {
 }
 
 #[test]
-fn what_is_no_handshake_belongs_to_somebody_else() {
+fn a_request_that_is_not_a_handshake_has_no_route() {
     let mut routes = Routes::default();
     routes.any_path(handler);
     let other = Request::post("/ws")
@@ -50,6 +50,6 @@ fn what_is_no_handshake_belongs_to_somebody_else() {
 
 #[test]
 #[should_panic(expected = "a path must begin with `/`")]
-fn a_path_that_could_never_match_is_a_mistake() {
+fn a_path_without_a_leading_slash_panics() {
     Routes::default().route("ws", handler);
 }

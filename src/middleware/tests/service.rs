@@ -24,7 +24,7 @@ fn an_empty_body_has_ended_before_it_begins() {
 }
 
 #[test]
-fn the_inner_body_is_what_it_was() {
+fn an_inner_body_is_unchanged() {
     let body = ResponseBody::inner(Full::<Bytes>::from("hello"));
     assert_eq!(body.size_hint().exact(), Some(5));
     assert!(!body.is_end_stream());

@@ -2,11 +2,11 @@ mod transport;
 
 use crate::WebSocket;
 use crate::socket::Drive;
-use crate::upgrade::Conversation;
 use crate::upgrade::transport::Transport;
+use crate::upgrade::{Conversation, Upgrade};
 
 #[test]
-fn a_connection_that_waits_is_not_bigger_than_one_that_runs() {
+fn a_pending_upgrade_is_not_larger_than_a_running_conversation() {
     async fn handler(_socket: WebSocket) {}
     fn sizes<F: FnOnce(WebSocket) -> Fut, Fut>(_: F) -> (usize, usize) {
         (
@@ -17,4 +17,10 @@ fn a_connection_that_waits_is_not_bigger_than_one_that_runs() {
     let (whole, running) = sizes(handler);
     assert!(whole <= running + 8, "{whole} {running}");
     assert!(size_of::<Transport>() <= 72, "{}", size_of::<Transport>());
+}
+
+#[test]
+fn a_future_that_borrows_an_upgrade_is_send() {
+    fn is_sync<T: Sync>() {}
+    is_sync::<Upgrade>();
 }

@@ -18,7 +18,7 @@ async fn pair() -> (TcpStream, TcpStream) {
     (client.unwrap(), server.unwrap().0)
 }
 
-/// A service that takes its connections over, and what they are taken over as.
+/// A service that takes its connections over, and the transports that they become.
 fn taking_over() -> (
     impl Service<Request<Incoming>, Response = Response<String>, Error = http::Error, Future: Send>
     + Send,
@@ -40,7 +40,7 @@ fn taking_over() -> (
 const REQUEST: &[u8] =
     b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nrest";
 
-async fn is_a_stream_that_does_not_delay(transport: Transport) {
+async fn is_tcp_without_delay(transport: Transport) {
     let Transport::Tcp { mut io } = transport else {
         panic!("it is a TCP stream");
     };
@@ -57,7 +57,7 @@ async fn a_tcp_stream_is_taken_out_of_hypers_layers_and_does_not_delay() {
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     tokio::spawn(connection.with_upgrades());
     client.write_all(REQUEST).await.unwrap();
-    is_a_stream_that_does_not_delay(transports.recv().await.unwrap()).await;
+    is_tcp_without_delay(transports.recv().await.unwrap()).await;
 }
 
 #[cfg(feature = "http2")]
@@ -75,7 +75,7 @@ async fn a_tcp_stream_is_taken_out_of_the_layers_of_auto_too() {
         connection.await.map_err(|error| error.to_string())
     });
     client.write_all(REQUEST).await.unwrap();
-    is_a_stream_that_does_not_delay(transports.recv().await.unwrap()).await;
+    is_tcp_without_delay(transports.recv().await.unwrap()).await;
 }
 
 #[tokio::test]
