@@ -327,11 +327,11 @@ impl Connect {
         };
         match self.source {
             StreamSource::Over(stream) => handshake.over(stream).await,
-            StreamSource::Via(stream) => handshake.over_tls_if_wss(stream, &target?, tls).await,
+            StreamSource::Via(stream) => tls.connect_if_wss(stream, &target?, handshake).await,
             StreamSource::Dial => {
                 let target = target?;
                 let stream = dial::dial(&target, deadline).await?;
-                handshake.over_tls_if_wss(stream, &target, tls).await
+                tls.connect_if_wss(stream, &target, handshake).await
             }
             #[cfg(feature = "http2")]
             StreamSource::Http2(ask) => handshake.over_http2(ask).await,

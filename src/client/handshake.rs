@@ -28,6 +28,31 @@ pub(super) struct Tls {
     pub(super) deadline: Instant,
 }
 
+impl Tls {
+    /// Makes the handshake over a stream, which is encrypted first if the URL says
+    /// `wss`.
+    pub(super) async fn connect_if_wss<T>(
+        self,
+        stream: T,
+        target: &Target,
+        handshake: Handshake,
+    ) -> Result<(WebSocket, Response<()>), ConnectError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        match target.scheme() {
+            Scheme::Ws => handshake.over(stream).await,
+            #[cfg(feature = "rustls")]
+            Scheme::Wss => {
+                let stream = tls::encrypt(stream, target, self.config, self.deadline).await?;
+                handshake.over(stream).await
+            }
+            #[cfg(not(feature = "rustls"))]
+            Scheme::Wss => Err(ConnectError::no_tls()),
+        }
+    }
+}
+
 /// A handshake that has not been made yet.
 pub(super) struct Handshake {
     pub(super) request: Request<()>,
@@ -37,29 +62,6 @@ pub(super) struct Handshake {
 }
 
 impl Handshake {
-    /// Makes the handshake over a stream, which it encrypts first if the URL says
-    /// `wss`.
-    pub(super) async fn over_tls_if_wss<T>(
-        self,
-        stream: T,
-        target: &Target,
-        tls: Tls,
-    ) -> Result<(WebSocket, Response<()>), ConnectError>
-    where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        match target.scheme() {
-            Scheme::Ws => self.over(stream).await,
-            #[cfg(feature = "rustls")]
-            Scheme::Wss => {
-                let stream = tls::encrypt(stream, target, tls.config, tls.deadline).await?;
-                self.over(stream).await
-            }
-            #[cfg(not(feature = "rustls"))]
-            Scheme::Wss => Err(ConnectError::no_tls()),
-        }
-    }
-
     /// Makes the handshake over a stream as it is.
     pub(super) async fn over<T>(self, stream: T) -> Result<(WebSocket, Response<()>), ConnectError>
     where

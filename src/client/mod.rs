@@ -19,7 +19,7 @@
 //!
 //! # More than a URL
 //!
-//! [`connect`] returns a [`Connect`]. Set what you need before you await it:
+//! [`connect()`] returns a [`Connect`]. Set what you need before you await it:
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -59,7 +59,7 @@
 //!
 //! | the stream | |
 //! |---|---|
-//! | a TCP connection to the host of the URL | [`connect`] |
+//! | a TCP connection to the host of the URL | [`connect()`] |
 //! | one of yours, through a proxy for instance; TLS on top if the URL says `wss` | [`Connect::via`] |
 //! | one of yours, as it is: a Unix socket, a pipe | [`connect_over`] |
 //! | a stream of an HTTP/2 connection (feature `http2`) | `connect_over_http2` |

@@ -27,7 +27,7 @@ pub fn connect<Shape, H: Handler<Shape>>(handler: H) -> Connect {
 /// # Panics
 ///
 /// When it is awaited, if the handler refuses. To look at a refusal, use
-/// [`serve`](super::serve).
+/// [`serve`].
 #[derive(Debug)]
 #[must_use = "nothing is connected unless it is awaited"]
 pub struct Connect {
