@@ -1,4 +1,4 @@
-//! `Upgrade` as an extractor of axum.
+//! The extractor for axum.
 
 use axum_core::body::Body;
 use axum_core::extract::FromRequestParts;
@@ -8,11 +8,11 @@ use http::request::Parts;
 use crate::handshake::Rejection;
 use crate::upgrade::Upgrade;
 
-/// A handler that takes an `Upgrade` is called with good handshakes only; any
-/// other request is answered with the [`Rejection`].
+/// Extracts a valid handshake. Any other request is answered with the
+/// [`Rejection`], and the handler is not called.
 ///
-/// The parts stay whole but for hyper's `OnUpgrade`, so other extractors work
-/// beside it. Route it with `any`: over HTTP/2 a handshake is no GET.
+/// Other extractors work beside it: only hyper's `OnUpgrade` is taken out of the
+/// request. Route with `any`, since over HTTP/2 a handshake is not a GET.
 ///
 /// ```
 /// use axum::response::Response;

@@ -193,6 +193,8 @@ pub mod handshake;
 pub mod socket;
 #[cfg(feature = "socket")]
 pub mod tracker;
+#[cfg(feature = "socket")]
+mod transport;
 
 #[cfg(feature = "client")]
 pub mod client;

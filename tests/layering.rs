@@ -22,6 +22,8 @@ const LAYERS: &[Layer] = &[
         &["message", "close", "error", "config"],
     ),
     (1, &["frame"], &["message", "close", "error", "config"]),
+    // Byte streams, which know nothing of WebSockets.
+    (1, &["transport"], &[]),
     (
         2,
         &["extension"],
@@ -41,7 +43,14 @@ const LAYERS: &[Layer] = &[
         4,
         &["socket", "tracker"],
         &[
-            "message", "close", "error", "config", "protocol", "socket", "tracker",
+            "message",
+            "close",
+            "error",
+            "config",
+            "transport",
+            "protocol",
+            "socket",
+            "tracker",
         ],
     ),
     // Not each other: a server has no use for the client, nor a client for the server.
@@ -53,6 +62,7 @@ const LAYERS: &[Layer] = &[
             "close",
             "error",
             "config",
+            "transport",
             "protocol",
             "handshake",
             "socket",
@@ -100,6 +110,7 @@ const LAYERS: &[Layer] = &[
             "close",
             "error",
             "config",
+            "transport",
             "protocol",
             "handshake",
             "socket",

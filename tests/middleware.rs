@@ -17,10 +17,12 @@ use hyper::service::{HttpService, service_fn};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use hyper_ws::error::ErrorKind;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{Config, Error, Message, Upgrade, WebSocket, WebSocketLayer, WebSocketService};
 use support::{Client, TEXT, handshake};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tower::ServiceBuilder;
 
 async fn echo(mut socket: WebSocket) -> Result<(), Error> {
@@ -253,6 +255,53 @@ async fn the_chosen_subprotocol_reaches_the_client_and_the_handler() {
     }
 }
 
+/// Sets the last subprotocol that the client offers, or the one that the path
+/// names.
+async fn chooses(upgrade: Upgrade, request: Request<()>) -> Response<String> {
+    let last = upgrade.offered_protocols().last().map(str::to_owned);
+    let named = request.uri().query().map(str::to_owned);
+    let chosen = named.or(last).unwrap();
+    let upgrade = upgrade.set_protocol(&chosen);
+    upgrade.on_upgrade(|mut socket: WebSocket| async move {
+        let protocol = socket.protocol().unwrap_or("none").to_owned();
+        socket.send(protocol).await
+    })
+}
+
+#[tokio::test]
+async fn a_handler_may_select_any_subprotocol_that_was_offered() {
+    // Set for all routes, and overruled.
+    let service = WebSocketService::new(service_fn(app))
+        .protocols(["a"])
+        .any_path(chooses);
+    let address = serve(service).await;
+    let offers = "Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Protocol: c\r\n";
+    for (path, chosen) in [("/", "c"), ("/?b", "b"), ("/?a", "a")] {
+        let mut client = Client::connect(address).await;
+        client.send(handshake(path, offers)).await;
+        let head = client.head().await;
+        assert_eq!(head.status, 101);
+        assert_eq!(head.one("sec-websocket-protocol"), Some(chosen));
+        assert_eq!(client.receive().await, (TEXT, chosen.as_bytes().to_vec()));
+    }
+}
+
+#[tokio::test]
+async fn a_subprotocol_that_was_not_offered_is_refused_and_never_selected() {
+    let address = serve(WebSocketService::new(service_fn(app)).any_path(chooses)).await;
+    for (offers, offered) in [
+        ("Sec-WebSocket-Protocol: a, b\r\n", "`a`, `b`"),
+        ("", "none"),
+    ] {
+        let mut client = Client::connect(address).await;
+        client.send(handshake("/?other", offers)).await;
+        let (head, body) = client.response().await;
+        assert_eq!(head.status, 400);
+        assert_eq!(head.one("sec-websocket-protocol"), None);
+        assert!(body.contains(offered) && body.contains("`other`"), "{body}");
+    }
+}
+
 /// Lets in who has a cookie; the others hear why not.
 async fn private(upgrade: Upgrade, request: Request<()>) -> Response<String> {
     let Some(cookie) = request.headers().get("cookie") else {
@@ -445,6 +494,30 @@ async fn the_layer_works_in_a_tower_stack_behind_hyper() {
     );
     client.echoes("hello").await;
     client.close().await;
+}
+
+#[tokio::test]
+async fn a_failed_upgrade_on_any_route_calls_the_callback() {
+    async fn never_called(_socket: WebSocket) {
+        panic!("there is no socket");
+    }
+    let (sender, mut errors) = mpsc::unbounded_channel();
+    let service = WebSocketService::new(service_fn(app))
+        .route("/one", never_called)
+        .route("/two", |upgrade: Upgrade, _: Request<()>| async {
+            upgrade.on_upgrade(never_called)
+        })
+        .on_failed_upgrade(move |error| sender.send(error.kind()).unwrap());
+    for path in ["/one", "/two"] {
+        let (client, server) = tokio::io::duplex(1024);
+        let connection = http1::Builder::new();
+        // Without `.with_upgrades()`.
+        tokio::spawn(connection.serve_connection(TokioIo::new(server), service.clone()));
+        let mut client = Client::on(client);
+        client.send(handshake(path, "")).await;
+        assert_eq!(client.head().await.status, 101);
+        assert_eq!(errors.recv().await, Some(ErrorKind::Upgrade));
+    }
 }
 
 #[tokio::test]

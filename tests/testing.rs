@@ -288,7 +288,7 @@ async fn a_receive_that_is_given_up_loses_nothing() {
 }
 
 #[tokio::test]
-#[should_panic(expected = "the handler was not connected to: ")]
+#[should_panic(expected = "failed to connect to the handler: ")]
 async fn a_handler_that_refuses_is_no_surprise_without_an_explanation() {
     testing::connect(async |_: Upgrade, _: Request<()>| {
         let mut response = Response::new("not you".to_owned());

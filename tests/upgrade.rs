@@ -309,6 +309,79 @@ async fn the_auto_builder_without_upgrades_is_named_too() {
     );
 }
 
+async fn never_called(_socket: WebSocket) {
+    panic!("there is no socket");
+}
+
+/// Answers one handshake over a connection without upgrades: the errors that
+/// `on_failed_upgrade` is called with.
+async fn failed_upgrades(
+    handshake: String,
+    accept: fn(Upgrade) -> Answer,
+) -> (u16, Vec<ErrorKind>) {
+    let (listener, address) = listen().await;
+    let (sender, mut errors) = mpsc::unbounded_channel();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let sender = sender.clone();
+        let upgrade = Upgrade::from_request(&mut request).unwrap();
+        let response = accept(upgrade.on_failed_upgrade(move |error| {
+            let _ = sender.send(error.kind());
+        }));
+        std::future::ready(Ok::<Answer, Infallible>(response))
+    });
+    let (mut client, io) = one(address, listener).await;
+    tokio::spawn(http1::Builder::new().serve_connection(io, service));
+    client.send(handshake).await;
+    let status = client.head().await.status;
+    drop(client);
+    let mut kinds = Vec::new();
+    // Until the connection and its callbacks are gone.
+    while let Some(kind) = errors.recv().await {
+        kinds.push(kind);
+    }
+    (status, kinds)
+}
+
+#[tokio::test]
+async fn a_failed_upgrade_calls_the_callback_once_and_the_handler_never() {
+    let spawned = |upgrade: Upgrade| upgrade.on_upgrade(never_called);
+    let returned = |upgrade: Upgrade| {
+        let (response, conversation) = upgrade.accept_with(never_called);
+        tokio::spawn(conversation);
+        response
+    };
+    for accept in [spawned, returned] {
+        let (status, errors) = failed_upgrades(handshake("/ws", ""), accept).await;
+        assert_eq!((status, &errors[..]), (101, &[ErrorKind::Upgrade][..]));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_not_a_failed_upgrade() {
+    let request = handshake("/ws", "Origin: null\r\n");
+    let accept = |upgrade: Upgrade| upgrade.on_upgrade(never_called);
+    assert_eq!(failed_upgrades(request, accept).await, (403, Vec::new()));
+}
+
+#[tokio::test]
+async fn a_tracker_has_forgotten_the_connection_when_the_upgrade_has_failed() {
+    let (listener, address) = listen().await;
+    let tracker = Tracker::new();
+    let (sender, mut open) = mpsc::unbounded_channel();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let (sender, counted) = (sender.clone(), tracker.clone());
+        let upgrade = Upgrade::from_request(&mut request).unwrap();
+        let upgrade = upgrade.tracker(&tracker).on_failed_upgrade(move |_| {
+            let _ = sender.send(counted.len());
+        });
+        std::future::ready(Ok::<Answer, Infallible>(upgrade.on_upgrade(never_called)))
+    });
+    let (mut client, io) = one(address, listener).await;
+    tokio::spawn(http1::Builder::new().serve_connection(io, service));
+    client.send(handshake("/ws", "")).await;
+    assert_eq!(open.recv().await, Some(0));
+}
+
 #[tokio::test]
 async fn a_client_that_leaves_before_it_is_answered_is_nobodys_mistake() {
     let (log, _guard) = Log::begin();

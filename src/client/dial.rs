@@ -1,4 +1,4 @@
-//! From a name to a connection.
+//! From a name to a TCP connection.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,40 +8,43 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::ConnectError;
+use super::error::ConnectError;
 use crate::handshake::Target;
 
-/// RFC 8305, section 5: how long an attempt has to itself. "RECOMMENDED value
-/// for a default delay is 250 milliseconds."
-const ATTEMPT: Duration = Duration::from_millis(250);
+/// The delay after which the next attempt begins beside the pending ones. RFC 8305,
+/// section 5: the "RECOMMENDED value for a default delay is 250 milliseconds."
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Connects to the first of the target's addresses that answers.
+/// Connects to the first of the target's addresses that accepts.
 pub(super) async fn dial(target: &Target, deadline: Instant) -> Result<TcpStream, ConnectError> {
     let addresses = timeout_at(deadline, lookup_host((target.host(), target.port())))
         .await
-        .map_err(|_| ConnectError::timeout(format!("`{}` was not resolved", target.host())))?
+        .map_err(|_| {
+            ConnectError::timeout(format!("timed out while resolving `{}`", target.host()))
+        })?
         .map_err(|error| ConnectError::resolve(target, error))?;
     let stream = timeout_at(deadline, first(in_turn(addresses)))
         .await
-        .map_err(|_| ConnectError::timeout(format!("{target} did not accept the connection")))?
+        .map_err(|_| ConnectError::timeout(format!("timed out while connecting to `{target}`")))?
         .map_err(|error| ConnectError::connect(target, error))?;
-    // Messages are written whole, so waiting for more to send (Nagle) costs a
-    // round trip and wins nothing. Where it cannot be set, reading tells why.
+    // Messages are written whole, so to wait for more output (Nagle) costs a round
+    // trip and gains nothing. If this fails, the next read reports why.
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
-/// RFC 8305, section 4: the families by turns, beginning with that of the
-/// system's first choice, so that one of them that leads nowhere costs one wait.
-fn in_turn(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+/// Orders addresses so that IPv6 and IPv4 alternate, beginning with the family of
+/// the system's first choice (RFC 8305, section 4). So a family that leads nowhere
+/// costs one delay.
+pub(super) fn in_turn(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let mut addresses: Vec<_> = addresses.collect();
-    let Some(favourite) = addresses.first().map(SocketAddr::is_ipv6) else {
+    let Some(preferred) = addresses.first().map(SocketAddr::is_ipv6) else {
         return addresses;
     };
     let mut seen = [0, 0];
-    // The sort is stable.
+    // Within a family the order stays, since the sort is stable.
     addresses.sort_by_cached_key(|address| {
-        let other = address.is_ipv6() != favourite;
+        let other = address.is_ipv6() != preferred;
         let count = &mut seen[usize::from(other)];
         *count += 1;
         (*count, other)
@@ -49,9 +52,11 @@ fn in_turn(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     addresses
 }
 
-/// The first connection that comes about. The next attempt begins when one has
-/// failed, or has had its time; those before go on.
-async fn first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+/// Connects to the first of these addresses that accepts.
+///
+/// The next attempt begins when one has failed, or after [`ATTEMPT_DELAY`]. Earlier
+/// attempts go on.
+pub(super) async fn first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let mut addresses = addresses.into_iter();
     let mut attempts = JoinSet::new();
     let mut failure = None;
@@ -61,90 +66,25 @@ async fn first(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
         if let Some(address) = more {
             attempts.spawn(TcpStream::connect(address));
         }
-        let ended = match is_last {
-            true => attempts.join_next().await,
-            false => match timeout(ATTEMPT, attempts.join_next()).await {
+        let ended = if is_last {
+            attempts.join_next().await
+        } else {
+            match timeout(ATTEMPT_DELAY, attempts.join_next()).await {
                 Ok(ended) => ended,
                 Err(_) => continue,
-            },
+            }
         };
         match ended {
             Some(Ok(Ok(stream))) => return Ok(stream),
-            // The first is that of the favourite.
+            // Report the first failure: that of the system's first choice.
             Some(Ok(Err(error))) => drop(failure.get_or_insert(error)),
-            // Cancelled by a runtime that shuts down.
+            // The runtime is shutting down and has cancelled the attempt.
             Some(Err(error)) => return Err(error.into()),
             None => {
-                let nothing = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-                return Err(failure.unwrap_or_else(nothing));
+                let no_address =
+                    || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+                return Err(failure.unwrap_or_else(no_address));
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::net::{TcpListener, TcpSocket};
-
-    use super::*;
-
-    fn addresses(list: &[&str]) -> Vec<SocketAddr> {
-        list.iter().map(|it| it.parse().unwrap()).collect()
-    }
-
-    /// An address on which nobody listens.
-    async fn closed() -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap()
-    }
-
-    #[test]
-    fn the_families_take_turns_and_the_systems_favourite_begins() {
-        let given = ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"];
-        assert_eq!(
-            in_turn(addresses(&given).into_iter()),
-            addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"])
-        );
-        let given = ["1.1.1.1:1", "[::1]:1"];
-        assert_eq!(in_turn(addresses(&given).into_iter()), addresses(&given));
-        assert_eq!(in_turn(std::iter::empty()), []);
-    }
-
-    #[tokio::test]
-    async fn addresses_that_refuse_do_not_hinder() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let good = listener.local_addr().unwrap();
-        let stream = first(vec![closed().await, closed().await, good]).await;
-        assert_eq!(stream.unwrap().peer_addr().unwrap(), good);
-    }
-
-    #[tokio::test]
-    async fn an_address_that_is_silent_costs_one_attempts_time() {
-        // A queue of connections that nobody accepts is full after a few: from
-        // then on the system says nothing.
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let full = socket.listen(0).unwrap();
-        let silent = full.local_addr().unwrap();
-        let mut waiting = JoinSet::new();
-        for _ in 0..8 {
-            waiting.spawn(TcpStream::connect(silent));
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let good = listener.local_addr().unwrap();
-        let stream = timeout(Duration::from_secs(20), first(vec![silent, good])).await;
-        assert_eq!(stream.unwrap().unwrap().peer_addr().unwrap(), good);
-    }
-
-    #[tokio::test]
-    async fn of_several_failures_the_first_is_told() {
-        let error = first(vec![closed().await, closed().await])
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-        let error = first(Vec::new()).await.unwrap_err();
-        assert!(error.to_string().contains("no address"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Why a WebSocket was not opened.
+//! The error of a WebSocket that was not opened.
 
 use std::fmt;
 use std::io;
@@ -10,10 +10,13 @@ use http::{Response, StatusCode, header};
 use crate::error::{BoxError, Error};
 use crate::handshake::{InvalidRequest, InvalidResponse, Target, excerpt};
 
-/// Why a WebSocket was not opened: at which step it failed, and what is known
-/// about it. The [source](std::error::Error::source) says the rest.
+/// The error of a WebSocket that was not opened.
 ///
-/// It converts into an [`Error`], so that `?` works in functions that return one.
+/// It says which [step](ConnectError::kind) failed, and holds the server's
+/// [response](ConnectError::response) if the server refused. Its
+/// [source](std::error::Error::source) is the error below, if there is one.
+///
+/// It converts into an [`Error`], so `?` works in functions that return one.
 pub struct ConnectError(Box<Inner>);
 
 struct Inner {
@@ -23,55 +26,57 @@ struct Inner {
     response: Option<Response<Bytes>>,
 }
 
-/// At which step it failed.
+/// The step that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectErrorKind {
-    /// The request cannot be a handshake; nothing was sent.
+    /// The request cannot become a handshake. Nothing was sent.
     Request,
-    /// The name was not resolved.
+    /// The name could not be resolved.
     Resolve,
-    /// No address accepts the connection.
+    /// No address accepted the connection.
     Connect,
-    /// The connection could not be encrypted, or the server's certificate is
-    /// not one to trust.
+    /// The connection could not be encrypted, or the server's certificate is not
+    /// trusted.
     Tls,
-    /// It took too long.
+    /// A step took too long.
     Timeout,
-    /// What answered does not speak HTTP/1.1, or closed the connection.
+    /// The server does not speak HTTP/1.1, or closed the connection.
     Http,
-    /// The server refused: its status is not 101. See [`ConnectError::response`].
+    /// The server refused: its status is not 101 (HTTP/2: not 2xx). See
+    /// [`ConnectError::response`].
     Refused,
-    /// The answer has the status 101, but is no answer to this handshake.
+    /// The status is 101 (HTTP/2: 2xx), but the response does not answer this
+    /// handshake.
     Response,
-    /// The system has no random bytes.
+    /// The system did not provide random bytes.
     Random,
 }
 
 impl ConnectError {
-    /// At which step it failed.
+    /// Returns the step that failed.
     pub fn kind(&self) -> ConnectErrorKind {
         self.0.kind
     }
 
-    /// The response of a server that refused, with the beginning of its body (64
-    /// KiB at most, and what came in time).
+    /// Returns the response of a server that refused, with the beginning of its body:
+    /// at most 64 KiB, and only what arrived before the timeout.
     pub fn response(&self) -> Option<&Response<Bytes>> {
         self.0.response.as_ref()
     }
 
-    /// The status of a server that refused.
+    /// Returns the status of a server that refused.
     pub fn status(&self) -> Option<StatusCode> {
         self.response().map(Response::status)
     }
 
     pub(super) fn resolve(target: &Target, source: io::Error) -> Self {
-        let text = format!("the name `{}` was not resolved", target.host());
+        let text = format!("failed to resolve `{}`", target.host());
         ConnectError::new(ConnectErrorKind::Resolve, text, Some(source.into()))
     }
 
     pub(super) fn connect(target: &Target, source: io::Error) -> Self {
-        let text = format!("{target} does not accept a connection");
+        let text = format!("failed to connect to `{target}`");
         ConnectError::new(ConnectErrorKind::Connect, text, Some(source.into()))
     }
 
@@ -81,34 +86,34 @@ impl ConnectError {
 
     pub(super) fn no_answer(timeout: Duration) -> Self {
         ConnectError::timeout(format!(
-            "the server did not answer the handshake within {timeout:?}"
+            "timed out: the server did not answer the handshake within {timeout:?}"
         ))
     }
 
     #[cfg(feature = "rustls")]
     pub(super) fn tls(target: &Target, source: impl Into<BoxError>) -> Self {
-        let text = format!("no encrypted connection to {target}");
+        let text = format!("failed to set up TLS with `{target}`");
         ConnectError::new(ConnectErrorKind::Tls, text, Some(source.into()))
     }
 
     #[cfg(not(feature = "rustls"))]
     pub(super) fn no_tls() -> Self {
-        let text = "`wss` needs the feature `rustls` of hyper-ws, or a stream of yours that \
-                    encrypts, with `connect_over`";
+        let text = "`wss` is not supported without the feature `rustls` of hyper-ws (or use \
+                    `connect_over` with a stream that is encrypted)";
         ConnectError::new(ConnectErrorKind::Tls, text.to_owned(), None)
     }
 
     pub(super) fn no_random(source: getrandom::Error) -> Self {
-        let text = "the system has no random bytes".to_owned();
+        let text = "the system did not provide random bytes".to_owned();
         ConnectError::new(ConnectErrorKind::Random, text, Some(source.into()))
     }
 
     pub(super) fn http(source: hyper::Error) -> Self {
-        let text = match source.is_parse() {
-            true => {
-                "what answered is no HTTP/1.1 (a port for `wss`, asked with `ws`?), or too long"
-            }
-            false => "the connection ended before the handshake was answered",
+        let text = if source.is_parse() {
+            "the server did not answer with HTTP/1.1 (is this a port for `wss`?), or its response \
+             was too long"
+        } else {
+            "the connection ended before the server answered the handshake"
         };
         let text = text.to_owned();
         ConnectError::new(ConnectErrorKind::Http, text, Some(source.into()))
@@ -116,12 +121,12 @@ impl ConnectError {
 
     pub(super) fn refused(response: Response<Bytes>) -> Self {
         let mut text = format!("the server refused with {}", response.status());
-        if let Some(place) = response.headers().get(header::LOCATION)
+        if let Some(location) = response.headers().get(header::LOCATION)
             && response.status().is_redirection()
         {
             text += &format!(
-                "; redirects are not followed, this one leads to {}",
-                excerpt(place.as_bytes())
+                " (redirects are not followed; this one leads to `{}`)",
+                excerpt(location.as_bytes())
             );
         } else if is_plain_text(&response) && !response.body().is_empty() {
             text += &format!(": {}", excerpt(response.body().trim_ascii()));
@@ -142,8 +147,8 @@ impl ConnectError {
 }
 
 fn is_plain_text(response: &Response<Bytes>) -> bool {
-    let kind = response.headers().get(header::CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"))
+    let media_type = response.headers().get(header::CONTENT_TYPE);
+    media_type.is_some_and(|value| value.as_bytes().starts_with(b"text/plain"))
 }
 
 impl From<InvalidRequest> for ConnectError {

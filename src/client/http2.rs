@@ -1,4 +1,4 @@
-//! The handshake over an HTTP/2 connection that somebody else has opened.
+//! The request and its response as a stream of an HTTP/2 connection.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -11,68 +11,35 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout_at;
 
-use super::exchange::beginning;
-use super::{Connect, ConnectError, Way, after};
+use super::deadline::after;
+use super::error::ConnectError;
+use super::http1::beginning;
 use crate::error::BoxError;
-use crate::handshake::IntoRequest;
-use crate::socket::Substream;
+use crate::transport::Http2Stream;
 
-/// Makes the handshake over an HTTP/2 connection of hyper's, beside whatever
-/// else it is used for (RFC 8441). Of the URL, the host becomes `:authority`;
-/// it is not connected to.
-///
-/// RFC 8441, section 3: it may only be asked of a server that has said that it
-/// knows this. Its word comes with its first frames:
-/// [`Connection::is_extended_connect_protocol_enabled`] tells.
-///
-/// ```no_run
-/// use http_body_util::Empty;
-/// use hyper::body::Bytes;
-/// use hyper::client::conn::http2;
-/// use hyper_util::rt::{TokioExecutor, TokioIo};
-/// use hyper_ws::client::connect_over_http2;
-///
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let stream = TokioIo::new(tokio::net::TcpStream::connect("127.0.0.1:9001").await?);
-/// let (sender, connection) = http2::handshake::<_, _, Empty<Bytes>>(TokioExecutor::new(), stream).await?;
-/// tokio::spawn(connection);
-/// let mut socket = connect_over_http2(sender.clone(), "ws://127.0.0.1:9001/chat").await?;
-/// socket.send("hello").await?;
-/// # Ok(())
-/// # }
-/// ```
-///
-/// # Errors
-///
-/// Those of [`connect`](super::connect).
-///
-/// # Cancel safety
-///
-/// Dropping the future resets the stream, and leaves the connection as it is.
-///
-/// [`Connection::is_extended_connect_protocol_enabled`]: hyper::client::conn::http2::Connection::is_extended_connect_protocol_enabled
-pub fn connect_over_http2<B>(mut sender: SendRequest<B>, request: impl IntoRequest) -> Connect
+/// Makes an [`Ask`] of hyper's sender, whose type has a parameter.
+pub(super) fn ask<B>(mut sender: SendRequest<B>) -> Ask
 where
     B: Body + Default + Send + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    let ask = move |request: Request<()>| -> Answering {
+    Box::new(move |request: Request<()>| {
         Box::pin(async move {
             sender.ready().await?;
             sender.send_request(request.map(|()| B::default())).await
         })
-    };
-    Connect::new(request, Way::Http2(Box::new(ask)))
+    })
 }
 
-/// What becomes of a request.
+/// Sends a request on the connection, once it is ready for one.
 pub(super) type Ask = Box<dyn FnOnce(Request<()>) -> Answering + Send>;
 
 type Answering = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>> + Send>>;
 
-/// Asks, and makes a stream of the answer if it is a 2xx. Any other is an error,
-/// with as much of its body as came in time.
+/// Sends the request, and returns the stream with a response of status 2xx.
+///
+/// Any other status is an error, with as much of the body as arrives in time.
 pub(super) async fn exchange(
     ask: Ask,
     mut request: Request<()>,
@@ -94,6 +61,6 @@ pub(super) async fn exchange(
         .await
         .map_err(|_| ConnectError::no_answer(timeout))?
         .map_err(ConnectError::http)?;
-    let stream = Substream::new(TokioIo::new(upgraded));
+    let stream = Http2Stream::new(TokioIo::new(upgraded));
     Ok((response.map(drop), stream))
 }

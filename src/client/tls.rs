@@ -1,4 +1,4 @@
-//! Encryption, by rustls.
+//! TLS, by rustls.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,10 +11,10 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsConnector, rustls};
 
-use super::ConnectError;
+use super::error::ConnectError;
 use crate::handshake::Target;
 
-/// Encrypts a stream to the target, whose certificate must be good for its name.
+/// Encrypts a stream to the target, whose certificate must be valid for its name.
 pub(super) async fn encrypt<T>(
     stream: T,
     target: &Target,
@@ -32,20 +32,26 @@ where
         .map_err(|error| ConnectError::tls(target, error))?;
     timeout_at(deadline, TlsConnector::from(config).connect(name, stream))
         .await
-        .map_err(|_| ConnectError::timeout(format!("{target} did not answer in TLS")))?
+        .map_err(|_| {
+            ConnectError::timeout(format!(
+                "timed out during the TLS handshake with `{target}`"
+            ))
+        })?
         .map_err(|error| ConnectError::tls(target, error))
 }
 
-/// RFC 6455 is HTTP/1.1: whatever else the configuration has for other uses, the
-/// server must not choose it.
+/// Replaces the ALPN protocols by `http/1.1`. Otherwise the server may select HTTP/2,
+/// if the configuration names it for other uses.
 fn for_http1(config: &ClientConfig) -> Arc<ClientConfig> {
     let mut config = config.clone();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Arc::new(config)
 }
 
-/// Whom this system trusts, read once: what is read is large, and sessions are
-/// resumed only with the same configuration.
+/// Returns the configuration that trusts what this system trusts.
+///
+/// It is made once: the certificates are many, and sessions are resumed only with
+/// the same configuration.
 fn platform() -> Result<Arc<ClientConfig>, rustls::Error> {
     static PLATFORM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     if let Some(config) = PLATFORM.get() {
@@ -53,7 +59,7 @@ fn platform() -> Result<Arc<ClientConfig>, rustls::Error> {
     }
     let provider = CryptoProvider::get_default().cloned();
     let config = ClientConfig::builder_with_provider(
-        // Whom the program has chosen comes first.
+        // A provider that the program has installed comes first.
         provider.unwrap_or_else(|| Arc::new(ring::default_provider())),
     )
     .with_safe_default_protocol_versions()?

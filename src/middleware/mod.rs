@@ -1,9 +1,9 @@
-//! WebSocket routes around a service that knows nothing of them.
+//! WebSocket routes in front of a service that does not know about WebSockets.
 //!
 //! [`WebSocketService`] is a hyper and a tower service, [`WebSocketLayer`] the
-//! tower layer that makes one. A handshake on one of its routes is answered
-//! here; everything else, whatever its method or path, goes on to the service
-//! that was there before. So one path can be a page and a socket.
+//! tower layer that makes one. It answers the handshakes on its routes. Every
+//! other request, whatever its method or path, goes on to the inner service. So
+//! one path can be both a page and a socket.
 //!
 //! ```no_run
 //! use bytes::Bytes;
@@ -41,10 +41,14 @@
 //! # }
 //! ```
 //!
-//! A handler has one of two shapes. `async fn(WebSocket)`, which returns
-//! nothing or a `Result<(), E>`, is called once the connection is handed over.
-//! `async fn(Upgrade, Request<()>) -> Response<String>` is called with the
-//! handshake, and may look at the request, choose a subprotocol or refuse:
+//! # Handlers
+//!
+//! A handler has one of two shapes:
+//!
+//! - `async fn(WebSocket)`, which returns nothing or a `Result<(), E>`. It is called
+//!   once the connection is handed over.
+//! - `async fn(Upgrade, Request<()>) -> Response<String>`. It is called with the
+//!   handshake, and may look at the request, choose a subprotocol or refuse:
 //!
 //! ```
 //! use hyper::{Request, Response, StatusCode};
@@ -66,12 +70,14 @@
 //! # let service = hyper_ws::WebSocketService::new(()).route("/private", private);
 //! ```
 //!
-//! State reaches a handler as what its closure captures; the peer's address,
-//! path parameters and the like in the extensions of the request, where the
-//! code that knows them puts them.
+//! To pass state to a handler, capture it in a closure. The peer's address, path
+//! parameters and the like go into the extensions of the request, where the code
+//! that knows them puts them.
 
 mod route;
 mod service;
+#[cfg(test)]
+mod tests;
 
-pub use route::{Answer, Handler};
+pub use route::Handler;
 pub use service::{ResponseBody, ResponseFuture, WebSocketLayer, WebSocketService};

@@ -1,4 +1,4 @@
-//! Which handler answers which handshake.
+//! The routes: which handler answers which handshake.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,34 +11,37 @@ use http::header::SEC_WEBSOCKET_KEY;
 use http::{Request, Response};
 
 use crate::config::Config;
+use crate::error::Error;
 use crate::socket::{HandlerOutput, WebSocket};
 use crate::tracker::Tracker;
 use crate::upgrade::Upgrade;
 
-/// What can be put on a route: `async fn(WebSocket)` or
+/// A function for a route: `async fn(WebSocket)` or
 /// `async fn(Upgrade, Request<()>) -> Response<String>`.
 ///
-/// `Shape` tells the two apart; it is always inferred. There is no need to
-/// implement this: functions and closures do.
+/// Functions and closures implement this trait; it is sealed, so other types
+/// cannot. `Shape` tells the two kinds apart and is always inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a WebSocket handler",
     label = "expected `async fn(WebSocket) -> ()` or `-> Result<(), E>`, or `async fn(Upgrade, \
              Request<()>) -> Response<String>`",
-    note = "a handler's future must be `Send`, an error `Into<Box<dyn Error + Send + Sync>>`",
-    note = "a closure needs the type of its arguments, and is where state comes in: \
+    note = "a handler's future must be `Send`, and its error `Into<Box<dyn Error + Send + Sync>>`",
+    note = "to pass state, use a closure that names the types of its arguments: \
             `move |socket: WebSocket| handler(socket, state.clone())`"
 )]
-pub trait Handler<Shape>: Send + Sync + 'static {
-    /// Answers a good handshake.
+pub trait Handler<Shape>: Call<Shape> + Send + Sync + 'static {}
+
+/// What a [`Handler`] does. It is not exported, which seals `Handler`.
+pub trait Call<Shape> {
+    /// Answers a valid handshake.
     fn call(self: &Arc<Self>, upgrade: Upgrade, request: Request<()>) -> Answer;
 }
 
-/// What a [`Handler`] gives back.
-// Exhaustive on purpose: an answer is there, or it is not there yet.
+/// The answer of a handler.
 pub enum Answer {
-    /// The answer.
+    /// It is known.
     Now(Response<String>),
-    /// The answer, when it is found.
+    /// The handler looks at the request first.
     Later(Pin<Box<dyn Future<Output = Response<String>> + Send>>),
 }
 
@@ -56,6 +59,13 @@ where
     F: Fn(WebSocket) -> Fut + Send + Sync + 'static,
     Fut: Future<Output: HandlerOutput> + Send + 'static,
 {
+}
+
+impl<F, Fut> Call<fn(WebSocket)> for F
+where
+    F: Fn(WebSocket) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output: HandlerOutput> + Send + 'static,
+{
     fn call(self: &Arc<Self>, upgrade: Upgrade, _request: Request<()>) -> Answer {
         let handler = Arc::clone(self);
         Answer::Now(upgrade.on_upgrade(move |socket| handler(socket)))
@@ -67,15 +77,32 @@ where
     F: Fn(Upgrade, Request<()>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Response<String>> + Send + 'static,
 {
+}
+
+impl<F, Fut> Call<fn(Upgrade, Request<()>)> for F
+where
+    F: Fn(Upgrade, Request<()>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Response<String>> + Send + 'static,
+{
     fn call(self: &Arc<Self>, upgrade: Upgrade, request: Request<()>) -> Answer {
         Answer::Later(Box::pin(self(upgrade, request)))
     }
 }
 
-/// A handler whose shape has been forgotten.
-pub(super) type Route = Arc<dyn Fn(Upgrade, Request<()>) -> Answer + Send + Sync>;
+/// A handler of either shape.
+#[derive(Clone)]
+pub(super) struct Route(Arc<dyn Fn(Upgrade, Request<()>) -> Answer + Send + Sync>);
 
-/// The routes, and what holds for all of them.
+impl Route {
+    fn new<Shape, H: Handler<Shape>>(handler: H) -> Self {
+        let handler = Arc::new(handler);
+        Route(Arc::new(move |upgrade, request| {
+            handler.call(upgrade, request)
+        }))
+    }
+}
+
+/// The routes, and the settings that all of them share.
 #[derive(Clone, Default)]
 pub(super) struct Routes {
     by_path: HashMap<Box<str>, Route>,
@@ -83,23 +110,24 @@ pub(super) struct Routes {
     config: Arc<Config>,
     protocols: Arc<[String]>,
     tracker: Option<Tracker>,
+    on_failed_upgrade: Option<Arc<dyn Fn(Error) + Send + Sync>>,
 }
 
 impl Routes {
     pub(super) fn route<Shape, H: Handler<Shape>>(&mut self, path: &str, handler: H) {
         assert!(
             path.starts_with('/'),
-            "a path begins with `/`, and this does not: {path:?}"
+            "a path must begin with `/`: {path:?}"
         );
         assert!(
             !path.contains(['?', '#']),
-            "a path has no query and no fragment: {path:?}"
+            "a path must not have a query or a fragment: {path:?}"
         );
-        self.by_path.insert(Box::from(path), erase(handler));
+        self.by_path.insert(Box::from(path), Route::new(handler));
     }
 
     pub(super) fn any_path<Shape, H: Handler<Shape>>(&mut self, handler: H) {
-        self.any_path = Some(erase(handler));
+        self.any_path = Some(Route::new(handler));
     }
 
     pub(super) fn config(&mut self, config: Arc<Config>) {
@@ -114,15 +142,20 @@ impl Routes {
         self.tracker = Some(tracker.clone());
     }
 
-    /// The route of a handshake; none if the request belongs to somebody else.
+    pub(super) fn on_failed_upgrade(&mut self, callback: impl Fn(Error) + Send + Sync + 'static) {
+        self.on_failed_upgrade = Some(Arc::new(callback));
+    }
+
+    /// Finds the route of a handshake. Returns `None` if the inner service is to answer:
+    /// there is no route, or the request is not a handshake.
     pub(super) fn find<A>(&self, request: &Request<A>) -> Option<&Route> {
         if !Upgrade::is_handshake(request) {
             #[cfg(feature = "tracing")]
             if request.headers().contains_key(SEC_WEBSOCKET_KEY) {
                 tracing::debug!(
                     version = ?request.version(),
-                    "a request with `Sec-WebSocket-Key` is no handshake (a proxy must pass `Upgrade` on, and \
-                     speak HTTP/1.1): the inner service answers it"
+                    "a request with `Sec-WebSocket-Key` is not a handshake, so the inner service answers it \
+                     (a proxy must speak HTTP/1.1 and pass `Upgrade` on)"
                 );
             }
             return None;
@@ -132,8 +165,8 @@ impl Routes {
     }
 
     pub(super) fn answer<A>(&self, route: &Route, request: Request<A>) -> Answer {
-        // The body is dropped here: as long as somebody held it, hyper would
-        // wait for its end and not hand the connection over.
+        // Drops the body: while it exists, hyper waits for its end and does not
+        // hand the connection over.
         let (mut parts, _) = request.into_parts();
         let mut upgrade = match Upgrade::from_parts(&mut parts) {
             Ok(upgrade) => upgrade.config(Arc::clone(&self.config)),
@@ -150,7 +183,10 @@ impl Routes {
         if let Some(tracker) = &self.tracker {
             upgrade = upgrade.tracker(tracker);
         }
-        route(upgrade, Request::from_parts(parts, ()))
+        if let Some(callback) = self.on_failed_upgrade.clone() {
+            upgrade = upgrade.on_failed_upgrade(move |error| callback(error));
+        }
+        route.0(upgrade, Request::from_parts(parts, ()))
     }
 }
 
@@ -161,66 +197,5 @@ impl fmt::Debug for Routes {
             .field("any_path", &self.any_path.is_some())
             .field("protocols", &self.protocols)
             .finish_non_exhaustive()
-    }
-}
-
-fn erase<Shape, H: Handler<Shape>>(handler: H) -> Route {
-    let handler = Arc::new(handler);
-    Arc::new(move |upgrade, request| handler.call(upgrade, request))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    async fn handler(_socket: WebSocket) {}
-
-    fn request(path: &str) -> Request<()> {
-        Request::get(path)
-            .header("upgrade", "websocket")
-            .body(())
-            .unwrap()
-    }
-
-    #[test]
-    fn a_route_is_a_whole_path() {
-        let mut routes = Routes::default();
-        routes.route("/ws", handler);
-        assert!(routes.find(&request("/ws")).is_some());
-        assert!(routes.find(&request("/ws?room=a")).is_some());
-        for path in ["/", "/w", "/ws/", "/ws/a", "/wss", "/WS", "/%77s"] {
-            assert!(routes.find(&request(path)).is_none(), "{path}");
-        }
-        routes.any_path(handler);
-        assert!(routes.find(&request("/ws/a")).is_some());
-    }
-
-    #[test]
-    fn a_bad_handshake_on_a_route_is_answered_and_not_passed_on() {
-        let mut routes = Routes::default();
-        routes.route("/ws", handler);
-        let request = request("/ws");
-        let route = routes.find(&request).unwrap();
-        match routes.answer(route, request) {
-            Answer::Now(response) => assert_eq!(response.status(), 400),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn what_is_no_handshake_belongs_to_somebody_else() {
-        let mut routes = Routes::default();
-        routes.any_path(handler);
-        let other = Request::post("/ws")
-            .header("upgrade", "h2c")
-            .body(())
-            .unwrap();
-        assert!(routes.find(&other).is_none());
-    }
-
-    #[test]
-    #[should_panic(expected = "a path begins with `/`")]
-    fn a_path_that_could_never_match_is_a_mistake() {
-        Routes::default().route("ws", handler);
     }
 }

@@ -12,13 +12,14 @@ use pin_project_lite::pin_project;
 
 use super::route::{Answer, Handler, Routes};
 use crate::config::Config;
+use crate::error::Error;
 use crate::tracker::Tracker;
 
-/// A service with WebSocket routes in front of another service.
+/// A service with WebSocket routes in front of an inner service.
 ///
-/// It is a hyper [`Service`](hyper::service::Service) if the other is one, and
-/// a tower [`Service`](tower_service::Service) if the other is one. Clones
-/// share the routes. See the [module](super) for an example.
+/// It is a hyper [`Service`](hyper::service::Service) if the inner service is one,
+/// and a tower [`Service`](tower_service::Service) if the inner service is one.
+/// Clones share the routes. See the [module](super) for an example.
 #[derive(Clone, Debug)]
 pub struct WebSocketService<S> {
     inner: S,
@@ -26,7 +27,7 @@ pub struct WebSocketService<S> {
 }
 
 impl<S> WebSocketService<S> {
-    /// A service without routes: every request goes to `inner`.
+    /// Makes a service without routes: every request goes to `inner`.
     pub fn new(inner: S) -> Self {
         WebSocketService {
             inner,
@@ -34,49 +35,64 @@ impl<S> WebSocketService<S> {
         }
     }
 
-    /// Handshakes on this path go to the handler, which has one of the
-    /// [two shapes](super).
+    /// Sends the handshakes on this path to the handler, which has one of the
+    /// [two shapes](super#handlers).
     ///
-    /// The whole path must be the same, byte by byte; the query does not
-    /// matter. A later handler on the same path replaces an earlier one.
+    /// The whole path must be equal, byte by byte. The query does not matter. A
+    /// later handler on the same path replaces an earlier one.
     ///
     /// # Panics
     ///
-    /// If the path does not begin with `/`, or has a `?` or `#`: no request
+    /// If the path does not begin with `/`, or contains `?` or `#`: no request
     /// could match.
     pub fn route<Shape, H: Handler<Shape>>(mut self, path: &str, handler: H) -> Self {
         self.routes_mut().route(path, handler);
         self
     }
 
-    /// Handshakes on every path without a route of its own go to the handler.
+    /// Sends the handshakes on every path without a route of its own to the handler.
     pub fn any_path<Shape, H: Handler<Shape>>(mut self, handler: H) -> Self {
         self.routes_mut().any_path(handler);
         self
     }
 
-    /// Limits, timers and who may connect, for all routes; the defaults unless
-    /// set.
+    /// Sets limits, timeouts and allowed origins for all routes. Without it, the
+    /// defaults of [`Config`] hold.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.routes_mut().config(config.into());
         self
     }
 
-    /// The subprotocols that all routes speak, the favourite first: see
+    /// Sets the subprotocols that all routes speak, the favourite first. See
     /// [`Upgrade::protocols`](crate::Upgrade::protocols).
     pub fn protocols<P: Into<String>>(mut self, supported: impl IntoIterator<Item = P>) -> Self {
         self.routes_mut().protocols(supported);
         self
     }
 
-    /// Count the sockets of all routes, and refuse with 503 those for which
-    /// the tracker has no room.
+    /// Counts the sockets of all routes with this tracker, and rejects handshakes
+    /// with 503 while the tracker admits no more.
     pub fn tracker(mut self, tracker: &Tracker) -> Self {
         self.routes_mut().tracker(tracker);
         self
     }
 
-    /// Clones have the routes that there were when they were made.
+    /// Calls `callback` for each accepted handshake whose connection never becomes a
+    /// socket: mostly because the connection is served without `.with_upgrades()`.
+    /// See [`Upgrade::on_failed_upgrade`](crate::Upgrade::on_failed_upgrade).
+    ///
+    /// ```
+    /// # async fn echo(_: hyper_ws::WebSocket) {}
+    /// let service = hyper_ws::WebSocketService::new(())
+    ///     .route("/ws", echo)
+    ///     .on_failed_upgrade(|error| eprintln!("no WebSocket: {error}"));
+    /// ```
+    pub fn on_failed_upgrade(mut self, callback: impl Fn(Error) + Send + Sync + 'static) -> Self {
+        self.routes_mut().on_failed_upgrade(callback);
+        self
+    }
+
+    /// Copies the routes if a clone shares them: a clone keeps those it was made with.
     fn routes_mut(&mut self) -> &mut Routes {
         Arc::make_mut(&mut self.routes)
     }
@@ -92,7 +108,7 @@ where
 
     fn call(&self, request: Request<A>) -> Self::Future {
         match self.routes.find(&request) {
-            Some(route) => self.routes.answer(route, request).into(),
+            Some(route) => ResponseFuture::own(self.routes.answer(route, request)),
             None => ResponseFuture::inner(self.inner.call(request)),
         }
     }
@@ -106,15 +122,15 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S::Future>;
 
-    /// That of the inner service, though a handshake does not need it: which
-    /// kind of request comes is not known yet.
+    /// Waits for the inner service. A handshake does not need it, but which kind of
+    /// request comes is not known yet.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         match self.routes.find(&request) {
-            Some(route) => self.routes.answer(route, request).into(),
+            Some(route) => ResponseFuture::own(self.routes.answer(route, request)),
             None => ResponseFuture::inner(self.inner.call(request)),
         }
     }
@@ -151,7 +167,7 @@ pub struct WebSocketLayer {
 }
 
 impl WebSocketLayer {
-    /// A layer without routes.
+    /// Makes a layer without routes.
     pub fn new() -> Self {
         Self::default()
     }
@@ -160,7 +176,7 @@ impl WebSocketLayer {
     ///
     /// # Panics
     ///
-    /// If the path does not begin with `/`, or has a `?` or `#`.
+    /// If the path does not begin with `/`, or contains `?` or `#`.
     pub fn route<Shape, H: Handler<Shape>>(mut self, path: &str, handler: H) -> Self {
         self.routes_mut().route(path, handler);
         self
@@ -190,6 +206,12 @@ impl WebSocketLayer {
         self
     }
 
+    /// See [`WebSocketService::on_failed_upgrade`].
+    pub fn on_failed_upgrade(mut self, callback: impl Fn(Error) + Send + Sync + 'static) -> Self {
+        self.routes_mut().on_failed_upgrade(callback);
+        self
+    }
+
     fn routes_mut(&mut self) -> &mut Routes {
         Arc::make_mut(&mut self.routes)
     }
@@ -207,7 +229,7 @@ impl<S> tower_layer::Layer<S> for WebSocketLayer {
 }
 
 pin_project! {
-    /// The answer of a [`WebSocketService`].
+    /// The future of a [`WebSocketService`]'s response.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless they are polled"]
     pub struct ResponseFuture<F> {
@@ -231,10 +253,8 @@ impl<F> ResponseFuture<F> {
             state: State::Inner { future },
         }
     }
-}
 
-impl<F> From<Answer> for ResponseFuture<F> {
-    fn from(answer: Answer) -> Self {
+    fn own(answer: Answer) -> Self {
         ResponseFuture {
             state: State::Own {
                 answer: Some(answer),
@@ -255,7 +275,7 @@ where
                 .poll(cx)
                 .map_ok(|response| response.map(ResponseBody::inner)),
             StateProjection::Own { answer } => {
-                let response = match answer.take().expect("polled again after it was ready") {
+                let response = match answer.take().expect("polled after completion") {
                     Answer::Now(response) => response,
                     Answer::Later(mut future) => match future.as_mut().poll(cx) {
                         Poll::Ready(response) => response,
@@ -272,8 +292,8 @@ where
 }
 
 pin_project! {
-    /// The body of the inner service's response, or the text of this crate's
-    /// own: the reason of a refusal, or nothing.
+    /// The body of a [`WebSocketService`]'s response: that of the inner service, or a
+    /// text of this crate's own (the reason of a refusal, or nothing).
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]
@@ -291,13 +311,13 @@ pin_project! {
 }
 
 impl<B> ResponseBody<B> {
-    fn inner(body: B) -> Self {
+    pub(super) fn inner(body: B) -> Self {
         ResponseBody {
             kind: Kind::Inner { body },
         }
     }
 
-    fn own(text: String) -> Self {
+    pub(super) fn own(text: String) -> Self {
         let text = Some(Bytes::from(text)).filter(|text| !text.is_empty());
         ResponseBody {
             kind: Kind::Own { text },
@@ -333,38 +353,5 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
                 SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use http_body_util::{BodyExt, Full};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_body_of_our_own_knows_its_length_and_its_end() {
-        let mut body = ResponseBody::<Full<Bytes>>::own("why\n".to_owned());
-        assert_eq!(body.size_hint().exact(), Some(4));
-        assert!(!body.is_end_stream());
-        let frame = body.frame().await.unwrap().unwrap();
-        assert_eq!(frame.into_data().unwrap(), "why\n");
-        assert_eq!(body.size_hint().exact(), Some(0));
-        assert!(body.is_end_stream());
-        assert!(body.frame().await.is_none());
-    }
-
-    #[test]
-    fn an_empty_body_has_ended_before_it_begins() {
-        let body = ResponseBody::<Full<Bytes>>::own(String::new());
-        assert!(body.is_end_stream());
-        assert_eq!(body.size_hint().exact(), Some(0));
-    }
-
-    #[test]
-    fn the_inner_body_is_what_it_was() {
-        let body = ResponseBody::inner(Full::<Bytes>::from("hello"));
-        assert_eq!(body.size_hint().exact(), Some(5));
-        assert!(!body.is_end_stream());
     }
 }

@@ -53,13 +53,10 @@ mod driver;
 mod message_reader;
 mod message_writer;
 mod recv;
-mod rewound;
 mod send;
 mod sender;
 pub(crate) mod shared;
 mod start;
-#[cfg(feature = "http2")]
-mod substream;
 #[cfg(test)]
 pub(crate) mod tests;
 mod websocket;
@@ -71,10 +68,7 @@ pub use driver::HandlerOutput;
 pub(crate) use driver::connection_span;
 pub use message_reader::MessageReader;
 pub use message_writer::MessageWriter;
-pub(crate) use rewound::Rewound;
 pub use sender::{Permit, Sender, TrySendError};
 pub use start::{Negotiated, serve};
 pub(crate) use start::{bare, managed};
-#[cfg(feature = "http2")]
-pub(crate) use substream::Substream;
 pub use websocket::WebSocket;

@@ -1,4 +1,4 @@
-//! A client that is as polite as its test wants it.
+//! A client that does only what its test asks for.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -12,17 +12,17 @@ use crate::close::CloseFrame;
 use crate::error::{Error, ErrorKind};
 use crate::handshake::Agreement;
 use crate::protocol::{Connection, Event, Role};
-use crate::socket::Rewound;
+use crate::transport::Rewind;
 use crate::{CloseCode, Config, Message};
 
-/// The other end of a conversation.
+/// A client for tests: the peer of a handler.
 ///
-/// It does nothing by itself: it reads, and answers pings, while one of its methods
-/// is awaited, and has no deadlines.
+/// It does nothing by itself. It reads, and answers pings, only while one of its
+/// methods is awaited, and it has no timeouts.
 pub struct Client {
-    io: Rewound<DuplexStream>,
+    io: Rewind<DuplexStream>,
     connection: Connection,
-    /// What was read and not looked at.
+    /// Bytes that were read and not parsed yet.
     input: Vec<u8>,
     pings: Pings,
     end: End,
@@ -41,19 +41,19 @@ enum End {
     Open,
     /// The server's close frame has arrived.
     Closed(Option<CloseFrame>),
-    /// Nothing more will arrive, and no close frame has.
+    /// The input has ended without a close frame.
     Lost,
 }
 
 impl Client {
     pub(super) fn new(
-        io: Rewound<DuplexStream>,
+        io: Rewind<DuplexStream>,
         config: &Config,
         agreement: &Agreement,
         response: Response<()>,
     ) -> Self {
         let role = Role::Client {
-            // Nobody guesses what never leaves the process.
+            // A constant will do: the bytes never leave the process.
             masking_key: || [0x2a, 0x91, 0x5e, 0xc7],
         };
         Client {
@@ -67,7 +67,7 @@ impl Client {
         }
     }
 
-    /// Sends a message: waits until the pipe has taken it.
+    /// Sends a message, and waits until the pipe has taken it.
     ///
     /// # Errors
     ///
@@ -76,15 +76,15 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// What a dropped future has not written is written by the next method.
+    /// If the future is dropped, the next method writes what is left of the message.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let sent = self.connection.send(message);
         sent.map_err(|_| Error::from(ErrorKind::Closed))?;
         self.transmit().await
     }
 
-    /// The next message; `Ok(None)` at the end, whatever that is. Pings are answered
-    /// meanwhile.
+    /// Receives the next message, and answers pings meanwhile. Returns `Ok(None)` when
+    /// the connection has ended, for whatever reason.
     ///
     /// # Errors
     ///
@@ -103,8 +103,8 @@ impl Client {
         }
     }
 
-    /// The next thing that the server says, pings, pongs and close frames included;
-    /// `Ok(None)` at the end.
+    /// Receives the next message or control frame. Returns `Ok(None)` when the
+    /// connection has ended.
     ///
     /// # Errors
     ///
@@ -124,13 +124,14 @@ impl Client {
             if let Some(Event::Close(frame)) = &event {
                 self.end = End::Closed(frame.clone());
             }
-            // As far as it goes: what has arrived is not lost for what cannot leave.
+            // Write what the pipe takes (pongs). Do not wait for more: that would
+            // hold back what has arrived.
             poll_fn(|cx| Poll::Ready(self.poll_transmit(cx).is_ready())).await;
             if event.is_some() {
                 return Ok(event);
             }
             if !self.read().await {
-                // Says to a server that has closed first that we have got it.
+                // Tells a server that has closed first that its close has arrived.
                 let _ = self.io.shutdown().await;
                 if self.end == End::Open {
                     self.end = End::Lost;
@@ -141,10 +142,10 @@ impl Client {
         Ok(None)
     }
 
-    /// Whether something came.
+    /// Reads once. Returns `false` at the end of the input.
     async fn read(&mut self) -> bool {
         poll_fn(|cx| {
-            // A part of what is to be sent may still wait for room.
+            // Output that the pipe had no room for goes out meanwhile.
             let _ = self.poll_transmit(cx);
             let mut buffer = [0; 4096];
             let mut buffer = ReadBuf::new(&mut buffer);
@@ -155,8 +156,8 @@ impl Client {
         .await
     }
 
-    /// Waits for the end, and says with which code the server closed; `None` if it
-    /// did so without one. Messages that still arrive are thrown away.
+    /// Waits until the connection has ended, and returns the server's close code.
+    /// Returns `None` if it ended without one. Messages that still arrive are discarded.
     ///
     /// # Cancel safety
     ///
@@ -166,7 +167,7 @@ impl Client {
         self.close_frame().map(|frame| frame.code)
     }
 
-    /// The server's close frame, if it has arrived and is not empty.
+    /// Returns the server's close frame, if it has arrived and is not empty.
     pub fn close_frame(&self) -> Option<&CloseFrame> {
         match &self.end {
             End::Closed(frame) => frame.as_ref(),
@@ -174,19 +175,20 @@ impl Client {
         }
     }
 
-    /// Says goodbye, and waits for the answer: the server's code.
+    /// Sends a close frame, waits until the connection has ended, and returns the
+    /// server's close code.
     ///
     /// # Cancel safety
     ///
-    /// The close frame goes out with the next method, if it has not.
+    /// If the future is dropped, the next method writes what is left of the close frame.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Option<CloseCode> {
-        // Where one has gone out already, only the end is left to wait for.
+        // This fails if a close frame has been sent already: then only wait.
         let _ = self.connection.close(code, reason);
         let _ = self.transmit().await;
         self.closed().await
     }
 
-    /// Sends a ping. Its pong is an [`event`](Self::event).
+    /// Sends a ping. Receive its pong with [`event`](Self::event).
     ///
     /// # Errors
     ///
@@ -197,13 +199,13 @@ impl Client {
         self.transmit().await
     }
 
-    /// From now on pings are not answered, as if the network lost the answers. (They
-    /// are events all the same.)
+    /// Stops answering pings, as if the network lost the pongs.
+    /// [`event`](Self::event) still returns the pings.
     pub fn ignore_pings(&mut self) {
         self.pings = Pings::Ignored;
     }
 
-    /// Sends bytes as they are, whether they are a frame or not.
+    /// Sends bytes as they are. They need not be a frame.
     ///
     /// # Errors
     ///
@@ -213,11 +215,11 @@ impl Client {
         Ok(self.io.write_all(bytes).await?)
     }
 
-    /// Reads bytes as they are, at least one; none at the end.
+    /// Reads bytes as they are: at least one, or none at the end of the input.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Io`] if that fails.
+    /// [`ErrorKind::Io`] if reading fails.
     pub async fn recv_raw(&mut self) -> Result<Vec<u8>, Error> {
         if self.input.is_empty() {
             self.io.read_buf(&mut self.input).await?;
@@ -225,12 +227,12 @@ impl Client {
         Ok(std::mem::take(&mut self.input))
     }
 
-    /// The subprotocol that was agreed on.
+    /// Returns the subprotocol that the server selected.
     pub fn protocol(&self) -> Option<&str> {
         self.protocol.as_deref()
     }
 
-    /// The server's answer to the handshake.
+    /// Returns the server's response to the handshake.
     pub fn response(&self) -> &Response<()> {
         &self.response
     }

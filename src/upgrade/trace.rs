@@ -1,25 +1,28 @@
-//! The spans of a handshake and of the connection that comes of it.
+//! The spans of a handshake and of the connection that follows.
 
 use http::{StatusCode, Uri};
 
 use crate::socket::Negotiated;
 
-/// The span of a handshake, from the request to its answer; nothing, unless
-/// somebody subscribes to it. Nobody enters it: what answers the request has
-/// spans of its own.
+/// The span of a handshake, from the request to its answer. `None` unless a
+/// subscriber wants it.
+///
+/// It is never entered: the service that answers the request has spans of its own.
 #[cfg(feature = "tracing")]
-pub(super) struct Trace(Option<Box<Handshake>>);
+pub(super) struct Trace(Option<Box<Recorded>>);
 
 #[cfg(feature = "tracing")]
-struct Handshake {
+struct Recorded {
     span: tracing::Span,
     path: String,
 }
 
 #[cfg(feature = "tracing")]
 impl Trace {
-    /// A request has come. Its query is not for logs: that is where browsers
-    /// put tokens, since a page cannot set header fields.
+    /// Opens the span when a request has come.
+    ///
+    /// Only the path is recorded. The query may hold a token, since a page cannot
+    /// set header fields.
     pub(super) fn begin(uri: &Uri) -> Self {
         let path = uri.path();
         let span = tracing::debug_span!(
@@ -28,45 +31,47 @@ impl Trace {
             path,
             status = tracing::field::Empty
         );
-        let wanted = !span.is_disabled();
-        Trace(wanted.then(|| {
+        let is_enabled = !span.is_disabled();
+        Trace(is_enabled.then(|| {
             let path = path.to_owned();
-            Box::new(Handshake { span, path })
+            Box::new(Recorded { span, path })
         }))
     }
 
-    /// The answer is known.
+    /// Records the status of the answer.
     pub(super) fn answered(&self, status: StatusCode) {
         if let Some(handshake) = &self.0 {
             handshake.span.record("status", status.as_u16());
         }
     }
 
-    /// The span that the connection is to have: its own, or at least the
-    /// current one. (Not that of the handshake, which ends here.)
-    pub(super) fn connection(self, start: &Negotiated) -> Carried {
+    /// Ends the span of the handshake, and returns the one for the connection: its
+    /// own, or the current one where that is disabled.
+    pub(super) fn connection(self, start: &Negotiated) -> ConnectionSpan {
         let path = self.0.as_ref().map(|handshake| &*handshake.path);
         let span = crate::socket::connection_span(start, path);
-        Carried(match span.is_disabled() {
-            true => tracing::Span::current(),
-            false => span,
+        ConnectionSpan(if span.is_disabled() {
+            tracing::Span::current()
+        } else {
+            span
         })
     }
 }
 
-/// A span on its way into a task.
+/// The span that a connection's task is spawned with.
 #[cfg(feature = "tracing")]
-pub(super) struct Carried(tracing::Span);
+pub(super) struct ConnectionSpan(tracing::Span);
 
 #[cfg(feature = "tracing")]
-impl Carried {
+impl ConnectionSpan {
     pub(super) fn spawn(self, conversation: impl Future<Output = ()> + Send + 'static) {
         use tracing::Instrument;
-        // A disabled one would be carried by every idle connection for nothing.
-        match self.0.is_disabled() {
-            true => tokio::spawn(conversation),
-            false => tokio::spawn(conversation.instrument(self.0)),
-        };
+        // `instrument` makes the task larger, even with a disabled span.
+        if self.0.is_disabled() {
+            tokio::spawn(conversation);
+        } else {
+            tokio::spawn(conversation.instrument(self.0));
+        }
     }
 }
 
@@ -81,16 +86,16 @@ impl Trace {
 
     pub(super) fn answered(&self, _: StatusCode) {}
 
-    pub(super) fn connection(self, _: &Negotiated) -> Carried {
-        Carried
+    pub(super) fn connection(self, _: &Negotiated) -> ConnectionSpan {
+        ConnectionSpan
     }
 }
 
 #[cfg(not(feature = "tracing"))]
-pub(super) struct Carried;
+pub(super) struct ConnectionSpan;
 
 #[cfg(not(feature = "tracing"))]
-impl Carried {
+impl ConnectionSpan {
     pub(super) fn spawn(self, conversation: impl Future<Output = ()> + Send + 'static) {
         tokio::spawn(conversation);
     }

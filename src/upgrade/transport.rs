@@ -1,10 +1,10 @@
-//! What a conversation runs on.
+//! The stream that a conversation runs on.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::Version;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -12,20 +12,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 #[cfg(feature = "http2")]
-use crate::socket::Substream;
+use crate::transport::Http2Stream;
+use crate::transport::Rewind;
 
-/// What was handed over.
+/// A connection that hyper has handed over.
 pub(super) enum Transport {
-    /// The server's own TCP stream, without the layers hyper had around it.
-    Tcp {
-        stream: TcpStream,
-        /// What hyper read past the head, until it has been read from here.
-        leftover: Option<Box<Bytes>>,
-    },
-    /// One of the streams of an HTTP/2 connection.
+    /// The server's own TCP stream, without hyper's layers around it.
+    Tcp { io: Rewind<TcpStream> },
+    /// One stream of an HTTP/2 connection.
     #[cfg(feature = "http2")]
-    Stream { io: Substream<TokioIo<Upgraded>> },
-    /// TLS, or anything else.
+    Stream { io: Http2Stream<TokioIo<Upgraded>> },
+    /// A stream of any other type: TLS, for instance.
     Upgraded { io: TokioIo<Upgraded> },
 }
 
@@ -34,7 +31,7 @@ impl Transport {
         match version {
             #[cfg(feature = "http2")]
             Version::HTTP_2 => Transport::Stream {
-                io: Substream::new(TokioIo::new(upgraded)),
+                io: Http2Stream::new(TokioIo::new(upgraded)),
             },
             _ => Transport::connection(upgraded),
         }
@@ -43,13 +40,13 @@ impl Transport {
     fn connection(upgraded: Upgraded) -> Self {
         match tcp(upgraded) {
             Ok((stream, leftover)) => {
-                // Messages are written whole, so waiting for more to send
-                // (Nagle) costs a round trip and wins nothing. A socket that
-                // cannot be set is one whose peer has left: reading tells.
+                // Messages are written whole, so to wait for more output
+                // (Nagle) costs a round trip and gains nothing. If this fails,
+                // the peer has left, and the next read reports it.
                 let _ = stream.set_nodelay(true);
-                let leftover = Some(leftover).filter(|bytes| !bytes.is_empty());
-                let leftover = leftover.map(Box::new);
-                Transport::Tcp { stream, leftover }
+                Transport::Tcp {
+                    io: Rewind::new(stream, leftover),
+                }
             }
             Err(upgraded) => Transport::Upgraded {
                 io: TokioIo::new(upgraded),
@@ -58,14 +55,15 @@ impl Transport {
     }
 }
 
-/// The server's stream, if it is one of TCP, and what has been read from it.
+/// Takes hyper's layers off, if the server's stream is a TCP stream. Returns it with
+/// the bytes that hyper has read past the request.
 fn tcp(upgraded: Upgraded) -> Result<(TcpStream, Bytes), Upgraded> {
     let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
         Ok(parts) => return Ok((parts.io.into_inner(), parts.read_buf)),
         Err(upgraded) => upgraded,
     };
-    // Which version it is, hyper-util finds out by reading; it keeps what it
-    // read in a layer of its own around the stream.
+    // hyper-util's `auto` reads to find out the version of HTTP. It keeps what it
+    // has read in one more layer around the stream.
     #[cfg(feature = "http2")]
     let upgraded =
         match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
@@ -83,28 +81,11 @@ impl AsyncRead for Transport {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Transport::Tcp {
-                leftover: None,
-                stream,
-            } => Pin::new(stream).poll_read(cx, buffer),
-            Transport::Tcp { leftover, .. } => {
-                read_leftover(leftover, buffer);
-                Poll::Ready(Ok(()))
-            }
+            Transport::Tcp { io } => Pin::new(io).poll_read(cx, buffer),
             #[cfg(feature = "http2")]
             Transport::Stream { io } => Pin::new(io).poll_read(cx, buffer),
             Transport::Upgraded { io } => Pin::new(io).poll_read(cx, buffer),
         }
-    }
-}
-
-fn read_leftover(leftover: &mut Option<Box<Bytes>>, buffer: &mut ReadBuf<'_>) {
-    if let Some(mut bytes) = leftover.take() {
-        let length = bytes.len().min(buffer.remaining());
-        buffer.put_slice(&bytes[..length]);
-        bytes.advance(length);
-        // It is a part of hyper's read buffer, and keeps the whole alive.
-        *leftover = Some(bytes).filter(|bytes| !bytes.is_empty());
     }
 }
 
@@ -115,7 +96,7 @@ impl AsyncWrite for Transport {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Transport::Tcp { stream, .. } => Pin::new(stream).poll_write(cx, bytes),
+            Transport::Tcp { io } => Pin::new(io).poll_write(cx, bytes),
             #[cfg(feature = "http2")]
             Transport::Stream { io } => Pin::new(io).poll_write(cx, bytes),
             Transport::Upgraded { io } => Pin::new(io).poll_write(cx, bytes),
@@ -128,7 +109,7 @@ impl AsyncWrite for Transport {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Transport::Tcp { stream, .. } => Pin::new(stream).poll_write_vectored(cx, slices),
+            Transport::Tcp { io } => Pin::new(io).poll_write_vectored(cx, slices),
             #[cfg(feature = "http2")]
             Transport::Stream { io } => Pin::new(io).poll_write_vectored(cx, slices),
             Transport::Upgraded { io } => Pin::new(io).poll_write_vectored(cx, slices),
@@ -137,7 +118,7 @@ impl AsyncWrite for Transport {
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Transport::Tcp { stream, .. } => stream.is_write_vectored(),
+            Transport::Tcp { io } => io.is_write_vectored(),
             #[cfg(feature = "http2")]
             Transport::Stream { io } => io.is_write_vectored(),
             Transport::Upgraded { io } => io.is_write_vectored(),
@@ -146,7 +127,7 @@ impl AsyncWrite for Transport {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Transport::Tcp { stream, .. } => Pin::new(stream).poll_flush(cx),
+            Transport::Tcp { io } => Pin::new(io).poll_flush(cx),
             #[cfg(feature = "http2")]
             Transport::Stream { io } => Pin::new(io).poll_flush(cx),
             Transport::Upgraded { io } => Pin::new(io).poll_flush(cx),
@@ -155,128 +136,10 @@ impl AsyncWrite for Transport {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Transport::Tcp { stream, .. } => Pin::new(stream).poll_shutdown(cx),
+            Transport::Tcp { io } => Pin::new(io).poll_shutdown(cx),
             #[cfg(feature = "http2")]
             Transport::Stream { io } => Pin::new(io).poll_shutdown(cx),
             Transport::Upgraded { io } => Pin::new(io).poll_shutdown(cx),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use http::{Request, Response};
-    use hyper::body::Incoming;
-    use hyper::server::conn::http1;
-    use hyper::service::{Service, service_fn};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
-    use tokio::sync::mpsc;
-
-    use super::*;
-
-    async fn pair() -> (TcpStream, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap());
-        let (client, server) = tokio::join!(client, listener.accept());
-        (client.unwrap(), server.unwrap().0)
-    }
-
-    #[tokio::test]
-    async fn what_came_with_the_request_is_read_first_and_once() {
-        let (mut client, stream) = pair().await;
-        let leftover = Some(Box::new(Bytes::from_static(b"hello")));
-        let mut transport = Transport::Tcp { stream, leftover };
-        client.write_all(b" world").await.unwrap();
-        client.shutdown().await.unwrap();
-
-        let mut start = [0; 2];
-        transport.read_exact(&mut start).await.unwrap();
-        assert_eq!(&start, b"he");
-        let mut rest = String::new();
-        transport.read_to_string(&mut rest).await.unwrap();
-        assert_eq!(rest, "llo world");
-        assert!(matches!(transport, Transport::Tcp { leftover: None, .. }));
-    }
-
-    #[tokio::test]
-    async fn a_read_without_room_does_not_lose_what_came_with_the_request() {
-        let (_client, stream) = pair().await;
-        let leftover = Some(Box::new(Bytes::from_static(b"hello")));
-        let mut transport = Transport::Tcp { stream, leftover };
-        assert_eq!(transport.read(&mut []).await.unwrap(), 0);
-        let mut all = [0; 5];
-        transport.read_exact(&mut all).await.unwrap();
-        assert_eq!(&all, b"hello");
-    }
-
-    /// A service that takes its connections over, and what they are taken over as.
-    fn taking_over() -> (
-        impl Service<Request<Incoming>, Response = Response<String>, Error = http::Error, Future: Send>
-        + Send,
-        mpsc::UnboundedReceiver<Transport>,
-    ) {
-        let (sender, transports) = mpsc::unbounded_channel();
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            let on_upgrade = hyper::upgrade::on(&mut request);
-            let sender = sender.clone();
-            tokio::spawn(async move {
-                let _ = sender.send(Transport::new(on_upgrade.await.unwrap(), Version::HTTP_11));
-            });
-            let response = Response::builder().status(101).header("upgrade", "x");
-            std::future::ready(response.body(String::new()))
-        });
-        (service, transports)
-    }
-
-    const REQUEST: &[u8] =
-        b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nrest";
-
-    fn is_a_stream_that_does_not_delay(transport: Transport) {
-        let Transport::Tcp { stream, leftover } = transport else {
-            panic!("it is a TCP stream");
-        };
-        assert!(stream.nodelay().unwrap());
-        assert_eq!(leftover.as_deref().map(|it| &it[..]), Some(&b"rest"[..]));
-    }
-
-    #[tokio::test]
-    async fn a_tcp_stream_is_taken_out_of_hypers_layers_and_does_not_delay() {
-        let (mut client, stream) = pair().await;
-        let (service, mut transports) = taking_over();
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-        tokio::spawn(connection.with_upgrades());
-        client.write_all(REQUEST).await.unwrap();
-        is_a_stream_that_does_not_delay(transports.recv().await.unwrap());
-    }
-
-    #[cfg(feature = "http2")]
-    #[tokio::test]
-    async fn a_tcp_stream_is_taken_out_of_the_layers_of_auto_too() {
-        use hyper_util::rt::TokioExecutor;
-        use hyper_util::server::conn::auto;
-
-        let (mut client, stream) = pair().await;
-        let (service, mut transports) = taking_over();
-        tokio::spawn(async move {
-            let server = auto::Builder::new(TokioExecutor::new());
-            let io = TokioIo::new(stream);
-            let connection = server.serve_connection_with_upgrades(io, service);
-            connection.await.map_err(|error| error.to_string())
-        });
-        client.write_all(REQUEST).await.unwrap();
-        is_a_stream_that_does_not_delay(transports.recv().await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn a_tcp_stream_is_written_to_in_one_call_for_many_slices() {
-        let (_client, stream) = pair().await;
-        assert!(
-            Transport::Tcp {
-                stream,
-                leftover: None
-            }
-            .is_write_vectored()
-        );
     }
 }

@@ -6,14 +6,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use tokio::io::{AsyncRead, AsyncWrite};
-
 use super::Driver;
-
-/// Any byte stream.
-pub(in crate::socket) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+use crate::transport::Io;
 
 pub(in crate::socket) type BoxedIo = Box<dyn Io>;
 

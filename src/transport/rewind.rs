@@ -1,4 +1,4 @@
-//! A stream from which something was read too early.
+//! A stream whose first bytes have been read already.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -7,43 +7,60 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream, and before it what was read from it past the handshake.
-pub(crate) struct Rewound<T> {
+/// A stream, preceded by the bytes that were read from it past the handshake.
+///
+/// hyper reads as much as fits into its buffer, so the first frames may have come
+/// with the head of the request or the response.
+pub(crate) struct Rewind<T> {
     io: T,
-    /// Until it has been read from here.
+    /// `None` once everything has been read. In a box because it is there for a
+    /// moment only, and the stream for as long as the connection.
     leftover: Option<Box<Bytes>>,
 }
 
-impl<T> Rewound<T> {
+impl<T> Rewind<T> {
     pub(crate) fn new(io: T, leftover: Bytes) -> Self {
         let leftover = Some(leftover).filter(|bytes| !bytes.is_empty());
-        Rewound {
+        Rewind {
             io,
             leftover: leftover.map(Box::new),
         }
     }
+
+    fn read_leftover(&mut self, buffer: &mut ReadBuf<'_>) {
+        if let Some(mut bytes) = self.leftover.take() {
+            let length = bytes.len().min(buffer.remaining());
+            buffer.put_slice(&bytes[..length]);
+            bytes.advance(length);
+            // These bytes are a slice of a larger buffer and keep all of it alive, so
+            // let go of them as soon as they are read.
+            self.leftover = Some(bytes).filter(|bytes| !bytes.is_empty());
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn get_ref(&self) -> &T {
+        &self.io
+    }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Rewound<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for Rewind<T> {
+    #[inline]
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let Some(mut bytes) = this.leftover.take() else {
+        if this.leftover.is_none() {
             return Pin::new(&mut this.io).poll_read(cx, buffer);
-        };
-        let length = bytes.len().min(buffer.remaining());
-        buffer.put_slice(&bytes[..length]);
-        bytes.advance(length);
-        // It is a part of a larger buffer, and keeps the whole alive.
-        this.leftover = Some(bytes).filter(|bytes| !bytes.is_empty());
+        }
+        this.read_leftover(buffer);
         Poll::Ready(Ok(()))
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Rewound<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Rewind<T> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

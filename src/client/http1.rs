@@ -1,4 +1,4 @@
-//! The request goes out, the response comes in: HTTP/1.1, by hyper's client.
+//! The request and its response over HTTP/1.1, by hyper's client.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -12,20 +12,24 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
-use super::{ConnectError, after};
-use crate::socket::Rewound;
+use super::deadline::after;
+use super::error::ConnectError;
+use crate::transport::Rewind;
 
-/// How long the head of a response may be, and its body where it is a refusal.
+/// The longest head of a response, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
+/// How much of the body of a refusal is kept, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 
-/// Asks over the stream, and gives it back with a 101. Any other answer is an
-/// error, with as much of its body as came in time.
+/// Sends the request over the stream, and returns the stream with a response of
+/// status 101.
+///
+/// Any other status is an error, with as much of the body as arrives in time.
 pub(crate) async fn exchange<T>(
     stream: T,
     request: Request<()>,
     timeout: Duration,
-) -> Result<(Response<()>, Rewound<T>), ConnectError>
+) -> Result<(Response<()>, Rewind<T>), ConnectError>
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
@@ -39,16 +43,16 @@ where
         connection,
         state: State::Open,
     };
-    // No body, as a type that hyper knows.
+    // An empty body, of a type that hyper knows.
     let request = request.map(|()| String::new());
-    let answer = connection.beside(sender.send_request(request));
+    let answer = connection.run_with(sender.send_request(request));
     let response = timeout_at(deadline, answer)
         .await
         .map_err(|_| ConnectError::no_answer(timeout))?
         .map_err(ConnectError::http)?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let (head, body) = response.into_parts();
-        let body = connection.beside(beginning(body, deadline)).await;
+        let body = connection.run_with(beginning(body, deadline)).await;
         return Err(ConnectError::refused(Response::from_parts(head, body)));
     }
     let stream = timeout_at(deadline, connection.end())
@@ -58,7 +62,7 @@ where
     Ok((response.map(|_| ()), stream))
 }
 
-/// hyper's connection, which moves while somebody waits beside it.
+/// hyper's connection, which makes progress only while it is polled.
 struct Running<T: AsyncRead + AsyncWrite + Unpin> {
     connection: http1::Connection<TokioIo<T>, String>,
     state: State,
@@ -66,16 +70,17 @@ struct Running<T: AsyncRead + AsyncWrite + Unpin> {
 
 enum State {
     Open,
-    /// It must not be polled again.
+    /// The connection must not be polled again.
     Ended,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Running<T> {
-    async fn beside<F: Future>(&mut self, future: F) -> F::Output {
+    /// Polls the connection until the future is ready.
+    async fn run_with<F: Future>(&mut self, future: F) -> F::Output {
         let mut future = pin!(future);
         poll_fn(|cx| {
             if let State::Open = self.state
-                // Why it failed is what the future says too.
+                // An error is not looked at here: the future reports it too.
                 && self.connection.poll_without_shutdown(cx).is_ready()
             {
                 self.state = State::Ended;
@@ -85,17 +90,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Running<T> {
         .await
     }
 
-    /// Until hyper has let the stream go, with what it read too much.
-    async fn end(mut self) -> Result<Rewound<T>, hyper::Error> {
+    /// Polls the connection until hyper is done with it, and returns the stream,
+    /// with the bytes that hyper has read past the response.
+    async fn end(mut self) -> Result<Rewind<T>, hyper::Error> {
         if let State::Open = self.state {
             poll_fn(|cx| self.connection.poll_without_shutdown(cx)).await?;
         }
         let parts = self.connection.into_parts();
-        Ok(Rewound::new(parts.io.into_inner(), parts.read_buf))
+        Ok(Rewind::new(parts.io.into_inner(), parts.read_buf))
     }
 }
 
-/// The beginning of a body: it explains, and is not needed whole.
+/// Reads the beginning of a body. It explains a refusal and is not needed whole.
 pub(super) async fn beginning(mut body: Incoming, deadline: Instant) -> Bytes {
     let mut read = Vec::new();
     while read.len() < MAX_BODY {

@@ -1,0 +1,374 @@
+//! The builder that users await, and the functions that make one.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::header::SEC_WEBSOCKET_PROTOCOL;
+use http::{HeaderName, HeaderValue, Request, Response};
+#[cfg(feature = "http2")]
+use hyper::body::Body;
+#[cfg(feature = "http2")]
+use hyper::client::conn::http2::SendRequest;
+use tokio::io::{AsyncRead, AsyncWrite};
+#[cfg(feature = "rustls")]
+use tokio_rustls::rustls;
+
+use super::deadline::after;
+use super::error::ConnectError;
+use super::handshake::{Handshake, Tls};
+#[cfg(feature = "http2")]
+use super::http2;
+use super::{dial, random};
+use crate::config::Config;
+#[cfg(feature = "http2")]
+use crate::error::BoxError;
+use crate::handshake::{ClientHandshake, IntoRequest, InvalidRequest, Target};
+use crate::socket::WebSocket;
+use crate::transport::Io;
+
+/// Opens a WebSocket: resolves the name, connects, and makes the handshake.
+///
+/// Nothing happens before the [`Connect`] is awaited. See the [module](super) for
+/// examples.
+///
+/// # Errors
+///
+/// [`ConnectError`], which says which step failed. It converts into an
+/// [`Error`](crate::Error).
+///
+/// # Cancel safety
+///
+/// Dropping the future closes what has been opened.
+pub fn connect(request: impl IntoRequest) -> Connect {
+    Connect::new(request, StreamSource::Dial)
+}
+
+/// Opens a WebSocket over any stream that leads to the server: a Unix socket, a
+/// pipe, one that is encrypted already.
+///
+/// The stream is used as it is. **Nothing is encrypted here**, even if the URL says
+/// `wss`. The URL is not connected to: it gives the path and the `Host`.
+///
+/// A Unix socket:
+///
+/// ```no_run
+/// use hyper_ws::client::connect_over;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let stream = tokio::net::UnixStream::connect("/run/server.socket").await?;
+/// let socket = connect_over(stream, "ws://localhost/events").await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A pipe to a hyper server in the same process (for tests, see also
+/// `hyper_ws::testing`):
+///
+/// ```
+/// use hyper::server::conn::http1;
+/// use hyper::service::service_fn;
+/// use hyper::{Request, Response, body::Incoming};
+/// use hyper_util::rt::TokioIo;
+/// use hyper_ws::client::connect_over;
+/// use hyper_ws::{Error, Upgrade, WebSocket};
+///
+/// async fn echo(mut socket: WebSocket) -> Result<(), Error> {
+///     while let Some(message) = socket.recv().await? {
+///         socket.send(message).await?;
+///     }
+///     Ok(())
+/// }
+///
+/// async fn app(mut request: Request<Incoming>) -> Result<Response<String>, Error> {
+///     Ok(match Upgrade::from_request(&mut request) {
+///         Ok(upgrade) => upgrade.on_upgrade(echo),
+///         Err(rejection) => rejection.into(),
+///     })
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (client, server) = tokio::io::duplex(64 * 1024);
+/// let connection = http1::Builder::new().serve_connection(TokioIo::new(server), service_fn(app));
+/// tokio::spawn(connection.with_upgrades());
+///
+/// let mut socket = connect_over(client, "ws://localhost/echo").await?;
+/// socket.send("hello").await?;
+/// assert_eq!(socket.recv().await?, Some("hello".into()));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// Those of [`connect`].
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the stream.
+pub fn connect_over<T>(stream: T, request: impl IntoRequest) -> Connect
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    Connect::new(request, StreamSource::Over(Box::new(stream)))
+}
+
+/// Opens a WebSocket as a stream of an HTTP/2 connection of hyper's, beside its other
+/// streams (RFC 8441).
+///
+/// The URL is not connected to: its host becomes `:authority`.
+///
+/// Call this only if the server has announced that it supports it (RFC 8441,
+/// section 3). The announcement comes with the server's first frames:
+/// [`Connection::is_extended_connect_protocol_enabled`] tells.
+///
+/// ```no_run
+/// use http_body_util::Empty;
+/// use hyper::body::Bytes;
+/// use hyper::client::conn::http2;
+/// use hyper_util::rt::{TokioExecutor, TokioIo};
+/// use hyper_ws::client::connect_over_http2;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let stream = TokioIo::new(tokio::net::TcpStream::connect("127.0.0.1:9001").await?);
+/// let (sender, connection) = http2::handshake::<_, _, Empty<Bytes>>(TokioExecutor::new(), stream).await?;
+/// tokio::spawn(connection);
+/// let mut socket = connect_over_http2(sender.clone(), "ws://127.0.0.1:9001/chat").await?;
+/// socket.send("hello").await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// Those of [`connect`].
+///
+/// # Cancel safety
+///
+/// Dropping the future resets the stream. The connection stays open.
+///
+/// [`Connection::is_extended_connect_protocol_enabled`]: hyper::client::conn::http2::Connection::is_extended_connect_protocol_enabled
+#[cfg(feature = "http2")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http2")))]
+pub fn connect_over_http2<B>(sender: SendRequest<B>, request: impl IntoRequest) -> Connect
+where
+    B: Body + Default + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    Connect::new(request, StreamSource::Http2(http2::ask(sender)))
+}
+
+/// A WebSocket to be opened: set what you need, then await it.
+#[must_use = "nothing is opened unless it is awaited"]
+pub struct Connect {
+    request: Result<Request<()>, InvalidRequest>,
+    source: StreamSource,
+    config: Arc<Config>,
+    #[cfg(feature = "rustls")]
+    tls: Option<Arc<rustls::ClientConfig>>,
+    connect_timeout: Duration,
+    handshake_timeout: Duration,
+}
+
+/// Where the stream to the server comes from.
+enum StreamSource {
+    /// A TCP connection to the host of the URL.
+    Dial,
+    /// A given stream, encrypted if the URL says `wss`.
+    Via(Box<dyn Io>),
+    /// A given stream, used as it is.
+    Over(Box<dyn Io>),
+    /// A new stream of a given HTTP/2 connection.
+    #[cfg(feature = "http2")]
+    Http2(http2::Ask),
+}
+
+impl Connect {
+    fn new(request: impl IntoRequest, source: StreamSource) -> Self {
+        Connect {
+            request: request.into_request(),
+            source,
+            config: Arc::default(),
+            #[cfg(feature = "rustls")]
+            tls: None,
+            connect_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// Adds a header field to the request.
+    ///
+    /// The fields of the handshake itself are set in any case: see
+    /// [`ClientHandshake::new`].
+    pub fn header<K, V>(mut self, name: K, value: V) -> Self
+    where
+        K: TryInto<HeaderName>,
+        V: TryInto<HeaderValue>,
+    {
+        if let Ok(request) = &mut self.request {
+            match (name.try_into(), value.try_into()) {
+                (Ok(name), Ok(value)) => drop(request.headers_mut().append(name, value)),
+                (Err(_), _) => self.request = Err(InvalidRequest::new("invalid header name")),
+                (Ok(name), Err(_)) => {
+                    let text = format!("invalid character in the value of the header `{name}`");
+                    self.request = Err(InvalidRequest::new(text));
+                }
+            }
+        }
+        self
+    }
+
+    /// Offers these subprotocols, the favourite first.
+    ///
+    /// [`WebSocket::protocol`] returns the one that the server selected, if any.
+    pub fn protocols<P: AsRef<str>>(mut self, offered: impl IntoIterator<Item = P>) -> Self {
+        for protocol in offered {
+            self = self.header(SEC_WEBSOCKET_PROTOCOL, protocol.as_ref());
+        }
+        self
+    }
+
+    /// Sets limits and timeouts, and the compression to offer. Without it, the
+    /// defaults of [`Config`] hold.
+    ///
+    /// Allowed origins and hosts have no effect: they are for servers.
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.config = config.into();
+        self
+    }
+
+    /// Uses this stream to the server instead of a TCP connection: one through a
+    /// proxy, for instance. With `wss` it is encrypted end to end.
+    ///
+    /// ```no_run
+    /// use hyper_util::client::legacy::connect::{HttpConnector, proxy::Tunnel};
+    /// use tower::Service;
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// let proxy = "http://127.0.0.1:8888".parse()?;
+    /// let tunnel = Tunnel::new(proxy, HttpConnector::new())
+    ///     .call("http://example.com:443".parse()?)
+    ///     .await?;
+    /// let socket = hyper_ws::connect("wss://example.com/chat")
+    ///     .via(tunnel.into_inner())
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn via<T>(mut self, stream: T) -> Self
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.source = StreamSource::Via(Box::new(stream));
+        self
+    }
+
+    /// Sets the configuration of TLS: for certificates of your own, and for client
+    /// certificates. Without it, the certificates that the system trusts are trusted.
+    ///
+    /// Its ALPN protocols are replaced by `http/1.1`.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub fn tls(mut self, config: impl Into<Arc<rustls::ClientConfig>>) -> Self {
+        self.tls = Some(config.into());
+        self
+    }
+
+    /// Limits the time to resolve the name and to connect, TLS included. The default
+    /// is 10 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Limits the time from then on until the server has answered the handshake. The
+    /// default is 10 s.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+
+    /// Opens the WebSocket, and returns the server's response too: for its header
+    /// fields, say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes what has been opened.
+    pub async fn with_response(self) -> Result<(WebSocket, Response<()>), ConnectError> {
+        let request = self.request?;
+        let target = Target::of(request.uri());
+        // A system without random bytes fails here, and not at the first frame.
+        let nonce = random::nonce()?;
+        let (request, question) = match &self.source {
+            #[cfg(feature = "http2")]
+            StreamSource::Http2(_) => ClientHandshake::over_http2(request, self.config.clone())?,
+            _ => ClientHandshake::new(request, self.config.clone(), nonce)?,
+        };
+        let handshake = Handshake {
+            request,
+            question,
+            config: self.config,
+            timeout: self.handshake_timeout,
+        };
+        let deadline = after(self.connect_timeout);
+        let tls = Tls {
+            #[cfg(feature = "rustls")]
+            config: self.tls,
+            deadline,
+        };
+        match self.source {
+            StreamSource::Over(stream) => handshake.over(stream).await,
+            StreamSource::Via(stream) => tls.connect_if_wss(stream, &target?, handshake).await,
+            StreamSource::Dial => {
+                let target = target?;
+                let stream = dial::dial(&target, deadline).await?;
+                tls.connect_if_wss(stream, &target, handshake).await
+            }
+            #[cfg(feature = "http2")]
+            StreamSource::Http2(ask) => handshake.over_http2(ask).await,
+        }
+    }
+}
+
+impl IntoFuture for Connect {
+    type Output = Result<WebSocket, ConnectError>;
+    type IntoFuture = Connecting;
+
+    fn into_future(self) -> Connecting {
+        Connecting(Box::pin(async { Ok(self.with_response().await?.0) }))
+    }
+}
+
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the URL, which may hold secrets.
+        f.debug_struct("Connect").finish_non_exhaustive()
+    }
+}
+
+/// The future that a [`Connect`] becomes when it is awaited.
+#[must_use = "futures do nothing unless they are polled"]
+pub struct Connecting(Pin<Box<dyn Future<Output = Result<WebSocket, ConnectError>> + Send>>);
+
+impl Future for Connecting {
+    type Output = Result<WebSocket, ConnectError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Connecting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connecting").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,2 @@
+mod dial;
+mod random;

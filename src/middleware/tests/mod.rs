@@ -1,0 +1,2 @@
+mod route;
+mod service;

@@ -1,0 +1,396 @@
+//! A handshake, and the ways to answer it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::{Extensions, Request, Response, Version, request};
+use hyper::upgrade::OnUpgrade;
+
+use super::accepted::Accepted;
+use super::conversation::Conversation;
+use super::pending::{OnFailedUpgrade, PendingUpgrade};
+use super::trace::Trace;
+use crate::config::Config;
+use crate::error::Error;
+use crate::handshake::{Head, Offer, Rejection};
+use crate::protocol::Role;
+use crate::socket::{HandlerOutput, Negotiated, WebSocket};
+use crate::tracker::{Permit, Refused, Tracker};
+
+/// A valid handshake that has not been answered yet.
+///
+/// The request has been checked when this exists. The [`Config`] is checked with
+/// the answer (its origins and hosts), since [`config`](Upgrade::config) may still
+/// change it. So whichever way you accept, the answer may be a refusal.
+///
+/// Dropping an `Upgrade` neither accepts nor refuses: answer with any other
+/// response then.
+#[must_use = "answer with `on_upgrade`, `accept_with` or `accept`, or with a response of your own"]
+pub struct Upgrade {
+    on_upgrade: OnUpgrade,
+    version: Version,
+    offer: Offer,
+    config: Arc<Config>,
+    protocol: Option<Arc<str>>,
+    require_protocol: bool,
+    /// The answer if a subprotocol is required and client and server share none.
+    no_common_protocol: Option<Rejection>,
+    tracker: Option<Tracker>,
+    on_failed: Option<OnFailedUpgrade>,
+    trace: Trace,
+}
+
+impl Upgrade {
+    /// Checks whether a request is a valid handshake, and takes hold of its
+    /// connection if it is.
+    ///
+    /// The request keeps everything except hyper's `OnUpgrade` in its extensions.
+    /// Do not keep its body: from now on the connection carries frames.
+    ///
+    /// # Errors
+    ///
+    /// The [`Rejection`] to answer with, if the request is not a valid handshake.
+    /// If other requests come to the same place and have another answer, ask
+    /// [`is_handshake`](Upgrade::is_handshake) first, or use the
+    /// [middleware](crate::middleware).
+    pub fn from_request<B>(request: &mut Request<B>) -> Result<Self, Rejection> {
+        let trace = Trace::begin(request.uri());
+        let offer = with_protocol(Head::from(&*request), request.extensions()).validate();
+        let version = request.version();
+        Upgrade::from_offer(offer, version, request.extensions_mut(), trace)
+    }
+
+    /// Returns whether a request is a WebSocket handshake, valid or not.
+    ///
+    /// On HTTP/1.1 that is a request whose `Upgrade` names `websocket`, on HTTP/2
+    /// (feature `http2`) a `CONNECT` whose `:protocol` is `websocket`.
+    pub fn is_handshake<B>(request: &Request<B>) -> bool {
+        with_protocol(Head::from(request), request.extensions()).is_handshake()
+    }
+
+    /// Does what [`from_request`](Upgrade::from_request) does, for a request
+    /// without its body.
+    ///
+    /// # Errors
+    ///
+    /// The [`Rejection`] to answer with, if the request is not a valid handshake.
+    pub fn from_parts(parts: &mut request::Parts) -> Result<Self, Rejection> {
+        let trace = Trace::begin(&parts.uri);
+        let offer = with_protocol(Head::from(&*parts), &parts.extensions).validate();
+        Upgrade::from_offer(offer, parts.version, &mut parts.extensions, trace)
+    }
+
+    /// Takes `OnUpgrade` out of the extensions, and refuses if it is missing.
+    ///
+    /// `hyper::upgrade::on` would return a future that fails after the 101 is sent.
+    fn from_offer(
+        offer: Result<Offer, Rejection>,
+        version: Version,
+        extensions: &mut Extensions,
+        trace: Trace,
+    ) -> Result<Self, Rejection> {
+        let offer = offer.inspect_err(|rejection| trace.answered(rejection.status()))?;
+        let Some(on_upgrade) = extensions.remove::<OnUpgrade>() else {
+            #[cfg(feature = "tracing")]
+            tracing::error!(
+                "a WebSocket handshake came without hyper's `OnUpgrade` in its extensions: \
+                 something rebuilt the request, or another handler took it"
+            );
+            let rejection = Rejection::not_upgradable(version);
+            trace.answered(rejection.status());
+            return Err(rejection);
+        };
+        Ok(Upgrade {
+            on_upgrade,
+            version,
+            offer,
+            config: Arc::default(),
+            protocol: None,
+            require_protocol: false,
+            no_common_protocol: None,
+            tracker: None,
+            on_failed: None,
+            trace,
+        })
+    }
+
+    /// Sets limits, timeouts and allowed origins. Without it, the defaults of
+    /// [`Config`] hold.
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.config = config.into();
+        self
+    }
+
+    /// Sets the subprotocols that the server speaks, its favourite first.
+    ///
+    /// The first one that the client offers too is selected. If there is none, the
+    /// handshake is accepted without a subprotocol, unless
+    /// [`require_protocol`](Upgrade::require_protocol) is called too. (A browser
+    /// that offered subprotocols closes such a connection.)
+    ///
+    /// Each call replaces the choice of an earlier one.
+    pub fn protocols<P: AsRef<str>>(mut self, supported: impl IntoIterator<Item = P>) -> Self {
+        let supported = supported.into_iter().collect::<Vec<_>>();
+        self.protocol = self.offer.choose(&supported);
+        self.no_common_protocol = match self.protocol {
+            None => Some(self.offer.no_common_protocol(&supported)),
+            Some(_) => None,
+        };
+        self
+    }
+
+    /// Rejects the handshake with 400 if client and server share no subprotocol.
+    pub fn require_protocol(mut self) -> Self {
+        self.require_protocol = true;
+        self
+    }
+
+    /// Returns the subprotocols that the client offers, its favourite first.
+    ///
+    /// Use it with [`set_protocol`](Upgrade::set_protocol) where a list of names
+    /// does not express the choice.
+    pub fn offered_protocols(&self) -> impl Iterator<Item = &str> {
+        self.offer.protocols()
+    }
+
+    /// Selects this subprotocol, which the client must have
+    /// [offered](Upgrade::offered_protocols).
+    ///
+    /// A server must not select a subprotocol that was not offered (RFC 6455,
+    /// section 4.2.2). If you try to, the handshake is rejected with 400, and the
+    /// answer names what was offered: the same as
+    /// [`protocols`](Upgrade::protocols) with this one name, and
+    /// [`require_protocol`](Upgrade::require_protocol).
+    ///
+    /// ```
+    /// use hyper::{Request, Response};
+    /// use hyper_ws::{Error, Upgrade, WebSocket};
+    ///
+    /// /// Speaks the newest `chat.v<number>` that the client knows.
+    /// async fn chat(mut upgrade: Upgrade, _request: Request<()>) -> Response<String> {
+    ///     let version = |protocol: &str| protocol.strip_prefix("chat.v")?.parse::<u32>().ok();
+    ///     let newest = upgrade.offered_protocols().filter_map(version).max();
+    ///     if let Some(version) = newest {
+    ///         upgrade = upgrade.set_protocol(format!("chat.v{version}"));
+    ///     }
+    ///     upgrade.on_upgrade(|mut socket: WebSocket| async move {
+    ///         let protocol = socket.protocol().unwrap_or("no subprotocol").to_owned();
+    ///         socket.send(protocol).await
+    ///     })
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use hyper_ws::{WebSocketService, testing};
+    ///
+    /// let server = testing::serve(WebSocketService::new(hyper::service::service_fn(
+    ///     async |_| Ok::<_, Error>(Response::new(String::new())),
+    /// )).route("/chat", chat));
+    /// let request = Request::get("/chat").header("Sec-WebSocket-Protocol", "chat.v9, chat.v10");
+    /// let mut client = server.connect(request.body(())?).await?;
+    /// assert_eq!(client.protocol(), Some("chat.v10"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_protocol(self, protocol: impl AsRef<str>) -> Self {
+        self.protocols([protocol]).require_protocol()
+    }
+
+    /// Returns the subprotocol that is selected.
+    pub fn protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
+    }
+
+    /// Counts the connection with this tracker, and rejects the handshake with 503
+    /// while the tracker admits no more.
+    pub fn tracker(mut self, tracker: &Tracker) -> Self {
+        self.tracker = Some(tracker.clone());
+        self
+    }
+
+    /// Calls `callback` if the handshake is accepted and the connection never
+    /// becomes a socket.
+    ///
+    /// The kind of the error says why:
+    ///
+    /// - [`ErrorKind::Upgrade`]: the connection is served without
+    ///   `.with_upgrades()`. This is a mistake in the server, and without the
+    ///   callback only a line in the log (feature `tracing`) tells of it.
+    /// - [`ErrorKind::Io`]: the client left before the answer was written.
+    ///
+    /// The handler has not been called then. The callback runs in the task of the
+    /// [`Conversation`]: the one that [`on_upgrade`](Upgrade::on_upgrade) spawns, or
+    /// yours with [`accept_with`](Upgrade::accept_with). It is not called for a
+    /// refusal, and not with [`accept`](Upgrade::accept), whose future returns the
+    /// error.
+    ///
+    /// ```
+    /// # use hyper::{Request, Response};
+    /// # use hyper_ws::{Upgrade, WebSocket};
+    /// # async fn echo(_: WebSocket) {}
+    /// async fn handler(upgrade: Upgrade, request: Request<()>) -> Response<String> {
+    ///     let path = request.uri().path().to_owned();
+    ///     upgrade
+    ///         .on_failed_upgrade(move |error| eprintln!("no WebSocket on {path}: {error}"))
+    ///         .on_upgrade(echo)
+    /// }
+    /// # let service = hyper_ws::WebSocketService::new(()).route("/ws", handler);
+    /// ```
+    ///
+    /// [`ErrorKind::Upgrade`]: crate::error::ErrorKind::Upgrade
+    /// [`ErrorKind::Io`]: crate::error::ErrorKind::Io
+    pub fn on_failed_upgrade(mut self, callback: impl FnOnce(Error) + Send + 'static) -> Self {
+        self.on_failed = Some(OnFailedUpgrade::new(callback));
+        self
+    }
+
+    /// Accepts the handshake, and spawns a task that runs the handler once the
+    /// connection is handed over.
+    ///
+    /// With the feature `tracing`, the task has a span of its own, `websocket`,
+    /// inside the current one. It costs nothing unless a subscriber wants it.
+    ///
+    /// The body is made from a `String`, since the answer may be a refusal that
+    /// states its reason. If yours cannot be made from one (a `BoxBody`, an
+    /// `Empty`), let the body be a `String` here and [`map`](Response::map) the
+    /// response.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn on_upgrade<B, F, Fut>(self, handler: F) -> Response<B>
+    where
+        B: From<String>,
+        F: FnOnce(WebSocket) -> Fut + Send + 'static,
+        Fut: Future<Output: HandlerOutput> + Send + 'static,
+    {
+        match self.answer() {
+            Ok((response, pending, trace)) => {
+                let span = trace.connection(&pending.start);
+                span.spawn(Conversation::new(Some(pending), handler));
+                response
+            }
+            Err(rejection) => rejection.into(),
+        }
+    }
+
+    /// Accepts the handshake, and returns the conversation for the caller to spawn,
+    /// or to put into a set of tasks.
+    ///
+    /// The conversation begins when the response has been written. So return the
+    /// response first: awaiting the conversation before that never ends. If the
+    /// response is a refusal, the conversation ends at once and the handler is
+    /// never called.
+    ///
+    /// The conversation has no span of its own: it runs in that of the task that
+    /// polls it.
+    pub fn accept_with<B, F, Fut>(self, handler: F) -> (Response<B>, Conversation<F, Fut>)
+    where
+        B: From<String>,
+        F: FnOnce(WebSocket) -> Fut + Send + 'static,
+        Fut: Future<Output: HandlerOutput> + Send + 'static,
+    {
+        match self.answer() {
+            Ok((response, pending, _)) => (response, Conversation::new(Some(pending), handler)),
+            Err(rejection) => (rejection.into(), Conversation::new(None, handler)),
+        }
+    }
+
+    /// Accepts the handshake, and returns a future of the bare socket, which makes
+    /// progress only while one of its methods is awaited.
+    ///
+    /// The future is ready when the response has been written. So return the
+    /// response first: awaiting the future before that never ends.
+    pub fn accept<B: From<String>>(self) -> (Response<B>, Accepted) {
+        match self.answer() {
+            Ok((response, pending, _)) => (
+                response,
+                Accepted {
+                    pending: Some(pending),
+                },
+            ),
+            Err(rejection) => (rejection.into(), Accepted { pending: None }),
+        }
+    }
+
+    /// Answers the handshake. A refusal drops `OnUpgrade` without polling it, so
+    /// hyper keeps the connection.
+    fn answer<B: From<String>>(self) -> Result<(Response<B>, PendingUpgrade, Trace), Rejection> {
+        let permit = self.admit().inspect_err(|rejection| {
+            self.trace.answered(rejection.status());
+            if let Some(tracker) = &self.tracker {
+                tracker.count_refusal(rejection.status().as_u16());
+            }
+        })?;
+        let agreement = self.offer.agree(&self.config, self.protocol);
+        let response = self
+            .offer
+            .respond::<()>(&agreement)
+            .map(|()| B::from(String::new()));
+        self.trace.answered(response.status());
+        let start = Negotiated {
+            role: Role::Server,
+            config: self.config,
+            protocol: agreement.protocol,
+            codec: agreement.extension.map(|extension| extension.codec()),
+            permit,
+        };
+        Ok((
+            response,
+            PendingUpgrade {
+                on_upgrade: self.on_upgrade,
+                version: self.version,
+                start,
+                on_failed: self.on_failed,
+            },
+            self.trace,
+        ))
+    }
+
+    fn admit(&self) -> Result<Option<Permit>, Rejection> {
+        self.offer.check(&self.config)?;
+        if self.require_protocol && self.protocol.is_none() {
+            return Err(match &self.no_common_protocol {
+                Some(rejection) => rejection.clone(),
+                None => self.offer.no_common_protocol::<&str>(&[]),
+            });
+        }
+        self.tracker
+            .as_ref()
+            .map(Tracker::admit)
+            .transpose()
+            .map_err(|refused| match refused {
+                Refused::Full => Rejection::unavailable(
+                    "the server has reached its limit of WebSockets (try again later)",
+                    RETRY_AFTER,
+                ),
+                Refused::Draining => {
+                    Rejection::unavailable("the server is shutting down", RETRY_AFTER)
+                }
+            })
+    }
+}
+
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgrade")
+            .field("protocol", &self.protocol)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Adds the `:protocol` of HTTP/2 to a head: hyper keeps it in the extensions
+/// (RFC 8441, section 4).
+#[cfg(feature = "http2")]
+fn with_protocol<'a>(head: Head<'a>, extensions: &'a Extensions) -> Head<'a> {
+    let protocol = extensions.get::<hyper::ext::Protocol>();
+    head.protocol(protocol.map(|protocol| protocol.as_str()))
+}
+
+#[cfg(not(feature = "http2"))]
+fn with_protocol<'a>(head: Head<'a>, _: &'a Extensions) -> Head<'a> {
+    head
+}
+
+/// Seconds after which a client that was refused with 503 may try again.
+const RETRY_AFTER: u32 = 5;
