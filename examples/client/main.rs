@@ -205,8 +205,8 @@ async fn converse(
                 is_typing = false;
                 quiet.as_mut().reset(Instant::now() + options.wait);
             }
-            () = &mut quiet, if !is_typing => _ = socket.close(CloseCode::NORMAL, "").await,
-            _ = tokio::signal::ctrl_c() => _ = socket.close(CloseCode::NORMAL, "").await,
+            () = &mut quiet, if !is_typing => { socket.close(CloseCode::NORMAL, "").await; }
+            _ = tokio::signal::ctrl_c() => { socket.close(CloseCode::NORMAL, "").await; }
             _ = ask.tick(), if options.ping.is_some() => {
                 if socket.latency() != latency
                     && let Some(answered) = socket.latency()
