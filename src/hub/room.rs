@@ -1,14 +1,13 @@
-//! One room: who is in it, and how a message gets to them.
+//! One room: how a message gets to its members.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Arc;
 
-use super::{Rooms, shrink};
+use super::registry::{Id, Members, id};
 use crate::WebSocket;
 use crate::config::Overflow;
 use crate::protocol::Prepared;
-use crate::socket::{Item, Pushed, Shared, Watcher};
+use crate::socket::{Item, Pushed, Watcher};
 
 /// A room. Clones are handles to the same room.
 #[derive(Clone)]
@@ -105,66 +104,5 @@ impl fmt::Debug for Room {
             .field("name", &self.name())
             .field("len", &self.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// A socket is known by where its shared state is: as long as it is a member, no
-/// other can be there.
-type Id = usize;
-
-fn id(socket: &Arc<Shared>) -> Id {
-    Arc::as_ptr(socket) as usize
-}
-
-/// What the handles of a room share. A member's connection holds it too, until
-/// it ends or leaves.
-pub(super) struct Members {
-    name: Arc<str>,
-    rooms: Weak<Rooms>,
-    sockets: Mutex<HashMap<Id, Arc<Shared>>>,
-}
-
-impl Members {
-    pub(super) fn new(name: Arc<str>, rooms: Weak<Rooms>) -> Arc<Self> {
-        Arc::new(Members {
-            name,
-            rooms,
-            sockets: Mutex::default(),
-        })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Id, Arc<Shared>>> {
-        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remove(&self, socket: &Arc<Shared>) {
-        let mut sockets = self.lock();
-        let removed = sockets.remove(&id(socket));
-        shrink(&mut sockets);
-        drop(sockets);
-        // Not under the lock: it may be the last handle.
-        drop(removed);
-    }
-}
-
-impl Watcher for Members {
-    fn ended(&self, socket: &Arc<Shared>) {
-        self.remove(socket);
-    }
-}
-
-impl Drop for Members {
-    fn drop(&mut self) {
-        if let Some(rooms) = self.rooms.upgrade() {
-            let mut rooms = rooms.lock();
-            // Another room of this name may have been made meanwhile.
-            if rooms
-                .get(&self.name)
-                .is_some_and(|it| it.strong_count() == 0)
-            {
-                rooms.remove(&self.name);
-                shrink(&mut rooms);
-            }
-        }
     }
 }

@@ -1,0 +1,92 @@
+//! What the handles share: the rooms by name, and the members of each.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::socket::{Shared, Watcher};
+
+/// Room names to rooms. The rooms own themselves (through their members and
+/// handles), so that an empty one vanishes.
+#[derive(Default)]
+pub(super) struct Rooms(Mutex<HashMap<Arc<str>, Weak<Members>>>);
+
+impl Rooms {
+    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Weak<Members>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A socket is known by where its shared state is: as long as it is a member, no
+/// other can be there.
+pub(super) type Id = usize;
+
+pub(super) fn id(socket: &Arc<Shared>) -> Id {
+    Arc::as_ptr(socket) as usize
+}
+
+/// What the handles of a room share. A member's connection holds it too, until
+/// it ends or leaves.
+pub(super) struct Members {
+    pub(super) name: Arc<str>,
+    rooms: Weak<Rooms>,
+    sockets: Mutex<HashMap<Id, Arc<Shared>>>,
+}
+
+impl Members {
+    pub(super) fn new(name: Arc<str>, rooms: Weak<Rooms>) -> Arc<Self> {
+        Arc::new(Members {
+            name,
+            rooms,
+            sockets: Mutex::default(),
+        })
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<Id, Arc<Shared>>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn remove(&self, socket: &Arc<Shared>) {
+        let mut sockets = self.lock();
+        let removed = sockets.remove(&id(socket));
+        shrink(&mut sockets);
+        drop(sockets);
+        // Not under the lock: it may be the last handle.
+        drop(removed);
+    }
+}
+
+impl Watcher for Members {
+    fn ended(&self, socket: &Arc<Shared>) {
+        self.remove(socket);
+    }
+}
+
+impl Drop for Members {
+    fn drop(&mut self) {
+        if let Some(rooms) = self.rooms.upgrade() {
+            let mut rooms = rooms.lock();
+            // Another room of this name may have been made meanwhile.
+            if rooms
+                .get(&self.name)
+                .is_some_and(|it| it.strong_count() == 0)
+            {
+                rooms.remove(&self.name);
+                shrink(&mut rooms);
+            }
+        }
+    }
+}
+
+/// Gives back what a crowd took, once three quarters of it have gone: memory, and
+/// the time of going through a table that is nearly empty. (Half of what is left
+/// is free then, so a table is not moved again soon.)
+fn shrink<K: Eq + Hash, V>(table: &mut HashMap<K, V>) {
+    let kept = table.capacity() / 4;
+    if table.len() < kept && kept > FEW {
+        table.shrink_to(2 * kept);
+    }
+}
+
+/// A table for a few times as many is not worth the moving.
+const FEW: usize = 16;
