@@ -17,12 +17,15 @@ impl Rooms {
     }
 }
 
-/// A socket is known by where its shared state is: as long as it is a member, no
-/// other can be there.
-pub(super) type Id = usize;
+/// Tells the members of a room apart: the address of what the handles of a socket
+/// share. The room holds that too, so no other socket can have the address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct MemberId(usize);
 
-pub(super) fn id(socket: &Arc<Shared>) -> Id {
-    Arc::as_ptr(socket) as usize
+impl MemberId {
+    pub(super) fn of(socket: &Arc<Shared>) -> Self {
+        MemberId(Arc::as_ptr(socket) as usize)
+    }
 }
 
 /// What the handles of a room share. A member's connection holds it too, until
@@ -30,7 +33,7 @@ pub(super) fn id(socket: &Arc<Shared>) -> Id {
 pub(super) struct Members {
     pub(super) name: Arc<str>,
     rooms: Weak<Rooms>,
-    sockets: Mutex<HashMap<Id, Arc<Shared>>>,
+    sockets: Mutex<HashMap<MemberId, Arc<Shared>>>,
 }
 
 impl Members {
@@ -42,13 +45,13 @@ impl Members {
         })
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<Id, Arc<Shared>>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<MemberId, Arc<Shared>>> {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn remove(&self, socket: &Arc<Shared>) {
         let mut sockets = self.lock();
-        let removed = sockets.remove(&id(socket));
+        let removed = sockets.remove(&MemberId::of(socket));
         shrink(&mut sockets);
         drop(sockets);
         // Not under the lock: it may be the last handle.

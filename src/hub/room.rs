@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::registry::{Id, Members, id};
+use super::registry::{MemberId, Members};
 use crate::WebSocket;
 use crate::config::Overflow;
 use crate::protocol::Prepared;
@@ -42,7 +42,10 @@ impl Room {
     /// [`leave`](Self::leave). Joining twice changes nothing.
     pub fn join(&self, socket: &WebSocket) {
         let socket = socket.shared();
-        let known = self.members.lock().insert(id(socket), socket.clone());
+        let known = self
+            .members
+            .lock()
+            .insert(MemberId::of(socket), socket.clone());
         // A connection that is ending will not tell again.
         if known.is_none() && !socket.watch(self.members.clone()) {
             self.members.remove(socket);
@@ -67,10 +70,10 @@ impl Room {
 
     /// Queues a message for every member but `socket`.
     pub fn send_to_others(&self, socket: &WebSocket, message: impl Into<Prepared>) -> Sent {
-        self.send_except(message, Some(id(socket.shared())))
+        self.send_except(message, Some(MemberId::of(socket.shared())))
     }
 
-    fn send_except(&self, message: impl Into<Prepared>, except: Option<Id>) -> Sent {
+    fn send_except(&self, message: impl Into<Prepared>, except: Option<MemberId>) -> Sent {
         let message = message.into();
         let mut sent = Sent::default();
         // The lock is held for the whole round: that is what gives all members
