@@ -1,4 +1,11 @@
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::*;
+use crate::CloseCode;
+use crate::error::CloseCause;
 use crate::socket::tests::peer::{Peer, start};
 use crate::socket::{WebSocket, managed};
 use crate::{Config, Error};

@@ -85,7 +85,7 @@ pub(super) const FLOORS: &[Floors] = &[
             "inline",
         ],
     ),
-    Floors("tracker", &["stats", "mod"]),
+    Floors("tracker", &["stats", "registry", "handle"]),
     Floors("upgrade", &["trace transport", "mod"]),
     Floors(
         "client",
