@@ -1,9 +1,9 @@
 //! What the handles share: the rooms by name, and the members of each.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use crate::shrink::shrink;
 use crate::socket::{Shared, Watcher};
 
 /// Room names to rooms. The rooms own themselves (through their members and
@@ -16,6 +16,9 @@ impl Rooms {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// A table for a few times as many rooms or members is not worth moving.
+const FEW: usize = 16;
 
 /// Tells the members of a room apart: the address of what the handles of a socket
 /// share. The room holds that too, so no other socket can have the address.
@@ -52,7 +55,7 @@ impl Members {
     pub(super) fn remove(&self, socket: &Arc<Shared>) {
         let mut sockets = self.lock();
         let removed = sockets.remove(&MemberId::of(socket));
-        shrink(&mut sockets);
+        shrink(&mut sockets, FEW);
         drop(sockets);
         // Not under the lock: it may be the last handle.
         drop(removed);
@@ -75,21 +78,8 @@ impl Drop for Members {
                 .is_some_and(|it| it.strong_count() == 0)
             {
                 rooms.remove(&self.name);
-                shrink(&mut rooms);
+                shrink(&mut rooms, FEW);
             }
         }
     }
 }
-
-/// Gives back what a crowd took, once three quarters of it have gone: memory, and
-/// the time of going through a table that is nearly empty. (Half of what is left
-/// is free then, so a table is not moved again soon.)
-fn shrink<K: Eq + Hash, V>(table: &mut HashMap<K, V>) {
-    let kept = table.capacity() / 4;
-    if table.len() < kept && kept > FEW {
-        table.shrink_to(2 * kept);
-    }
-}
-
-/// A table for a few times as many is not worth the moving.
-const FEW: usize = 16;

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::registry::{BATCH, Inner, Permit, Refused};
+use super::registry::{Inner, Permit, Refused};
 use super::stats::{Ended, Stats};
 use crate::CloseCode;
+use crate::deadline::after;
 use crate::error::CloseCause;
 
 /// Counts sockets, limits them and drains them. Clones share one count.
@@ -28,6 +29,10 @@ pub struct Drained {
     /// Sockets that had to be cut off at the deadline.
     pub aborted: usize,
 }
+
+/// How many sockets are closed at a time, so that not all clients come back in
+/// the same moment.
+const BATCH: usize = 500;
 
 /// The pause between two batches, unless the deadline is too near for that.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -132,8 +137,7 @@ impl Tracker {
     /// Dropping the future stops neither the refusing nor the closing that has
     /// begun; call it again to go on.
     pub async fn drain(&self, code: CloseCode, patience: Duration) -> Drained {
-        // Far enough away for whoever has that much patience.
-        let deadline = Instant::now() + patience.min(LONGEST);
+        let deadline = after(patience);
         let (total, mut sockets) = {
             let mut state = self.inner.lock();
             state.draining = Some(code);
@@ -173,16 +177,13 @@ impl Tracker {
         }
         // Each ends when its task is next polled; a handler that never yields
         // keeps its thread, and is not waited for.
-        let _ = timeout_at(Instant::now() + ABORT, self.inner.emptied()).await;
+        let _ = timeout(ABORT, self.inner.emptied()).await;
         Drained {
             closed: total.saturating_sub(left),
             aborted: left,
         }
     }
 }
-
-/// A deadline that no process lives to see.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// How long to wait for the tasks of sockets that were cut off.
 const ABORT: Duration = Duration::from_secs(1);

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::stats::{Ended, Stats};
 use crate::CloseCode;
 use crate::error::CloseCause;
+use crate::shrink::shrink;
 use crate::socket::Shared;
 
 pub(super) struct Inner {
@@ -53,10 +54,6 @@ impl Inner {
     }
 }
 
-/// How many sockets are closed at a time, so that not all clients come back in
-/// the same moment.
-pub(super) const BATCH: usize = 500;
-
 /// Why there is no place for another socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -77,6 +74,9 @@ impl fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
+
+/// A table for a few times as many sockets is not worth moving.
+const FEW: usize = 500;
 
 /// A place among the tracked sockets.
 pub(crate) struct Permit {
@@ -107,11 +107,7 @@ impl Drop for Permit {
         state.count -= 1;
         // Where there is none, the client left before it was handed over.
         let socket = state.sockets.remove(&self.id);
-        // What a crowd took is given back when it has gone.
-        let kept = state.sockets.capacity() / 4;
-        if state.sockets.len() < kept && kept > BATCH {
-            state.sockets.shrink_to(2 * kept);
-        }
+        shrink(&mut state.sockets, FEW);
         let cause = socket.as_ref().and_then(|it| it.close_cause());
         let (received, sent) = socket.as_ref().map(|it| it.traffic()).unwrap_or_default();
         let ended = Ended {
