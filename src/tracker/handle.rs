@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::registry::{Inner, Permit, Refused};
 use super::stats::{Ended, Stats};
@@ -127,7 +127,7 @@ impl Tracker {
 
     /// Refuses new handshakes with 503 from now on, closes every socket with
     /// `code`, a few hundred at a time, waits until they have ended, and cuts
-    /// off those that have not when `patience` runs out.
+    /// off those that have not when `timeout` runs out.
     ///
     /// Handlers see the end of the conversation: `recv` returns `Ok(None)`.
     /// Those that are still running at the deadline are dropped.
@@ -136,8 +136,8 @@ impl Tracker {
     ///
     /// Dropping the future stops neither the refusing nor the closing that has
     /// begun; call it again to go on.
-    pub async fn drain(&self, code: CloseCode, patience: Duration) -> Drained {
-        let deadline = after(patience);
+    pub async fn drain(&self, code: CloseCode, timeout: Duration) -> Drained {
+        let deadline = after(timeout);
         let (total, mut sockets) = {
             let mut state = self.inner.lock();
             state.draining = Some(code);
@@ -148,7 +148,7 @@ impl Tracker {
         };
         let batches = u32::try_from(sockets.len().div_ceil(BATCH).max(1)).unwrap_or(u32::MAX);
         // At least half of the time is left for the answers.
-        let pause = PAUSE.min(patience / 2 / batches);
+        let pause = PAUSE.min(timeout / 2 / batches);
         while !sockets.is_empty() {
             // What has ended meanwhile is freed with its batch, not all at once.
             for socket in sockets.split_off(sockets.len().saturating_sub(BATCH)) {
@@ -177,7 +177,7 @@ impl Tracker {
         }
         // Each ends when its task is next polled; a handler that never yields
         // keeps its thread, and is not waited for.
-        let _ = timeout(ABORT, self.inner.emptied()).await;
+        let _ = timeout_at(after(ABORT), self.inner.emptied()).await;
         Drained {
             closed: total.saturating_sub(left),
             aborted: left,

@@ -40,6 +40,5 @@ mod stats;
 mod tests;
 
 pub use handle::{Drained, Tracker};
-pub(crate) use registry::Permit;
-pub use registry::Refused;
+pub(crate) use registry::{Permit, Refused};
 pub use stats::{Ended, Stats, Traffic};

@@ -1,7 +1,6 @@
 //! What the clones of a tracker share, and the place of one socket in it.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -56,24 +55,12 @@ impl Inner {
 
 /// Why there is no place for another socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refused {
+pub(crate) enum Refused {
     /// As many as may be are connected.
     Full,
     /// The tracker is being drained, or was.
     Draining,
 }
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Refused::Full => "too many connections",
-            Refused::Draining => "the server is shutting down",
-        })
-    }
-}
-
-impl std::error::Error for Refused {}
 
 /// A table for a few times as many sockets is not worth moving.
 const FEW: usize = 500;
