@@ -1,4 +1,4 @@
-//! The handle on all rooms.
+//! The public handle on all rooms.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -7,9 +7,9 @@ use super::registry::{Members, Rooms};
 use super::room::Room;
 use crate::config::Overflow;
 
-/// Rooms by name. Clones are handles to the same rooms.
+/// A set of rooms with names. Clones are handles to the same rooms.
 ///
-/// A room is there as long as somebody holds it or is in it.
+/// A room exists while it has members, or a [`Room`] handle of it exists.
 #[derive(Clone)]
 pub struct Hub {
     rooms: Arc<Rooms>,
@@ -23,7 +23,7 @@ impl Default for Hub {
 }
 
 impl Hub {
-    /// A hub without rooms.
+    /// Creates a hub without rooms.
     pub fn new() -> Self {
         Hub {
             rooms: Arc::default(),
@@ -31,15 +31,17 @@ impl Hub {
         }
     }
 
-    /// What happens to a message for a member whose output queue is full:
-    /// [`Close`](Overflow::Close) unless set. A room cannot
-    /// [`Wait`](Overflow::Wait) for one member; that is taken for `Close`.
+    /// Sets what happens to a message for a member whose output queue is full.
+    ///
+    /// The default is [`Close`](Overflow::Close). A room does not wait for a member, so
+    /// [`Wait`](Overflow::Wait) is taken for `Close`. The policy is that of the handle:
+    /// rooms that were taken from it before keep theirs.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
     }
 
-    /// The room of that name. It is made if there is none.
+    /// Returns the room of this name, and creates it if it does not exist.
     pub fn room(&self, name: &str) -> Room {
         let mut rooms = self.rooms.lock();
         let members = match rooms.get(name).and_then(Weak::upgrade) {
@@ -54,16 +56,16 @@ impl Hub {
         Room::new(members, self.overflow)
     }
 
-    /// How many rooms there are.
+    /// Returns the number of rooms.
     pub fn len(&self) -> usize {
         self.rooms
             .lock()
             .values()
-            .filter(|it| it.strong_count() > 0)
+            .filter(|room| room.strong_count() > 0)
             .count()
     }
 
-    /// Whether there is no room.
+    /// Returns whether there are no rooms.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

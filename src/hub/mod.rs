@@ -1,10 +1,9 @@
 //! Rooms: one message to many sockets.
 //!
-//! A message is encoded once, whatever the size of the room, and everything a
-//! socket gets between two turns of its task leaves in one write. Sending waits
-//! for nobody: what happens to a member that does not read as fast as the room
-//! talks is a [policy](Hub::overflow), to close it with 1013 unless you say
-//! otherwise.
+//! A message is encoded once, whatever the size of the room. Everything that a member
+//! is sent between two turns of its task leaves in one write. Sending never waits: if a
+//! member reads more slowly than the room sends, a [policy](Hub::overflow) says what
+//! happens. By default that member is closed with 1013.
 //!
 //! ```
 //! use hyper_ws::{WebSocket, hub::Hub};
@@ -19,8 +18,8 @@
 //! }
 //! ```
 //!
-//! Every member gets the messages of a room in the same order. Delivery is at
-//! most once: a socket that is closed gets nothing more.
+//! All members get the messages of a room in the same order. A message is delivered at
+//! most once: a socket that is closing gets no more messages.
 
 mod handle;
 mod registry;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use crate::shrink::shrink;
 use crate::socket::{Shared, Watcher};
 
-/// Room names to rooms. The rooms own themselves (through their members and
-/// handles), so that an empty one vanishes.
+/// The rooms by name. It does not own them: the handles of a room and the connections
+/// of its members do, so a room without either is dropped.
 #[derive(Default)]
 pub(super) struct Rooms(Mutex<HashMap<Arc<str>, Weak<Members>>>);
 
@@ -17,7 +17,7 @@ impl Rooms {
     }
 }
 
-/// A table for a few times as many rooms or members is not worth moving.
+/// A hash table for at most four times as many entries is not worth shrinking.
 const FEW: usize = 16;
 
 /// Tells the members of a room apart: the address of what the handles of a socket
@@ -31,8 +31,9 @@ impl MemberId {
     }
 }
 
-/// What the handles of a room share. A member's connection holds it too, until
-/// it ends or leaves.
+/// The members of a room, which its handles share.
+///
+/// The connection of each member holds it too, to take the member out when it ends.
 pub(super) struct Members {
     pub(super) name: Arc<str>,
     rooms: Weak<Rooms>,
@@ -57,7 +58,7 @@ impl Members {
         let removed = sockets.remove(&MemberId::of(socket));
         shrink(&mut sockets, FEW);
         drop(sockets);
-        // Not under the lock: it may be the last handle.
+        // Dropped without the lock: it may be the last handle on the connection.
         drop(removed);
     }
 }
@@ -72,10 +73,10 @@ impl Drop for Members {
     fn drop(&mut self) {
         if let Some(rooms) = self.rooms.upgrade() {
             let mut rooms = rooms.lock();
-            // Another room of this name may have been made meanwhile.
+            // A new room may have taken the name since the last handle was dropped.
             if rooms
                 .get(&self.name)
-                .is_some_and(|it| it.strong_count() == 0)
+                .is_some_and(|room| room.strong_count() == 0)
             {
                 rooms.remove(&self.name);
                 shrink(&mut rooms, FEW);

@@ -1,4 +1,4 @@
-//! One room: how a message gets to its members.
+//! The public handle on one room: its members, and sending to them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,21 +9,24 @@ use crate::config::Overflow;
 use crate::protocol::Prepared;
 use crate::socket::{Item, Pushed, Watcher};
 
-/// A room. Clones are handles to the same room.
+/// A handle to a room, from [`Hub::room`](super::Hub::room). Clones are handles to the
+/// same room.
 #[derive(Clone)]
 pub struct Room {
     members: Arc<Members>,
     overflow: Overflow,
 }
 
-/// What became of a message to a room.
+/// The outcome of sending a message to a room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sent {
-    /// Members for whom it is queued.
+    /// The number of members that the message is queued for.
     pub queued: usize,
-    /// Members that do not get it: they read too slowly (by the policy
-    /// [`Close`](Overflow::Close) they were closed for that), or are ending.
+    /// The number of members that do not get the message.
+    ///
+    /// Their output queue is full or their connection is closing. With the policy
+    /// [`Close`](Overflow::Close), a full queue has closed the connection.
     pub missed: usize,
 }
 
@@ -32,27 +35,30 @@ impl Room {
         Room { members, overflow }
     }
 
-    /// The name.
+    /// Returns the name of the room.
     pub fn name(&self) -> &str {
         &self.members.name
     }
 
-    /// Lets a socket into the room; it gets everything that is sent to the room
-    /// from now on. Membership ends with the connection, or with
-    /// [`leave`](Self::leave). Joining twice changes nothing.
+    /// Makes a socket a member: it gets every message that is sent to the room from now
+    /// on.
+    ///
+    /// Membership ends with the connection, or with [`leave`](Self::leave). Joining
+    /// again has no effect.
     pub fn join(&self, socket: &WebSocket) {
         let socket = socket.shared();
         let known = self
             .members
             .lock()
             .insert(MemberId::of(socket), socket.clone());
-        // A connection that is ending will not tell again.
+        // A connection that has begun to end does not accept observers, and would
+        // never be taken out.
         if known.is_none() && !socket.watch(self.members.clone()) {
             self.members.remove(socket);
         }
     }
 
-    /// Takes a socket out of the room.
+    /// Ends the membership of a socket. Without membership, it has no effect.
     pub fn leave(&self, socket: &WebSocket) {
         let socket = socket.shared();
         let watcher: Arc<dyn Watcher> = self.members.clone();
@@ -60,15 +66,15 @@ impl Room {
         self.members.remove(socket);
     }
 
-    /// Queues a message for every member, and waits for none of them.
+    /// Queues a message for every member, and returns at once.
     ///
-    /// Messages of one task arrive everywhere in the order of its calls; all
-    /// members get the messages of all tasks in the same order.
+    /// The messages of one task arrive in the order of its calls. All members get the
+    /// messages of all tasks in the same order.
     pub fn send(&self, message: impl Into<Prepared>) -> Sent {
         self.send_except(message, None)
     }
 
-    /// Queues a message for every member but `socket`.
+    /// Queues a message for every member except `socket`.
     pub fn send_to_others(&self, socket: &WebSocket, message: impl Into<Prepared>) -> Sent {
         self.send_except(message, Some(MemberId::of(socket.shared())))
     }
@@ -76,8 +82,9 @@ impl Room {
     fn send_except(&self, message: impl Into<Prepared>, except: Option<MemberId>) -> Sent {
         let message = message.into();
         let mut sent = Sent::default();
-        // The lock is held for the whole round: that is what gives all members
-        // the same order. Nothing in it waits.
+        // The lock is held until all members have the message queued: without that,
+        // two messages of two tasks could reach two members in different orders.
+        // Nothing here waits.
         for (id, member) in self.members.lock().iter() {
             if Some(*id) == except {
                 continue;
@@ -90,12 +97,12 @@ impl Room {
         sent
     }
 
-    /// How many sockets are in the room.
+    /// Returns the number of members.
     pub fn len(&self) -> usize {
         self.members.lock().len()
     }
 
-    /// Whether nobody is in the room.
+    /// Returns whether the room has no members.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,41 +1,44 @@
-//! The handle: what a server counts, limits and drains its sockets with.
+//! The public handle: counting, limiting and draining.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{sleep, timeout_at};
 
-use super::registry::{Inner, Permit, Refused};
+use super::registry::{Permit, Refused, Registry};
 use super::stats::{Ended, Stats};
 use crate::CloseCode;
 use crate::deadline::after;
 use crate::error::CloseCause;
 
-/// Counts sockets, limits them and drains them. Clones share one count.
+/// Counts the sockets of a server, limits their number and drains them. Clones share
+/// one count.
 #[derive(Clone)]
 pub struct Tracker {
     limit: usize,
-    inner: Arc<Inner>,
+    registry: Arc<Registry>,
 }
 
-/// What a [`drain`](Tracker::drain) came to.
+/// The outcome of a [`drain`](Tracker::drain).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
-    /// Sockets that ended in time.
+    /// Sockets that closed before the timeout.
     pub closed: usize,
-    /// Sockets that had to be cut off at the deadline.
+    /// Sockets that were still open at the timeout, and were aborted.
     pub aborted: usize,
 }
 
-/// How many sockets are closed at a time, so that not all clients come back in
-/// the same moment.
+/// The number of sockets that a drain closes at a time. A pause between batches keeps
+/// all the clients from connecting again in the same moment.
 const BATCH: usize = 500;
 
-/// The pause between two batches, unless the deadline is too near for that.
+/// The pause between two batches, unless the timeout is too short for it.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a drain waits for the tasks of aborted sockets.
+const ABORT: Duration = Duration::from_secs(1);
 
 impl Default for Tracker {
     fn default() -> Self {
@@ -44,113 +47,85 @@ impl Default for Tracker {
 }
 
 impl Tracker {
-    /// A tracker without a limit.
+    /// Creates a tracker without a limit.
     pub fn new() -> Self {
         Tracker {
             limit: usize::MAX,
-            inner: Arc::new(Inner {
-                state: Mutex::default(),
-                began: Instant::now(),
-                freed: Notify::new(),
-            }),
+            registry: Arc::new(Registry::new()),
         }
     }
 
-    /// Refuse handshakes with 503 while this many sockets are connected.
+    /// Rejects handshakes with 503 while this many sockets are open.
     pub fn limit(mut self, sockets: usize) -> Self {
         self.limit = sockets;
         self
     }
 
-    /// Calls `observer` once for each conversation that has ended, in the task that
-    /// ran it: for a histogram of durations, say. One for all clones, the last.
+    /// Calls `observer` once for each connection that has ended, in the task that ran
+    /// it: to fill a histogram of durations, for example.
+    ///
+    /// A tracker and its clones have one observer; the last call sets it.
     pub fn on_end(self, observer: impl Fn(&Ended) + Send + Sync + 'static) -> Self {
-        self.inner.lock().on_end = Some(Arc::new(observer));
+        self.registry.set_on_end(Arc::new(observer));
         self
     }
 
-    /// What has been counted until now. Messages are counted by each connection
-    /// for itself, so this looks at every open socket, one after the other.
+    /// Returns what has been counted until now.
+    ///
+    /// Each connection counts its own messages, so a call looks at every open socket,
+    /// one after the other.
     pub fn stats(&self) -> Stats {
-        let (mut stats, sockets) = {
-            let state = self.inner.lock();
-            let mut stats = state.stats.clone();
-            stats.accepted = state.next;
-            stats.open = state.count as u64;
-            (stats, state.sockets.values().cloned().collect::<Vec<_>>())
-        };
-        for socket in sockets {
-            let (received, sent) = socket.traffic();
-            stats.add(received, sent);
-        }
-        stats
+        self.registry.stats()
     }
 
-    /// A handshake was refused with this status.
+    /// Counts a handshake that was rejected with `status`.
     #[cfg(feature = "server")]
     pub(crate) fn count_refusal(&self, status: u16) {
-        *self.inner.lock().stats.refused.entry(status).or_default() += 1;
+        self.registry.count_refusal(status);
     }
 
-    /// How many sockets there are, those included whose handshake was just answered.
+    /// Returns the number of open sockets. A handshake counts from the moment at which
+    /// it is accepted.
     pub fn len(&self) -> usize {
-        self.inner.lock().count
+        self.registry.count()
     }
 
-    /// Whether there is no socket.
+    /// Returns whether no socket is open.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// A place for another socket. It is free again when the permit is dropped.
+    /// Gives a permit for another socket, which counts until the permit is dropped.
     ///
     /// # Errors
     ///
-    /// [`Refused`] if there is none.
+    /// [`Refused`] if the limit is reached or a drain has begun.
     pub(crate) fn admit(&self) -> Result<Permit, Refused> {
-        let mut state = self.inner.lock();
-        if state.draining.is_some() {
-            return Err(Refused::Draining);
-        }
-        if state.count >= self.limit {
-            return Err(Refused::Full);
-        }
-        state.count += 1;
-        let id = state.next;
-        state.next += 1;
-        Ok(Permit {
-            id,
-            began: self.inner.began.elapsed().as_micros() as u64,
-            inner: self.inner.clone(),
-        })
+        self.registry.admit(self.limit)
     }
 
-    /// Refuses new handshakes with 503 from now on, closes every socket with
-    /// `code`, a few hundred at a time, waits until they have ended, and cuts
-    /// off those that have not when `timeout` runs out.
+    /// Closes every socket with `code` and waits until all have ended. Sockets that
+    /// are still open when `timeout` has passed are aborted.
     ///
-    /// Handlers see the end of the conversation: `recv` returns `Ok(None)`.
-    /// Those that are still running at the deadline are dropped.
+    /// From now on, new handshakes are rejected with 503. Sockets are closed a few
+    /// hundred at a time, so that not all clients connect again in the same moment.
+    ///
+    /// Handlers see the end of the connection: `recv` returns `Ok(None)`. Handlers that
+    /// still run at the timeout are dropped.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future stops neither the refusing nor the closing that has
-    /// begun; call it again to go on.
+    /// Dropping the future does not undo what has begun: handshakes are still rejected,
+    /// and sockets that were closed stay closed. Call `drain` again to continue.
     pub async fn drain(&self, code: CloseCode, timeout: Duration) -> Drained {
         let deadline = after(timeout);
-        let (total, mut sockets) = {
-            let mut state = self.inner.lock();
-            state.draining = Some(code);
-            (
-                state.count,
-                state.sockets.values().cloned().collect::<Vec<_>>(),
-            )
-        };
+        let (total, mut sockets) = self.registry.begin_drain(code);
         let batches = u32::try_from(sockets.len().div_ceil(BATCH).max(1)).unwrap_or(u32::MAX);
-        // At least half of the time is left for the answers.
+        // At least half of the time is left for the peers to answer.
         let pause = PAUSE.min(timeout / 2 / batches);
         while !sockets.is_empty() {
-            // What has ended meanwhile is freed with its batch, not all at once.
+            // Each batch drops its sockets, so those that have ended are freed batch by
+            // batch and not all at once.
             for socket in sockets.split_off(sockets.len().saturating_sub(BATCH)) {
                 socket.close(CloseCause::Drained(code), code, "");
             }
@@ -159,34 +134,25 @@ impl Tracker {
             }
         }
         drop(sockets);
-        if timeout_at(deadline, self.inner.emptied()).await.is_ok() {
+        if timeout_at(deadline, self.registry.emptied()).await.is_ok() {
             return Drained {
                 closed: total,
                 aborted: 0,
             };
         }
-        let (left, sockets) = {
-            let state = self.inner.lock();
-            (
-                state.count,
-                state.sockets.values().cloned().collect::<Vec<_>>(),
-            )
-        };
+        let (aborted, sockets) = self.registry.remaining();
         for socket in sockets {
             socket.abort(CloseCause::Drained(code));
         }
-        // Each ends when its task is next polled; a handler that never yields
-        // keeps its thread, and is not waited for.
-        let _ = timeout_at(after(ABORT), self.inner.emptied()).await;
+        // A connection ends when its task is next polled. A handler that never yields
+        // keeps its thread, and the drain does not wait for it.
+        let _ = timeout_at(after(ABORT), self.registry.emptied()).await;
         Drained {
-            closed: total.saturating_sub(left),
-            aborted: left,
+            closed: total.saturating_sub(aborted),
+            aborted,
         }
     }
 }
-
-/// How long to wait for the tasks of sockets that were cut off.
-const ABORT: Duration = Duration::from_secs(1);
 
 impl fmt::Debug for Tracker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,6 @@
-//! How many sockets there are, how many there may be, and how to end them all.
+//! Counting, limiting and draining the WebSockets of a server.
 //!
-//! hyper forgets a connection when it is upgraded, so its graceful shutdown
+//! hyper stops tracking a connection once it is upgraded, so its graceful shutdown
 //! does not see WebSockets. A [`Tracker`] does: give it to every service, and
 //! [`drain`](Tracker::drain) it *before* the server's own shutdown.
 //!
@@ -12,16 +12,18 @@
 //! let tracker = Tracker::new().limit(10_000);
 //! // let service = WebSocketService::new(app).route("/ws", echo).tracker(&tracker);
 //! let drained = tracker.drain(CloseCode::GOING_AWAY, Duration::from_secs(10)).await;
-//! println!("{} closed, {} cut off", drained.closed, drained.aborted);
+//! println!("{} closed, {} aborted", drained.closed, drained.aborted);
 //! # }
 //! ```
 //!
-//! # What it counts
+//! # Metrics
 //!
-//! [`stats`](Tracker::stats) says what there was and is, sockets that are still
-//! open included; [`on_end`](Tracker::on_end) is called for each that has ended.
-//! Each connection counts for itself, where it has the lock in its hand anyway.
-//! The example `metrics` makes of this what Prometheus reads.
+//! [`stats`](Tracker::stats) returns the counts of all sockets, open ones included.
+//! [`on_end`](Tracker::on_end) sets an observer that is called for each connection
+//! that has ended. The example `metrics` exports both to Prometheus.
+//!
+//! Counting is cheap: each connection counts its own messages, under a lock that it
+//! holds anyway.
 //!
 //! ```
 //! use hyper_ws::tracker::Tracker;
