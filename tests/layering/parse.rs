@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Ident, Item, Meta, Token, Type, UseTree};
+use syn::{Attribute, Ident, Item, Meta, Token, Type, UseTree, Visibility};
 
 /// A source.
 pub(super) struct File {
@@ -50,6 +50,8 @@ pub(super) struct Mention {
 #[derive(PartialEq)]
 pub(super) enum Kind {
     Import,
+    /// `pub use`, with any `pub`.
+    Export,
     Glob,
     Path,
     Impl,
@@ -154,15 +156,15 @@ impl Reader<'_> {
     }
 
     /// The names of a `use`.
-    fn import(&mut self, tree: &UseTree, mut path: Vec<String>) {
+    fn import(&mut self, tree: &UseTree, mut path: Vec<String>, is_export: bool) {
         let (ident, name) = match tree {
             UseTree::Path(tree) => {
                 path.push(tree.ident.to_string());
-                return self.import(&tree.tree, path);
+                return self.import(&tree.tree, path, is_export);
             }
             UseTree::Group(group) => {
                 for tree in &group.items {
-                    self.import(tree, path.clone());
+                    self.import(tree, path.clone(), is_export);
                 }
                 return;
             }
@@ -184,7 +186,12 @@ impl Reader<'_> {
             name.to_string()
         };
         self.scope().imports.entry(name).or_insert(path.clone());
-        self.mention(Kind::Import, ident.span(), path);
+        let kind = if is_export {
+            Kind::Export
+        } else {
+            Kind::Import
+        };
+        self.mention(kind, ident.span(), path);
     }
 
     /// Paths among tokens that are not parsed: those of a macro.
@@ -204,7 +211,7 @@ impl Reader<'_> {
                         at += 3;
                     }
                     let is_tail = start > 0 && (is(start - 1, ':') || is(start - 1, '.'));
-                    if path.len() > 1 && !is_tail {
+                    if !is_tail {
                         self.mention(Kind::Path, first.span(), path);
                     }
                 }
@@ -239,7 +246,8 @@ impl<'ast> Visit<'ast> for Reader<'_> {
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         if item.leading_colon.is_none() {
-            self.import(&item.tree, Vec::new());
+            let is_export = !matches!(item.vis, Visibility::Inherited);
+            self.import(&item.tree, Vec::new(), is_export);
         }
     }
 
@@ -262,7 +270,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        if path.leading_colon.is_none() && path.segments.len() > 1 {
+        if path.leading_colon.is_none() {
             self.mention(Kind::Path, path.segments[0].ident.span(), names(path));
         }
         visit::visit_path(self, path);
@@ -279,7 +287,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
 
     fn visit_attribute(&mut self, _: &'ast Attribute) {}
 
-    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+    fn visit_visibility(&mut self, _: &'ast Visibility) {}
 }
 
 fn names(path: &syn::Path) -> Vec<String> {

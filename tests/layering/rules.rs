@@ -206,7 +206,7 @@ pub(super) fn floors(tree: &Tree, table: &[Floors]) -> Vec<Violation> {
     for order in table {
         let folder = order.0;
         found.extend(table_of_floors(tree, order));
-        for used in &tree.uses {
+        for used in tree.uses.iter().filter(|used| !used.is_export) {
             let entries = order.entry(&used.file).zip(order.entry(&used.to));
             let Some((name, other)) = entries else {
                 continue;
@@ -267,7 +267,7 @@ pub(super) fn facades(tree: &Tree, table: &[Floors]) -> Vec<Violation> {
 pub(super) fn circles(tree: &Tree) -> Vec<Violation> {
     // Of several uses of one file by another, the first is shown.
     let mut graph = Graph::new();
-    for used in &tree.uses {
+    for used in tree.uses.iter().filter(|used| !used.is_export) {
         let uses = graph.entry(&*used.file).or_default();
         uses.entry(&*used.to).or_insert(used);
     }

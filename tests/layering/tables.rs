@@ -132,7 +132,6 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
     Exception("circles", "extension/", "both compressors are to stand on a leaf"),
     Exception("floors", "handshake", "it is being split by grammar"),
     Exception("facades", "handshake/", "see `floors`"),
-    Exception("circles", "handshake/", "see `floors`"),
     Exception("floors", "client/", "`Connect` and `after` stand in `mod.rs`"),
     Exception("circles", "client/", "see `floors`"),
     Exception("documents", "src/design.md", "it is being rewritten"),

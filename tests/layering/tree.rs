@@ -34,6 +34,9 @@ pub(super) struct Use {
     pub(super) of: String,
     /// The other modules whose `use` the path leads through.
     pub(super) via: Vec<String>,
+    /// A module exports an item of a module within it: that is no use of the item,
+    /// but one more place where it is found.
+    pub(super) is_export: bool,
 }
 
 /// A block of inherent methods.
@@ -79,8 +82,9 @@ impl Tree {
         }
         // A file that names an item often does so more than once.
         let mut seen = BTreeSet::new();
-        tree.uses
-            .retain(|it| seen.insert((it.file.clone(), it.of.clone(), it.via.clone())));
+        tree.uses.retain(|it| {
+            seen.insert((it.file.clone(), it.of.clone(), it.via.clone(), it.is_export))
+        });
         tree
     }
 
@@ -101,6 +105,7 @@ impl Tree {
             }
             None => Default::default(),
         };
+        let is_export = mention.kind == Kind::Export && is_below(&of, &mention.module);
         let mut path = mention.path.join("::");
         if mention.kind == Kind::Glob {
             path.push_str("::*");
@@ -130,6 +135,7 @@ impl Tree {
                 to,
                 of,
                 via,
+                is_export,
             });
         }
     }
@@ -221,6 +227,11 @@ pub(super) fn files_below(top: &Path, extension: &str) -> Vec<(String, String)> 
 fn is_tests(path: &str) -> bool {
     path.split('/')
         .any(|part| part == "tests" || part == "tests.rs")
+}
+
+fn is_below(path: &str, module: &str) -> bool {
+    let rest = path.strip_prefix(module);
+    rest.is_some_and(|rest| module.is_empty() || rest.starts_with("::"))
 }
 
 fn parent(module: &str) -> Option<&str> {

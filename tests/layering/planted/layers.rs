@@ -41,6 +41,7 @@ fn a_use_of_a_higher_module_is_found_however_it_is_written() {
         "\nuse super::high::High;",
         "use crate::{\n    high::{self, High}, low::Low};",
         "\nuse crate::high::*;",
+        "\npub use crate::high::High;",
         "\nfn f(x: &crate::high::High) {}",
         "fn f() {\nlet _ = crate::high::High; }",
         "fn f<T>() {}\nfn g() { f::<crate::high::High>() }",

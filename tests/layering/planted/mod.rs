@@ -186,23 +186,23 @@ mod circles {
     }
 
     #[test]
-    fn a_facade_is_in_a_circle_only_with_what_it_defines() {
-        let root = ("lib.rs", "mod a;");
-        let facade = (
-            "a/mod.rs",
-            "mod one; mod two; pub use one::One; pub use two::Two;",
+    fn what_a_module_only_exports_it_does_not_use() {
+        let check = |code: &str| {
+            let module = ["mod one; mod two; pub(crate) use one::One; ", code].concat();
+            let one = ("a/one.rs", "use super::Two; pub struct One;");
+            let two = ("a/two.rs", "use super::One;");
+            rules::circles(&tree(&[ROOT, ("a/mod.rs", &module), one, two]))
+        };
+        const ROOT: (&str, &str) = ("lib.rs", "mod a;");
+        assert_none(check("pub struct Two;"));
+        assert_one(
+            check("pub struct Two(One);"),
+            &["src/a/mod.rs, src/a/one.rs"],
         );
-        let one = ("a/one.rs", "pub struct One;");
-        let two = ("a/two.rs", "pub struct Two(super::One);");
-        assert_none(rules::circles(&tree(&[root, facade, one, two])));
-        let facade = (
-            "a/mod.rs",
-            "mod one; mod two; pub use one::One; pub struct Two;",
+        assert_one(
+            check("pub struct Two; fn f() { m!(One) }"),
+            &["src/a/mod.rs, src/a/one.rs"],
         );
-        let one = ("a/one.rs", "pub struct One(super::Two);");
-        let two = ("a/two.rs", "");
-        let found = rules::circles(&tree(&[root, facade, one, two]));
-        assert_one(found, &["src/a/mod.rs, src/a/one.rs"]);
     }
 }
 
