@@ -187,8 +187,12 @@ mod frame;
 pub mod message;
 pub mod protocol;
 
+#[cfg(feature = "socket")]
+mod deadline;
 #[cfg(feature = "handshake")]
 pub mod handshake;
+#[cfg(feature = "socket")]
+mod shrink;
 #[cfg(feature = "socket")]
 pub mod socket;
 #[cfg(feature = "socket")]

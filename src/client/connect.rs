@@ -17,13 +17,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 #[cfg(feature = "rustls")]
 use tokio_rustls::rustls;
 
-use super::deadline::after;
 use super::error::ConnectError;
 use super::handshake::{Handshake, Tls};
 #[cfg(feature = "http2")]
 use super::http2;
 use super::{dial, random};
 use crate::config::Config;
+use crate::deadline::after;
 #[cfg(feature = "http2")]
 use crate::error::BoxError;
 use crate::handshake::{ClientHandshake, IntoRequest, InvalidRequest, Target};

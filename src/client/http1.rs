@@ -12,8 +12,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
-use super::deadline::after;
 use super::error::ConnectError;
+use crate::deadline::after;
 use crate::transport::Rewind;
 
 /// The longest head of a response, in bytes.

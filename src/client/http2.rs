@@ -11,9 +11,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout_at;
 
-use super::deadline::after;
 use super::error::ConnectError;
 use super::http1::beginning;
+use crate::deadline::after;
 use crate::error::BoxError;
 use crate::transport::Http2Stream;
 

@@ -108,7 +108,6 @@
 //! ```
 
 mod connect;
-mod deadline;
 mod dial;
 mod error;
 mod handshake;

@@ -1,30 +1,32 @@
-//! One room: who is in it, and how a message gets to them.
+//! The public handle on one room: its members, and sending to them.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Arc;
 
-use super::{Rooms, shrink};
+use super::registry::{MemberId, Members};
 use crate::WebSocket;
 use crate::config::Overflow;
 use crate::protocol::Prepared;
-use crate::socket::shared::{Item, Observer, Pushed, Shared};
+use crate::socket::shared::{Item, Observer, Pushed};
 
-/// A room. Clones are handles to the same room.
+/// A handle to a room, from [`Hub::room`](super::Hub::room). Clones are handles to the
+/// same room.
 #[derive(Clone)]
 pub struct Room {
     members: Arc<Members>,
     overflow: Overflow,
 }
 
-/// What became of a message to a room.
+/// The outcome of sending a message to a room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sent {
-    /// Members for whom it is queued.
+    /// The number of members that the message is queued for.
     pub queued: usize,
-    /// Members that do not get it: they read too slowly (by the policy
-    /// [`Close`](Overflow::Close) they were closed for that), or are ending.
+    /// The number of members that do not get the message.
+    ///
+    /// Their output queue is full or their connection is closing. With the policy
+    /// [`Close`](Overflow::Close), a full queue has closed the connection.
     pub missed: usize,
 }
 
@@ -33,24 +35,30 @@ impl Room {
         Room { members, overflow }
     }
 
-    /// The name.
+    /// Returns the name of the room.
     pub fn name(&self) -> &str {
         &self.members.name
     }
 
-    /// Lets a socket into the room; it gets everything that is sent to the room
-    /// from now on. Membership ends with the connection, or with
-    /// [`leave`](Self::leave). Joining twice changes nothing.
+    /// Makes a socket a member: it gets every message that is sent to the room from now
+    /// on.
+    ///
+    /// Membership ends with the connection, or with [`leave`](Self::leave). Joining
+    /// again has no effect.
     pub fn join(&self, socket: &WebSocket) {
         let socket = socket.shared();
-        let known = self.members.lock().insert(id(socket), socket.clone());
-        // A connection that is ending will not tell again.
+        let known = self
+            .members
+            .lock()
+            .insert(MemberId::of(socket), socket.clone());
+        // A connection that has begun to end does not accept observers, and would
+        // never be taken out.
         if known.is_none() && !socket.observe(self.members.clone()) {
             self.members.remove(socket);
         }
     }
 
-    /// Takes a socket out of the room.
+    /// Ends the membership of a socket. Without membership, it has no effect.
     pub fn leave(&self, socket: &WebSocket) {
         let socket = socket.shared();
         let observer: Arc<dyn Observer> = self.members.clone();
@@ -58,24 +66,25 @@ impl Room {
         self.members.remove(socket);
     }
 
-    /// Queues a message for every member, and waits for none of them.
+    /// Queues a message for every member, and returns at once.
     ///
-    /// Messages of one task arrive everywhere in the order of its calls; all
-    /// members get the messages of all tasks in the same order.
+    /// The messages of one task arrive in the order of its calls. All members get the
+    /// messages of all tasks in the same order.
     pub fn send(&self, message: impl Into<Prepared>) -> Sent {
         self.send_except(message, None)
     }
 
-    /// Queues a message for every member but `socket`.
+    /// Queues a message for every member except `socket`.
     pub fn send_to_others(&self, socket: &WebSocket, message: impl Into<Prepared>) -> Sent {
-        self.send_except(message, Some(id(socket.shared())))
+        self.send_except(message, Some(MemberId::of(socket.shared())))
     }
 
-    fn send_except(&self, message: impl Into<Prepared>, except: Option<Id>) -> Sent {
+    fn send_except(&self, message: impl Into<Prepared>, except: Option<MemberId>) -> Sent {
         let message = message.into();
         let mut sent = Sent::default();
-        // The lock is held for the whole round: that is what gives all members
-        // the same order. Nothing in it waits.
+        // The lock is held until all members have the message queued: without that,
+        // two messages of two tasks could reach two members in different orders.
+        // Nothing here waits.
         for (id, member) in self.members.lock().iter() {
             if Some(*id) == except {
                 continue;
@@ -88,12 +97,12 @@ impl Room {
         sent
     }
 
-    /// How many sockets are in the room.
+    /// Returns the number of members.
     pub fn len(&self) -> usize {
         self.members.lock().len()
     }
 
-    /// Whether nobody is in the room.
+    /// Returns whether the room has no members.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -105,66 +114,5 @@ impl fmt::Debug for Room {
             .field("name", &self.name())
             .field("len", &self.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// A socket is known by where its shared state is: as long as it is a member, no
-/// other can be there.
-type Id = usize;
-
-fn id(socket: &Arc<Shared>) -> Id {
-    Arc::as_ptr(socket) as usize
-}
-
-/// What the handles of a room share. A member's connection holds it too, until
-/// it ends or leaves.
-pub(super) struct Members {
-    name: Arc<str>,
-    rooms: Weak<Rooms>,
-    sockets: Mutex<HashMap<Id, Arc<Shared>>>,
-}
-
-impl Members {
-    pub(super) fn new(name: Arc<str>, rooms: Weak<Rooms>) -> Arc<Self> {
-        Arc::new(Members {
-            name,
-            rooms,
-            sockets: Mutex::default(),
-        })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Id, Arc<Shared>>> {
-        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remove(&self, socket: &Arc<Shared>) {
-        let mut sockets = self.lock();
-        let removed = sockets.remove(&id(socket));
-        shrink(&mut sockets);
-        drop(sockets);
-        // Not under the lock: it may be the last handle.
-        drop(removed);
-    }
-}
-
-impl Observer for Members {
-    fn closed(&self, socket: &Arc<Shared>) {
-        self.remove(socket);
-    }
-}
-
-impl Drop for Members {
-    fn drop(&mut self) {
-        if let Some(rooms) = self.rooms.upgrade() {
-            let mut rooms = rooms.lock();
-            // Another room of this name may have been made meanwhile.
-            if rooms
-                .get(&self.name)
-                .is_some_and(|it| it.strong_count() == 0)
-            {
-                rooms.remove(&self.name);
-                shrink(&mut rooms);
-            }
-        }
     }
 }

@@ -35,7 +35,7 @@ async fn wait_for(room: &Room, members: usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_reaches_every_member_of_its_room_and_nobody_else() {
+async fn a_message_reaches_every_member_of_its_room_and_no_other_socket() {
     let hub = Hub::new();
     let (here, there) = (hub.room("here"), hub.room("there"));
     let mut members = [member(&here), member(&here), member(&here)];
@@ -61,7 +61,7 @@ async fn a_message_reaches_every_member_of_its_room_and_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_members_get_the_messages_of_all_in_the_same_order() {
+async fn all_members_get_the_messages_of_all_members_in_the_same_order() {
     let hub = Hub::new();
     let room = hub.room("lobby");
     let mut members: Vec<_> = (0..8).map(|_| member(&room)).collect();
@@ -83,7 +83,7 @@ async fn all_members_get_the_messages_of_all_in_the_same_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn membership_ends_with_the_connection_whatever_ends_it() {
+async fn membership_ends_with_the_connection_for_whatever_reason_that_ends() {
     let hub = Hub::new();
     let room = hub.room("lobby");
     let mut closing = member(&room);
@@ -133,7 +133,7 @@ async fn a_room_vanishes_with_its_last_member_and_handle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn joining_twice_is_joining_and_leaving_is_leaving() {
+async fn joining_twice_counts_once_and_a_member_that_left_gets_nothing() {
     let hub = Hub::new();
     let room = hub.room("lobby");
     let (mut peer, _task) = serve(Config::new(), {
@@ -144,7 +144,7 @@ async fn joining_twice_is_joining_and_leaving_is_leaving() {
             room.send("once");
             room.leave(&socket);
             room.leave(&socket);
-            assert_eq!(room.send("nobody is here"), Sent::default());
+            assert_eq!(room.send("to no member"), Sent::default());
             room.join(&socket);
             room.send_to_others(&socket, "not for me");
             room.send("back");
@@ -157,7 +157,7 @@ async fn joining_twice_is_joining_and_leaving_is_leaving() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_member_is_closed_and_the_others_get_everything() {
+async fn a_slow_member_is_closed_and_the_other_members_get_every_message() {
     let hub = Hub::new();
     let room = hub.room("lobby");
     let mut fast = member(&room);
@@ -183,7 +183,7 @@ async fn a_slow_member_is_closed_and_the_others_get_everything() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_member_may_miss_the_oldest_instead() {
+async fn with_drop_oldest_a_slow_member_misses_the_oldest_messages_and_stays() {
     let hub = Hub::new().overflow(Overflow::DropOldest);
     let room = hub.room("lobby");
     let (mut slow, _task) = serve_with(1024, Config::new(), {
@@ -205,7 +205,7 @@ async fn a_slow_member_may_miss_the_oldest_instead() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn everything_of_one_wake_up_is_one_write() {
+async fn messages_queued_between_two_turns_of_a_member_are_one_write() {
     let hub = Hub::new();
     let room = hub.room("lobby");
     let (io, theirs) = tokio::io::duplex(1 << 20);
@@ -232,7 +232,7 @@ async fn everything_of_one_wake_up_is_one_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_queued_behind_a_message_to_a_room_leaves_behind_it() {
+async fn messages_queued_after_a_message_to_a_room_are_sent_after_it() {
     for size in [10, 20_000] {
         let room = Hub::new().room("lobby");
         let (give, given) = tokio::sync::oneshot::channel();
@@ -255,7 +255,7 @@ async fn what_is_queued_behind_a_message_to_a_room_leaves_behind_it() {
             if order.contains('y') {
                 let mut chunks = sender.send_stream(Kind::Text);
                 chunks.write(message("y")).await.unwrap();
-                // It waits for the end of that.
+                // This message is deferred until the message above is finished.
                 room.send(message("b"));
                 chunks.write(message("z")).await.unwrap();
                 chunks.finish().await.unwrap();
@@ -289,7 +289,7 @@ async fn what_is_queued_behind_a_message_to_a_room_leaves_behind_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_members_hold_in_common_fills_the_queue_of_each() {
+async fn a_shared_message_counts_in_the_output_queue_of_each_member() {
     let room = Hub::new().room("lobby");
     let talking = |room: Room| move |socket| talk(socket, room);
     let (mut small, _) = serve(Config::new().output_limit(1000), talking(room.clone()));
@@ -306,7 +306,7 @@ async fn a_message_that_members_hold_in_common_fills_the_queue_of_each() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_socket_that_is_ending_does_not_become_a_member() {
+async fn a_socket_whose_connection_is_ending_does_not_become_a_member() {
     let hub = Hub::new();
     let room = hub.room("lobby");
     let (peer, task) = serve(Config::new(), {
@@ -353,7 +353,7 @@ async fn many_threads_may_join_send_and_leave_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_handlers_send_to_a_room_and_to_their_own_sockets_keeps_both_orders() {
+async fn messages_to_a_room_and_to_the_own_socket_keep_both_orders() {
     const SENT: usize = 500;
     let room = Hub::new().room("lobby");
     let all_here = Arc::new(tokio::sync::Barrier::new(4));

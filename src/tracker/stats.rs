@@ -1,4 +1,4 @@
-//! What a tracker counts.
+//! The counts of a tracker.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,51 +6,54 @@ use std::time::Duration;
 use crate::error::CloseCause;
 pub use crate::socket::shared::Traffic;
 
-/// What a [`Tracker`](super::Tracker) has seen since it was made.
+/// Everything that a [`Tracker`](super::Tracker) has counted since it was created.
 ///
-/// All but `open` only ever grow, which is what collectors call a counter; and
-/// `accepted` is always `open` and all that has `ended`.
+/// All fields but `open` only ever grow: collectors of metrics call that a counter.
+/// `accepted` always equals `open` plus the sum of `ended`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Handshakes that were accepted.
+    /// Accepted handshakes.
     pub accepted: u64,
-    /// Sockets that there are now, those included whose handshake was just answered.
+    /// Sockets that are open now. A handshake counts from the moment at which it is
+    /// accepted.
     pub open: u64,
-    /// Handshakes that were refused, by the status of the answer. (What a handler
-    /// answers instead of accepting, and what is turned down by
-    /// [`from_request`](crate::Upgrade::from_request) before it knows of a
-    /// tracker, is not known here.)
+    /// Rejected handshakes, by the status of the response.
+    ///
+    /// Two kinds are not counted: those that a handler answers otherwise instead of
+    /// accepting them, and those that [`from_request`](crate::Upgrade::from_request)
+    /// rejects, before it is given a tracker.
     pub refused: BTreeMap<u16, u64>,
-    /// Conversations that have ended, by the [name](CloseCause::name) of the cause.
+    /// Connections that have ended, by the [name](CloseCause::name) of the cause.
     pub ended: BTreeMap<&'static str, u64>,
-    /// Messages that have arrived, on all sockets.
+    /// Messages received on all sockets.
     pub received: Traffic,
-    /// Messages that were queued to be sent, on all sockets.
+    /// Messages queued for sending on all sockets.
     pub sent: Traffic,
 }
 
-/// One conversation that has ended: see [`Tracker::on_end`](super::Tracker::on_end).
+/// A connection that has ended: see [`Tracker::on_end`](super::Tracker::on_end).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ended {
-    /// Why.
+    /// Why it ended.
     pub cause: CloseCause,
-    /// How long it was, from the answer to the handshake on.
+    /// How long it lasted, counted from the response to the handshake.
     pub duration: Duration,
-    /// The messages that arrived.
+    /// The messages received.
     pub received: Traffic,
-    /// The messages that were queued to be sent.
+    /// The messages queued for sending.
     pub sent: Traffic,
 }
 
 impl Stats {
-    /// Counts an end.
+    /// Counts a connection that has ended.
     pub(super) fn end(&mut self, ended: &Ended) {
         *self.ended.entry(ended.cause.name()).or_default() += 1;
         self.add(ended.received, ended.sent);
     }
 
+    /// Adds the messages of one connection.
     pub(super) fn add(&mut self, received: Traffic, sent: Traffic) {
         for (sum, part) in [(&mut self.received, received), (&mut self.sent, sent)] {
             sum.messages += part.messages;

@@ -1,4 +1,13 @@
+//! Trackers over sockets in memory.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::*;
+use crate::CloseCode;
+use crate::error::CloseCause;
 use crate::socket::tests::peer::{Peer, start};
 use crate::socket::{WebSocket, managed};
 use crate::{Config, Error};
@@ -20,7 +29,7 @@ fn connect<F: Future<Output = Result<(), Error>> + Send + 'static>(
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_are_admitted_than_the_limit_and_places_become_free() {
+async fn sockets_beyond_the_limit_are_refused_until_one_ends() {
     let tracker = Tracker::new().limit(2);
     let first = connect(&tracker, listen);
     let _second = connect(&tracker, listen);
@@ -34,7 +43,7 @@ async fn no_more_are_admitted_than_the_limit_and_places_become_free() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_counted_is_there_while_sockets_are_open_and_when_they_have_ended() {
+async fn stats_count_open_sockets_and_those_that_have_ended() {
     async fn echo(mut socket: WebSocket) -> Result<(), Error> {
         while let Some(message) = socket.recv().await? {
             socket.send(message).await?;
@@ -72,7 +81,7 @@ async fn what_is_counted_is_there_while_sockets_are_open_and_when_they_have_ende
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_wants_it_learns_of_each_end_once_and_may_panic() {
+async fn the_observer_is_called_once_for_each_end_and_may_panic() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let tracker = Tracker::new().on_end({
         let seen = seen.clone();
@@ -82,7 +91,7 @@ async fn whoever_wants_it_learns_of_each_end_once_and_may_panic() {
         }
     });
     let peer = connect(&tracker, listen);
-    // Its client leaves before the connection is handed over.
+    // The client leaves before the connection is upgraded.
     drop(tracker.admit());
     tokio::time::sleep(Duration::from_secs(5)).await;
     drop(peer);
@@ -100,7 +109,7 @@ async fn whoever_wants_it_learns_of_each_end_once_and_may_panic() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_closes_all_and_cuts_off_who_does_not_answer() {
+async fn a_drain_closes_all_sockets_and_aborts_those_that_do_not_answer() {
     let tracker = Tracker::new();
     let mut answering: Vec<_> = (0..2000).map(|_| connect(&tracker, listen)).collect();
     let _silent: Vec<_> = (0..500).map(|_| connect(&tracker, listen)).collect();
@@ -132,7 +141,7 @@ async fn a_drain_closes_all_and_cuts_off_who_does_not_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_is_over_as_soon_as_nobody_is_left() {
+async fn a_drain_without_sockets_is_over_at_once() {
     let tracker = Tracker::new();
     let began = Instant::now();
     tracker
@@ -142,7 +151,7 @@ async fn a_drain_is_over_as_soon_as_nobody_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_socket_whose_handshake_was_answered_before_the_drain_is_closed_too() {
+async fn a_socket_whose_handshake_was_accepted_before_the_drain_is_closed_too() {
     let tracker = Tracker::new();
     let permit = tracker.admit().unwrap();
     let drain = tokio::spawn({

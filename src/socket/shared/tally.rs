@@ -1,13 +1,15 @@
 //! Counts of what has gone over a connection.
 
-/// Messages, and the bytes of their payloads: as the handler sees them, before
-/// they are compressed and without the headers of frames.
+/// A number of messages and the bytes of their payloads.
+///
+/// Payloads are counted as the handler sees them: uncompressed, and without frame
+/// headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Traffic {
-    /// How many messages.
+    /// The number of messages.
     pub messages: u64,
-    /// How many bytes they had.
+    /// The bytes of all their payloads together.
     pub bytes: u64,
 }
 
