@@ -73,8 +73,7 @@ impl Buffers {
         !self.has_unparsed()
             && self.is_written()
             && self.read_end.is_none()
-            && self.is_cork_empty()
-            && self.control.is_empty()
+            && !self.has_new_output()
             && self.batch.as_ref().is_none_or(|batch| batch.is_empty())
     }
 
@@ -84,8 +83,14 @@ impl Buffers {
         self.writing.is_empty() && !self.unflushed
     }
 
+    /// Whether the cork or control frames wait to be taken into the next batch.
     #[inline]
-    pub(super) fn is_cork_empty(&self) -> bool {
+    pub(super) fn has_new_output(&self) -> bool {
+        !self.control.is_empty() || !self.is_cork_empty()
+    }
+
+    #[inline]
+    fn is_cork_empty(&self) -> bool {
         self.cork.as_ref().is_none_or(|cork| cork.is_empty())
     }
 

@@ -209,9 +209,9 @@ impl<T> Conn<T> {
     /// Whether there is something to write or to flush, apart from the send queue.
     #[inline]
     pub(super) fn has_output(&self) -> bool {
-        self.buffers.as_ref().is_some_and(|buffers| {
-            !buffers.is_written() || !buffers.control.is_empty() || !buffers.is_cork_empty()
-        })
+        self.buffers
+            .as_ref()
+            .is_some_and(|buffers| !buffers.is_written() || buffers.has_new_output())
     }
 
     /// Whether all that was taken to be written has been handed to the transport.

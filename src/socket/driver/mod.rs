@@ -500,12 +500,13 @@ fn poll_transmit_slow<T: AsyncRead + AsyncWrite + Unpin>(
 ) -> Poll<io::Result<()>> {
     loop {
         ready!(conn.poll_write(progress, cx))?;
-        if !shared.has_output() && !conn.has_output() {
+        let buffers = conn.buffers();
+        if !shared.has_output() && !buffers.has_new_output() {
             return Poll::Ready(Ok(()));
         }
-        let (cork, writing, control) = conn.buffers().output();
+        let (cork, writing, control) = buffers.output();
         turn.repoll(shared.take_output(cork, writing, control, cx));
-        if conn.is_written() {
+        if writing.is_empty() {
             return Poll::Ready(Ok(()));
         }
         conn.encode_batch();

@@ -239,19 +239,17 @@ impl SendQueue {
     }
 
     /// Gives an empty buffer back to the thread's pool.
+    #[inline]
     pub(super) fn recycle(&mut self) {
         if !self.is_empty() {
             return;
         }
-        match std::mem::take(&mut self.queued) {
-            Queued::Own(outbox) => recycle_outbox(outbox),
-            Queued::Chunked(mut chunked) => {
-                if let Some(outbox) = chunked.outbox.take() {
-                    recycle_outbox(outbox);
-                }
-                self.queued = Queued::Chunked(chunked);
+        if let Queued::Chunked(chunked) = &mut self.queued {
+            if let Some(outbox) = chunked.outbox.take() {
+                recycle_outbox(outbox);
             }
-            queued @ (Queued::Nothing | Queued::Shared(_)) => self.queued = queued,
+        } else if let Queued::Own(outbox) = std::mem::take(&mut self.queued) {
+            recycle_outbox(outbox);
         }
     }
 
@@ -336,14 +334,13 @@ impl Queued {
 
     /// From now on messages wait.
     fn defer(&mut self) {
-        if let Queued::Chunked(_) = self {
-            return;
-        }
-        let outbox = std::mem::take(self.outbox());
-        *self = Queued::Chunked(Box::new(Chunked {
-            outbox: Some(outbox),
-            deferred: Outbox::default(),
-        }));
+        *self = match std::mem::take(self) {
+            Queued::Own(outbox) => Queued::Chunked(Box::new(Chunked {
+                outbox: Some(outbox),
+                deferred: Outbox::default(),
+            })),
+            queued => queued,
+        };
     }
 
     /// The messages that have waited follow.
