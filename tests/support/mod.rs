@@ -2,6 +2,10 @@
 //! bytes to a TCP socket, bytes from it.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod attacker;
+pub(crate) mod http2;
+pub(crate) mod http2_wire;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -1,11 +1,8 @@
 //! Broken and hostile frames through a real socket: what counts is what the
 //! attacker gets to read, which is what an honest client with a bug would read.
 
-mod attacker;
-
 use std::time::Duration;
 
-use attacker::{Client, KEY, Server, close_frame, frame, header, page};
 use hyper::service::service_fn;
 use hyper_ws::error::{CloseCause, Violation};
 use hyper_ws::tracker::Tracker;
@@ -13,6 +10,8 @@ use hyper_ws::{Config, WebSocket, WebSocketService};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+
+use crate::support::attacker::{Client, KEY, Server, close_frame, frame, header, page};
 
 /// How a length may be written.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,9 +1,6 @@
 //! How a WebSocket on a stream of HTTP/2 ends: as one on TCP does, with
 //! END_STREAM for FIN and RST_STREAM for RST (RFC 8441, section 5).
 
-mod streams;
-mod support;
-
 use std::future::pending;
 use std::pin::pin;
 use std::time::Duration;
@@ -15,12 +12,13 @@ use hyper_ws::close::CloseFrame;
 use hyper_ws::error::{CloseCause, ErrorKind};
 use hyper_ws::tracker::{self, Tracker};
 use hyper_ws::{CloseCode, Config, Upgrade, WebSocket, WebSocketService};
-use streams::wire::{self, DATA, GOAWAY, HEADERS, INITIAL_WINDOW, RST_STREAM, Wire};
-use streams::{page, server};
-use support::{CLOSE, TEXT, frame};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
+
+use crate::support::http2::{page, server};
+use crate::support::http2_wire::{self, DATA, GOAWAY, HEADERS, INITIAL_WINDOW, RST_STREAM, Wire};
+use crate::support::{CLOSE, TEXT, frame};
 
 /// What a handler learns at the end: what `recv` gave, and the cause.
 type End = (Result<(), ErrorKind>, CloseCause);
@@ -76,7 +74,7 @@ impl Connection {
             .route("/never", async |_: Upgrade, _: Request<()>| pending().await)
             .config(config)
             .tracker(&tracker);
-        let (wire, serving) = wire::pair(&server(), service, settings).await;
+        let (wire, serving) = http2_wire::pair(&server(), service, settings).await;
         Connection {
             wire,
             serving,
@@ -135,7 +133,8 @@ async fn a_close_frame_that_ends_the_stream_is_answered_too() {
     let mut connection = Connection::new().await;
     let wire = &mut connection.wire;
     wire.open(1, "/echo").await;
-    wire.send(DATA, wire::END_STREAM, 1, &closed(1000)).await;
+    wire.send(DATA, http2_wire::END_STREAM, 1, &closed(1000))
+        .await;
     assert_eq!(wire.bytes(1, 4).await, unmasked(CLOSE, &[3, 232]));
     wire.ended(1).await;
     assert!(matches!(
@@ -208,7 +207,8 @@ async fn the_end_of_the_stream_in_the_middle_of_a_frame_is_a_loss() {
         let mut connection = Connection::new().await;
         let wire = &mut connection.wire;
         wire.open(1, "/echo").await;
-        wire.send(DATA, wire::END_STREAM, 1, &whole[..length]).await;
+        wire.send(DATA, http2_wire::END_STREAM, 1, &whole[..length])
+            .await;
         wire.ended(1).await;
         assert_eq!(connection.end().await, LOST, "{length}");
     }
@@ -220,7 +220,7 @@ async fn a_message_that_ends_the_stream_is_answered() {
     let wire = &mut connection.wire;
     wire.open(1, "/echo").await;
     let message = frame(TEXT, b"hello");
-    wire.send(DATA, wire::END_STREAM, 1, &message).await;
+    wire.send(DATA, http2_wire::END_STREAM, 1, &message).await;
     assert_eq!(wire.bytes(1, 7).await, unmasked(TEXT, b"hello"));
     wire.ended(1).await;
     assert_eq!(connection.end().await, LOST);
@@ -459,7 +459,7 @@ async fn the_drain_closes_all_sockets_of_a_connection_and_then_it_ends() {
                     wire.ask(101, "/receive").await;
                 }
                 closes += 1;
-                let end = wire::END_STREAM;
+                let end = http2_wire::END_STREAM;
                 wire.send(DATA, end, stream, &closed(1001)).await;
             }
             other => panic!("{other:?}"),

@@ -2,8 +2,6 @@
 //! them.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-pub(crate) mod wire;
-
 use std::convert::Infallible;
 use std::net::SocketAddr;
 

@@ -1,7 +1,5 @@
 //! A handshake and a connection each have a span, for those who subscribe.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Debug;
@@ -14,7 +12,6 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use hyper_ws::{Error, Upgrade, WebSocket, WebSocketService};
-use support::{CLOSE, TEXT, frame, handshake};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -23,6 +20,8 @@ use tracing::{Event, Instrument, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
+
+use crate::support::{CLOSE, TEXT, frame, handshake};
 
 #[tokio::test]
 async fn a_connection_is_a_span_that_says_how_it_began_and_ended() {

@@ -1,7 +1,7 @@
 //! The example `proxy` between this crate's client and server.
 
 #[allow(dead_code, unreachable_pub, reason = "it has a main of its own")]
-#[path = "../examples/proxy.rs"]
+#[path = "../../examples/proxy.rs"]
 mod example;
 
 use std::convert::Infallible;

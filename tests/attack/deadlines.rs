@@ -1,11 +1,8 @@
 //! Peers that are slow, silent or deaf, on a paused clock: whatever they do, or
 //! do not do, has a deadline.
 
-mod attacker;
-
 use std::time::Duration;
 
-use attacker::{Client, close_frame, frame, header, page, pipe, piped};
 use hyper::service::service_fn;
 use hyper_ws::error::{CloseCause, ErrorKind};
 use hyper_ws::tracker::Tracker;
@@ -13,6 +10,8 @@ use hyper_ws::{CloseCode, Config, WebSocket, WebSocketService};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
+
+use crate::support::attacker::{Client, close_frame, frame, header, page, pipe, piped};
 
 const BUFFER: usize = 64 * 1024;
 

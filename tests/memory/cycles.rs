@@ -1,28 +1,17 @@
 //! Connections that come and go by the thousand, in every way in which one can
 //! go, leave neither memory nor file descriptors behind.
 
-mod attacker;
-
-use std::alloc::System;
 use std::fs;
 use std::time::Duration;
 
-use attacker::{Client, Server, close_frame, frame, handshake, page, until};
 use hyper::service::service_fn;
 use hyper_ws::hub::Hub;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{Config, WebSocket, WebSocketService};
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::io::AsyncWriteExt;
 
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
-
-/// Bytes that are allocated now.
-fn live() -> usize {
-    let stats = ALLOCATOR.stats();
-    stats.bytes_allocated - stats.bytes_deallocated
-}
+use crate::support::attacker::{Client, Server, close_frame, frame, handshake, page, until};
+use crate::{Clock, alone, live};
 
 fn file_descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
@@ -102,8 +91,7 @@ fn twenty_thousand_connections_leave_neither_memory_nor_file_descriptors() {
             eprintln!("{info}");
         }
     }));
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_all().build().unwrap().block_on(async {
+    alone(Clock::Real, || async {
         let hub = Hub::new();
         let rooms = hub.clone();
         let tracker = Tracker::new();

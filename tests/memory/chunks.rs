@@ -2,48 +2,25 @@
 //! whatever is sent, a connection holds some 64 KiB of it. Counted by the
 //! allocator.
 
-mod attacker;
-
-use std::alloc::System;
-use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use attacker::{ACCEPT, Client, Server, close_frame, frame, handshake, header, page, until};
 use hyper::service::service_fn;
 use hyper_ws::config::Compression;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{Config, Error, WebSocket, WebSocketService};
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+use crate::support::attacker::{
+    ACCEPT, Client, Server, close_frame, frame, handshake, header, page, until,
+};
+use crate::{Clock, alone, live};
 
 const KIB: usize = 1024;
-
-/// Bytes that are allocated now.
-fn live() -> usize {
-    let stats = ALLOCATOR.stats();
-    stats.bytes_allocated - stats.bytes_deallocated
-}
-
-/// Runs a test alone, on one thread that is gone with its pools afterwards.
-fn alone<F: Future<Output = ()> + 'static>(test: fn() -> F) {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let run = move || {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        runtime.enable_all().build().unwrap().block_on(test());
-    };
-    if let Err(panic) = std::thread::spawn(run).join() {
-        std::panic::resume_unwind(panic);
-    }
-}
 
 /// What the handlers of a server have seen.
 #[derive(Default)]
@@ -121,7 +98,7 @@ async fn push(client: &mut Client<TcpStream>, bytes: &[u8]) -> usize {
 
 #[test]
 fn endless_fragments_hold_nothing_of_what_has_been_received() {
-    alone(|| async {
+    alone(Clock::Real, || async {
         let (server, seen) = serve(Pace::Eager).await;
         let mut client = server.open().await;
         for (at, size) in [1, 100, 5_000, 100_000].into_iter().enumerate() {
@@ -152,7 +129,7 @@ fn endless_fragments_hold_nothing_of_what_has_been_received() {
 
 #[test]
 fn a_frame_without_an_end_holds_64_kib_if_the_handler_dawdles() {
-    alone(|| async {
+    alone(Clock::Real, || async {
         let (server, seen) = serve(Pace::Dawdling).await;
         let mut clients = vec![];
         for _ in 0..8 {
@@ -180,7 +157,7 @@ fn a_frame_without_an_end_holds_64_kib_if_the_handler_dawdles() {
 
 #[test]
 fn empty_fragments_end_it_and_pings_in_between_do_not() {
-    alone(|| async {
+    alone(Clock::Real, || async {
         let (server, seen) = serve(Pace::Eager).await;
         let mut client = server.open().await;
         client.send(frame(0x02, b"x")).await;
@@ -245,7 +222,7 @@ fn bomb(matches: usize) -> Vec<u8> {
 
 #[test]
 fn a_bomb_is_decompressed_as_far_as_it_is_received() {
-    alone(|| async {
+    alone(Clock::Real, || async {
         let length = 1 + 258 * 100_000;
         for pace in [Pace::Eager, Pace::Dawdling] {
             let (server, seen) = serve(pace).await;

@@ -1,48 +1,25 @@
 //! Floods: what an attacker sends, or does not read, costs no memory that the
 //! limits do not name. Counted by the allocator, not guessed from outside.
 
-mod attacker;
-
-use std::alloc::System;
-use std::future::Future;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use attacker::{Client, Server, close_frame, frame, handshake, header, page, until};
 use hyper::service::service_fn;
 use hyper_ws::config::Overflow;
 use hyper_ws::hub::Hub;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{CloseCode, Config, Sender, WebSocket, WebSocketService};
-use stats_alloc::{INSTRUMENTED_SYSTEM, Stats, StatsAlloc};
+use stats_alloc::Stats;
 use tokio::net::TcpStream;
 
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+use crate::support::attacker::{
+    Client, Server, close_frame, frame, handshake, header, page, until,
+};
+use crate::{ALLOCATOR, Clock, alone, live};
 
 const KIB: usize = 1024;
 
 /// What a connection may need beyond what it is sent: queues, timers, wakers.
 const SMALL: usize = 16 * KIB;
-
-/// Bytes that are allocated now.
-fn live() -> usize {
-    let stats = ALLOCATOR.stats();
-    stats.bytes_allocated - stats.bytes_deallocated
-}
-
-/// Runs a test alone, on one thread that is gone with its pools afterwards.
-fn alone<F: Future<Output = ()> + 'static>(test: fn() -> F) {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let run = move || {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        runtime.enable_all().build().unwrap().block_on(test());
-    };
-    if let Err(panic) = std::thread::spawn(run).join() {
-        std::panic::resume_unwind(panic);
-    }
-}
 
 /// Round trips on another connection, by the end of which the server, which has
 /// this one thread, has looked at everything that had arrived before.
@@ -101,7 +78,7 @@ async fn warm(config: Config) -> (Server, Client<TcpStream>) {
 
 #[test]
 fn a_length_that_is_announced_allocates_nothing() {
-    alone(|| async {
+    alone(Clock::Real, || async {
         // Lengths that are refused, and lengths that are allowed but do not come.
         for (limit, announced) in [
             (1 << 20, 1 << 40),
@@ -124,7 +101,7 @@ fn a_length_that_is_announced_allocates_nothing() {
 
 #[test]
 fn a_thousand_messages_that_were_announced_and_do_not_come_hold_little() {
-    alone(|| async {
+    alone(Clock::Real, || async {
         let (server, mut other) = warm(Config::new()).await;
         let mut clients = vec![];
         for _ in 0..200 {
@@ -151,7 +128,7 @@ fn a_thousand_messages_that_were_announced_and_do_not_come_hold_little() {
 
 #[test]
 fn a_message_of_single_bytes_costs_twice_its_bytes_at_most() {
-    alone(|| async {
+    alone(Clock::Real, || async {
         let limit = 1024 * KIB;
         let (server, mut other) = warm(Config::new().max_message_size(limit)).await;
         let mut client = server.open().await;
@@ -180,7 +157,7 @@ fn a_message_of_single_bytes_costs_twice_its_bytes_at_most() {
 
 #[test]
 fn fragments_cost_bytes_on_every_one_of_many_sockets() {
-    alone(|| async {
+    alone(Clock::Real, || async {
         let (server, mut other) = warm(Config::new()).await;
         let mut clients = vec![];
         for _ in 0..100 {
@@ -203,7 +180,7 @@ fn fragments_cost_bytes_on_every_one_of_many_sockets() {
 
 #[test]
 fn a_hundred_thousand_fragments_are_appended_and_not_copied_again_and_again() {
-    alone(|| async {
+    alone(Clock::Real, || async {
         let (server, mut other) = warm(Config::new().max_message_size(8_000_000)).await;
         let mut client = server.open().await;
         let pieces = frame(0x00, &[b'x'; 80]).repeat(500);
@@ -222,7 +199,7 @@ fn a_hundred_thousand_fragments_are_appended_and_not_copied_again_and_again() {
 
 #[test]
 fn pings_of_a_peer_that_does_not_read_cost_nothing() {
-    alone(|| async {
+    alone(Clock::Real, || async {
         let (server, mut other) = warm(Config::new()).await;
         let mut client = server.connect_narrow().await;
         client.open().await;
@@ -255,7 +232,7 @@ fn pings_of_a_peer_that_does_not_read_cost_nothing() {
 
 #[test]
 fn a_million_pings_and_pongs_leave_nothing_behind() {
-    alone(|| async {
+    alone(Clock::Real, || async {
         let (server, mut other) = warm(Config::new()).await;
         for first in [0x89, 0x8a] {
             let mut client = server.connect_narrow().await;
@@ -301,7 +278,7 @@ async fn send_until_stuck(
 
 #[test]
 fn echoes_that_are_not_read_stop_the_reading_and_none_is_lost() {
-    alone(|| async {
+    alone(Clock::Real, || async {
         for size in [30, 20_000, 200_000] {
             let (server, mut other) = warm(Config::new()).await;
             let mut client = server.connect_narrow().await;
@@ -332,7 +309,7 @@ fn echoes_that_are_not_read_stop_the_reading_and_none_is_lost() {
 
 #[test]
 fn a_handler_that_does_not_receive_lets_nothing_pile_up() {
-    alone(|| async {
+    alone(Clock::Real, || async {
         let tracker = Tracker::new();
         let service = WebSocketService::new(service_fn(page))
             .route("/ws", |socket: WebSocket| async move {
@@ -355,7 +332,7 @@ fn a_handler_that_does_not_receive_lets_nothing_pile_up() {
 
 #[test]
 fn what_arrives_after_our_close_frame_is_thrown_away_at_once() {
-    alone(|| async {
+    alone(Clock::Real, || async {
         let (_server, mut other) = warm(Config::new()).await;
         let tracker = Tracker::new();
         let service = WebSocketService::new(service_fn(page))
@@ -388,7 +365,7 @@ fn what_arrives_after_our_close_frame_is_thrown_away_at_once() {
 
 #[test]
 fn a_large_message_leaves_nothing_behind_on_an_idle_socket() {
-    alone(|| async {
+    alone(Clock::Real, || async {
         let (server, mut other) = warm(Config::new().max_message_size(4 << 20)).await;
         let payload = vec![b'x'; 4 << 20];
         let message = frame(0x82, &payload);
@@ -416,7 +393,7 @@ fn a_large_message_leaves_nothing_behind_on_an_idle_socket() {
 
 #[test]
 fn a_slow_member_of_a_room_costs_its_queue_and_nobody_else_waits() {
-    alone(|| async {
+    alone(Clock::Real, || async {
         for overflow in [Overflow::Close, Overflow::DropNewest, Overflow::DropOldest] {
             let (_echo, mut other) = warm(Config::new()).await;
             let hub = Hub::new().overflow(overflow);
@@ -470,7 +447,7 @@ fn a_slow_member_of_a_room_costs_its_queue_and_nobody_else_waits() {
 
 #[test]
 fn a_head_of_separators_is_read_in_memory_of_its_size() {
-    alone(|| async {
+    alone(Clock::Real, || async {
         let (server, mut other) = warm(Config::new()).await;
         let mut before = 0;
         for size in [16 * KIB, 32 * KIB, 64 * KIB] {
@@ -492,7 +469,7 @@ fn a_head_of_separators_is_read_in_memory_of_its_size() {
 
 #[test]
 fn those_who_stop_waiting_leave_nothing_behind_on_a_socket() {
-    alone(|| async {
+    alone(Clock::Real, || async {
         let (hand, mut handed) = tokio::sync::mpsc::unbounded_channel::<Sender>();
         let tracker = Tracker::new();
         let service = WebSocketService::new(service_fn(page))

@@ -1,13 +1,10 @@
 //! Attacks on the life of a connection: its beginning and its end, at the worst
 //! moment, on several threads.
 
-mod attacker;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use attacker::{Client, Server, close_frame, echo, frame, handshake, page, until};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_ws::hub::Hub;
@@ -16,6 +13,8 @@ use hyper_ws::{CloseCode, Config, Sender, Upgrade, WebSocket, WebSocketService};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
+
+use crate::support::attacker::{Client, Server, close_frame, echo, frame, handshake, page, until};
 
 /// No timer repairs what was forgotten.
 fn untimed() -> Config {

@@ -1,7 +1,5 @@
 //! WebSocket routes in front of a service: hyper's, tower's, with any body.
 
-mod support;
-
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -19,9 +17,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{Config, Error, Message, Upgrade, WebSocket, WebSocketLayer, WebSocketService};
-use support::{Client, TEXT, handshake};
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
+
+use crate::support::{Client, TEXT, frame, handshake};
 
 async fn echo(mut socket: WebSocket) -> Result<(), Error> {
     while let Some(message) = socket.recv().await? {
@@ -331,7 +330,7 @@ async fn limits_of_the_configuration_hold_for_every_route() {
         .route("/ws", echo);
     let mut client = Client::open(serve(service).await, "/ws").await;
     client.echoes("0123456789").await;
-    client.send(support::frame(TEXT, b"0123456789a")).await;
+    client.send(frame(TEXT, b"0123456789a")).await;
     assert_eq!(client.closed().await, 1009);
 }
 

@@ -1,7 +1,5 @@
 //! The extractor on axum's own server.
 
-mod support;
-
 use std::net::SocketAddr;
 
 use axum::Router;
@@ -11,8 +9,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{Config, Error, Upgrade, WebSocket};
-use support::{Client, TEXT, frame, handshake};
 use tokio::net::TcpListener;
+
+use crate::support::{Client, TEXT, frame, handshake};
 
 async fn echo(mut socket: WebSocket) -> Result<(), Error> {
     while let Some(message) = socket.recv().await? {

@@ -1,9 +1,6 @@
 //! WebSockets over HTTP/2 (RFC 8441): the same service, layer, extractor,
 //! function and handlers as over HTTP/1.1.
 
-mod streams;
-mod support;
-
 use std::convert::Infallible;
 use std::net::SocketAddr;
 
@@ -19,10 +16,11 @@ use hyper_util::service::TowerToHyperService;
 use hyper_ws::config::Compression;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{Config, Error, Upgrade, WebSocket, WebSocketLayer, WebSocketService};
-use streams::{Connection, handshake, page, serve, server};
-use support::{Client, TEXT, frame};
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
+
+use crate::support::http2::{Connection, handshake, page, serve, server};
+use crate::support::{Client, TEXT, frame};
 
 async fn echo(mut socket: WebSocket) -> Result<(), Error> {
     while let Some(message) = socket.recv().await? {

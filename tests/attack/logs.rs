@@ -1,18 +1,17 @@
 //! What a peer sends does not forge lines in a log, and secrets do not get there.
 
-mod attacker;
-
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use attacker::{Client, Server, close_frame, frame, handshake, page};
 use hyper::service::service_fn;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{Config, WebSocket, WebSocketService};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
+
+use crate::support::attacker::{Client, Server, close_frame, frame, handshake, page};
 
 /// Keeps every event and span of this crate as it is, without a formatter's
 /// escapes: one entry each.

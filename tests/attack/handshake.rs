@@ -1,16 +1,15 @@
 //! Attacks before the first frame: smuggling, floods, forged origins, injected
 //! headers.
 
-mod attacker;
-
 use std::time::Duration;
 
-use attacker::{Client, Server, close_frame, echo, frame, handshake, page};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{Config, Upgrade, WebSocketService};
+
+use crate::support::attacker::{self, Client, Server, close_frame, echo, frame, handshake, page};
 
 /// The answer to a handshake with these header lines.
 async fn status(server: &Server, headers: &str) -> u16 {

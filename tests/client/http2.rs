@@ -1,8 +1,5 @@
 //! The client over an HTTP/2 connection that serves other requests as well.
 
-mod streams;
-mod support;
-
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,8 +12,9 @@ use hyper_ws::client::{ConnectErrorKind, connect_over_http2};
 use hyper_ws::config::Compression;
 use hyper_ws::error::CloseCause;
 use hyper_ws::{CloseCode, Config, Error, Message, Upgrade, WebSocket, WebSocketService};
-use streams::{page, serve, server};
 use tokio::net::TcpStream;
+
+use crate::support::http2::{page, serve, server};
 
 async fn echo(mut socket: WebSocket) -> Result<(), Error> {
     while let Some(message) = socket.recv().await? {

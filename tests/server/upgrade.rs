@@ -1,8 +1,6 @@
 //! The function `Upgrade::from_request` on a real hyper server, and what is
 //! easily done wrong on one.
 
-mod support;
-
 use std::convert::Infallible;
 use std::future::Future;
 use std::io::Write;
@@ -23,10 +21,11 @@ use hyper_ws::close::CloseFrame;
 use hyper_ws::error::{CloseCause, ErrorKind, Violation};
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{CloseCode, Config, Error, Upgrade, WebSocket};
-use support::{BINARY, Client, TEXT, frame, handshake};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::support::{BINARY, Client, TEXT, frame, handshake};
 
 type Answer = Response<Full<Bytes>>;
 

@@ -2,64 +2,21 @@
 //! than the limits say, what a handler does not read holds up its own peer and
 //! nobody else, and frames need not know where DATA frames begin and end.
 
-mod streams;
-mod support;
-
-use std::alloc::System;
-use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_ws::{Config, Error, WebSocket, WebSocketService};
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-use streams::wire::{self, DATA, INITIAL_WINDOW, Wire};
-use streams::{Connection, page, serve, server};
-use support::{BINARY, TEXT, frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+use crate::support::http2::{Connection, page, serve, server};
+use crate::support::http2_wire::{self, DATA, INITIAL_WINDOW, Wire};
+use crate::support::{BINARY, TEXT, frame};
+use crate::{Clock, alone, live};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
-
-/// Bytes that are allocated now.
-fn live() -> usize {
-    let stats = ALLOCATOR.stats();
-    stats.bytes_allocated - stats.bytes_deallocated
-}
-
-/// Runs a test alone, on one thread whose clock is paused: it moves on when
-/// nothing else does.
-fn alone<F: Future<Output = ()> + 'static>(test: impl FnOnce() -> F + Send + 'static) {
-    alone_by(Clock::Paused, test);
-}
-
-enum Clock {
-    Paused,
-    /// For real sockets.
-    Real,
-}
-
-/// What one of them allocates would be counted by another.
-fn alone_by<F: Future<Output = ()> + 'static>(
-    clock: Clock,
-    test: impl FnOnce() -> F + Send + 'static,
-) {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let run = move || {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.enable_all();
-        let runtime = runtime.start_paused(matches!(clock, Clock::Paused));
-        runtime.build().unwrap().block_on(test());
-    };
-    if let Err(panic) = std::thread::spawn(run).join() {
-        std::panic::resume_unwind(panic);
-    }
-}
 
 async fn echo(mut socket: WebSocket) -> Result<(), Error> {
     while let Some(message) = socket.recv().await? {
@@ -84,7 +41,7 @@ async fn begin(settings: &[(u16, u32)], free: &Arc<Semaphore>) -> Wire {
                 echo(socket).await
             }
         });
-    wire::pair(&server(), service, settings).await.0
+    http2_wire::pair(&server(), service, settings).await.0
 }
 
 async fn talk(mut socket: WebSocket, length: usize) -> Result<(), Error> {
@@ -115,7 +72,7 @@ const SMALL: usize = 8 * KIB;
 fn untaken(path: &'static str, window: u32) -> usize {
     let cost = Arc::new(Mutex::new(0));
     let measured = Arc::clone(&cost);
-    alone(move || async move {
+    alone(Clock::Paused, move || async move {
         let mut wire = begin(&[(INITIAL_WINDOW, window)], &nobody()).await;
         wire.window(0, WIDE - 65_535).await;
         wire.open(1, "/echo").await;
@@ -148,7 +105,7 @@ fn an_open_window_to_a_client_that_does_not_read_costs_what_the_limits_say() {
 
 #[test]
 fn a_busy_handler_takes_no_more_than_the_window_of_its_stream() {
-    alone(|| async {
+    alone(Clock::Paused, || async {
         let free = nobody();
         let mut wire = begin(&[(INITIAL_WINDOW, WIDE)], &free).await;
         wire.open(1, "/busy").await;
@@ -197,7 +154,7 @@ fn a_busy_handler_takes_no_more_than_the_window_of_its_stream() {
 /// so README's is much wider than a stream's.
 #[test]
 fn small_messages_to_busy_handlers_do_not_cost_the_connection() {
-    alone(|| async {
+    alone(Clock::Paused, || async {
         let free = nobody();
         let mut wire = begin(&[(INITIAL_WINDOW, WIDE)], &free).await;
         wire.window(0, WIDE - 65_535).await;
@@ -225,7 +182,7 @@ fn small_messages_to_busy_handlers_do_not_cost_the_connection() {
 
 #[test]
 fn a_frame_may_come_in_as_many_data_frames_as_it_has_bytes() {
-    alone(|| async {
+    alone(Clock::Paused, || async {
         let mut wire = begin(&[(INITIAL_WINDOW, WIDE)], &nobody()).await;
         wire.open(1, "/echo").await;
         for payload in [&b""[..], b"h", &[b'.'; 125], &[b'.'; 126], &[b'.'; 3000]] {
@@ -244,7 +201,7 @@ fn a_frame_may_come_in_as_many_data_frames_as_it_has_bytes() {
 
 #[test]
 fn padding_is_not_part_of_a_frame() {
-    alone(|| async {
+    alone(Clock::Paused, || async {
         const PADDED: u8 = 8;
         let mut wire = begin(&[(INITIAL_WINDOW, WIDE)], &nobody()).await;
         wire.open(1, "/echo").await;
@@ -258,7 +215,7 @@ fn padding_is_not_part_of_a_frame() {
 /// Many DATA frames for a frame, both ways at once.
 #[test]
 fn a_large_message_is_echoed_whole() {
-    alone_by(Clock::Real, || async {
+    alone(Clock::Real, || async {
         let config = Config::new().max_message_size(2 * MIB);
         let service = WebSocketService::new(service_fn(page))
             .route("/ws", echo)
@@ -292,7 +249,7 @@ fn a_large_message_is_echoed_whole() {
 /// A page with all it needs on one connection.
 #[test]
 fn a_hundred_sockets_and_requests_between_them_share_a_connection() {
-    alone_by(Clock::Real, || async {
+    alone(Clock::Real, || async {
         let service = WebSocketService::new(service_fn(page)).route("/ws", echo);
         let mut connection = Connection::open(serve(server(), service).await).await;
         let mut sockets = Vec::new();
