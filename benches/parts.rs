@@ -1,6 +1,6 @@
 //! The parts of the work, each by itself, in time: `cargo bench --bench parts`.
 //!
-//! For what all of it together costs a server, see `benches/compare`. For
+//! For what all of it together costs a server, see `bench/compare`. For
 //! whether something became slower, `benches/instructions.rs`: times differ from
 //! one run to the next.
 

@@ -21,12 +21,12 @@ sockets. All of it, tables and plots, comes out of one command, which needs Linu
 Rust and Python 3, for Node's `ws` also `node` and `npm`, and for the column *instructions*
 `valgrind`:
 
-    python3 benches/compare/run.py            everything, {minutes}
-    python3 benches/compare/run.py --short    the same at a glance, some five minutes once it is built
+    python3 bench/compare/run.py            everything, {minutes}
+    python3 bench/compare/run.py --short    the same at a glance, some five minutes once it is built
 
 Figures move from machine to machine, so only those of one table count beside each other.
-What was measured is kept in [`benches/compare/results/`](benches/compare/results/), sample by
-sample; how it is measured stands in [`benches/compare/README.md`](benches/compare/README.md).
+What was measured is kept in [`bench/compare/results/`](bench/compare/results/), sample by
+sample; how it is measured stands in [`bench/compare/README.md`](bench/compare/README.md).
 
 - **CPU ns** is what the scheduler counted for the server, the kernel's work for it included, over
   the number of messages: it does not depend on the load being the bottleneck. *user* and *system*
@@ -135,7 +135,7 @@ class Page:
 
 
 def command(part):
-    return f"python3 benches/compare/run.py --part {part}"
+    return f"python3 bench/compare/run.py --part {part}"
 
 
 def write(kept, directory, plots):
@@ -212,7 +212,7 @@ def million():
     """Another program's result, if it has been run."""
     words = "## A million sockets\n\n"
     if not MILLION.exists():
-        return words + "Not measured yet: `python3 benches/million/run.py`, then this again.\n"
+        return words + "Not measured yet: `python3 bench/million/run.py`, then this again.\n"
     text = MILLION.read_text().strip()
     text = re.sub(r"\A#+ .*\n+", "", text)
     # Its headings are below this one.

@@ -256,7 +256,7 @@ def sections(result):
     yield (
         "Connections in one process on one thread, each behind an IO in memory instead of a file\n"
         "descriptor, through all of hyper and the service as the README writes it: handshake, an\n"
-        "echo of 1 KiB, then idle with pings every 25 s, as by default. `benches/million` is the\n"
+        "echo of 1 KiB, then idle with pings every 25 s, as by default. `bench/million` is the\n"
         f"program and says what is measured how. Measured on: {of['CPU']}, kernel {of['kernel']}."
     )
     yield table(

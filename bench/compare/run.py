@@ -104,7 +104,7 @@ class Bench:
 def main():
     options = arguments()
     if options.render:
-        document(results(), ROOT / "BENCHMARKS.md", "benches/compare/plots")
+        document(results(), ROOT / "BENCHMARKS.md", "bench/compare/plots")
         return
     if process.cpus() < 2 or not shutil.which("taskset"):
         sys.exit("two CPUs and taskset (of util-linux) are needed")
@@ -183,7 +183,7 @@ def keep(options, kept):
         return
     samples_file().parent.mkdir(exist_ok=True)
     samples_file().write_text(as_lines(kept))
-    document(kept, ROOT / "BENCHMARKS.md", "benches/compare/plots")
+    document(kept, ROOT / "BENCHMARKS.md", "bench/compare/plots")
 
 
 def samples_file():
