@@ -1,6 +1,6 @@
 // README links to the files of the repository and to the published documentation.
 // Of two definitions of a link the first counts: here it is this version's own.
-//! [`chat`]: https://docs.rs/crate/hyper-ws/latest/source/examples/chat.rs
+//! [`chat`]: https://docs.rs/crate/hyper-ws/latest/source/examples/chat/main.rs
 //! [`hello`]: https://docs.rs/crate/hyper-ws/latest/source/examples/hello.rs
 //! [`hello_socket`]: https://docs.rs/crate/hyper-ws/latest/source/examples/hello_socket.rs
 //! [`echo`]: https://docs.rs/crate/hyper-ws/latest/source/examples/echo.rs
