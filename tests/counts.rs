@@ -30,7 +30,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_ws::hub::Hub;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{CloseCode, WebSocket, WebSocketService};
-use support::{BINARY, CLOSE, frame, handshake};
+use support::{BINARY, CLOSE, echo, frame, handshake};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -409,13 +409,6 @@ async fn answer_close(mut client: DuplexStream) -> u16 {
     assert_eq!(close[..2], [0x88, 2]);
     client.write_all(&frame(CLOSE, &close[2..])).await.unwrap();
     u16::from_be_bytes([close[2], close[3]])
-}
-
-async fn echo(mut socket: WebSocket) -> Result<(), hyper_ws::Error> {
-    while let Some(message) = socket.recv().await? {
-        socket.send(message).await?;
-    }
-    Ok(())
 }
 
 /// What is not a WebSocket.

@@ -6,7 +6,8 @@
 //!
 //!     cargo test --release --test tunnel -- --ignored
 
-use std::convert::Infallible;
+mod support;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -23,13 +24,11 @@ use hyper_ws::error::BoxError;
 use hyper_ws::socket::ByteStream;
 use hyper_ws::{WebSocket, WebSocketService, connect};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
+
+use support::{bind, listen, page};
 
 const MIB: u64 = 1024 * 1024;
-
-async fn page(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    Ok(Response::new(Full::default()))
-}
 
 /// A server whose socket `handler` gets; returns its address.
 async fn serve<F, Fut>(handler: F) -> SocketAddr
@@ -37,14 +36,7 @@ where
     F: Fn(WebSocket) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
 {
-    let service = WebSocketService::new(service_fn(page)).route("/", handler);
-    accept(move |stream| {
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .serve_connection(TokioIo::new(stream), service.clone());
-        async move { Ok(connection.with_upgrades().await?) }
-    })
-    .await
+    listen(WebSocketService::new(service_fn(page)).route("/", handler)).await
 }
 
 async fn accept<F, Fut>(serve: F) -> SocketAddr
@@ -52,8 +44,7 @@ where
     F: Fn(TcpStream) -> Fut + Send + 'static,
     Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (listener, address) = bind().await;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(serve(stream));

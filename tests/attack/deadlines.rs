@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use crate::support::attacker::{Client, close_frame, frame, header, page, pipe, piped};
+use crate::support::{Client, close_frame, frame, header, page, pipe, piped};
 
 const BUFFER: usize = 64 * 1024;
 
@@ -50,7 +50,7 @@ async fn a_frame_that_drips_does_not_keep_its_connection_alive() {
     for (bytes, code) in dripping {
         for pause in [1, 20] {
             let (mut client, tracker) = piped(Config::new(), BUFFER);
-            client.open().await;
+            client.upgrade("/ws").await;
             let began = Instant::now();
             let endless: Vec<_> = bytes.iter().copied().cycle().take(1_000).collect();
             drip(&mut client, &endless, seconds(pause)).await;
@@ -59,7 +59,7 @@ async fn a_frame_that_drips_does_not_keep_its_connection_alive() {
             assert!(took <= seconds(60 + 10 + 2 * pause), "{took:?}");
         }
         let (mut client, tracker) = piped(Config::new(), BUFFER);
-        client.open().await;
+        client.upgrade("/ws").await;
         let began = Instant::now();
         client.send(&bytes[..bytes.len() - 2]).await;
         assert_eq!(client.close_code().await, Some(code), "{bytes:x?}");
@@ -70,7 +70,7 @@ async fn a_frame_that_drips_does_not_keep_its_connection_alive() {
 #[tokio::test(start_paused = true)]
 async fn a_message_whose_fragments_drip_is_cut_off_although_every_frame_is_whole() {
     let (mut client, tracker) = piped(Config::new(), BUFFER);
-    client.open().await;
+    client.upgrade("/ws").await;
     let began = Instant::now();
     client.send(frame(0x01, b"a")).await;
     let mut code = None;
@@ -91,7 +91,7 @@ async fn a_frame_that_begins_behind_a_full_inbox_has_a_deadline_too() {
     // In one segment: as many messages as are read ahead, and the beginning of
     // one that never comes.
     let (mut client, tracker) = piped(Config::new(), BUFFER);
-    client.open().await;
+    client.upgrade("/ws").await;
     let began = Instant::now();
     let start = &frame(0x82, &[0; 100])[..20];
     client
@@ -107,7 +107,7 @@ async fn a_frame_that_begins_behind_a_full_inbox_has_a_deadline_too() {
 #[tokio::test(start_paused = true)]
 async fn a_pong_behind_a_full_inbox_is_an_answer_too() {
     let (mut client, tracker) = piped(Config::new(), BUFFER);
-    client.open().await;
+    client.upgrade("/ws").await;
     for _ in 0..10 {
         let ping = client.frame().await.unwrap();
         assert_eq!(ping.first, 0x89, "{ping:x?}");
@@ -125,7 +125,7 @@ async fn a_pong_behind_a_full_inbox_is_an_answer_too() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_has_vanished_is_found_by_a_ping() {
     let (mut client, tracker) = piped(Config::new(), BUFFER);
-    client.open().await;
+    client.upgrade("/ws").await;
     let began = Instant::now();
     // It neither sends nor closes: the pipe stays open.
     let took = ended(&tracker, began).await;
@@ -137,7 +137,7 @@ async fn a_peer_that_has_vanished_is_found_by_a_ping() {
 #[tokio::test(start_paused = true)]
 async fn whatever_frame_arrives_says_that_the_peer_is_there() {
     let (mut client, tracker) = piped(Config::new(), BUFFER);
-    client.open().await;
+    client.upgrade("/ws").await;
     for _ in 0..100 {
         client.send(frame(0x8a, b"unsolicited")).await;
         sleep(seconds(10)).await;
@@ -181,7 +181,7 @@ fn reporting(
 async fn a_peer_that_does_not_read_is_given_up_when_nothing_moves() {
     for size in [10, 1_000, 100_000] {
         let (mut client, tracker, mut reports) = reporting(Config::new(), 1024, size);
-        client.open().await;
+        client.upgrade("/ws").await;
         let began = Instant::now();
         let took = ended(&tracker, began).await;
         assert!(took <= seconds(32), "{took:?}");
@@ -198,7 +198,7 @@ async fn a_peer_that_does_not_read_is_given_up_when_nothing_moves() {
 async fn a_peer_that_sends_and_does_not_read_is_given_up_however_much_it_sends() {
     for flood in [frame(0x89, &[0; 100]), frame(0x82, &[0; 100])] {
         let (mut client, tracker) = piped(Config::new(), 1024);
-        client.open().await;
+        client.upgrade("/ws").await;
         let began = Instant::now();
         // Pings that ask for answers, messages that ask for echoes; while there
         // is room, one a second.
@@ -214,7 +214,7 @@ async fn a_peer_that_sends_and_does_not_read_is_given_up_however_much_it_sends()
 #[tokio::test(start_paused = true)]
 async fn a_violation_whose_answer_is_not_read_has_a_deadline() {
     let (mut client, tracker) = piped(Config::new(), 256);
-    client.open().await;
+    client.upgrade("/ws").await;
     let began = Instant::now();
     // The echo fills the pipe, so the close frame does not fit any more.
     client.send(frame(0x82, &[0; 200])).await;
@@ -239,7 +239,7 @@ async fn a_close_frame_that_is_never_answered_is_waited_for_no_longer_than_its_d
     // Silence, and a flood of everything but the answer.
     for flood in [&b""[..], &frame(0x81, b"no"), &frame(0x89, b"no")] {
         let mut client = pipe(service.clone(), BUFFER);
-        client.open().await;
+        client.upgrade("/ws").await;
         client.expect_close(1001).await;
         let began = Instant::now();
         while !tracker.is_empty() {
@@ -253,7 +253,7 @@ async fn a_close_frame_that_is_never_answered_is_waited_for_no_longer_than_its_d
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_closes_and_never_hangs_up_is_hung_up_on() {
     let (mut client, tracker) = piped(Config::new(), BUFFER);
-    client.open().await;
+    client.upgrade("/ws").await;
     client.send(close_frame(1000, b"")).await;
     client.expect_close(1000).await;
     client.end().await;
@@ -265,7 +265,7 @@ async fn a_peer_that_closes_and_never_hangs_up_is_hung_up_on() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_reads_at_all_is_not_given_up() {
     let (mut client, tracker, mut reports) = reporting(Config::new().no_keep_alive(), 1024, 100);
-    client.open().await;
+    client.upgrade("/ws").await;
     let mut some = [0; 512];
     for _ in 0..20 {
         sleep(seconds(25)).await;

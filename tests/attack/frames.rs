@@ -7,11 +7,10 @@ use hyper::service::service_fn;
 use hyper_ws::error::{CloseCause, Violation};
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{Config, WebSocket, WebSocketService};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::support::attacker::{Client, KEY, Server, close_frame, frame, header, page};
+use crate::support::{Client, KEY, Server, close_frame, frame, header, page};
 
 /// How a length may be written.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,7 +78,7 @@ fn wanted(first: u8, masked: bool, form: Form, limit: u64) -> Wanted {
 }
 
 /// Sends a frame, and looks whether the server does what is wanted of it.
-async fn check(mut client: Client<TcpStream>, first: u8, masked: bool, form: Form, limit: u64) {
+async fn check(mut client: Client, first: u8, masked: bool, form: Form, limit: u64) {
     let wanted = wanted(first, masked, form, limit);
     let payload = match (first & 0x0f, form) {
         // A close frame says 1000, and nothing but `x`.
@@ -332,7 +331,7 @@ enum Pieces {
 }
 
 /// Sends text cut in two at `cut`.
-async fn send_cut(client: &mut Client<TcpStream>, text: &[u8], cut: usize, pieces: Pieces) {
+async fn send_cut(client: &mut Client, text: &[u8], cut: usize, pieces: Pieces) {
     match pieces {
         Pieces::Fragments => {
             client.send(frame(0x01, &text[..cut])).await;

@@ -9,13 +9,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{Config, Upgrade, WebSocketService};
 
-use crate::support::attacker::{self, Client, Server, close_frame, echo, frame, handshake, page};
+use crate::support::{
+    Client, Server, close_frame, echo, frame, handshake, header, page, piped, until,
+};
 
 /// The answer to a handshake with these header lines.
 async fn status(server: &Server, headers: &str) -> u16 {
     let mut client = server.connect().await;
-    client.send(handshake(headers)).await;
-    client.answer().await.status
+    client.ask("/ws", headers).await.status
 }
 
 #[tokio::test]
@@ -39,7 +40,7 @@ async fn a_body_on_a_handshake_is_neither_frames_nor_a_request() {
     for (headers, body) in bodies {
         let mut client = server.connect().await;
         client
-            .send([handshake(headers).as_bytes(), body].concat())
+            .send([handshake("/ws", headers).as_bytes(), body].concat())
             .await;
         let answer = client.answer().await;
         assert_eq!(answer.status, 400, "{headers}");
@@ -66,7 +67,7 @@ async fn lengths_that_contradict_each_other_never_open_a_socket() {
         "Transfer-Encoding : chunked\r\n",
     ] {
         let mut client = server.connect().await;
-        client.send(handshake(headers)).await;
+        client.send(handshake("/ws", headers)).await;
         client.send("GET /smuggled HTTP/1.1\r\n\r\n").await;
         let answer = client.answer().await;
         assert_eq!(answer.status, 400, "{headers}");
@@ -79,14 +80,14 @@ async fn lengths_that_contradict_each_other_never_open_a_socket() {
 async fn after_a_refusal_the_connection_speaks_http_as_before() {
     let server = Server::echo(Config::new()).await;
     let get = "GET /next HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let good = handshake("");
+    let good = handshake("/ws", "");
     let refused = [
         (good.replace("Version: 13", "Version: 8"), 426),
         (good.replace("Sec-WebSocket-Version: 13\r\n", ""), 426),
         (good.replace("Connection: Upgrade", "Connection: x"), 426),
         (good.replace("dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ="), 400),
         (good.replace("GET", "PUT"), 405),
-        (handshake("Origin: https://evil.example\r\n"), 403),
+        (handshake("/ws", "Origin: https://evil.example\r\n"), 403),
     ];
     for (request, status) in refused {
         let mut client = server.connect().await;
@@ -95,7 +96,7 @@ async fn after_a_refusal_the_connection_speaks_http_as_before() {
         assert_eq!(client.answer().await.status, status, "{request}");
         assert_eq!(client.answer().await.body, "GET /next\n", "{request}");
         // And the connection may still become a socket.
-        client.open().await;
+        client.upgrade("/ws").await;
         client.send(frame(0x81, b"hello")).await;
         client.expect(0x81, "hello").await;
     }
@@ -105,7 +106,8 @@ async fn after_a_refusal_the_connection_speaks_http_as_before() {
 async fn a_body_of_another_method_is_not_the_next_request() {
     let server = Server::echo(Config::new()).await;
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let post = handshake(&format!("Content-Length: {}\r\n", smuggled.len())).replace("GET", "POST");
+    let post =
+        handshake("/ws", &format!("Content-Length: {}\r\n", smuggled.len())).replace("GET", "POST");
     let mut client = server.connect().await;
     let next = "GET /next HTTP/1.1\r\nHost: localhost\r\n\r\n";
     client.send([&post, smuggled, next].concat()).await;
@@ -121,10 +123,10 @@ async fn a_request_behind_an_accepted_handshake_is_frames_and_reaches_no_service
     for next in [
         "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
         "POST /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
-        handshake(""),
+        handshake("/ws", ""),
     ] {
         let mut client = server.connect().await;
-        client.send(handshake("") + &next).await;
+        client.send(handshake("/ws", "") + &next).await;
         assert_eq!(client.answer().await.status, 101);
         assert_eq!(client.close_code().await, Some(1002));
     }
@@ -138,7 +140,7 @@ async fn frames_in_the_segment_of_the_request_are_delivered() {
         let mut client = server.connect().await;
         let (glued, later) = text.split_at(cut);
         client
-            .send([handshake("").as_bytes(), glued].concat())
+            .send([handshake("/ws", "").as_bytes(), glued].concat())
             .await;
         assert_eq!(client.answer().await.status, 101);
         client.send(later).await;
@@ -149,7 +151,7 @@ async fn frames_in_the_segment_of_the_request_are_delivered() {
     let many: Vec<_> = (0..5_000u32)
         .map(|at| frame(0x82, &at.to_be_bytes()))
         .collect();
-    let glued = [handshake("").into_bytes(), many.concat()].concat();
+    let glued = [handshake("/ws", "").into_bytes(), many.concat()].concat();
     client.send(glued).await;
     assert_eq!(client.answer().await.status, 101);
     for at in 0..5_000u32 {
@@ -166,13 +168,13 @@ async fn a_broken_frame_in_the_segment_of_the_request_is_answered_with_its_code(
         (vec![0x81, 1, b'x'], 1002),
         (vec![0xff; 14], 1002),
         (frame(0x81, b"\xff"), 1007),
-        (attacker::header(0x82, 1 << 40), 1009),
+        (header(0x82, 1 << 40), 1009),
         (close_frame(1000, b""), 1000),
     ];
     for (frame, code) in broken {
         let mut client = server.connect().await;
         client
-            .send([handshake("").as_bytes(), &frame].concat())
+            .send([handshake("/ws", "").as_bytes(), &frame].concat())
             .await;
         assert_eq!(client.answer().await.status, 101);
         assert_eq!(client.close_code().await, Some(code), "{frame:x?}");
@@ -187,7 +189,7 @@ async fn more_headers_than_hyper_takes_are_431_and_never_half_a_handshake() {
         let headers: String = (0..count).map(|at| format!("X-{at}: y\r\n")).collect();
         assert_eq!(status(&server, &headers).await, expected, "{count}");
         // The other way round the fields of the handshake are those too many.
-        let request = handshake("").replace(
+        let request = handshake("/ws", "").replace(
             "Upgrade: websocket\r\n",
             &format!("{headers}Upgrade: websocket\r\n"),
         );
@@ -204,7 +206,7 @@ async fn a_target_that_is_too_long_is_414_and_a_long_one_is_no_route() {
         let mut client = server.connect().await;
         let target = format!("GET /{} HTTP", "x".repeat(length));
         client
-            .send(handshake("").replace("GET /ws HTTP", &target))
+            .send(handshake("/ws", "").replace("GET /ws HTTP", &target))
             .await;
         assert_eq!(client.answer().await.status, expected, "{length}");
     }
@@ -212,15 +214,15 @@ async fn a_target_that_is_too_long_is_414_and_a_long_one_is_no_route() {
     let mut client = server.connect().await;
     let target = format!("GET /ws?{} HTTP", "x".repeat(60_000));
     client
-        .send(handshake("").replace("GET /ws HTTP", &target))
+        .send(handshake("/ws", "").replace("GET /ws HTTP", &target))
         .await;
     assert_eq!(client.answer().await.status, 101);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_head_that_drips_is_cut_off_by_the_servers_deadline() {
-    let (mut client, tracker) = attacker::piped(Config::new(), 1024);
-    let head = handshake(&format!("X-Long: {}\r\n", "x".repeat(4096)));
+    let (mut client, tracker) = piped(Config::new(), 1024);
+    let head = handshake("/ws", &format!("X-Long: {}\r\n", "x".repeat(4096)));
     let started = tokio::time::Instant::now();
     for byte in head.as_bytes() {
         use tokio::io::AsyncWriteExt;
@@ -254,7 +256,7 @@ async fn lists_of_nothing_but_separators_are_no_subprotocol_and_no_extension() {
             ] {
                 let mut client = server.connect().await;
                 client
-                    .send(handshake(&format!("{name}: {value}\r\n")))
+                    .send(handshake("/ws", &format!("{name}: {value}\r\n")))
                     .await;
                 let answer = client.answer().await;
                 // Without any element it offers nothing, which only extensions
@@ -292,8 +294,7 @@ async fn names_of_extensions_and_their_parameters_are_data() {
     ] {
         let mut client = server.connect().await;
         let line = format!("Sec-WebSocket-Extensions: {offer}\r\n");
-        client.send(handshake(&line)).await;
-        let answer = client.answer().await;
+        let answer = client.ask("/ws", &line).await;
         assert_eq!(answer.status, 101, "{offer}");
         // Nothing was negotiated, so a reserved bit still means nothing.
         assert_eq!(answer.header("sec-websocket-extensions"), None);
@@ -330,7 +331,7 @@ async fn drafts_before_the_rfc_are_told_the_version() {
         let mut client = server.connect().await;
         let version = format!("Version: {version}");
         client
-            .send(handshake("").replace("Version: 13", &version))
+            .send(handshake("/ws", "").replace("Version: 13", &version))
             .await;
         let answer = client.answer().await;
         assert_eq!(answer.status, 426, "{version}");
@@ -357,7 +358,7 @@ async fn the_subprotocol_that_is_answered_is_one_that_was_offered_byte_by_byte()
         ("chat%0d%0aX-Evil:1", "chat", None),
     ] {
         let mut client = server.connect().await;
-        let request = handshake(&format!("Sec-WebSocket-Protocol: {offered}\r\n"));
+        let request = handshake("/ws", &format!("Sec-WebSocket-Protocol: {offered}\r\n"));
         client
             .send(request.replace("/ws", &format!("/ws?{query}")))
             .await;
@@ -389,8 +390,7 @@ async fn what_a_refusal_repeats_of_the_request_is_escaped() {
         "Sec-WebSocket-Extensions: a;\u{9b}31m\r\n",
     ] {
         let mut client = server.connect().await;
-        client.send(handshake(line)).await;
-        let answer = client.answer().await;
+        let answer = client.ask("/ws", line).await;
         assert!(matches!(answer.status, 400 | 403), "{answer:?}");
         assert!(
             answer
@@ -408,8 +408,8 @@ async fn what_a_refusal_repeats_of_the_request_is_escaped() {
 async fn a_page_of_another_origin_opens_no_socket() {
     let server = Server::echo(Config::new()).await;
     let host = |host: &str, origin: &str| {
-        handshake(&format!("Origin: {origin}\r\n"))
-            .replace("Host: localhost", &format!("Host: {host}"))
+        handshake("/ws", &format!("Origin: {origin}\r\n"))
+            .replace("Host: example.com", &format!("Host: {host}"))
     };
     let rows = [
         ("example.com", "http://example.com", 101),
@@ -474,10 +474,10 @@ async fn a_handshake_whose_answer_cannot_be_a_101_opens_nothing() {
         server.timer(TokioTimer::new());
         let _ = server.serve_connection(TokioIo::new(stream), service).await;
     });
-    let mut client = Client::new(tokio::net::TcpStream::connect(address).await.unwrap());
-    client.send(handshake("")).await;
+    let mut client = Client::connect(address).await;
+    client.send(handshake("/ws", "")).await;
     client.send(frame(0x81, b"hello")).await;
     assert_eq!(client.answer().await.status, 101);
     serving.await.unwrap();
-    attacker::until("the place is free again", || tracker.is_empty()).await;
+    until("the place is free again", || tracker.is_empty()).await;
 }

@@ -11,10 +11,9 @@ use hyper_ws::hub::Hub;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{CloseCode, Config, Sender, Upgrade, WebSocket, WebSocketService};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 
-use crate::support::attacker::{Client, Server, close_frame, echo, frame, handshake, page, until};
+use crate::support::{Client, Server, close_frame, echo, frame, handshake, page, until};
 
 /// No timer repairs what was forgotten.
 fn untimed() -> Config {
@@ -158,7 +157,7 @@ impl Drop for Counted {
 }
 
 /// An obedient socket that is in its room.
-async fn ready(server: &Server) -> Client<TcpStream> {
+async fn ready(server: &Server) -> Client {
     let mut client = server.open().await;
     client.expect(0x81, "ready").await;
     client
@@ -221,7 +220,7 @@ async fn a_handler_that_panics_before_it_has_a_future_takes_nothing_with_it() {
     let (server, _, _) = obedient(1).await;
     for _ in 0..10 {
         let mut client = server.connect().await;
-        client.send(handshake("").replace("/ws", "/early")).await;
+        client.send(handshake("/early", "")).await;
         assert_eq!(client.answer().await.status, 101);
         // Its connection is gone, its place is free, the server lives.
         server.emptied().await;
@@ -239,7 +238,7 @@ async fn one_more_than_there_is_room_for_is_told_to_come_back() {
         }
         for _ in 0..10 {
             let mut refused = server.connect().await;
-            refused.send(handshake("")).await;
+            refused.send(handshake("/ws", "")).await;
             let answer = refused.answer().await;
             assert_eq!(answer.status, 503);
             let seconds = answer.header("retry-after").unwrap();
@@ -265,7 +264,7 @@ async fn a_reset_between_the_request_and_the_first_frame_kills_nothing() {
     let (server, hub, running) = obedient(usize::MAX).await;
     for round in 0..300 {
         let mut client = server.connect().await;
-        let request = handshake("");
+        let request = handshake("/ws", "");
         match round % 5 {
             // Within the request, right behind it, behind a frame behind it.
             0 => client.send(&request[..request.len() - round % 50]).await,
@@ -276,9 +275,9 @@ async fn a_reset_between_the_request_and_the_first_frame_kills_nothing() {
                     .await
             }
             // Right after the 101, and some way into the first frame.
-            3 => client.open().await,
+            3 => client.upgrade("/ws").await,
             _ => {
-                client.open().await;
+                client.upgrade("/ws").await;
                 client.send(&frame(0x82, &[0; 100])[..round % 100]).await;
             }
         }
@@ -327,19 +326,19 @@ async fn a_request_that_is_dropped_before_its_answer_leaves_nothing() {
     let server = Server::start(service, tracker).await;
     for _ in 0..20 {
         let mut client = server.connect().await;
-        client.send(handshake("").replace("/ws", "/never")).await;
+        client.send(handshake("/never", "")).await;
         beginnings.recv().await.unwrap();
         client.reset();
         for path in ["/dropped", "/bare"] {
             let mut client = server.connect().await;
-            client.send(handshake("").replace("/ws", path)).await;
+            client.send(handshake(path, "")).await;
             assert_eq!(client.answer().await.status, 101);
             client.end().await;
         }
         let mut client = server.connect().await;
-        client.send(handshake("").replace("/ws", "/refused")).await;
+        client.send(handshake("/refused", "")).await;
         assert_eq!(client.answer().await.status, 401);
-        client.open().await;
+        client.upgrade("/ws").await;
     }
     server.emptied().await;
 }

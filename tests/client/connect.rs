@@ -10,21 +10,16 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_ws::client::connect_over;
 use hyper_ws::error::{CloseCause, Violation};
 use hyper_ws::handshake::accept_key;
 use hyper_ws::{CloseCode, Config, Message, Upgrade, WebSocket, WebSocketService, connect};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-async fn echo(mut socket: WebSocket) -> Result<(), hyper_ws::Error> {
-    while let Some(message) = socket.recv().await? {
-        socket.send(message).await?;
-    }
-    Ok(())
-}
+use crate::support::{echo, listen};
 
 async fn app(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
     let mut response = Response::new(format!("{} is no socket\n", request.uri()));
@@ -49,17 +44,7 @@ async fn server() -> SocketAddr {
     let service = WebSocketService::new(service_fn(app))
         .route("/echo", echo)
         .route("/seen", seen);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), service.clone());
-            tokio::spawn(connection.with_upgrades());
-        }
-    });
-    address
+    listen(service).await
 }
 
 async fn text(socket: &mut WebSocket) -> String {

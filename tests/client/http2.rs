@@ -11,17 +11,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_ws::client::{ConnectErrorKind, connect_over_http2};
 use hyper_ws::config::Compression;
 use hyper_ws::error::CloseCause;
-use hyper_ws::{CloseCode, Config, Error, Message, Upgrade, WebSocket, WebSocketService};
+use hyper_ws::{CloseCode, Config, Message, Upgrade, WebSocket, WebSocketService};
 use tokio::net::TcpStream;
 
+use crate::support::echo;
 use crate::support::http2::{page, serve, server};
-
-async fn echo(mut socket: WebSocket) -> Result<(), Error> {
-    while let Some(message) = socket.recv().await? {
-        socket.send(message).await?;
-    }
-    Ok(())
-}
 
 /// A connection to a server that echoes at `/ws`, and says at `/seen` what it
 /// was asked.

@@ -12,8 +12,9 @@ use hyper_ws::error::ErrorKind;
 use hyper_ws::handshake::accept_key;
 use hyper_ws::{Message, WebSocket, connect};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
-use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
+
+use crate::support::bind;
 
 /// Reads the head of a request; the answer to its key.
 async fn asked(stream: &mut (impl AsyncRead + Unpin)) -> String {
@@ -46,8 +47,7 @@ async fn respond(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: &[u8])
 /// A server that answers every request so, and closes.
 async fn server(answer: impl Into<Vec<u8>>) -> SocketAddr {
     let answer = answer.into();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (listener, address) = bind().await;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             respond(stream, &answer).await;
@@ -367,8 +367,7 @@ async fn the_timeout_may_be_as_long_as_can_be() {
 
 #[tokio::test]
 async fn a_port_on_which_nobody_listens_is_named() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (listener, address) = bind().await;
     drop(listener);
     let error = connect(format!("ws://{address}/")).await.unwrap_err();
     assert_eq!(error.kind(), ConnectErrorKind::Connect);

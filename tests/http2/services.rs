@@ -15,19 +15,11 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use hyper_ws::config::Compression;
 use hyper_ws::tracker::Tracker;
-use hyper_ws::{Config, Error, Upgrade, WebSocket, WebSocketLayer, WebSocketService};
-use tokio::net::TcpListener;
+use hyper_ws::{Config, Error, Upgrade, WebSocketLayer, WebSocketService};
 use tower::ServiceBuilder;
 
 use crate::support::http2::{Connection, handshake, page, serve, server};
-use crate::support::{Client, TEXT, frame};
-
-async fn echo(mut socket: WebSocket) -> Result<(), Error> {
-    while let Some(message) = socket.recv().await? {
-        socket.send(message).await?;
-    }
-    Ok(())
-}
+use crate::support::{Client, TEXT, bind, echo, frame};
 
 /// Echoes at `/ws`.
 async fn connect() -> Connection {
@@ -123,8 +115,7 @@ where
         + Sync
         + 'static,
 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (listener, address) = bind().await;
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new());
     server.http2().enable_connect_protocol();
@@ -186,8 +177,7 @@ async fn the_extractor_answers_on_axums_own_server() {
     let app: axum::Router = axum::Router::new()
         .route("/ws", axum::routing::any(handler))
         .route("/page", axum::routing::get(async || "a page"));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (listener, address) = bind().await;
     tokio::spawn(async move { axum::serve(listener, app).await });
 
     let mut connection = Connection::open(address).await;
@@ -344,7 +334,7 @@ async fn messages_are_compressed_where_that_was_agreed_on() {
     // RFC 7692, section 7.2.3.1: "Hello" compressed, so with RSV1.
     let compressed = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
     socket.send(frame(0x40 | TEXT, &compressed)).await;
-    assert_eq!(socket.receive().await, (TEXT, b"Hello".to_vec()));
+    socket.expect(TEXT, b"Hello").await;
 }
 
 #[tokio::test]

@@ -11,13 +11,10 @@ use hyper_ws::config::Compression;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{Config, Error, WebSocket, WebSocketService};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use crate::support::attacker::{
-    ACCEPT, Client, Server, close_frame, frame, handshake, header, page, until,
-};
+use crate::support::{ACCEPT, Client, Server, close_frame, frame, handshake, header, page, until};
 use crate::{Clock, alone, live};
 
 const KIB: usize = 1024;
@@ -84,7 +81,7 @@ async fn serve(pace: Pace) -> (Server, Arc<Seen>) {
 
 /// Sends as long as the server reads, and once it does not for a while, says how
 /// much that was.
-async fn push(client: &mut Client<TcpStream>, bytes: &[u8]) -> usize {
+async fn push(client: &mut Client, bytes: &[u8]) -> usize {
     let mut sent = 0;
     let patience = Duration::from_millis(200);
     while sent < bytes.len() {
@@ -228,7 +225,7 @@ fn a_bomb_is_decompressed_as_far_as_it_is_received() {
             let (server, seen) = serve(pace).await;
             let mut client = server.connect().await;
             let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
-            client.send(handshake(offer)).await;
+            client.send(handshake("/ws", offer)).await;
             let answer = client.answer().await;
             assert_eq!(answer.header("sec-websocket-accept"), Some(ACCEPT));
             assert!(answer.head.contains("permessage-deflate"), "{answer:?}");

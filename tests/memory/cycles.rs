@@ -10,7 +10,7 @@ use hyper_ws::tracker::Tracker;
 use hyper_ws::{Config, WebSocket, WebSocketService};
 use tokio::io::AsyncWriteExt;
 
-use crate::support::attacker::{Client, Server, close_frame, frame, handshake, page, until};
+use crate::support::{Client, Server, close_frame, frame, handshake, page, until};
 use crate::{Clock, alone, live};
 
 fn file_descriptors() -> usize {
@@ -33,10 +33,10 @@ async fn in_a_room(mut socket: WebSocket, hub: Hub) -> Result<(), hyper_ws::Erro
 /// One connection from its beginning to one of its ends.
 async fn cycle(server: &Server, way: usize) {
     let mut client = server.connect().await;
-    let request = handshake("");
+    let request = handshake("/ws", "");
     match way {
         0 => {
-            client.open().await;
+            client.upgrade("/ws").await;
             client.send(frame(0x81, b"hello")).await;
             client.expect(0x81, "hello").await;
             client.send(close_frame(1000, b"")).await;
@@ -48,12 +48,12 @@ async fn cycle(server: &Server, way: usize) {
         3 => leave_within(client, &frame(0x89, &[0; 100])[..50]).await,
         4 => leave_within(client, &frame(0x01, &[b'a'; 5_000])).await,
         5 => {
-            client.open().await;
+            client.upgrade("/ws").await;
             client.send(frame(0x83, b"")).await;
             assert_eq!(client.close_code().await, Some(1002));
         }
         6 => {
-            client.open().await;
+            client.upgrade("/ws").await;
             client.send(frame(0x81, b"panic")).await;
             client.expect_close(1011).await;
         }
@@ -67,15 +67,15 @@ async fn cycle(server: &Server, way: usize) {
         }
         // It does not read its echo.
         _ => {
-            client.open().await;
+            client.upgrade("/ws").await;
             client.send(frame(0x82, &[0; 40_000])).await;
             client.reset();
         }
     }
 }
 
-async fn leave_within(mut client: Client<tokio::net::TcpStream>, bytes: &[u8]) {
-    client.open().await;
+async fn leave_within(mut client: Client, bytes: &[u8]) {
+    client.upgrade("/ws").await;
     client.send(bytes).await;
     match bytes.len() % 2 {
         0 => client.reset(),

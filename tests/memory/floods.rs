@@ -9,11 +9,8 @@ use hyper_ws::hub::Hub;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{CloseCode, Config, Sender, WebSocket, WebSocketService};
 use stats_alloc::Stats;
-use tokio::net::TcpStream;
 
-use crate::support::attacker::{
-    Client, Server, close_frame, frame, handshake, header, page, until,
-};
+use crate::support::{Client, Server, close_frame, frame, handshake, header, page, until};
 use crate::{ALLOCATOR, Clock, alone, live};
 
 const KIB: usize = 1024;
@@ -23,7 +20,7 @@ const SMALL: usize = 16 * KIB;
 
 /// Round trips on another connection, by the end of which the server, which has
 /// this one thread, has looked at everything that had arrived before.
-async fn settle(other: &mut Client<TcpStream>) {
+async fn settle(other: &mut Client) {
     for _ in 0..20 {
         other.send(frame(0x89, b"?")).await;
         other.expect(0x8a, "?").await;
@@ -62,7 +59,7 @@ impl Meter {
 }
 
 /// A server whose pools are warm, and a connection to settle with.
-async fn warm(config: Config) -> (Server, Client<TcpStream>) {
+async fn warm(config: Config) -> (Server, Client) {
     let server = Server::echo(config).await;
     let mut clients = vec![];
     for _ in 0..8 {
@@ -202,7 +199,7 @@ fn pings_of_a_peer_that_does_not_read_cost_nothing() {
     alone(Clock::Real, || async {
         let (server, mut other) = warm(Config::new()).await;
         let mut client = server.connect_narrow().await;
-        client.open().await;
+        client.upgrade("/ws").await;
         settle(&mut other).await;
         let payload = [b'p'; 125];
         let flood = frame(0x89, &payload).repeat(100);
@@ -236,7 +233,7 @@ fn a_million_pings_and_pongs_leave_nothing_behind() {
         let (server, mut other) = warm(Config::new()).await;
         for first in [0x89, 0x8a] {
             let mut client = server.connect_narrow().await;
-            client.open().await;
+            client.upgrade("/ws").await;
             settle(&mut other).await;
             let flood = frame(first, b"").repeat(10_000);
             let meter = Meter::start();
@@ -254,9 +251,9 @@ fn a_million_pings_and_pongs_leave_nothing_behind() {
 
 /// Sends until the server does not take more; says how many bytes that were.
 async fn send_until_stuck(
-    client: &mut Client<TcpStream>,
+    client: &mut Client,
     bytes: &[u8],
-    other: &mut Client<TcpStream>,
+    other: &mut Client,
     meter: &Meter,
     bound: usize,
 ) -> usize {
@@ -282,7 +279,7 @@ fn echoes_that_are_not_read_stop_the_reading_and_none_is_lost() {
         for size in [30, 20_000, 200_000] {
             let (server, mut other) = warm(Config::new()).await;
             let mut client = server.connect_narrow().await;
-            client.open().await;
+            client.upgrade("/ws").await;
             settle(&mut other).await;
             let meter = Meter::start();
             let message = frame(0x82, &vec![b'm'; size]);
@@ -416,7 +413,7 @@ fn a_slow_member_of_a_room_costs_its_queue_and_nobody_else_waits() {
             let server = Server::start(service, tracker).await;
             let room = hub.room("room");
             let mut stalled = server.connect_narrow().await;
-            stalled.open().await;
+            stalled.upgrade("/ws").await;
             let mut healthy = vec![];
             for _ in 0..3 {
                 healthy.push(server.open().await);
@@ -452,7 +449,7 @@ fn a_head_of_separators_is_read_in_memory_of_its_size() {
         let mut before = 0;
         for size in [16 * KIB, 32 * KIB, 64 * KIB] {
             for name in ["Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"] {
-                let request = handshake(&format!("{name}: a{}\r\n", ", ".repeat(size / 2)));
+                let request = handshake("/ws", &format!("{name}: a{}\r\n", ", ".repeat(size / 2)));
                 let mut client = server.connect().await;
                 settle(&mut other).await;
                 let meter = Meter::start();
@@ -480,7 +477,7 @@ fn those_who_stop_waiting_leave_nothing_behind_on_a_socket() {
             .tracker(&tracker);
         let server = Server::start(service, tracker).await;
         let mut client = server.connect_narrow().await;
-        client.open().await;
+        client.upgrade("/ws").await;
         let sender = handed.recv().await.unwrap();
         // The queue is full, the peer does not read.
         while sender.try_send(vec![0; 10_000]).is_ok() {

@@ -12,18 +12,11 @@ use tokio::sync::Semaphore;
 
 use crate::support::http2::{Connection, page, serve, server};
 use crate::support::http2_wire::{self, DATA, INITIAL_WINDOW, Wire};
-use crate::support::{BINARY, TEXT, frame};
+use crate::support::{BINARY, TEXT, echo, frame};
 use crate::{Clock, alone, live};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
-
-async fn echo(mut socket: WebSocket) -> Result<(), Error> {
-    while let Some(message) = socket.recv().await? {
-        socket.send(message).await?;
-    }
-    Ok(())
-}
 
 /// A connection to a server with `/echo`; `/talk` and `/shout`, which send
 /// without end; and `/busy`, which receives nothing before it is free.
@@ -222,7 +215,7 @@ fn a_large_message_is_echoed_whole() {
             .config(config);
         let mut connection = Connection::open(serve(server(), service).await).await;
         let socket = connection.socket("/ws").await;
-        let (mut read, mut write) = tokio::io::split(socket.stream);
+        let (mut read, mut write) = tokio::io::split(socket.io);
         for length in [16 * KIB, 64 * KIB, 2 * MIB] {
             let payload: Vec<u8> = (0..length).map(|it| (it % 251) as u8).collect();
             // Masked with zeros: as it is.
@@ -266,7 +259,7 @@ fn a_hundred_sockets_and_requests_between_them_share_a_connection() {
             assert_eq!(connection.get("/between").await.1, "GET /between");
             for (number, socket) in sockets.iter_mut().enumerate() {
                 let text = format!("{round} {number}");
-                assert_eq!(socket.receive().await, (TEXT, text.into_bytes()));
+                socket.expect(TEXT, text.into_bytes()).await;
             }
         }
         for socket in sockets {

@@ -8,17 +8,9 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use hyper_ws::tracker::Tracker;
-use hyper_ws::{Config, Error, Upgrade, WebSocket};
-use tokio::net::TcpListener;
+use hyper_ws::{Config, Upgrade, WebSocket};
 
-use crate::support::{Client, TEXT, frame, handshake};
-
-async fn echo(mut socket: WebSocket) -> Result<(), Error> {
-    while let Some(message) = socket.recv().await? {
-        socket.send(message).await?;
-    }
-    Ok(())
-}
+use crate::support::{Client, TEXT, bind, echo, frame, handshake};
 
 async fn handler(upgrade: Upgrade) -> Response {
     upgrade.protocols(["chat.v1"]).on_upgrade(echo)
@@ -56,8 +48,7 @@ async fn either(upgrade: Result<Upgrade, hyper_ws::handshake::Rejection>) -> Res
 }
 
 async fn serve(app: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (listener, address) = bind().await;
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, app).await });
     address
@@ -69,13 +60,10 @@ async fn a_handshake_reaches_the_handler_with_its_subprotocol() {
     let mut bytes = handshake("/ws", "Sec-WebSocket-Protocol: chat.v1\r\n").into_bytes();
     bytes.extend(frame(TEXT, b"glued to the request"));
     client.send(bytes).await;
-    let head = client.head().await;
-    assert_eq!(head.status, 101);
-    assert_eq!(head.one("sec-websocket-protocol"), Some("chat.v1"));
-    assert_eq!(
-        client.receive().await,
-        (TEXT, b"glued to the request".to_vec())
-    );
+    let answer = client.answer().await;
+    assert_eq!(answer.status, 101);
+    assert_eq!(answer.header("sec-websocket-protocol"), Some("chat.v1"));
+    client.expect(TEXT, b"glued to the request").await;
     client.echoes("hello").await;
     client.close().await;
 }
@@ -83,20 +71,14 @@ async fn a_handshake_reaches_the_handler_with_its_subprotocol() {
 #[tokio::test]
 async fn other_requests_are_answered_with_the_reason() {
     let mut client = Client::connect(serve(Router::new().route("/ws", any(handler))).await).await;
-    client
-        .send("GET /ws HTTP/1.1\r\nHost: example.com\r\n\r\n")
-        .await;
-    let (head, reason) = client.response().await;
-    assert_eq!(head.status, 426);
-    assert_eq!(head.one("upgrade"), Some("websocket"));
-    assert!(reason.contains("no `Upgrade` header"), "{reason}");
+    let answer = client.get("/ws").await;
+    assert_eq!(answer.status, 426);
+    assert_eq!(answer.header("upgrade"), Some("websocket"));
+    assert!(answer.body.contains("no `Upgrade` header"), "{answer:?}");
 
-    client
-        .send(handshake("/ws", "Origin: https://evil.example\r\n"))
-        .await;
-    let (head, reason) = client.response().await;
-    assert_eq!(head.status, 403);
-    assert!(reason.contains("`https://evil.example`"), "{reason}");
+    let answer = client.ask("/ws", "Origin: https://evil.example\r\n").await;
+    assert_eq!(answer.status, 403);
+    assert!(answer.body.contains("`https://evil.example`"), "{answer:?}");
 }
 
 #[tokio::test]
@@ -105,23 +87,18 @@ async fn axums_extractors_work_beside_ours() {
         .route("/rooms/{room}", any(greet))
         .with_state("axum");
     let mut client = Client::open(serve(app).await, "/rooms/lobby").await;
-    assert_eq!(
-        client.receive().await,
-        (TEXT, b"axum lobby 127.0.0.1 example.com".to_vec())
-    );
-    assert_eq!(client.closed().await, 1000);
+    client
+        .expect(TEXT, b"axum lobby 127.0.0.1 example.com")
+        .await;
+    client.expect_close(1000).await;
 }
 
 #[tokio::test]
 async fn a_handler_may_take_the_rejection_itself() {
     let app = Router::new().route("/", get(either));
     let mut client = Client::connect(serve(app).await).await;
-    client
-        .send("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")
-        .await;
-    assert_eq!(client.response().await.1, "a page");
-    client.send(handshake("/", "")).await;
-    assert_eq!(client.head().await.status, 101);
+    assert_eq!(client.get("/").await.body, "a page");
+    assert_eq!(client.ask("/", "").await.status, 101);
     client.echoes("hello").await;
 }
 
@@ -132,8 +109,7 @@ async fn a_tracker_and_a_configuration_hold_here_too() {
     let address = serve(app).await;
     let mut client = Client::open(address, "/ws").await;
     let mut second = Client::connect(address).await;
-    second.send(handshake("/ws", "")).await;
-    assert_eq!(second.response().await.0.status, 503);
+    assert_eq!(second.ask("/ws", "").await.status, 503);
     client.send(frame(TEXT, b"more than ten bytes")).await;
-    assert_eq!(client.closed().await, 1009);
+    client.expect_close(1009).await;
 }

@@ -9,25 +9,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::{Body, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::{HttpService, service_fn};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use hyper_ws::tracker::Tracker;
-use hyper_ws::{Config, Error, Message, Upgrade, WebSocket, WebSocketLayer, WebSocketService};
-use tokio::net::TcpListener;
+use hyper_ws::{Config, Message, Upgrade, WebSocket, WebSocketLayer, WebSocketService};
 use tower::ServiceBuilder;
 
-use crate::support::{Client, TEXT, frame, handshake};
-
-async fn echo(mut socket: WebSocket) -> Result<(), Error> {
-    while let Some(message) = socket.recv().await? {
-        socket.send(message).await?;
-    }
-    Ok(())
-}
+use crate::support::{Client, TEXT, echo, frame, handshake, listen};
 
 /// The service that was there before: it tells what it was asked.
 async fn app(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -41,48 +31,16 @@ async fn app(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infall
     Ok(response)
 }
 
-async fn serve<S>(service: S) -> SocketAddr
-where
-    S: HttpService<Incoming, Error: std::error::Error + Send + Sync, ResBody: Send>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-    <S::ResBody as Body>::Data: Send,
-    <S::ResBody as Body>::Error: std::error::Error + Send + Sync,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), service.clone())
-                .with_upgrades();
-            tokio::spawn(connection);
-        }
-    });
-    address
-}
-
-async fn get(client: &mut Client, path: &str) -> (u16, String) {
-    client
-        .send(format!("GET {path} HTTP/1.1\r\nHost: example.com\r\n\r\n"))
-        .await;
-    let (head, body) = client.response().await;
-    (head.status, body)
-}
-
 #[tokio::test]
 async fn one_path_can_be_a_page_and_a_socket() {
-    let address = serve(WebSocketService::new(service_fn(app)).route("/chat", echo)).await;
+    let address = listen(WebSocketService::new(service_fn(app)).route("/chat", echo)).await;
     let mut client = Client::connect(address).await;
+    let answer = client.get("/chat?a=b").await;
     assert_eq!(
-        get(&mut client, "/chat?a=b").await,
-        (202, "GET /chat?a=b ".to_owned())
+        (answer.status, answer.body.as_str()),
+        (202, "GET /chat?a=b ")
     );
-    client.send(handshake("/chat?a=b", "")).await;
-    assert_eq!(client.head().await.status, 101);
+    assert_eq!(client.ask("/chat?a=b", "").await.status, 101);
     client.echoes("hello").await;
     client.close().await;
 }
@@ -92,8 +50,8 @@ async fn what_is_no_handshake_reaches_the_inner_service_whole_whatever_its_metho
     let service = WebSocketService::new(service_fn(app))
         .route("/ws", echo)
         .any_path(echo);
-    let mut client = Client::connect(serve(service).await).await;
-    for (request, answer) in [
+    let mut client = Client::connect(listen(service).await).await;
+    for (request, body) in [
         (
             "POST /ws HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody",
             "POST /ws body",
@@ -110,24 +68,27 @@ async fn what_is_no_handshake_reaches_the_inner_service_whole_whatever_its_metho
         ),
     ] {
         client.send(request).await;
-        let (head, body) = client.response().await;
-        assert_eq!((head.status, body.as_str()), (202, answer), "{request}");
-        assert_eq!(head.one("x-inner"), Some("yes"));
+        let answer = client.answer().await;
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (202, body),
+            "{request}"
+        );
+        assert_eq!(answer.header("x-inner"), Some("yes"));
     }
     client
         .send(handshake("/ws", "").replace("HTTP/1.1", "HTTP/1.0"))
         .await;
-    assert_eq!(client.response().await.1, "GET /ws ");
+    assert_eq!(client.answer().await.body, "GET /ws ");
 }
 
 #[tokio::test]
 async fn a_handshake_on_no_route_is_the_inner_services() {
-    let address = serve(WebSocketService::new(service_fn(app)).route("/ws", echo)).await;
+    let address = listen(WebSocketService::new(service_fn(app)).route("/ws", echo)).await;
     for path in ["/", "/ws/", "/ws/room", "/w"] {
         let mut client = Client::connect(address).await;
-        client.send(handshake(path, "")).await;
-        let (head, body) = client.response().await;
-        assert_eq!((head.status, body), (202, format!("GET {path} ")));
+        let answer = client.ask(path, "").await;
+        assert_eq!((answer.status, answer.body), (202, format!("GET {path} ")));
     }
 }
 
@@ -138,17 +99,17 @@ async fn a_path_of_its_own_goes_before_any_path() {
         .route("/own", |mut socket: WebSocket| async move {
             socket.send("own").await
         });
-    let address = serve(service).await;
+    let address = listen(service).await;
     for (path, text) in [("/own", "own"), ("/", "any"), ("/own/er", "any")] {
         let mut client = Client::open(address, path).await;
-        assert_eq!(client.receive().await, (TEXT, text.as_bytes().to_vec()));
-        assert_eq!(client.closed().await, 1000);
+        client.expect(TEXT, text).await;
+        client.expect_close(1000).await;
     }
 }
 
 #[tokio::test]
 async fn a_bad_handshake_on_a_route_is_told_why_and_the_connection_goes_on() {
-    let address = serve(WebSocketService::new(service_fn(app)).route("/ws", echo)).await;
+    let address = listen(WebSocketService::new(service_fn(app)).route("/ws", echo)).await;
     let mut client = Client::connect(address).await;
     let good = handshake("/ws", "");
     for (request, status, reason) in [
@@ -182,20 +143,23 @@ async fn a_bad_handshake_on_a_route_is_told_why_and_the_connection_goes_on() {
         ),
     ] {
         client.send(request).await;
-        let (head, body) = client.response().await;
-        assert_eq!(head.status, status, "{body}");
-        assert!(body.contains(reason), "{body}");
-        assert_eq!(head.one("content-type"), Some("text/plain; charset=utf-8"));
-        assert_eq!(head.one("x-inner"), None);
+        let answer = client.answer().await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        assert!(answer.body.contains(reason), "{answer:?}");
+        assert_eq!(
+            answer.header("content-type"),
+            Some("text/plain; charset=utf-8")
+        );
+        assert_eq!(answer.header("x-inner"), None);
     }
     client.send(good).await;
-    assert_eq!(client.head().await.status, 101);
+    assert_eq!(client.answer().await.status, 101);
     client.echoes("now it is right").await;
 }
 
 #[tokio::test]
 async fn what_browsers_and_curl_send_is_accepted() {
-    let address = serve(WebSocketService::new(service_fn(app)).route("/ws", echo)).await;
+    let address = listen(WebSocketService::new(service_fn(app)).route("/ws", echo)).await;
     let good = handshake("/ws", "");
     for request in [
         good.replace("Connection: Upgrade", "Connection: keep-alive, Upgrade"),
@@ -213,9 +177,9 @@ async fn what_browsers_and_curl_send_is_accepted() {
     ] {
         let mut client = Client::connect(address).await;
         client.send(&request).await;
-        let head = client.head().await;
-        assert_eq!(head.status, 101, "{request}");
-        assert_eq!(head.one("sec-websocket-extensions"), None);
+        let answer = client.answer().await;
+        assert_eq!(answer.status, 101, "{request}");
+        assert_eq!(answer.header("sec-websocket-extensions"), None);
         client.echoes("hello").await;
         client.close().await;
     }
@@ -229,7 +193,7 @@ async fn the_chosen_subprotocol_reaches_the_client_and_the_handler() {
             let protocol = socket.protocol().unwrap_or("none").to_owned();
             socket.send(protocol).await
         });
-    let address = serve(service).await;
+    let address = listen(service).await;
     for (offered, chosen) in [
         (
             "Sec-WebSocket-Protocol: chat.v1, chat.v2\r\n",
@@ -243,12 +207,11 @@ async fn the_chosen_subprotocol_reaches_the_client_and_the_handler() {
         ("", None),
     ] {
         let mut client = Client::connect(address).await;
-        client.send(handshake("/ws", offered)).await;
-        let head = client.head().await;
-        assert_eq!(head.status, 101);
-        assert_eq!(head.one("sec-websocket-protocol"), chosen);
+        let answer = client.ask("/ws", offered).await;
+        assert_eq!(answer.status, 101);
+        assert_eq!(answer.header("sec-websocket-protocol"), chosen);
         let text = chosen.unwrap_or("none").as_bytes().to_vec();
-        assert_eq!(client.receive().await, (TEXT, text));
+        client.expect(TEXT, text).await;
     }
 }
 
@@ -280,20 +243,16 @@ async fn a_handler_may_look_at_the_request_and_refuse_before_the_101() {
             .insert(SocketAddr::from(([127, 0, 0, 1], 1)));
         hyper::service::Service::call(&routes, request)
     });
-    let mut client = Client::connect(serve(service).await).await;
-    client.send(handshake("/private", "")).await;
-    let (head, body) = client.response().await;
-    assert_eq!((head.status, body.as_str()), (401, "who are you?"));
-    assert_eq!(head.one("www-authenticate"), Some("Cookie"));
+    let mut client = Client::connect(listen(service).await).await;
+    let answer = client.ask("/private", "").await;
+    assert_eq!((answer.status, answer.body.as_str()), (401, "who are you?"));
+    assert_eq!(answer.header("www-authenticate"), Some("Cookie"));
 
-    client
-        .send(handshake("/private?x=1", "Cookie: a=b\r\n"))
-        .await;
-    assert_eq!(client.head().await.status, 101);
     assert_eq!(
-        client.receive().await,
-        (TEXT, b"a=b /private?x=1 true".to_vec())
+        client.ask("/private?x=1", "Cookie: a=b\r\n").await.status,
+        101
     );
+    client.expect(TEXT, b"a=b /private?x=1 true").await;
 }
 
 #[tokio::test]
@@ -309,17 +268,21 @@ async fn a_route_may_have_a_configuration_of_its_own() {
                     .on_upgrade(echo)
             },
         );
-    let address = serve(service).await;
+    let address = listen(service).await;
     for (path, origin, status) in [
         ("/strict", "https://good.example", 101),
         ("/strict", "https://example.com", 403),
         ("/open", "https://evil.example", 101),
     ] {
         let mut client = Client::connect(address).await;
-        client
-            .send(handshake(path, &format!("Origin: {origin}\r\n")))
-            .await;
-        assert_eq!(client.head().await.status, status, "{path} {origin}");
+        assert_eq!(
+            client
+                .ask(path, &format!("Origin: {origin}\r\n"))
+                .await
+                .status,
+            status,
+            "{path} {origin}"
+        );
     }
 }
 
@@ -328,10 +291,10 @@ async fn limits_of_the_configuration_hold_for_every_route() {
     let service = WebSocketService::new(service_fn(app))
         .config(Config::new().max_message_size(10))
         .route("/ws", echo);
-    let mut client = Client::open(serve(service).await, "/ws").await;
+    let mut client = Client::open(listen(service).await, "/ws").await;
     client.echoes("0123456789").await;
     client.send(frame(TEXT, b"0123456789a")).await;
-    assert_eq!(client.closed().await, 1009);
+    client.expect_close(1009).await;
 }
 
 #[tokio::test]
@@ -343,13 +306,13 @@ async fn a_handler_that_fails_or_panics_closes_with_1011() {
         .route("/panics", |socket: WebSocket| async move {
             assert!(socket.protocol().is_some(), "on purpose");
         });
-    let address = serve(service).await;
+    let address = listen(service).await;
     for path in ["/fails", "/panics"] {
         let mut client = Client::open(address, path).await;
-        assert_eq!(client.closed().await, 1011, "{path}");
+        client.expect_close(1011).await;
     }
     let mut client = Client::connect(address).await;
-    assert_eq!(get(&mut client, "/").await.0, 202);
+    assert_eq!(client.get("/").await.status, 202);
 }
 
 #[tokio::test]
@@ -361,17 +324,17 @@ async fn sockets_of_all_routes_are_counted_and_limited() {
         .route("/b", |upgrade: Upgrade, _: Request<()>| async move {
             upgrade.on_upgrade(echo)
         });
-    let address = serve(service).await;
+    let address = listen(service).await;
     let one = Client::open(address, "/a").await;
     let two = Client::open(address, "/b").await;
     assert_eq!(tracker.len(), 2);
     let mut three = Client::connect(address).await;
     three.send(handshake("/a", "")).await;
-    let (head, reason) = three.response().await;
-    assert_eq!(head.status, 503, "{reason}");
-    assert!(head.one("retry-after").is_some());
+    let answer = three.answer().await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.header("retry-after").is_some());
     // What is no socket is not limited.
-    assert_eq!(get(&mut three, "/").await.0, 202);
+    assert_eq!(three.get("/").await.status, 202);
     one.close().await;
     two.close().await;
     while !tracker.is_empty() {
@@ -388,7 +351,7 @@ async fn state_reaches_a_handler_by_capture() {
         counter.fetch_add(1, Ordering::Relaxed);
         echo(socket)
     });
-    let address = serve(service).await;
+    let address = listen(service).await;
     for _ in 0..3 {
         let mut client = Client::open(address, "/ws").await;
         client.echoes("hello").await;
@@ -415,12 +378,15 @@ async fn every_kind_of_handler_is_one_without_being_told_which() {
             socket.send(Message::from("boxed")).await?;
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
         });
-    let address = serve(service).await;
+    let address = listen(service).await;
     for (path, text) in [("/async", "async"), ("/boxed", "boxed")] {
         let mut client = Client::open(address, path).await;
-        assert_eq!(client.receive().await, (TEXT, text.as_bytes().to_vec()));
+        client.expect(TEXT, text).await;
     }
-    assert_eq!(Client::open(address, "/silent").await.closed().await, 1000);
+    Client::open(address, "/silent")
+        .await
+        .expect_close(1000)
+        .await;
     Client::open(address, "/closure")
         .await
         .echoes("hello")
@@ -432,14 +398,15 @@ async fn the_layer_works_in_a_tower_stack_behind_hyper() {
     let service = ServiceBuilder::new()
         .layer(WebSocketLayer::new().route("/ws", echo).protocols(["chat"]))
         .service(tower::service_fn(app));
-    let address = serve(TowerToHyperService::new(service)).await;
+    let address = listen(TowerToHyperService::new(service)).await;
     let mut client = Client::connect(address).await;
-    assert_eq!(get(&mut client, "/ws").await, (202, "GET /ws ".to_owned()));
+    let answer = client.get("/ws").await;
+    assert_eq!((answer.status, answer.body.as_str()), (202, "GET /ws "));
     client
         .send(handshake("/ws", "Sec-WebSocket-Protocol: chat\r\n"))
         .await;
     assert_eq!(
-        client.head().await.one("sec-websocket-protocol"),
+        client.answer().await.header("sec-websocket-protocol"),
         Some("chat")
     );
     client.echoes("hello").await;
@@ -454,30 +421,31 @@ async fn the_inner_body_may_be_of_any_kind() {
             .boxed();
         Ok::<_, Infallible>(Response::new(body))
     });
-    let address = serve(WebSocketService::new(boxed).route("/ws", echo)).await;
+    let address = listen(WebSocketService::new(boxed).route("/ws", echo)).await;
     let mut client = Client::connect(address).await;
-    assert_eq!(get(&mut client, "/").await, (200, "boxed".to_owned()));
+    let answer = client.get("/").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "boxed"));
     Client::open(address, "/ws").await.echoes("hello").await;
 
     let empty = service_fn(|_: Request<Incoming>| async {
         Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
     });
-    let address = serve(WebSocketService::new(empty).route("/ws", echo)).await;
+    let address = listen(WebSocketService::new(empty).route("/ws", echo)).await;
     let mut client = Client::connect(address).await;
-    assert_eq!(get(&mut client, "/").await, (200, String::new()));
+    let answer = client.get("/").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, ""));
     let bad = handshake("/ws", "").replace("Version: 13", "Version: 12");
     client.send(bad).await;
-    assert_eq!(client.response().await.0.status, 426);
+    assert_eq!(client.answer().await.status, 426);
 }
 
 #[tokio::test]
 async fn a_clone_keeps_the_routes_that_it_was_made_with() {
     let one = WebSocketService::new(service_fn(app)).route("/one", echo);
     let two = one.clone().route("/two", echo);
-    let (one, two) = (serve(one).await, serve(two).await);
+    let (one, two) = (listen(one).await, listen(two).await);
     let mut client = Client::connect(one).await;
-    client.send(handshake("/two", "")).await;
-    assert_eq!(client.head().await.status, 202);
+    assert_eq!(client.ask("/two", "").await.status, 202);
     Client::open(two, "/one").await.echoes("hello").await;
     Client::open(two, "/two").await.echoes("hello").await;
 }

@@ -4,28 +4,21 @@
 #[path = "../../examples/proxy.rs"]
 mod example;
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_ws::error::CloseCause;
 use hyper_ws::message::Kind;
 use hyper_ws::{CloseCode, Message, Upgrade, WebSocket, WebSocketService, connect};
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
-async fn page(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    Ok(Response::new(Full::default()))
-}
+use crate::support::{listen, page};
 
 async fn serve<F, Fut>(handler: F) -> SocketAddr
 where
@@ -35,17 +28,7 @@ where
     let service = WebSocketService::new(service_fn(page))
         .any_path(handler)
         .config(example::config());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), service.clone());
-            tokio::spawn(connection.with_upgrades());
-        }
-    });
-    address
+    listen(service).await
 }
 
 /// A proxy to a server with this handler; its URL.

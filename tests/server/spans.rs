@@ -21,12 +21,13 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
+use crate::support::log::record;
 use crate::support::{CLOSE, TEXT, frame, handshake};
 
 #[tokio::test]
 async fn a_connection_is_a_span_that_says_how_it_began_and_ended() {
     let seen = Seen::default();
-    let _guard = tracing::subscriber::set_default(Registry::default().with(seen.clone()));
+    let _guard = record(Registry::default().with(seen.clone()));
     let mut client = serve("/ws?token=SECRET", "Cookie: SECRET\r\n").await;
 
     let handshake = seen.span("websocket_handshake");
@@ -62,7 +63,7 @@ async fn a_connection_is_a_span_that_says_how_it_began_and_ended() {
 #[tokio::test]
 async fn a_refused_handshake_is_a_span_with_its_status_and_no_connection_follows() {
     let seen = Seen::default();
-    let _guard = tracing::subscriber::set_default(Registry::default().with(seen.clone()));
+    let _guard = record(Registry::default().with(seen.clone()));
     for (headers, status) in [
         ("Origin: https://elsewhere.example\r\n", "403"),
         ("Content-Length: 5\r\n", "400"),
@@ -79,7 +80,7 @@ async fn a_refused_handshake_is_a_span_with_its_status_and_no_connection_follows
 async fn without_a_subscriber_to_it_the_span_of_the_request_is_carried() {
     let seen = Seen::default();
     let filtered = Registry::default().with(LevelFilter::INFO);
-    let _guard = tracing::subscriber::set_default(filtered.with(seen.clone()));
+    let _guard = record(filtered.with(seen.clone()));
     let request = tracing::info_span!("request", cause = tracing::field::Empty);
     let mut client = serve("/ws", "").instrument(request).await;
     client.write_all(&frame(TEXT, b"hello")).await.unwrap();
@@ -96,7 +97,7 @@ async fn without_a_subscriber_to_it_the_span_of_the_request_is_carried() {
 #[tokio::test]
 async fn a_connection_that_the_caller_spawns_is_in_the_callers_span() {
     let seen = Seen::default();
-    let _guard = tracing::subscriber::set_default(Registry::default().with(seen.clone()));
+    let _guard = record(Registry::default().with(seen.clone()));
     let app = service_fn(|mut request: Request<Incoming>| async move {
         let upgrade = Upgrade::from_request(&mut request).unwrap();
         let (response, conversation) = upgrade.accept_with::<Full<Bytes>, _, _>(echo);

@@ -1,42 +1,22 @@
 //! A socket as `Stream` and `Sink`, with what people combine them with.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 
 use futures_util::stream::FusedStream;
 use futures_util::{SinkExt, StreamExt, TryStreamExt, stream};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_ws::error::CloseCause;
 use hyper_ws::{CloseCode, Error, Message, WebSocket, WebSocketService, connect};
-use tokio::net::TcpListener;
 
-async fn page(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    Ok(Response::new(Full::default()))
-}
+use crate::support::{listen, page};
 
 async fn serve<F, Fut>(handler: F) -> SocketAddr
 where
     F: Fn(WebSocket) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<(), Error>> + Send + 'static,
 {
-    let service = WebSocketService::new(service_fn(page)).route("/", handler);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), service.clone());
-            tokio::spawn(connection.with_upgrades());
-        }
-    });
-    address
+    listen(WebSocketService::new(service_fn(page)).route("/", handler)).await
 }
 
 async fn open(address: SocketAddr) -> WebSocket {

@@ -17,12 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceBuilder;
 
-async fn echo(mut socket: WebSocket) -> Result<(), Error> {
-    while let Some(message) = socket.recv().await? {
-        socket.send(message).await?;
-    }
-    Ok(())
-}
+use crate::support::echo;
 
 /// Says "tick" every ten seconds, to whoever is silent.
 async fn clock_with_a_bug(mut socket: WebSocket) -> Result<(), Error> {

@@ -14,30 +14,24 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_ws::close::CloseFrame;
 use hyper_ws::error::{CloseCause, ErrorKind, Violation};
 use hyper_ws::tracker::Tracker;
-use hyper_ws::{CloseCode, Config, Error, Upgrade, WebSocket};
-use tokio::net::{TcpListener, TcpStream};
+use hyper_ws::{CloseCode, Config, Upgrade, WebSocket};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing::subscriber::DefaultGuard;
 
-use crate::support::{BINARY, Client, TEXT, frame, handshake};
+use crate::support::log::record;
+use crate::support::{ACCEPT, BINARY, Client, TEXT, bind, echo, frame, handshake, listen};
 
-type Answer = Response<Full<Bytes>>;
-
-async fn echo(mut socket: WebSocket) -> Result<(), Error> {
-    while let Some(message) = socket.recv().await? {
-        socket.send(message).await?;
-    }
-    Ok(())
-}
+type Page = Response<Full<Bytes>>;
 
 /// Echoes on every path but `/page`.
-async fn app(mut request: Request<Incoming>) -> Result<Answer, Infallible> {
+async fn app(mut request: Request<Incoming>) -> Result<Page, Infallible> {
     if request.uri().path() == "/page" {
         return Ok(Response::new(Full::from("a page")));
     }
@@ -47,33 +41,18 @@ async fn app(mut request: Request<Incoming>) -> Result<Answer, Infallible> {
     })
 }
 
-async fn listen() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    (listener, address)
-}
-
 /// Serves every connection as most servers do.
 async fn serve<F, Fut>(app: F) -> SocketAddr
 where
     F: Fn(Request<Incoming>) -> Fut + Clone + Send + 'static,
-    Fut: Future<Output = Result<Answer, Infallible>> + Send + 'static,
+    Fut: Future<Output = Result<Page, Infallible>> + Send + 'static,
 {
-    let (listener, address) = listen().await;
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), service_fn(app.clone()))
-                .with_upgrades();
-            tokio::spawn(connection);
-        }
-    });
-    address
+    listen(service_fn(app)).await
 }
 
-/// Answers with the function, on one connection that nobody serves yet.
-async fn one(address: SocketAddr, listener: TcpListener) -> (Client, TokioIo<TcpStream>) {
+/// A client, and the server's side of its connection, which nothing serves yet.
+async fn connected() -> (Client, TokioIo<TcpStream>) {
+    let (listener, address) = bind().await;
     let (client, server) = tokio::join!(Client::connect(address), listener.accept());
     (client, TokioIo::new(server.unwrap().0))
 }
@@ -83,7 +62,7 @@ async fn one(address: SocketAddr, listener: TcpListener) -> (Client, TokioIo<Tcp
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn begin() -> (Self, impl Drop) {
+    fn begin() -> (Self, DefaultGuard) {
         let log = Log::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -91,7 +70,7 @@ impl Log {
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .finish();
-        (log, Guard(Some(subscriber.set_default())))
+        (log, record(subscriber))
     }
 
     /// The lines this crate wrote.
@@ -101,14 +80,6 @@ impl Log {
             .filter(|line| line.contains("hyper_ws"))
             .map(str::to_owned)
             .collect()
-    }
-}
-
-struct Guard<T>(Option<T>);
-
-impl<T> Drop for Guard<T> {
-    fn drop(&mut self) {
-        self.0 = None;
     }
 }
 
@@ -125,28 +96,24 @@ impl Write for Log {
 #[tokio::test]
 async fn a_handshake_is_answered_with_101_and_messages_come_back() {
     let mut client = Client::connect(serve(app).await).await;
-    client
-        .send(handshake("/ws?a=b", "Origin: https://example.com\r\n"))
+    let answer = client
+        .ask("/ws?a=b", "Origin: https://example.com\r\n")
         .await;
-    let head = client.head().await;
-    assert_eq!(head.status, 101);
-    assert_eq!(
-        head.one("sec-websocket-accept"),
-        Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
-    );
-    assert_eq!(head.one("upgrade"), Some("websocket"));
-    assert_eq!(head.one("connection"), Some("Upgrade"));
+    assert_eq!(answer.status, 101);
+    assert_eq!(answer.header("sec-websocket-accept"), Some(ACCEPT));
+    assert_eq!(answer.header("upgrade"), Some("websocket"));
+    assert_eq!(answer.header("connection"), Some("Upgrade"));
     for absent in [
         "content-length",
         "transfer-encoding",
         "content-type",
         "sec-websocket-protocol",
     ] {
-        assert_eq!(head.one(absent), None, "{absent}");
+        assert_eq!(answer.header(absent), None, "{absent}");
     }
     client.echoes("hello").await;
     client.send(frame(BINARY, &[0; 1000])).await;
-    assert_eq!(client.receive().await, (BINARY, vec![0; 1000]));
+    client.expect(BINARY, vec![0; 1000]).await;
     client.close().await;
 }
 
@@ -156,8 +123,8 @@ async fn a_frame_in_one_segment_with_the_request_is_delivered_once() {
     let mut bytes = handshake("/ws", "").into_bytes();
     bytes.extend(frame(TEXT, b"first"));
     client.send(bytes).await;
-    assert_eq!(client.head().await.status, 101);
-    assert_eq!(client.receive().await, (TEXT, b"first".to_vec()));
+    assert_eq!(client.answer().await.status, 101);
+    client.expect(TEXT, b"first").await;
     client.echoes("second").await;
     client.close().await;
 }
@@ -170,9 +137,9 @@ async fn more_frames_behind_the_request_than_hyper_reads_at_once_are_all_deliver
         bytes.extend(frame(BINARY, &[number; 1000]));
     }
     client.send(bytes).await;
-    assert_eq!(client.head().await.status, 101);
+    assert_eq!(client.answer().await.status, 101);
     for number in 0..40_u8 {
-        assert_eq!(client.receive().await, (BINARY, vec![number; 1000]));
+        client.expect(BINARY, vec![number; 1000]).await;
     }
     client.close().await;
 }
@@ -184,8 +151,8 @@ async fn a_broken_frame_behind_the_request_is_answered_with_a_close_frame() {
     // A reserved bit, not masked.
     bytes.extend([0xa1, 0x01, b'x']);
     client.send(bytes).await;
-    assert_eq!(client.head().await.status, 101);
-    assert_eq!(client.closed().await, 1002);
+    assert_eq!(client.answer().await.status, 101);
+    client.expect_close(1002).await;
 }
 
 #[tokio::test]
@@ -195,9 +162,9 @@ async fn a_client_that_resets_the_connection_harms_nobody_else() {
         let mut client = Client::connect(address).await;
         client.send(handshake("/ws", "")).await;
         if wait {
-            client.head().await;
+            client.answer().await;
         }
-        client.stream.set_zero_linger().unwrap();
+        client.reset();
     };
     for _ in 0..20 {
         after_request(false).await;
@@ -209,7 +176,6 @@ async fn a_client_that_resets_the_connection_harms_nobody_else() {
 
 #[tokio::test]
 async fn a_shutdown_during_the_handshake_does_not_spoil_it() {
-    let (listener, address) = listen().await;
     let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let service = service_fn({
         let (asked, answer) = (asked.clone(), answer.clone());
@@ -222,7 +188,7 @@ async fn a_shutdown_during_the_handshake_does_not_spoil_it() {
             }
         }
     });
-    let (mut client, io) = one(address, listener).await;
+    let (mut client, io) = connected().await;
     tokio::spawn(async move {
         let connection = http1::Builder::new()
             .serve_connection(io, service)
@@ -235,17 +201,16 @@ async fn a_shutdown_during_the_handshake_does_not_spoil_it() {
         answer.notify_one();
         connection.await.unwrap();
     });
-    client.send(handshake("/ws", "")).await;
-    let head = client.head().await;
-    assert_eq!(head.status, 101);
-    assert_eq!(head.one("upgrade"), Some("websocket"));
+    let answer = client.ask("/ws", "").await;
+    assert_eq!(answer.status, 101);
+    assert_eq!(answer.header("upgrade"), Some("websocket"));
     // hyper adds `close`, which must not stand in place of the upgrade.
-    let connection = head.all("connection").join(",");
+    let connection = answer.headers("connection").join(",");
     assert!(
         connection
             .split(',')
             .any(|option| option.trim() == "Upgrade"),
-        "{head:?}"
+        "{answer:?}"
     );
     client.echoes("hello").await;
     client.close().await;
@@ -254,7 +219,6 @@ async fn a_shutdown_during_the_handshake_does_not_spoil_it() {
 #[tokio::test]
 async fn a_forgotten_with_upgrades_is_an_error_that_names_the_call() {
     let (log, _guard) = Log::begin();
-    let (listener, address) = listen().await;
     let (sender, mut errors) = mpsc::unbounded_channel();
     let service = service_fn(move |mut request: Request<Incoming>| {
         let sender = sender.clone();
@@ -262,10 +226,10 @@ async fn a_forgotten_with_upgrades_is_an_error_that_names_the_call() {
             let upgrade = Upgrade::from_request(&mut request).unwrap();
             let (response, accepted) = upgrade.accept();
             tokio::spawn(async move { sender.send(accepted.await.err()) });
-            Ok::<Answer, Infallible>(response)
+            Ok::<Page, Infallible>(response)
         }
     });
-    let (mut client, io) = one(address, listener).await;
+    let (mut client, io) = connected().await;
     tokio::spawn(http1::Builder::new().serve_connection(io, service));
     client.send(handshake("/ws?token=secret", "")).await;
 
@@ -289,17 +253,15 @@ async fn a_forgotten_with_upgrades_is_an_error_that_names_the_call() {
 #[tokio::test]
 async fn the_auto_builder_without_upgrades_is_named_too() {
     let (log, _guard) = Log::begin();
-    let (listener, address) = listen().await;
-    let (mut client, io) = one(address, listener).await;
+    let (mut client, io) = connected().await;
     let server = tokio::spawn(async move {
         let _ = auto::Builder::new(TokioExecutor::new())
             .serve_connection(io, service_fn(app))
             .await;
     });
-    client.send(handshake("/ws", "")).await;
-    assert_eq!(client.head().await.status, 101);
+    assert_eq!(client.ask("/ws", "").await.status, 101);
     server.await.unwrap();
-    assert_eq!(client.rest().await, b"");
+    client.end_or_reset().await;
     let lines = log.lines();
     assert!(
         lines
@@ -311,8 +273,7 @@ async fn the_auto_builder_without_upgrades_is_named_too() {
 #[tokio::test]
 async fn a_client_that_leaves_before_it_is_answered_is_nobodys_mistake() {
     let (log, _guard) = Log::begin();
-    let (listener, address) = listen().await;
-    let (mut client, io) = one(address, listener).await;
+    let (mut client, io) = connected().await;
     let (sender, result) = oneshot::channel();
     let sender = Arc::new(Mutex::new(Some(sender)));
     let asked = Arc::new(Notify::new());
@@ -326,7 +287,7 @@ async fn a_client_that_leaves_before_it_is_answered_is_nobodys_mistake() {
                 tokio::spawn(async move { sender.send(accepted.await.map(drop)) });
                 asked.notify_one();
                 // The response is never written: the client has left by then.
-                std::future::pending::<Result<Answer, Infallible>>().await
+                std::future::pending::<Result<Page, Infallible>>().await
             }
         }
     });
@@ -357,7 +318,7 @@ async fn an_outer_layer_that_replaces_the_101_leaves_a_conversation_that_ends() 
         let causes = causes.clone();
         async move {
             let upgrade = Upgrade::from_request(&mut request).unwrap();
-            let _: Answer = upgrade.on_upgrade(move |mut socket: WebSocket| async move {
+            let _: Page = upgrade.on_upgrade(move |mut socket: WebSocket| async move {
                 while let Ok(Some(_)) = socket.recv().await {}
                 causes.send(socket.close_cause()).unwrap();
             });
@@ -371,9 +332,8 @@ async fn an_outer_layer_that_replaces_the_101_leaves_a_conversation_that_ends() 
     })
     .await;
     let mut client = Client::connect(address).await;
-    client.send(handshake("/ws", "")).await;
-    let (head, body) = client.response().await;
-    assert_eq!((head.status, body.as_str()), (403, "no"));
+    let answer = client.ask("/ws", "").await;
+    assert_eq!((answer.status, answer.body.as_str()), (403, "no"));
     // What a client sends now is HTTP, and no frame.
     client
         .send("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")
@@ -401,11 +361,11 @@ async fn a_body_that_looks_like_a_request_is_never_read_as_one() {
     ] {
         let mut client = Client::connect(address).await;
         client.send(handshake("/ws", &header) + body).await;
-        let (head, reason) = client.response().await;
-        assert_eq!(head.status, 400, "{reason}");
-        assert_eq!(head.one("connection"), Some("close"));
-        assert!(reason.contains("no body"), "{reason}");
-        assert_eq!(client.rest().await, b"", "{header}");
+        let answer = client.answer().await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert_eq!(answer.header("connection"), Some("close"));
+        assert!(answer.body.contains("no body"), "{answer:?}");
+        client.end_or_reset().await;
     }
 }
 
@@ -414,36 +374,32 @@ async fn a_refused_handshake_leaves_a_connection_that_serves_the_next_request() 
     let mut client = Client::connect(serve(app).await).await;
     let wrong = handshake("/ws", "").replace("Version: 13", "Version: 8");
     client.send(wrong).await;
-    let (head, reason) = client.response().await;
-    assert_eq!(head.status, 426);
-    assert_eq!(head.one("sec-websocket-version"), Some("13"));
-    assert_eq!(head.one("upgrade"), Some("websocket"));
-    assert_eq!(head.one("content-type"), Some("text/plain; charset=utf-8"));
-    assert_eq!(head.one("cache-control"), Some("no-store"));
-    assert!(reason.contains("`8`"), "{reason}");
+    let answer = client.answer().await;
+    assert_eq!(answer.status, 426);
+    assert_eq!(answer.header("sec-websocket-version"), Some("13"));
+    assert_eq!(answer.header("upgrade"), Some("websocket"));
+    assert_eq!(
+        answer.header("content-type"),
+        Some("text/plain; charset=utf-8")
+    );
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert!(answer.body.contains("`8`"), "{answer:?}");
 
-    client
-        .send("GET /page HTTP/1.1\r\nHost: example.com\r\n\r\n")
-        .await;
-    let (head, body) = client.response().await;
-    assert_eq!((head.status, body.as_str()), (200, "a page"));
+    let answer = client.get("/page").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "a page"));
 
-    client.send(handshake("/ws", "")).await;
-    assert_eq!(client.head().await.status, 101);
+    assert_eq!(client.ask("/ws", "").await.status, 101);
     client.echoes("now it is right").await;
 }
 
 #[tokio::test]
 async fn a_request_that_is_no_handshake_is_told_to_upgrade() {
     let mut client = Client::connect(serve(app).await).await;
-    client
-        .send("GET /ws HTTP/1.1\r\nHost: example.com\r\n\r\n")
-        .await;
-    let (head, reason) = client.response().await;
-    assert_eq!(head.status, 426);
-    assert_eq!(head.one("upgrade"), Some("websocket"));
-    assert_eq!(head.one("connection"), Some("Upgrade"));
-    assert!(reason.contains("no `Upgrade` header"), "{reason}");
+    let answer = client.get("/ws").await;
+    assert_eq!(answer.status, 426);
+    assert_eq!(answer.header("upgrade"), Some("websocket"));
+    assert_eq!(answer.header("connection"), Some("Upgrade"));
+    assert!(answer.body.contains("no `Upgrade` header"), "{answer:?}");
 }
 
 #[tokio::test]
@@ -452,26 +408,25 @@ async fn http_1_0_is_never_switched() {
     client
         .send(handshake("/ws", "").replace("HTTP/1.1", "HTTP/1.0"))
         .await;
-    let (head, reason) = client.response().await;
-    assert_eq!(head.status, 426);
-    assert!(reason.contains("HTTP/1.0"), "{reason}");
+    let answer = client.answer().await;
+    assert_eq!(answer.status, 426);
+    assert!(answer.body.contains("HTTP/1.0"), "{answer:?}");
 }
 
 #[tokio::test]
 async fn an_expectation_on_a_request_without_a_body_does_not_matter() {
     let mut client = Client::connect(serve(app).await).await;
-    client
-        .send(handshake("/ws", "Expect: 100-continue\r\n"))
-        .await;
-    assert_eq!(client.head().await.status, 101);
+    assert_eq!(
+        client.ask("/ws", "Expect: 100-continue\r\n").await.status,
+        101
+    );
     client.echoes("hello").await;
     client.close().await;
 }
 
 #[tokio::test]
 async fn the_auto_builder_hands_the_connection_over_with_all_that_was_read() {
-    let (listener, address) = listen().await;
-    let (mut client, io) = one(address, listener).await;
+    let (mut client, io) = connected().await;
     tokio::spawn(async move {
         auto::Builder::new(TokioExecutor::new())
             .serve_connection_with_upgrades(io, service_fn(app))
@@ -480,24 +435,22 @@ async fn the_auto_builder_hands_the_connection_over_with_all_that_was_read() {
     let mut bytes = handshake("/ws", "").into_bytes();
     bytes.extend(frame(TEXT, b"first"));
     client.send(bytes).await;
-    assert_eq!(client.head().await.status, 101);
-    assert_eq!(client.receive().await, (TEXT, b"first".to_vec()));
+    assert_eq!(client.answer().await.status, 101);
+    client.expect(TEXT, b"first").await;
     client.echoes("second").await;
     client.close().await;
 }
 
 #[tokio::test]
 async fn a_graceful_shutdown_of_hyper_util_does_not_wait_for_sockets_nor_end_them() {
-    let (listener, address) = listen().await;
-    let (mut client, io) = one(address, listener).await;
+    let (mut client, io) = connected().await;
     let graceful = GracefulShutdown::new();
     let builder = auto::Builder::new(TokioExecutor::new());
     let connection = builder
         .serve_connection_with_upgrades(io, service_fn(app))
         .into_owned();
     tokio::spawn(graceful.watch(connection));
-    client.send(handshake("/ws", "")).await;
-    assert_eq!(client.head().await.status, 101);
+    assert_eq!(client.ask("/ws", "").await.status, 101);
     client.echoes("before").await;
     graceful.shutdown().await;
     client.echoes("after").await;
@@ -514,12 +467,9 @@ async fn a_rebuilt_request_is_refused_with_500_and_a_log_line_without_the_query(
     })
     .await;
     let mut client = Client::connect(address).await;
-    client
-        .send(handshake("/ws?token=secret", "Cookie: secret\r\n"))
-        .await;
-    let (head, reason) = client.response().await;
-    assert_eq!(head.status, 500);
-    assert!(reason.contains("extensions"), "{reason}");
+    let answer = client.ask("/ws?token=secret", "Cookie: secret\r\n").await;
+    assert_eq!(answer.status, 500);
+    assert!(answer.body.contains("extensions"), "{answer:?}");
     let lines = log.lines();
     let errors: Vec<_> = lines.iter().filter(|it| it.contains("ERROR")).collect();
     assert_eq!(errors.len(), 1, "{lines:?}");
@@ -531,15 +481,14 @@ async fn a_rebuilt_request_is_refused_with_500_and_a_log_line_without_the_query(
 async fn a_refusal_is_never_logged_with_what_the_client_sent() {
     let (log, _guard) = Log::begin();
     let mut client = Client::connect(serve(app).await).await;
-    client
-        .send(handshake(
-            "/ws?token=secret",
-            "Origin: https://secret.example\r\n",
-        ))
+    let answer = client
+        .ask("/ws?token=secret", "Origin: https://secret.example\r\n")
         .await;
-    let (head, reason) = client.response().await;
-    assert_eq!(head.status, 403);
-    assert!(reason.contains("`https://secret.example`"), "{reason}");
+    assert_eq!(answer.status, 403);
+    assert!(
+        answer.body.contains("`https://secret.example`"),
+        "{answer:?}"
+    );
     assert!(
         !log.lines().iter().any(|line| line.contains("secret")),
         "{:?}",
@@ -591,12 +540,9 @@ async fn a_configuration_that_refuses_is_asked_before_the_handler_runs() {
     })
     .await;
     let mut client = Client::connect(address).await;
-    client
-        .send(handshake("/ws", "Origin: https://evil.example\r\n"))
-        .await;
-    let (head, reason) = client.response().await;
-    assert_eq!(head.status, 403);
-    assert!(reason.contains("Config::allow_origins"), "{reason}");
+    let answer = client.ask("/ws", "Origin: https://evil.example\r\n").await;
+    assert_eq!(answer.status, 403);
+    assert!(answer.body.contains("Config::allow_origins"), "{answer:?}");
 }
 
 #[tokio::test]
@@ -615,14 +561,13 @@ async fn a_refused_bare_socket_is_closed_from_the_beginning() {
     })
     .await;
     let mut client = Client::connect(address).await;
-    client
-        .send(handshake("/ws", "Sec-WebSocket-Protocol: talk\r\n"))
-        .await;
-    let (head, reason) = client.response().await;
-    assert_eq!(head.status, 400);
+    let answer = client.ask("/ws", "Sec-WebSocket-Protocol: talk\r\n").await;
+    assert_eq!(answer.status, 400);
     assert!(
-        reason.contains("offers `talk`, and the server speaks `chat`"),
-        "{reason}"
+        answer
+            .body
+            .contains("offers `talk`, and the server speaks `chat`"),
+        "{answer:?}"
     );
     assert_eq!(results.recv().await.unwrap(), Err(ErrorKind::Closed));
 }
@@ -651,12 +596,11 @@ async fn a_bare_socket_talks_and_knows_how_it_ended() {
     })
     .await;
     let mut client = Client::connect(address).await;
-    client
-        .send(handshake("/ws", "Sec-WebSocket-Protocol: v1, v0\r\n"))
+    let answer = client
+        .ask("/ws", "Sec-WebSocket-Protocol: v1, v0\r\n")
         .await;
-    let head = client.head().await;
-    assert_eq!(head.status, 101);
-    assert_eq!(head.one("sec-websocket-protocol"), Some("v1"));
+    assert_eq!(answer.status, 101);
+    assert_eq!(answer.header("sec-websocket-protocol"), Some("v1"));
     client.echoes("hello").await;
     client.close().await;
     let frame = CloseFrame::new(CloseCode::NORMAL, "");
@@ -685,16 +629,22 @@ async fn a_client_that_is_one_too_many_is_told_when_to_come_back() {
     let first = Client::open(address, "/ws").await;
     let mut second = Client::connect(address).await;
     second.send(handshake("/ws", "")).await;
-    let (head, _) = second.response().await;
-    assert_eq!(head.status, 503);
-    assert!(head.one("retry-after").unwrap().parse::<u32>().unwrap() > 0);
+    let answer = second.answer().await;
+    assert_eq!(answer.status, 503);
+    assert!(
+        answer
+            .header("retry-after")
+            .unwrap()
+            .parse::<u32>()
+            .unwrap()
+            > 0
+    );
 
     first.close().await;
     while !tracker.is_empty() {
         tokio::task::yield_now().await;
     }
-    second.send(handshake("/ws", "")).await;
-    assert_eq!(second.head().await.status, 101);
+    assert_eq!(second.ask("/ws", "").await.status, 101);
     second.echoes("room again").await;
 }
 
@@ -712,8 +662,7 @@ async fn a_refused_handshake_takes_no_place() {
     .await;
     for _ in 0..3 {
         let mut client = Client::connect(address).await;
-        client.send(handshake("/ws", "Origin: null\r\n")).await;
-        assert_eq!(client.response().await.0.status, 403);
+        assert_eq!(client.ask("/ws", "Origin: null\r\n").await.status, 403);
     }
     assert!(counted.is_empty());
 }
@@ -735,7 +684,7 @@ async fn a_violation_is_reported_and_closes_the_conversation() {
     .await;
     let mut client = Client::open(address, "/ws").await;
     client.send([0x81, 0x01, b'x']).await;
-    assert_eq!(client.closed().await, 1002);
+    client.expect_close(1002).await;
     assert_eq!(errors.recv().await.unwrap(), Some(Violation::UnmaskedFrame));
 }
 
@@ -757,7 +706,7 @@ async fn the_conversation_belongs_to_the_span_of_its_request() {
     })
     .await;
     let mut client = Client::open(address, "/ws").await;
-    client.closed().await;
+    client.expect_close(1000).await;
     let lines = log.lines();
     let line = lines
         .iter()

@@ -1,6 +1,5 @@
 //! WebSockets over HTTP/2 as hyper's own client opens them, and servers for
 //! them.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,9 +14,10 @@ use hyper::service::HttpService;
 use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
-use crate::support::Client;
+use super::server::BoxError;
+use super::{Client, bind};
 
 /// A socket on a stream of an HTTP/2 connection.
 pub(crate) type Socket = Client<TokioIo<Upgraded>>;
@@ -52,8 +52,7 @@ where
         + 'static,
     B: hyper::body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (listener, address) = bind().await;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(server.serve_connection(TokioIo::new(stream), service.clone()));
@@ -61,8 +60,6 @@ where
     });
     address
 }
-
-pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A handshake that nothing is wrong with.
 pub(crate) fn handshake(path: &str) -> Request<Empty<Bytes>> {
@@ -129,7 +126,7 @@ impl Connection {
         let mut response = self.request(request).await.unwrap();
         assert_eq!(response.status(), 200);
         let upgraded = hyper::upgrade::on(&mut response).await.unwrap();
-        (response.map(|_| ()), Client::on(TokioIo::new(upgraded)))
+        (response.map(|_| ()), Client::over(TokioIo::new(upgraded)))
     }
 
     pub(crate) async fn socket(&mut self, path: &str) -> Socket {
