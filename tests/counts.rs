@@ -82,7 +82,7 @@ fn a_message_costs_one_read_and_one_write_and_sixteen_cost_no_more() {
 }
 
 #[test]
-fn what_a_handler_sends_within_one_poll_leaves_in_one_write() {
+fn messages_sent_within_one_poll_leave_in_one_write() {
     let answers = 10;
     let load = Load {
         request: frame(BINARY, b"go"),

@@ -159,7 +159,7 @@ async fn a_gigabyte_goes_both_ways_at_once_and_memory_stays_flat() {
 }
 
 #[tokio::test]
-async fn a_bare_socket_is_a_stream_too_also_in_two_tasks() {
+async fn a_bare_socket_is_a_stream_even_when_split_over_two_tasks() {
     let address = serve(|socket| async move {
         let mut stream = both_ways(socket.into_byte_stream(), [1, 2], 2 * MIB).await?;
         assert_eq!(stream.read(&mut [0; 8]).await?, 0);

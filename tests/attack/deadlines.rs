@@ -135,7 +135,7 @@ async fn a_peer_that_has_vanished_is_found_by_a_ping() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_frame_arrives_says_that_the_peer_is_there() {
+async fn any_frame_shows_that_the_peer_is_there() {
     let (mut client, tracker) = piped(Config::new(), BUFFER);
     client.upgrade("/ws").await;
     for _ in 0..100 {
@@ -178,7 +178,7 @@ fn reporting(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_does_not_read_is_given_up_when_nothing_moves() {
+async fn a_peer_that_does_not_read_is_disconnected_when_no_byte_moves() {
     for size in [10, 1_000, 100_000] {
         let (mut client, tracker, mut reports) = reporting(Config::new(), 1024, size);
         client.upgrade("/ws").await;
@@ -195,7 +195,7 @@ async fn a_peer_that_does_not_read_is_given_up_when_nothing_moves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_sends_and_does_not_read_is_given_up_however_much_it_sends() {
+async fn a_peer_that_sends_and_does_not_read_is_disconnected_however_much_it_sends() {
     for flood in [frame(0x89, &[0; 100]), frame(0x82, &[0; 100])] {
         let (mut client, tracker) = piped(Config::new(), 1024);
         client.upgrade("/ws").await;
@@ -251,7 +251,7 @@ async fn a_close_frame_that_is_never_answered_is_waited_for_no_longer_than_its_d
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_closes_and_never_hangs_up_is_hung_up_on() {
+async fn a_peer_that_closes_and_keeps_its_tcp_connection_is_disconnected() {
     let (mut client, tracker) = piped(Config::new(), BUFFER);
     client.upgrade("/ws").await;
     client.send(close_frame(1000, b"")).await;
@@ -263,7 +263,7 @@ async fn a_peer_that_closes_and_never_hangs_up_is_hung_up_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_reads_at_all_is_not_given_up() {
+async fn a_peer_that_reads_slowly_stays_connected() {
     let (mut client, tracker, mut reports) = reporting(Config::new().no_keep_alive(), 1024, 100);
     client.upgrade("/ws").await;
     let mut some = [0; 512];

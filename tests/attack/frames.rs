@@ -227,7 +227,7 @@ async fn reporting(config: Config) -> (Server, mpsc::UnboundedReceiver<Option<Cl
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_close_code_is_read_although_megabytes_of_ours_were_not() {
+async fn a_close_code_arrives_although_the_client_sends_megabytes_after_its_violation() {
     let (server, mut reports) = reporting(Config::new()).await;
     let violations = [
         (vec![0xc1, 0x80, 0, 0, 0, 0], 1002, Violation::ReservedBits),
@@ -348,7 +348,7 @@ async fn send_cut(client: &mut Client, text: &[u8], cut: usize, pieces: Pieces) 
 }
 
 #[tokio::test]
-async fn text_may_be_cut_anywhere_and_is_refused_if_it_is_no_text() {
+async fn text_may_be_cut_anywhere_and_is_refused_if_it_is_not_utf8() {
     let server = Server::echo(Config::new()).await;
     let good = "aß\u{7ff}\u{800}€\u{d7ff}\u{e000}\u{ffff}\u{10000}𝄞\u{10ffff}z".as_bytes();
     let mut client = server.open().await;
@@ -468,7 +468,7 @@ async fn empty_fragments_are_read_but_not_for_ever() {
 }
 
 #[tokio::test]
-async fn what_came_before_a_violation_is_answered_before_it() {
+async fn messages_before_a_violation_are_answered_before_it() {
     let server = Server::echo(Config::new()).await;
     let mut client = server.open().await;
     let bytes = [frame(0x81, b"one"), frame(0x89, b"two"), frame(0x83, b"")].concat();

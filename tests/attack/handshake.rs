@@ -200,7 +200,7 @@ async fn more_headers_than_hyper_takes_are_431_and_never_half_a_handshake() {
 }
 
 #[tokio::test]
-async fn a_target_that_is_too_long_is_414_and_a_long_one_is_no_route() {
+async fn a_target_that_is_too_long_is_414_and_a_long_one_matches_no_route() {
     let server = Server::echo(Config::new()).await;
     for (length, expected) in [(60_000, 200), (70_000, 414)] {
         let mut client = server.connect().await;
@@ -237,7 +237,7 @@ async fn a_head_that_drips_is_cut_off_by_the_servers_deadline() {
 }
 
 #[tokio::test]
-async fn lists_of_nothing_but_separators_are_no_subprotocol_and_no_extension() {
+async fn lists_of_separators_alone_name_neither_a_subprotocol_nor_an_extension() {
     let tracker = Tracker::new();
     let service = WebSocketService::new(service_fn(page))
         .route("/ws", echo)
@@ -382,7 +382,7 @@ async fn the_subprotocol_that_is_answered_is_one_that_was_offered_byte_by_byte()
 }
 
 #[tokio::test]
-async fn what_a_refusal_repeats_of_the_request_is_escaped() {
+async fn a_refusal_escapes_what_it_repeats_of_the_request() {
     let server = Server::echo(Config::new()).await;
     for line in [
         "Origin: http://a\u{9b}31m\u{e4}\tb\"<script>\r\n",

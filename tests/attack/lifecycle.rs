@@ -229,7 +229,7 @@ async fn a_handler_that_panics_before_it_has_a_future_takes_nothing_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_more_than_there_is_room_for_is_told_to_come_back() {
+async fn a_client_over_the_limit_is_told_to_come_back() {
     let (server, _, _) = obedient(3).await;
     for _ in 0..3 {
         let mut clients = vec![];

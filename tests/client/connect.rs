@@ -82,7 +82,7 @@ async fn a_name_is_resolved() {
 }
 
 #[tokio::test]
-async fn any_stream_will_do() {
+async fn a_client_works_over_any_stream() {
     let stream = TcpStream::connect(server().await).await.unwrap();
     let mut socket = connect_over(stream, "ws://example.com/echo").await.unwrap();
     socket.send("hello").await.unwrap();
@@ -90,7 +90,7 @@ async fn any_stream_will_do() {
 }
 
 #[tokio::test]
-async fn the_server_sees_what_was_asked() {
+async fn the_server_sees_the_request_as_it_was_built() {
     let address = server().await;
     let (mut socket, response) = connect(format!("ws://{address}/seen?q=é"))
         .header("authorization", "Bearer 123")
@@ -122,7 +122,7 @@ async fn the_server_sees_what_was_asked() {
 }
 
 #[tokio::test]
-async fn a_request_may_be_made_elsewhere() {
+async fn a_handshake_may_be_given_as_a_request() {
     let address = server().await;
     let request = Request::get(format!("ws://user:pass@{address}/seen"))
         .header("x-mine", "1")
@@ -137,7 +137,7 @@ async fn a_request_may_be_made_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_this_crates_server_is_read_to_people() {
+async fn the_error_of_a_refused_client_quotes_the_servers_reason() {
     let address = server().await;
     let error = connect(format!("ws://{address}/elsewhere"))
         .await
@@ -152,7 +152,7 @@ async fn a_refusal_of_this_crates_server_is_read_to_people() {
 }
 
 #[tokio::test]
-async fn a_socket_runs_beside_other_things() {
+async fn a_socket_runs_in_a_task_beside_its_sender() {
     let address = server().await;
     let socket = connect(format!("ws://{address}/echo")).await.unwrap();
     let sender = socket.sender();
@@ -244,7 +244,7 @@ async fn frame(peer: &mut DuplexStream) -> (u8, [u8; 4], Vec<u8>) {
 }
 
 #[tokio::test]
-async fn every_frame_has_a_key_of_its_own_that_nothing_foretells() {
+async fn every_frame_has_an_unpredictable_key_of_its_own() {
     let (mut socket, mut peer) = opened(Config::new()).await;
     let mut keys = Vec::new();
     for _ in 0..600 {
@@ -287,7 +287,7 @@ async fn a_server_that_masks_is_answered_with_1002() {
 }
 
 #[tokio::test]
-async fn a_socket_that_is_dropped_says_goodbye() {
+async fn a_dropped_socket_sends_a_close_frame() {
     let (socket, mut peer) = opened(Config::new()).await;
     drop(socket);
     let (opcode, _, payload) = frame(&mut peer).await;
@@ -296,7 +296,7 @@ async fn a_socket_that_is_dropped_says_goodbye() {
 
 /// RFC 6455, section 7.1.1: a client "SHOULD wait for a TCP Close from the server".
 #[tokio::test(start_paused = true)]
-async fn a_client_leaves_after_its_server_or_at_the_deadline() {
+async fn a_client_closes_tcp_after_its_server_or_at_the_deadline() {
     const CLOSE: &[u8] = b"\x88\x02\x03\xe8";
     for who_begins in ["client", "server"] {
         for server_leaves in [true, false] {
@@ -345,7 +345,7 @@ async fn a_server_that_vanishes_is_found_by_its_silence() {
 }
 
 #[tokio::test]
-async fn connecting_that_is_given_up_closes_the_stream() {
+async fn a_connect_that_is_dropped_closes_the_stream() {
     let (stream, mut peer) = tokio::io::duplex(4096);
     let connecting = async { connect_over(stream, "ws://example.com/").await };
     tokio::select! {

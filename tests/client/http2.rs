@@ -81,7 +81,7 @@ async fn sockets_and_requests_share_a_connection() {
 }
 
 #[tokio::test]
-async fn fields_subprotocol_and_compression_are_as_elsewhere() {
+async fn fields_subprotocol_and_compression_work_as_over_http1() {
     let sender = connection().await;
     let (mut socket, response) = connect_over_http2(sender, "wss://example.com:8443/seen?a=b")
         .header("cookie", "c=d")
@@ -144,7 +144,7 @@ async fn a_connection_that_has_ended_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_says_nothing_is_given_up() {
+async fn connecting_to_a_silent_server_times_out() {
     let (stream, _peer) = tokio::io::duplex(1 << 16);
     let client = http2::Builder::new(TokioExecutor::new());
     let (sender, running) = client

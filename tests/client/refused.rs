@@ -112,7 +112,7 @@ async fn a_refusal_has_its_status_fields_and_body() {
 }
 
 #[tokio::test]
-async fn a_page_is_a_refusal_too() {
+async fn a_200_with_a_page_is_a_refusal() {
     let error = refused(
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n\
          4\r\n<htm\r\n2\r\nl>\r\n0\r\n\r\n",
@@ -127,7 +127,7 @@ async fn a_page_is_a_refusal_too() {
 }
 
 #[tokio::test]
-async fn of_a_long_body_the_beginning_is_kept() {
+async fn the_beginning_of_a_long_body_is_kept() {
     let mut answer = b"HTTP/1.1 500 Oh\r\nContent-Length: 1000000\r\n\r\n".to_vec();
     answer.resize(1_000_000, b'x');
     let error = refused(answer).await;
@@ -141,7 +141,7 @@ async fn a_body_that_ends_too_early_is_kept_as_far_as_it_came() {
 }
 
 #[tokio::test]
-async fn garbage_is_no_http() {
+async fn garbage_is_not_http() {
     for garbage in [
         &b"hello\r\n\r\n"[..],
         b"\x15\x03\x01\x00\x02\x02\x46",
@@ -169,7 +169,7 @@ async fn half_an_answer_and_none_at_all_are_errors() {
 }
 
 #[tokio::test]
-async fn a_head_has_an_end() {
+async fn a_head_that_is_too_large_is_an_error() {
     let mut answer = b"HTTP/1.1 101 Switching Protocols\r\nX: ".to_vec();
     answer.resize(1 << 20, b'x');
     let error = refused(answer).await;
@@ -188,7 +188,7 @@ async fn an_answer_to_another_key_is_refused() {
 }
 
 #[tokio::test]
-async fn what_was_not_offered_must_not_be_answered() {
+async fn an_answer_must_not_choose_what_was_not_offered() {
     for (more, expected) in [
         ("Sec-WebSocket-Protocol: chat\r\n", "subprotocol `chat`"),
         (
@@ -271,7 +271,7 @@ async fn for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_says_nothing_is_given_up() {
+async fn connecting_to_a_silent_server_times_out() {
     let (outcome, after) = outcome(async |mut peer| {
         asked(&mut peer).await;
         for_ever().await;
@@ -284,7 +284,7 @@ async fn a_server_that_says_nothing_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_does_not_even_read_is_given_up() {
+async fn connecting_to_a_server_that_does_not_read_times_out() {
     let (outcome, after) = outcome(async |peer| {
         for_ever().await;
         drop(peer);
@@ -295,7 +295,7 @@ async fn a_server_that_does_not_even_read_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_drips_does_not_put_the_end_off() {
+async fn a_dripping_answer_does_not_extend_the_timeout() {
     let (outcome, after) = outcome(async |mut peer| {
         let answer = good(&asked(&mut peer).await, "");
         for byte in answer.bytes() {
@@ -309,7 +309,7 @@ async fn an_answer_that_drips_does_not_put_the_end_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn endless_informational_answers_do_not_put_the_end_off() {
+async fn endless_informational_answers_do_not_extend_the_timeout() {
     let (outcome, after) = outcome(async |mut peer| {
         asked(&mut peer).await;
         while peer
@@ -326,7 +326,7 @@ async fn endless_informational_answers_do_not_put_the_end_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_body_that_drips_there_is_what_came_in_time() {
+async fn a_dripping_body_is_kept_as_far_as_it_came_in_time() {
     let (outcome, after) = outcome(async |mut peer| {
         asked(&mut peer).await;
         let head = b"HTTP/1.1 500 Oh\r\nContent-Length: 100\r\n\r\n";
@@ -344,7 +344,7 @@ async fn of_a_body_that_drips_there_is_what_came_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_timeout_is_the_callers_to_choose() {
+async fn the_caller_chooses_the_timeout() {
     let (stream, _peer) = tokio::io::duplex(4096);
     let start = Instant::now();
     let error = connect_over(stream, "ws://example.com/")
@@ -356,7 +356,7 @@ async fn the_timeout_is_the_callers_to_choose() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_timeout_may_be_as_long_as_can_be() {
+async fn the_longest_timeout_is_accepted() {
     let day = Duration::from_secs(24 * 60 * 60);
     let (stream, _silent) = tokio::io::duplex(4096);
     let connecting = connect_over(stream, "ws://example.com/")
@@ -366,7 +366,7 @@ async fn the_timeout_may_be_as_long_as_can_be() {
 }
 
 #[tokio::test]
-async fn a_port_on_which_nobody_listens_is_named() {
+async fn the_error_names_an_address_without_a_listener() {
     let (listener, address) = bind().await;
     drop(listener);
     let error = connect(format!("ws://{address}/")).await.unwrap_err();
@@ -376,7 +376,7 @@ async fn a_port_on_which_nobody_listens_is_named() {
 }
 
 #[tokio::test]
-async fn a_name_that_cannot_be_is_named() {
+async fn the_error_names_a_host_that_cannot_exist() {
     // Too long a label: no resolver has to be asked.
     let name = "x".repeat(64);
     let error = connect(format!("ws://{name}/")).await.unwrap_err();
@@ -385,7 +385,7 @@ async fn a_name_that_cannot_be_is_named() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_is_said_before_anything_is_sent() {
+async fn an_invalid_request_is_an_error_before_anything_is_sent() {
     for (url, expected) in [
         ("example.com", "ws://host/path"),
         ("ftp://example.com/", "ws or wss"),
@@ -404,7 +404,7 @@ async fn what_cannot_be_asked_is_said_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn an_error_becomes_one_of_the_crates_and_keeps_its_source() {
+async fn a_connect_error_converts_to_the_crates_error_and_stays_its_source() {
     async fn program() -> Result<(), hyper_ws::Error> {
         connect("nonsense")
             .await?

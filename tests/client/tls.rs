@@ -145,7 +145,7 @@ async fn a_certificate_of_a_trusted_authority_is_good() {
 }
 
 #[tokio::test]
-async fn an_address_may_be_certified_too() {
+async fn a_certificate_for_an_ip_address_is_good() {
     let authority = Authority::new();
     let (address, _) = server(authority.certify(named("127.0.0.1"))).await;
     let socket = connect(format!("wss://{address}/")).tls(authority.trusted());
@@ -189,7 +189,7 @@ async fn a_certificate_for_another_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_is_refused() {
+async fn a_self_signed_certificate_is_refused() {
     let key = KeyPair::generate().unwrap();
     let certificate = named("127.0.0.1").self_signed(&key).unwrap().der().clone();
     let (address, _) = server(Certified { certificate, key }).await;
@@ -203,7 +203,7 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_no_server_for_wss() {
+async fn connecting_by_wss_to_a_server_without_tls_fails() {
     let (listener, address) = bind().await;
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -218,7 +218,7 @@ async fn a_server_without_tls_is_no_server_for_wss() {
 }
 
 #[tokio::test]
-async fn a_server_with_tls_is_no_server_for_ws() {
+async fn connecting_by_ws_to_a_server_with_tls_fails() {
     let authority = Authority::new();
     let (address, _) = server(authority.certify(named("127.0.0.1"))).await;
     let error = connect(format!("ws://{address}/")).await.unwrap_err();
@@ -226,7 +226,7 @@ async fn a_server_with_tls_is_no_server_for_ws() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_never_answers_in_tls_is_given_up() {
+async fn connecting_to_a_server_silent_in_tls_times_out() {
     let (stream, _peer) = tokio::io::duplex(4096);
     let error = connect("wss://example.com/")
         .via(stream)
@@ -249,7 +249,7 @@ async fn a_stream_through_a_proxy_is_encrypted_if_the_url_says_so() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_taken_as_it_is_may_be_encrypted_by_somebody_else() {
+async fn a_stream_may_be_encrypted_by_the_caller() {
     let authority = Authority::new();
     let (address, _) = server(authority.certify(named("example.com"))).await;
     let stream = TcpStream::connect(address).await.unwrap();

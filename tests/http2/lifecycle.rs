@@ -161,7 +161,7 @@ async fn a_close_by_the_server_waits_for_the_clients_and_then_ends_the_stream() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_does_not_answer_a_close_is_left_after_the_deadline() {
+async fn a_stream_is_reset_when_its_client_does_not_answer_a_close() {
     let mut connection = Connection::new().await;
     let wire = &mut connection.wire;
     wire.open(1, "/close").await;
@@ -176,7 +176,7 @@ async fn a_client_that_does_not_answer_a_close_is_left_after_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_answers_a_close_and_never_ends_the_stream_is_left() {
+async fn a_stream_that_the_client_never_ends_after_the_close_is_reset() {
     let mut connection = Connection::new().await;
     let wire = &mut connection.wire;
     wire.open(1, "/echo").await;
@@ -342,7 +342,7 @@ async fn a_client_that_goes_away_keeps_its_sockets_until_they_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_client_is_given_up_and_told_so() {
+async fn a_silent_client_is_closed_with_1011_and_its_stream_reset() {
     let mut connection = Connection::new().await;
     let wire = &mut connection.wire;
     wire.open(1, "/echo").await;
@@ -360,7 +360,7 @@ async fn a_silent_client_is_given_up_and_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_never_opens_its_window_is_given_up() {
+async fn a_window_that_never_opens_ends_in_the_write_timeout() {
     let config = Config::new().no_keep_alive();
     let mut connection = Connection::with(config, &[(INITIAL_WINDOW, 0)]).await;
     connection.wire.open(1, "/talk").await;

@@ -73,7 +73,7 @@ async fn an_extended_connect_is_answered_with_200_and_without_a_key() {
 }
 
 #[tokio::test]
-async fn what_is_no_websocket_goes_to_the_inner_service() {
+async fn a_request_that_is_not_a_websocket_goes_to_the_inner_service() {
     let mut connection = connect().await;
     let answered =
         |status: u16, text: &str| (StatusCode::from_u16(status).unwrap(), text.to_owned());
@@ -292,7 +292,7 @@ async fn a_bad_handshake_is_refused_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn the_version_that_is_spoken_is_named_to_who_speaks_another() {
+async fn a_client_of_another_version_is_told_the_servers_version() {
     let mut connection = connect().await;
     let request = without(handshake("/ws"), "sec-websocket-version");
     let request = with(request, "sec-websocket-version", "8");
@@ -358,7 +358,7 @@ async fn a_tracker_counts_and_limits_sockets_on_streams() {
 
 /// A request that something took apart on its way to the handler.
 #[tokio::test]
-async fn a_request_without_its_extensions_is_the_servers_fault() {
+async fn a_request_without_its_extensions_is_answered_with_500() {
     let app = async |request: Request<Incoming>| {
         let mut rebuilt = Request::builder()
             .method(request.method())

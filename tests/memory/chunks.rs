@@ -125,7 +125,7 @@ fn endless_fragments_hold_nothing_of_what_has_been_received() {
 }
 
 #[test]
-fn a_frame_without_an_end_holds_64_kib_if_the_handler_dawdles() {
+fn a_frame_without_an_end_holds_64_kib_while_the_handler_is_slow() {
     alone(Clock::Real, || async {
         let (server, seen) = serve(Pace::Dawdling).await;
         let mut clients = vec![];
@@ -153,7 +153,7 @@ fn a_frame_without_an_end_holds_64_kib_if_the_handler_dawdles() {
 }
 
 #[test]
-fn empty_fragments_end_it_and_pings_in_between_do_not() {
+fn empty_fragments_end_the_connection_and_pings_between_fragments_do_not() {
     alone(Clock::Real, || async {
         let (server, seen) = serve(Pace::Eager).await;
         let mut client = server.open().await;

@@ -328,7 +328,7 @@ fn a_handler_that_does_not_receive_lets_nothing_pile_up() {
 }
 
 #[test]
-fn what_arrives_after_our_close_frame_is_thrown_away_at_once() {
+fn bytes_after_the_servers_close_frame_are_discarded_at_once() {
     alone(Clock::Real, || async {
         let (_server, mut other) = warm(Config::new()).await;
         let tracker = Tracker::new();
@@ -389,7 +389,7 @@ fn a_large_message_leaves_nothing_behind_on_an_idle_socket() {
 }
 
 #[test]
-fn a_slow_member_of_a_room_costs_its_queue_and_nobody_else_waits() {
+fn a_slow_member_of_a_room_costs_its_queue_and_delays_no_other_member() {
     alone(Clock::Real, || async {
         for overflow in [Overflow::Close, Overflow::DropNewest, Overflow::DropOldest] {
             let (_echo, mut other) = warm(Config::new()).await;
@@ -465,7 +465,7 @@ fn a_head_of_separators_is_read_in_memory_of_its_size() {
 }
 
 #[test]
-fn those_who_stop_waiting_leave_nothing_behind_on_a_socket() {
+fn senders_that_stop_waiting_leave_nothing_behind_on_a_socket() {
     alone(Clock::Real, || async {
         let (hand, mut handed) = tokio::sync::mpsc::unbounded_channel::<Sender>();
         let tracker = Tracker::new();

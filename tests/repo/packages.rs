@@ -94,7 +94,7 @@ fn with_features(features: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn without_default_features_there_is_bytes_and_nothing_else() {
+fn the_only_dependency_without_default_features_is_bytes() {
     let manifest = format!(
         "hyper-ws = {{ path = {}, default-features = false }}\n",
         here()

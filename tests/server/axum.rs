@@ -82,7 +82,7 @@ async fn other_requests_are_answered_with_the_reason() {
 }
 
 #[tokio::test]
-async fn axums_extractors_work_beside_ours() {
+async fn axums_extractors_work_beside_the_upgrade() {
     let app = Router::new()
         .route("/rooms/{room}", any(greet))
         .with_state("axum");
@@ -103,7 +103,7 @@ async fn a_handler_may_take_the_rejection_itself() {
 }
 
 #[tokio::test]
-async fn a_tracker_and_a_configuration_hold_here_too() {
+async fn a_tracker_and_a_configuration_apply_to_the_extractor() {
     let tracker = Tracker::new().limit(1);
     let app = Router::new().route("/ws", any(limited)).with_state(tracker);
     let address = serve(app).await;

@@ -46,7 +46,7 @@ async fn one_path_can_be_a_page_and_a_socket() {
 }
 
 #[tokio::test]
-async fn what_is_no_handshake_reaches_the_inner_service_whole_whatever_its_method() {
+async fn a_request_that_is_not_a_handshake_reaches_the_inner_service_whole() {
     let service = WebSocketService::new(service_fn(app))
         .route("/ws", echo)
         .any_path(echo);
@@ -83,7 +83,7 @@ async fn what_is_no_handshake_reaches_the_inner_service_whole_whatever_its_metho
 }
 
 #[tokio::test]
-async fn a_handshake_on_no_route_is_the_inner_services() {
+async fn a_handshake_on_no_route_goes_to_the_inner_service() {
     let address = listen(WebSocketService::new(service_fn(app)).route("/ws", echo)).await;
     for path in ["/", "/ws/", "/ws/room", "/w"] {
         let mut client = Client::connect(address).await;
@@ -93,7 +93,7 @@ async fn a_handshake_on_no_route_is_the_inner_services() {
 }
 
 #[tokio::test]
-async fn a_path_of_its_own_goes_before_any_path() {
+async fn a_route_takes_precedence_over_any_path() {
     let service = WebSocketService::new(service_fn(app))
         .any_path(|mut socket: WebSocket| async move { socket.send("any").await })
         .route("/own", |mut socket: WebSocket| async move {
@@ -158,7 +158,7 @@ async fn a_bad_handshake_on_a_route_is_told_why_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn what_browsers_and_curl_send_is_accepted() {
+async fn handshakes_of_browsers_and_curl_are_accepted() {
     let address = listen(WebSocketService::new(service_fn(app)).route("/ws", echo)).await;
     let good = handshake("/ws", "");
     for request in [
@@ -287,7 +287,7 @@ async fn a_route_may_have_a_configuration_of_its_own() {
 }
 
 #[tokio::test]
-async fn limits_of_the_configuration_hold_for_every_route() {
+async fn limits_of_the_configuration_apply_to_every_route() {
     let service = WebSocketService::new(service_fn(app))
         .config(Config::new().max_message_size(10))
         .route("/ws", echo);
@@ -361,7 +361,7 @@ async fn state_reaches_a_handler_by_capture() {
 }
 
 #[tokio::test]
-async fn every_kind_of_handler_is_one_without_being_told_which() {
+async fn every_kind_of_handler_is_accepted_without_annotation() {
     async fn silent(_socket: WebSocket) {}
     let service = WebSocketService::new(service_fn(app))
         .route("/silent", silent)

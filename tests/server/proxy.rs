@@ -105,7 +105,7 @@ async fn path_fields_and_subprotocol_go_there_and_the_answers_come_back() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_that_of_the_server_and_a_server_that_is_not_there_is_a_502() {
+async fn a_refusal_of_the_server_reaches_the_client_and_an_unreachable_server_is_a_502() {
     let url = proxied(|_, _| async {
         let mut response = Response::new("not you".to_owned());
         *response.status_mut() = StatusCode::FORBIDDEN;
@@ -189,7 +189,7 @@ async fn close_codes_are_carried_over_both_ways() {
 }
 
 #[tokio::test]
-async fn a_reader_that_is_slow_slows_down_the_sender() {
+async fn a_slow_reader_slows_down_the_sender() {
     let sent = Arc::new(AtomicUsize::new(0));
     let counted = sent.clone();
     let url = proxied(move |upgrade, _| {

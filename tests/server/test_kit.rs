@@ -62,7 +62,7 @@ async fn a_bug_that_only_time_shows_is_found_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_answers_pings_stays_and_who_does_not_is_given_up() {
+async fn a_client_that_answers_pings_stays_and_a_silent_one_is_disconnected() {
     for polite in [true, false] {
         let config = Config::new().keep_alive(Duration::from_secs(25), Duration::from_secs(20));
         let mut client = testing::connect(echo).config(config).await;
@@ -89,7 +89,7 @@ async fn who_answers_pings_stays_and_who_does_not_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_gone_without_a_word_is_found_and_who_leaves_is_known_at_once() {
+async fn a_vanished_client_is_found_by_a_ping_and_one_that_leaves_is_known_at_once() {
     let tracker = Tracker::new();
     let server = testing::serve(
         WebSocketService::new(service_fn(page))
@@ -113,7 +113,7 @@ async fn who_is_gone_without_a_word_is_found_and_who_leaves_is_known_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_stops_reading_fills_the_pipe_and_then_the_queue() {
+async fn a_client_that_stops_reading_fills_the_pipe_and_then_the_queue() {
     let (sent, mut count) = tokio::sync::watch::channel(0);
     let flood = move |mut socket: WebSocket| {
         let sent = sent.clone();
@@ -147,7 +147,7 @@ async fn who_stops_reading_fills_the_pipe_and_then_the_queue() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_that_are_no_frame_and_no_handshake_can_be_sent() {
+async fn invalid_frames_and_handshakes_can_be_sent() {
     let mut client = testing::connect(echo).await;
     client.send_raw(&[0x81, 0x02, b'h', b'i']).await.unwrap();
     let answer = client.recv_raw().await.unwrap();
@@ -250,7 +250,7 @@ async fn messages_may_be_long_and_compressed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_handler_that_fails_or_panics_looks_like() {
+async fn a_handler_that_fails_or_panics_closes_with_1011() {
     let mut client = testing::connect(async |_: WebSocket| Err::<(), _>("no database")).await;
     assert_eq!(client.closed().await, Some(CloseCode::INTERNAL_ERROR));
     let mut client = testing::connect(async |socket: WebSocket| {
@@ -263,7 +263,7 @@ async fn what_a_handler_that_fails_or_panics_looks_like() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receive_that_is_given_up_loses_nothing() {
+async fn a_receive_that_is_dropped_loses_nothing() {
     let mut client = testing::connect(async |mut socket: WebSocket| {
         for number in 0..20 {
             sleep(Duration::from_millis(number % 3)).await;
@@ -284,7 +284,7 @@ async fn a_receive_that_is_given_up_loses_nothing() {
 
 #[tokio::test]
 #[should_panic(expected = "the handler was not connected to: ")]
-async fn a_handler_that_refuses_is_no_surprise_without_an_explanation() {
+async fn a_refused_connect_panics_with_the_status_and_the_reason() {
     testing::connect(async |_: Upgrade, _: Request<()>| {
         let mut response = Response::new("not you".to_owned());
         *response.status_mut() = StatusCode::FORBIDDEN;

@@ -156,7 +156,7 @@ async fn a_broken_frame_behind_the_request_is_answered_with_a_close_frame() {
 }
 
 #[tokio::test]
-async fn a_client_that_resets_the_connection_harms_nobody_else() {
+async fn a_client_that_resets_its_connection_harms_no_other() {
     let address = serve(app).await;
     let after_request = async |wait: bool| {
         let mut client = Client::connect(address).await;
@@ -251,7 +251,7 @@ async fn a_forgotten_with_upgrades_is_an_error_that_names_the_call() {
 }
 
 #[tokio::test]
-async fn the_auto_builder_without_upgrades_is_named_too() {
+async fn the_log_names_the_auto_builder_without_upgrades() {
     let (log, _guard) = Log::begin();
     let (mut client, io) = connected().await;
     let server = tokio::spawn(async move {
@@ -271,7 +271,7 @@ async fn the_auto_builder_without_upgrades_is_named_too() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_before_it_is_answered_is_nobodys_mistake() {
+async fn a_client_that_leaves_before_its_answer_is_not_logged_as_an_error() {
     let (log, _guard) = Log::begin();
     let (mut client, io) = connected().await;
     let (sender, result) = oneshot::channel();
@@ -393,7 +393,7 @@ async fn a_refused_handshake_leaves_a_connection_that_serves_the_next_request() 
 }
 
 #[tokio::test]
-async fn a_request_that_is_no_handshake_is_told_to_upgrade() {
+async fn a_request_that_is_not_a_handshake_is_told_to_upgrade() {
     let mut client = Client::connect(serve(app).await).await;
     let answer = client.get("/ws").await;
     assert_eq!(answer.status, 426);
@@ -403,7 +403,7 @@ async fn a_request_that_is_no_handshake_is_told_to_upgrade() {
 }
 
 #[tokio::test]
-async fn http_1_0_is_never_switched() {
+async fn a_request_of_http_1_0_is_never_upgraded() {
     let mut client = Client::connect(serve(app).await).await;
     client
         .send(handshake("/ws", "").replace("HTTP/1.1", "HTTP/1.0"))
@@ -497,7 +497,7 @@ async fn a_refusal_is_never_logged_with_what_the_client_sent() {
 }
 
 #[tokio::test]
-async fn everything_else_stays_in_the_request() {
+async fn the_rest_of_the_request_stays_in_it() {
     let (sender, mut seen) = mpsc::unbounded_channel();
     let address = serve(move |mut request| {
         let sender = sender.clone();
@@ -611,7 +611,7 @@ async fn a_bare_socket_talks_and_knows_how_it_ended() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_one_too_many_is_told_when_to_come_back() {
+async fn a_client_over_the_limit_is_told_when_to_come_back() {
     let tracker = Tracker::new().limit(1);
     let address = serve({
         let tracker = tracker.clone();
@@ -649,7 +649,7 @@ async fn a_client_that_is_one_too_many_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_refused_handshake_takes_no_place() {
+async fn a_refused_handshake_does_not_count_against_the_limit() {
     let tracker = Tracker::new().limit(1);
     let counted = tracker.clone();
     let address = serve(move |mut request| {
