@@ -1,5 +1,5 @@
-//! Peers that are slow, silent or deaf, on a paused clock: whatever they do, or
-//! do not do, has a deadline.
+//! Peers that are slow, that are silent or that do not read, on a paused clock:
+//! each of these has a deadline.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// Waits for the end of every socket, and says when it was.
+/// Waits for the end of every socket; returns how long that took.
 async fn ended(tracker: &Tracker, since: Instant) -> Duration {
     while !tracker.is_empty() {
         sleep(seconds(1)).await;
@@ -42,7 +42,7 @@ async fn drip(client: &mut Client<DuplexStream>, bytes: &[u8], pause: Duration) 
 async fn a_frame_that_drips_does_not_keep_its_connection_alive() {
     let dripping = [
         (frame(0x81, &[b'a'; 100]), 1008),
-        // A pong could come within neither of these: silence is enough.
+        // No pong could come within either of these, so no ping is sent first.
         (frame(0x89, &[b'a'; 100]), 1011),
         (close_frame(1000, &[b'a'; 100]), 1011),
         (header(0x82, 1 << 20), 1011),
@@ -88,8 +88,8 @@ async fn a_message_whose_fragments_drip_is_cut_off_although_every_frame_is_whole
 
 #[tokio::test(start_paused = true)]
 async fn a_frame_that_begins_behind_a_full_inbox_has_a_deadline_too() {
-    // In one segment: as many messages as are read ahead, and the beginning of
-    // one that never comes.
+    // One segment holds as many messages as are read ahead, and the beginning of
+    // one that is never completed.
     let (mut client, tracker) = piped(Config::new(), BUFFER);
     client.upgrade("/ws").await;
     let began = Instant::now();
@@ -127,7 +127,7 @@ async fn a_peer_that_has_vanished_is_found_by_a_ping() {
     let (mut client, tracker) = piped(Config::new(), BUFFER);
     client.upgrade("/ws").await;
     let began = Instant::now();
-    // It neither sends nor closes: the pipe stays open.
+    // The peer neither sends nor closes: the pipe stays open.
     let took = ended(&tracker, began).await;
     assert!(took <= seconds(25 + 3 + 20 + 2), "{took:?}");
     assert_eq!(client.frame().await.unwrap().first, 0x89);
@@ -145,10 +145,10 @@ async fn any_frame_shows_that_the_peer_is_there() {
     assert_eq!(tracker.len(), 1);
 }
 
-/// How a conversation ended, by the cause and by what `recv` said.
+/// How a conversation ended: its cause, and the result of `recv`.
 type Report = (Option<CloseCause>, Option<ErrorKind>);
 
-/// A server that talks without end, and reports how that ends.
+/// A server that sends without end, and reports how the conversation ended.
 fn reporting(
     config: Config,
     buffer: usize,
@@ -200,8 +200,8 @@ async fn a_peer_that_sends_and_does_not_read_is_disconnected_however_much_it_sen
         let (mut client, tracker) = piped(Config::new(), 1024);
         client.upgrade("/ws").await;
         let began = Instant::now();
-        // Pings that ask for answers, messages that ask for echoes; while there
-        // is room, one a second.
+        // Pings that want answers and messages that want echoes: one a second, as
+        // long as there is room.
         while !tracker.is_empty() {
             let sending = client.io.write_all(&flood);
             let _ = tokio::time::timeout(seconds(1), sending).await;
@@ -236,7 +236,7 @@ async fn a_close_frame_that_is_never_answered_is_waited_for_no_longer_than_its_d
             );
         })
         .tracker(&tracker);
-    // Silence, and a flood of everything but the answer.
+    // The peer is silent, or floods the server with anything but the answer.
     for flood in [&b""[..], &frame(0x81, b"no"), &frame(0x89, b"no")] {
         let mut client = pipe(service.clone(), BUFFER);
         client.upgrade("/ws").await;

@@ -1,5 +1,5 @@
-//! Broken and hostile frames through a real socket: what counts is what the
-//! attacker gets to read, which is what an honest client with a bug would read.
+//! Broken and hostile frames through a real socket. The checks are on what the
+//! attacker can read, which is what an honest client with a bug would read.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{Client, KEY, Server, close_frame, frame, header, page};
 
-/// How a length may be written.
+/// The three encodings of a length.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Form {
     Short(u8),
@@ -43,12 +43,12 @@ fn raw(first: u8, masked: bool, form: Form, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What RFC 6455 wants of a server that has no extension.
+/// The answer that RFC 6455 demands of a server without extensions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Wanted {
     Echo,
     Pong,
-    /// The frame is good and asks for nothing.
+    /// The frame is valid and needs no answer.
     Silence,
     /// A message has begun.
     Begun,
@@ -77,11 +77,11 @@ fn wanted(first: u8, masked: bool, form: Form, limit: u64) -> Wanted {
     }
 }
 
-/// Sends a frame, and looks whether the server does what is wanted of it.
+/// Sends a frame, and checks the server's answer.
 async fn check(mut client: Client, first: u8, masked: bool, form: Form, limit: u64) {
     let wanted = wanted(first, masked, form, limit);
     let payload = match (first & 0x0f, form) {
-        // A close frame says 1000, and nothing but `x`.
+        // The payload of a close frame is 1000 and a reason of `x`.
         (0x8, Form::Short(length)) => [&1000u16.to_be_bytes(), &b"x".repeat(length.into())[..]]
             .concat()[..length.into()]
             .to_vec(),
@@ -89,7 +89,7 @@ async fn check(mut client: Client, first: u8, masked: bool, form: Form, limit: u
         (_, Form::Two(length)) => b"x".repeat(length.into()),
         (_, Form::Eight(length)) => b"x".repeat(length.min(70_000) as usize),
     };
-    // A refusal may come before all of it was sent.
+    // A refusal may arrive before the whole frame was sent.
     client.send(raw(first, masked, form, &payload)).await;
     match wanted {
         Wanted::Echo => client.expect(first, payload).await,
@@ -102,7 +102,7 @@ async fn check(mut client: Client, first: u8, masked: bool, form: Form, limit: u
                 .await;
         }
         Wanted::Close(code) => {
-            // What goes on being sent must not cost us the answer.
+            // The client may go on sending and still gets the answer.
             client.send(vec![b'z'; 10_000]).await;
             assert_eq!(
                 client.close_code().await,
@@ -167,7 +167,7 @@ async fn lengths_around_every_limit_and_overflow_get_their_code_before_any_paylo
         (Form::Eight(u64::MAX), 1002),
     ];
     for (form, code) in rows {
-        // At the beginning, and with a part of a message already buffered.
+        // Without and with a part of a message already buffered.
         for before in [vec![], frame(0x02, &[1; 1_000])] {
             let first = if before.is_empty() { 0x82 } else { 0x80 };
             let mut client = server.open().await;
@@ -176,12 +176,12 @@ async fn lengths_around_every_limit_and_overflow_get_their_code_before_any_paylo
             assert_eq!(client.close_code().await, Some(code), "{form:?}");
         }
     }
-    // The sum counts, and counting does not overflow.
+    // The limit is on the sum of all fragments, and the sum does not overflow.
     let mut client = server.open().await;
     client.send(frame(0x02, &[1; 40_000])).await;
     client.send(header(0x00, 25_537)).await;
     assert_eq!(client.close_code().await, Some(1009));
-    // All of the limit may be used.
+    // A message of exactly the limit is accepted.
     let mut client = server.open().await;
     let payload = vec![7; limit as usize];
     client.send(frame(0x82, &payload)).await;
@@ -198,7 +198,7 @@ async fn the_limit_holds_for_text_and_binary_whole_and_in_fragments() {
         let mut pieces = server.open().await;
         pieces.send(frame(opcode, &[b'a'; 500])).await;
         pieces.send(frame(0x00, &[b'a'; 500])).await;
-        // No byte more, but so far nothing is wrong.
+        // No byte follows: the header alone is not yet a violation.
         pieces.send(frame(0x89, b"")).await;
         pieces.expect(0x8a, "").await;
         pieces.send(frame(0x80, b"a")).await;
@@ -242,9 +242,9 @@ async fn a_close_code_arrives_although_the_client_sends_megabytes_after_its_viol
     for (bytes, code, violation) in violations {
         let mut client = server.open().await;
         client.send(bytes).await;
-        // Far more than the buffers of both kernels hold: the server has to take
-        // it, or this never returns. Were one byte of it unread when the server
-        // closes, the kernel would send RST and throw our answer away.
+        // This is far more than the buffers of both kernels hold, so it only
+        // returns if the server reads. If the server closed with one byte unread,
+        // the kernel would send RST and discard the answer.
         for _ in 0..128 {
             client.send([0; 64 * 1024]).await;
         }
@@ -322,7 +322,7 @@ async fn every_kind_of_unmasked_frame_is_refused() {
     assert_eq!(client.close_code().await, Some(1002));
 }
 
-/// What text is cut into.
+/// The pieces that text is cut into.
 #[derive(Clone, Copy)]
 enum Pieces {
     Fragments,
@@ -441,7 +441,7 @@ async fn a_socket_that_is_busy_for_long_is_never_taken_for_an_attacker() {
     let fragments = [frame(0x01, b"a"), frame(0x00, b""), frame(0x80, b"b")]
         .concat()
         .repeat(100);
-    // Counters that were not reset would be through their limits many times.
+    // Counters that are not reset would exceed their limits many times over.
     for _ in 0..200 {
         client.send(&whole).await;
         client.send(&fragments).await;
@@ -488,7 +488,7 @@ async fn a_peer_that_never_stops_sending_after_its_violation_is_cut_off_at_the_d
     let mut client = server.open().await;
     client.send(frame(0x83, b"")).await;
     client.expect_close(1002).await;
-    // However long it goes on, its place is free again.
+    // The connection no longer counts, however long the peer goes on sending.
     let flood = vec![0; 64 * 1024];
     while !server.tracker.is_empty() {
         use tokio::io::AsyncWriteExt;

@@ -34,7 +34,7 @@ async fn a_body_on_a_handshake_is_neither_frames_nor_a_request() {
         ("Transfer-Encoding: chunked\r\n", chunked.as_bytes()),
         ("Transfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
         (&format!("Content-Length: {}\r\n", frames.len()), &frames),
-        // Announced, and followed by a request instead.
+        // A body is announced, and a request follows instead.
         ("Content-Length: 1\r\n", smuggled.as_bytes()),
     ];
     for (headers, body) in bodies {
@@ -45,8 +45,8 @@ async fn a_body_on_a_handshake_is_neither_frames_nor_a_request() {
         let answer = client.answer().await;
         assert_eq!(answer.status, 400, "{headers}");
         assert_eq!(answer.header("connection"), Some("close"), "{headers}");
-        // Nothing but the end follows: no answer to the request in the body, no
-        // echo of its frame.
+        // The connection ends without an answer to the request in the body, and
+        // without an echo of its frame.
         client.end().await;
         assert!(server.tracker.is_empty());
     }
@@ -91,11 +91,11 @@ async fn after_a_refusal_the_connection_speaks_http_as_before() {
     ];
     for (request, status) in refused {
         let mut client = server.connect().await;
-        // Both at once, as a proxy that believes in a 101 would pass them on.
+        // Both at once, as a proxy would pass them on that took the answer for a 101.
         client.send(request.clone() + get).await;
         assert_eq!(client.answer().await.status, status, "{request}");
         assert_eq!(client.answer().await.body, "GET /next\n", "{request}");
-        // And the connection may still become a socket.
+        // The connection may still become a socket.
         client.upgrade("/ws").await;
         client.send(frame(0x81, b"hello")).await;
         client.expect(0x81, "hello").await;
@@ -146,7 +146,7 @@ async fn frames_in_the_segment_of_the_request_are_delivered() {
         client.send(later).await;
         client.expect(0x81, "glued").await;
     }
-    // More of them than fit into any buffer at once.
+    // More frames than fit into any buffer at once.
     let mut client = server.connect().await;
     let many: Vec<_> = (0..5_000u32)
         .map(|at| frame(0x82, &at.to_be_bytes()))
@@ -188,7 +188,7 @@ async fn more_headers_than_hyper_takes_are_431_and_never_half_a_handshake() {
     for (count, expected) in [(90, 101), (101, 431), (1_000, 431)] {
         let headers: String = (0..count).map(|at| format!("X-{at}: y\r\n")).collect();
         assert_eq!(status(&server, &headers).await, expected, "{count}");
-        // The other way round the fields of the handshake are those too many.
+        // In the other order, the fields of the handshake exceed the limit.
         let request = handshake("/ws", "").replace(
             "Upgrade: websocket\r\n",
             &format!("{headers}Upgrade: websocket\r\n"),
@@ -231,7 +231,7 @@ async fn a_head_that_drips_is_cut_off_by_the_servers_deadline() {
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    // Ten seconds are this server's setting; the clock is the paused one.
+    // Ten seconds by this server's setting, on the paused clock.
     assert!(started.elapsed() < Duration::from_secs(20));
     assert!(tracker.is_empty());
 }
@@ -259,8 +259,8 @@ async fn lists_of_separators_alone_name_neither_a_subprotocol_nor_an_extension()
                     .send(handshake("/ws", &format!("{name}: {value}\r\n")))
                     .await;
                 let answer = client.answer().await;
-                // Without any element it offers nothing, which only extensions
-                // may; `a   b` is no list.
+                // A list without elements is valid for extensions only, and offers
+                // none; `a   b` is not a list.
                 let elements = value.split(',').map(str::trim).filter(|it| !it.is_empty());
                 let is_list = (name.ends_with("Extensions") || elements.clone().count() > 0)
                     && elements.clone().all(|it| !it.contains([' ', '\t']));
@@ -296,7 +296,7 @@ async fn names_of_extensions_and_their_parameters_are_data() {
         let line = format!("Sec-WebSocket-Extensions: {offer}\r\n");
         let answer = client.ask("/ws", &line).await;
         assert_eq!(answer.status, 101, "{offer}");
-        // Nothing was negotiated, so a reserved bit still means nothing.
+        // No extension was negotiated, so a reserved bit is a violation.
         assert_eq!(answer.header("sec-websocket-extensions"), None);
         client.send(frame(0xc1, b"x")).await;
         assert_eq!(client.close_code().await, Some(1002));
@@ -342,8 +342,8 @@ async fn drafts_before_the_rfc_are_told_the_version() {
 #[tokio::test]
 async fn the_subprotocol_that_is_answered_is_one_that_was_offered_byte_by_byte() {
     async fn whatever_is_asked(upgrade: Upgrade, request: Request<()>) -> Response<String> {
-        // What a careless handler does: it repeats the client's own bytes, and
-        // things it was told in other places.
+        // A careless handler repeats the client's own bytes, and data from other
+        // sources.
         let query = request.uri().query().unwrap_or_default().to_owned();
         let injected = ["chat\r\nSet-Cookie: a=b", "chat\n", "chat ", "", &query];
         upgrade.protocols(injected).on_upgrade(echo)
@@ -461,7 +461,7 @@ async fn a_page_of_another_origin_opens_no_socket() {
 
 #[tokio::test]
 async fn a_handshake_whose_answer_cannot_be_a_101_opens_nothing() {
-    // Served without `.with_upgrades()`: the answer is written, and no more.
+    // Without `.with_upgrades()` the answer is written, and the connection ends.
     let tracker = Tracker::new();
     let service = WebSocketService::new(service_fn(page))
         .route("/ws", echo)

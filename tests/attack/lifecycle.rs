@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::support::{Client, Server, close_frame, echo, frame, handshake, page, until};
 
-/// No timer repairs what was forgotten.
+/// No timeout hides a wake-up that was missed.
 fn untimed() -> Config {
     Config::new()
         .no_keep_alive()
@@ -47,7 +47,7 @@ async fn a_frame_that_was_cut_where_the_inbox_was_full_is_read_to_its_end() {
             let (start, rest) = last.split_at(7);
             let batch = [&frame(0x82, b"x").repeat(before)[..], start].concat();
             client.send(batch).await;
-            // The server has read as far as it wants to.
+            // The server has read as much as it reads ahead.
             tokio::time::sleep(Duration::from_millis(5)).await;
             go.notify_one();
             for _ in 0..before {
@@ -61,7 +61,7 @@ async fn a_frame_that_was_cut_where_the_inbox_was_full_is_read_to_its_end() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_socket_that_is_dropped_in_another_task_is_closed_whenever_that_happens() {
-    // A thread that is already running, so that it is as quick as can be.
+    // A thread that is already running, so that it is as quick as possible.
     let (give, take) = std::sync::mpsc::channel::<(WebSocket, usize)>();
     let dropping = std::thread::spawn(move || {
         loop {
@@ -99,8 +99,8 @@ async fn a_socket_that_is_dropped_in_another_task_is_closed_whenever_that_happen
     dropping.join().unwrap();
 }
 
-/// A server whose handler joins a room, says so, and then does what it is told:
-/// what it is sent decides how it ends.
+/// A server whose handler joins a room, says so, and then obeys: the next message
+/// decides how the conversation ends.
 async fn obedient(limit: usize) -> (Server, Hub, Arc<AtomicUsize>) {
     let hub = Hub::new();
     let tracker = Tracker::new().limit(limit);
@@ -140,7 +140,7 @@ async fn obedient(limit: usize) -> (Server, Hub, Arc<AtomicUsize>) {
     (Server::start(service, tracker).await, hub, running)
 }
 
-/// Counts handlers that exist.
+/// Counts the handlers that exist.
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
@@ -156,7 +156,7 @@ impl Drop for Counted {
     }
 }
 
-/// An obedient socket that is in its room.
+/// A client whose handler has joined the room.
 async fn ready(server: &Server) -> Client {
     let mut client = server.open().await;
     client.expect(0x81, "ready").await;
@@ -165,7 +165,7 @@ async fn ready(server: &Server) -> Client {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn however_a_connection_ends_its_place_its_handler_and_its_membership_are_free_again() {
-    // One place: a single leak would refuse everybody after it.
+    // The limit is one socket: a single leak would refuse every later client.
     let (server, hub, running) = obedient(1).await;
     for round in 0..10 {
         for order in ["return", "fail", "panic", "close", "abort"] {
@@ -181,7 +181,7 @@ async fn however_a_connection_ends_its_place_its_handler_and_its_membership_are_
                 None => client.end().await,
             }
             if round % 2 == 0 {
-                // Otherwise it vanishes without an answer.
+                // Otherwise the client disappears without an answer.
                 let _ = client.io.write_all(&close_frame(1000, b"")).await;
             }
             drop(client);
@@ -199,7 +199,7 @@ async fn however_a_connection_ends_its_place_its_handler_and_its_membership_are_
             server.emptied().await;
         }
         for last in [&b""[..], b"\x81", &frame(0x82, &[0; 60_000])[..30_000]] {
-            // RST, and FIN, within a frame or between two.
+            // RST and FIN, within a frame and between two.
             let mut client = ready(&server).await;
             client.send(last).await;
             client.reset();
@@ -222,7 +222,7 @@ async fn a_handler_that_panics_before_it_has_a_future_takes_nothing_with_it() {
         let mut client = server.connect().await;
         client.send(handshake("/early", "")).await;
         assert_eq!(client.answer().await.status, 101);
-        // Its connection is gone, its place is free, the server lives.
+        // The connection is gone and no longer counts, and the server lives.
         server.emptied().await;
     }
     ready(&server).await;
@@ -243,14 +243,14 @@ async fn a_client_over_the_limit_is_told_to_come_back() {
             assert_eq!(answer.status, 503);
             let seconds = answer.header("retry-after").unwrap();
             assert!(seconds.parse::<u32>().unwrap() > 0);
-            // What is no socket is served as ever, on the same connection.
+            // An ordinary request is served as before, on the same connection.
             refused
                 .send("GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 .await;
             assert_eq!(refused.answer().await.body, "GET /page\n");
         }
         assert_eq!(server.tracker.len(), 3);
-        // One place becomes free, and is taken again.
+        // One socket ends, and another client takes its place.
         clients.pop().unwrap().reset();
         until("a place is free", || server.tracker.len() < 3).await;
         clients.push(ready(&server).await);
@@ -266,7 +266,7 @@ async fn a_reset_between_the_request_and_the_first_frame_kills_nothing() {
         let mut client = server.connect().await;
         let request = handshake("/ws", "");
         match round % 5 {
-            // Within the request, right behind it, behind a frame behind it.
+            // Within the request, right behind it, and behind a frame that follows it.
             0 => client.send(&request[..request.len() - round % 50]).await,
             1 => client.send(&request).await,
             2 => {
@@ -274,7 +274,7 @@ async fn a_reset_between_the_request_and_the_first_frame_kills_nothing() {
                     .send([request.as_bytes(), &frame(0x81, b"x")].concat())
                     .await
             }
-            // Right after the 101, and some way into the first frame.
+            // Right after the 101, and within the first frame.
             3 => client.upgrade("/ws").await,
             _ => {
                 client.upgrade("/ws").await;
@@ -294,7 +294,7 @@ async fn a_request_that_is_dropped_before_its_answer_leaves_nothing() {
     let (begun, mut beginnings) = mpsc::unbounded_channel();
     let tracker = Tracker::new();
     let service = WebSocketService::new(service_fn(page))
-        // It holds the handshake and never answers.
+        // This handler holds the handshake and never answers.
         .route("/never", move |upgrade: Upgrade, _: Request<()>| {
             let begun = begun.clone();
             async move {
@@ -303,7 +303,7 @@ async fn a_request_that_is_dropped_before_its_answer_leaves_nothing() {
                 std::future::pending::<Response<String>>().await
             }
         })
-        // It answers, and drops what would have served the connection.
+        // This one answers, and drops the future that would serve the connection.
         .route("/dropped", |upgrade: Upgrade, _: Request<()>| async move {
             let (response, conversation) = upgrade.accept_with(echo);
             drop(conversation);
@@ -314,7 +314,7 @@ async fn a_request_that_is_dropped_before_its_answer_leaves_nothing() {
             drop(accepted);
             response
         })
-        // It takes the handshake and answers something else.
+        // This one takes the handshake and answers with another status.
         .route("/refused", |upgrade: Upgrade, _: Request<()>| async move {
             drop(upgrade);
             let mut response = Response::new("no\n".to_owned());
@@ -362,7 +362,7 @@ async fn eight_tasks_that_send_during_the_close_send_whole_messages_or_none() {
             let sender = sender.clone();
             tasks.push(tokio::spawn(async move {
                 let mut sent = 0u32;
-                // Some are large enough to be written from where they are.
+                // Some are large enough to be written without being copied.
                 let size = if task % 2 == 0 { 20 } else { 20_000 };
                 loop {
                     let mut message = vec![task as u8; size];
@@ -377,7 +377,7 @@ async fn eight_tasks_that_send_during_the_close_send_whole_messages_or_none() {
                 }
             }));
         }
-        // The close comes from either side, or from both, some way into it.
+        // Either side closes, or both, while messages are being sent.
         let mut received = [0u32; 8];
         let mut count = 0;
         let code = loop {
@@ -388,7 +388,7 @@ async fn eight_tasks_that_send_during_the_close_send_whole_messages_or_none() {
             let task = usize::from(frame.payload[19]);
             let size = if task % 2 == 0 { 20 } else { 20_000 };
             assert_eq!(frame.payload.len(), size);
-            // Each task's messages come in its order, without a gap.
+            // The messages of each task arrive in its order, without a gap.
             assert_eq!(frame.payload[..4], received[task].to_be_bytes());
             assert!(frame.payload[4..].iter().all(|it| usize::from(*it) == task));
             received[task] += 1;
@@ -406,8 +406,8 @@ async fn eight_tasks_that_send_during_the_close_send_whole_messages_or_none() {
         let _ = client.io.write_all(&close_frame(1000, b"")).await;
         client.end().await;
         for (task, received) in tasks.into_iter().zip(received) {
-            // What was accepted before our close frame has been delivered; what
-            // the peer's close frame overtook may be lost.
+            // Messages accepted before the server's close frame were delivered;
+            // those behind the peer's close frame may be lost.
             let sent = task.await.unwrap();
             assert!(received <= sent, "{received} of {sent}");
             if round % 3 == 0 {

@@ -1,4 +1,4 @@
-//! What a peer sends does not forge lines in a log, and secrets do not get there.
+//! The log: a peer cannot forge lines in it, and no secret gets into it.
 
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
@@ -14,8 +14,8 @@ use tracing::{Event, Metadata, Subscriber};
 use crate::support::log::record;
 use crate::support::{Client, Server, close_frame, frame, handshake, page};
 
-/// Keeps every event and span of this crate as it is, without a formatter's
-/// escapes: one entry each.
+/// Keeps every event and span of this crate, one entry each, without the escapes
+/// of a formatter.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -72,7 +72,7 @@ impl Subscriber for Log {
     fn exit(&self, _: &Id) {}
 }
 
-/// Everything a peer can put somewhere, each with `SECRET` in it.
+/// Every header that a peer can fill, each with `SECRET` in it.
 const SECRETS: &str = "Cookie: session=SECRET\r\nAuthorization: Bearer SECRET\r\n\
                        Origin: http://SECRET.example\r\nSec-WebSocket-Protocol: SECRET\r\n\
                        X-SECRET: SECRET\r\n";
@@ -128,7 +128,7 @@ async fn a_close_reason_cannot_forge_a_line_of_the_log() {
     }
     let entries = log.entries();
     let ends: Vec<_> = entries.iter().filter(|it| it.contains("4000")).collect();
-    // They are logged, so that this tests something.
+    // The reasons are logged: otherwise this would test nothing.
     assert_eq!(ends.len(), 4, "{entries:?}");
     for entry in &entries {
         let is_harmless = |it: char| !it.is_control() && !"\u{2028}\u{202e}".contains(it);
@@ -142,7 +142,7 @@ async fn neither_headers_nor_queries_nor_messages_get_into_the_log() {
     let log = Log::default();
     let _recording = record(log.clone());
     let server = server().await;
-    // Conversations that end in every way that is logged.
+    // Conversations that end in each of the ways that are logged.
     for last in [
         frame(0x81, b"SECRET fail"),
         frame(0x81, b"SECRET panic"),
@@ -158,7 +158,7 @@ async fn neither_headers_nor_queries_nor_messages_get_into_the_log() {
         client.reset();
         server.emptied().await;
     }
-    // Handshakes that are refused, each for a reason that names what was wrong.
+    // Handshakes that are refused, each for a reason that quotes the fault.
     for request in [
         secretive("Origin: http://SECRET.evil\r\n"),
         secretive("Origin: a\r\nOrigin: SECRET\r\n"),

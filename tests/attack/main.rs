@@ -1,4 +1,5 @@
-//! What hostile peers do, and what a server makes of it.
+//! Hostile peers: broken frames, forged handshakes, slow and silent clients, and
+//! connections that end at the worst moment.
 
 mod deadlines;
 mod frames;

@@ -1,6 +1,5 @@
-//! Messages that are received in chunks, and what an attacker makes of them:
-//! whatever is sent, a connection holds some 64 KiB of it. Counted by the
-//! allocator.
+//! Messages that are received in chunks, from hostile peers: a connection holds
+//! some 64 KiB, whatever the peer sends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,14 +18,14 @@ use crate::{Clock, alone, live};
 
 const KIB: usize = 1024;
 
-/// What the handlers of a server have seen.
+/// The counts of all handlers of a server.
 #[derive(Default)]
 struct Seen {
     bytes: AtomicUsize,
     chunks: AtomicUsize,
     messages: AtomicUsize,
     largest: AtomicUsize,
-    /// Handlers dawdle with their first chunk until then.
+    /// Slow handlers wait for this after their first chunk.
     go: Notify,
 }
 
@@ -61,7 +60,7 @@ enum Pace {
     Dawdling,
 }
 
-/// A server that receives in chunks, of messages without a limit.
+/// A server that receives messages of any size in chunks.
 async fn serve(pace: Pace) -> (Server, Arc<Seen>) {
     let seen = Arc::new(Seen::default());
     let tracker = Tracker::new();
@@ -79,8 +78,7 @@ async fn serve(pace: Pace) -> (Server, Arc<Seen>) {
     (Server::start(service, tracker).await, seen)
 }
 
-/// Sends as long as the server reads, and once it does not for a while, says how
-/// much that was.
+/// Sends until the server has not read for a while; returns how many bytes it took.
 async fn push(client: &mut Client, bytes: &[u8]) -> usize {
     let mut sent = 0;
     let patience = Duration::from_millis(200);
@@ -118,7 +116,7 @@ fn endless_fragments_hold_nothing_of_what_has_been_received() {
             assert!(grown < 400 * KIB, "{grown} bytes, fragments of {size}");
         }
         assert_eq!(seen.messages.load(Ordering::Relaxed), 0);
-        // Chunks are what a read has brought, not what a frame has.
+        // A chunk is the result of a read, not a whole frame.
         let chunks = seen.chunks.load(Ordering::Relaxed);
         assert!(chunks < seen.bytes() / KIB, "{chunks} chunks");
     });
@@ -142,7 +140,7 @@ fn a_frame_without_an_end_holds_64_kib_while_the_handler_is_slow() {
         let each = live().saturating_sub(before) / clients.len();
         assert!(each < 160 * KIB, "{each} bytes a connection");
         assert!(seen.bytes() < 8 * 150 * KIB, "{}", seen.bytes());
-        // And what it has read is there when it asks for it.
+        // The handler gets all that was read ahead when it asks for it.
         let had = seen.bytes();
         for _ in 0..200 {
             seen.go.notify_waiters();
@@ -203,7 +201,7 @@ fn bomb(matches: usize) -> Vec<u8> {
             bit((code >> at & 1) as u8);
         }
     };
-    // Not the last block; fixed codes; the literal 0.
+    // A block that is not the last, with fixed codes; the literal 0.
     code(0b010, 3);
     code(0b0011_0000, 8);
     for _ in 0..matches {

@@ -1,5 +1,5 @@
-//! Connections that come and go by the thousand, in every way in which one can
-//! go, leave neither memory nor file descriptors behind.
+//! Thousands of connections that end in every possible way leave neither memory
+//! nor file descriptors behind.
 
 use std::fs;
 use std::time::Duration;
@@ -42,7 +42,7 @@ async fn cycle(server: &Server, way: usize) {
             client.send(close_frame(1000, b"")).await;
             assert_eq!(client.close_code().await, Some(1000));
         }
-        // Dropped within a header, a payload, a control frame, a message.
+        // The client disappears within a header, a payload, a control frame, a message.
         1 => leave_within(client, &frame(0x82, &[0; 300])[..3]).await,
         2 => leave_within(client, &frame(0x81, &[b'a'; 30_000])[..20_000]).await,
         3 => leave_within(client, &frame(0x89, &[0; 100])[..50]).await,
@@ -65,7 +65,7 @@ async fn cycle(server: &Server, way: usize) {
             client.send(&request[..100]).await;
             client.reset();
         }
-        // It does not read its echo.
+        // The client does not read its echo.
         _ => {
             client.upgrade("/ws").await;
             client.send(frame(0x82, &[0; 40_000])).await;
@@ -85,7 +85,7 @@ async fn leave_within(mut client: Client, bytes: &[u8]) {
 
 #[test]
 fn twenty_thousand_connections_leave_neither_memory_nor_file_descriptors() {
-    // The panics are wanted, and their backtraces would be most of the work.
+    // The panics are intended, and their backtraces would be most of the work.
     std::panic::set_hook(Box::new(|info| {
         if info.payload().downcast_ref::<&str>() != Some(&"as ordered") {
             eprintln!("{info}");
@@ -113,18 +113,18 @@ fn twenty_thousand_connections_leave_neither_memory_nor_file_descriptors() {
             }
             server.emptied().await;
             until("the room is empty", || hub.is_empty()).await;
-            // Requests that became no socket are gone a moment later.
+            // Requests that did not become sockets end a moment later.
             until("the descriptors are closed", || {
                 file_descriptors() <= descriptors
             })
             .await;
             tokio::time::sleep(Duration::from_millis(5)).await;
             match baseline {
-                // A thousand cycles have filled what is filled once.
+                // The first thousand cycles have filled the pools.
                 None => baseline = Some(live()),
                 Some(bytes) => {
                     let more = live().saturating_sub(bytes);
-                    // Less than a byte for each connection that has gone since.
+                    // Less than a byte for each connection that has ended since.
                     assert!(more < 8 * 1024, "{more} bytes after {round} rounds");
                 }
             }

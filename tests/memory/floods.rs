@@ -1,5 +1,5 @@
-//! Floods: what an attacker sends, or does not read, costs no memory that the
-//! limits do not name. Counted by the allocator, not guessed from outside.
+//! Floods: whatever a peer sends or does not read, a connection takes no more
+//! memory than its limits say.
 
 use std::time::Duration;
 
@@ -15,11 +15,12 @@ use crate::{ALLOCATOR, Clock, alone, live};
 
 const KIB: usize = 1024;
 
-/// What a connection may need beyond what it is sent: queues, timers, wakers.
+/// The memory that a connection may take beyond its messages: queues, timers,
+/// wakers.
 const SMALL: usize = 16 * KIB;
 
-/// Round trips on another connection, by the end of which the server, which has
-/// this one thread, has looked at everything that had arrived before.
+/// Makes round trips on another connection. The server has this one thread, so
+/// afterwards it has read everything that had arrived before.
 async fn settle(other: &mut Client) {
     for _ in 0..20 {
         other.send(frame(0x89, b"?")).await;
@@ -27,7 +28,7 @@ async fn settle(other: &mut Client) {
     }
 }
 
-/// Measures what the server allocates between now and the end of `attack`.
+/// Measures the allocations from [`Meter::start`] on.
 struct Meter {
     before: Stats,
     live: usize,
@@ -51,14 +52,14 @@ impl Meter {
         (ALLOCATOR.stats() - self.before).bytes_allocated
     }
 
-    /// How often memory was asked for.
+    /// The number of allocations since, reallocations included.
     fn allocations(&self) -> usize {
         let stats = ALLOCATOR.stats() - self.before;
         stats.allocations + stats.reallocations
     }
 }
 
-/// A server whose pools are warm, and a connection to settle with.
+/// A server whose pools are filled, and a connection for [`settle`].
 async fn warm(config: Config) -> (Server, Client) {
     let server = Server::echo(config).await;
     let mut clients = vec![];
@@ -76,7 +77,7 @@ async fn warm(config: Config) -> (Server, Client) {
 #[test]
 fn a_length_that_is_announced_allocates_nothing() {
     alone(Clock::Real, || async {
-        // Lengths that are refused, and lengths that are allowed but do not come.
+        // Lengths that are refused, and allowed ones whose payload never arrives.
         for (limit, announced) in [
             (1 << 20, 1 << 40),
             (1 << 41, 1 << 40),
@@ -113,7 +114,7 @@ fn a_thousand_messages_that_were_announced_and_do_not_come_hold_little() {
         settle(&mut other).await;
         let each = meter.grown() / clients.len();
         assert!(each < KIB, "{each}");
-        // And with the first byte of what was announced.
+        // The same with the first byte of the payload.
         for client in &mut clients {
             client.send(b"x").await;
         }
@@ -141,8 +142,8 @@ fn a_message_of_single_bytes_costs_twice_its_bytes_at_most() {
                 assert!(grown <= 2 * bytes + SMALL, "{grown} for {bytes}");
             }
         }
-        // A million fragments, and yet few allocations, and in all a small
-        // multiple of the bytes: nothing is done again for every fragment.
+        // A million fragments need few allocations, in all a small multiple of
+        // the bytes: no work is repeated for every fragment.
         assert!(meter.allocations() < 10_000, "{}", meter.allocations());
         assert!(meter.allocated() < 4 * limit, "{}", meter.allocated());
         client.send(frame(0x00, b"x")).await;
@@ -204,7 +205,7 @@ fn pings_of_a_peer_that_does_not_read_cost_nothing() {
         let payload = [b'p'; 125];
         let flood = frame(0x89, &payload).repeat(100);
         let meter = Meter::start();
-        // 100,000 pings, 13 MB; their answers would be as many.
+        // 100,000 pings, 13 MB; their pongs would be as large.
         for _ in 0..1_000 {
             client.send(&flood).await;
             assert!(meter.grown() < 64 * KIB, "{}", meter.grown());
@@ -212,7 +213,7 @@ fn pings_of_a_peer_that_does_not_read_cost_nothing() {
         client.send(frame(0x89, b"the newest")).await;
         settle(&mut other).await;
         assert!(meter.grown() < 64 * KIB, "{}", meter.grown());
-        // When it reads after all, the answers are whole, few, and end with the newest.
+        // When the peer reads at last, it gets few pongs, each whole, the newest last.
         let mut answers = 0;
         loop {
             let frame = client.frame().await.unwrap();
@@ -249,7 +250,7 @@ fn a_million_pings_and_pongs_leave_nothing_behind() {
     });
 }
 
-/// Sends until the server does not take more; says how many bytes that were.
+/// Sends until the server stops reading; returns how many bytes it took.
 async fn send_until_stuck(
     client: &mut Client,
     bytes: &[u8],
@@ -283,8 +284,8 @@ fn echoes_that_are_not_read_stop_the_reading_and_none_is_lost() {
             settle(&mut other).await;
             let meter = Meter::start();
             let message = frame(0x82, &vec![b'm'; size]);
-            // Two queues out, one in, a message on either side and in each
-            // queue, and the small messages' own weight.
+            // Two output queues, one inbox, a message on either side and in each
+            // queue, and the overhead of small messages.
             let bound = 512 * KIB + 5 * size;
             let sent = send_until_stuck(&mut client, &message, &mut other, &meter, bound).await;
             let rest = sent % message.len();
@@ -345,7 +346,7 @@ fn bytes_after_the_servers_close_frame_are_discarded_at_once() {
             client.expect_close(1000).await;
             settle(&mut other).await;
             let meter = Meter::start();
-            // The peer does not answer the close frame, it goes on.
+            // The peer goes on sending instead of answering the close frame.
             let flood = frame(0x82, &vec![b'm'; size]);
             let flood = flood.repeat(200_000 / flood.len());
             for _ in 0..5 {
@@ -383,7 +384,7 @@ fn a_large_message_leaves_nothing_behind_on_an_idle_socket() {
             assert!(echo[10..] == payload);
         }
         settle(&mut other).await;
-        // What a thread keeps for all its connections is not each one's.
+        // The pools of the thread are shared: they do not count for each connection.
         assert!(meter.grown() < 300 * KIB, "{}", meter.grown());
     });
 }
@@ -428,13 +429,14 @@ fn a_slow_member_of_a_room_costs_its_queue_and_delays_no_other_member() {
                     for client in &mut healthy {
                         client.expect(0x82, &message).await;
                     }
-                    // What is queued, what is being written, a message in each,
-                    // and what the healthy ones' buffers here have grown to.
+                    // The queue, the batch that is being written, a message in each,
+                    // and the buffers of the healthy clients in this process.
                     let bound = 2 * 64 * KIB + 2 * size + 256 * KIB;
                     assert!(meter.grown() < bound, "{overflow:?} {}", meter.grown());
                 }
             }
-            // The one that does not read is gone, by overflow or by its deadline.
+            // The client that does not read was disconnected, by overflow or by its
+            // deadline.
             until("the slow one is out", || room.len() == healthy.len()).await;
             until("and gone", || server.tracker.len() == healthy.len()).await;
             settle(&mut other).await;
@@ -485,7 +487,7 @@ fn senders_that_stop_waiting_leave_nothing_behind_on_a_socket() {
         }
         let meter = Meter::start();
         for _ in 0..1_000 {
-            // Each in a task of its own, as in a server where every message has one.
+            // Each in a task of its own, as in a server with a task for each message.
             let waiting = sender.clone();
             let task = tokio::spawn(async move {
                 tokio::select! {

@@ -1,6 +1,6 @@
-//! Backpressure on streams of HTTP/2: what a peer does not read costs no more
-//! than the limits say, what a handler does not read holds up its own peer and
-//! nobody else, and frames need not know where DATA frames begin and end.
+//! Backpressure on streams of HTTP/2. A peer that does not read costs no more than
+//! the limits say; a handler that does not receive delays its own peer alone; and
+//! frames of RFC 6455 may be cut anywhere by DATA frames.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,8 +18,8 @@ use crate::{Clock, alone, live};
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// A connection to a server with `/echo`; `/talk` and `/shout`, which send
-/// without end; and `/busy`, which receives nothing before it is free.
+/// A connection to a server with `/echo`; with `/talk` and `/shout`, which send
+/// without end; and with `/busy`, which receives only when `free` has a permit.
 async fn begin(settings: &[(u16, u32)], free: &Arc<Semaphore>) -> Wire {
     let free = Arc::clone(free);
     let service = WebSocketService::new(service_fn(page))
@@ -51,17 +51,17 @@ fn nobody() -> Arc<Semaphore> {
 /// The largest window there is (RFC 9113, section 6.9.1).
 const WIDE: u32 = (1 << 31) - 1;
 
-/// What the server holds for a socket, beyond the message that is being sent,
-/// when nothing that it sends is taken: a batch that is being written and one
-/// that is queued, and what hyper has accepted of it.
+/// The memory of a socket whose peer takes nothing, beyond the message that is
+/// being sent: a batch that is being written, one that is queued, and the part
+/// that hyper has accepted.
 const QUEUED: usize = 2 * 128 * KIB;
 const ACCEPTED: usize = 3 * 32 * KIB;
-/// What h2 buffers for a stream whose window is open: [`server`] says so.
+/// The bytes that h2 buffers for a stream whose window is open, as set by [`server`].
 const BUFFERED: usize = 64 * KIB + 32 * KIB;
 const SMALL: usize = 8 * KIB;
 
-/// Bytes that each of ten sockets costs that sends as fast as it may to a client
-/// that takes nothing.
+/// The memory, in bytes, of each of ten sockets that send as fast as they may to a
+/// client that takes nothing.
 fn untaken(path: &'static str, window: u32) -> usize {
     let cost = Arc::new(Mutex::new(0));
     let measured = Arc::clone(&cost);
@@ -74,8 +74,8 @@ fn untaken(path: &'static str, window: u32) -> usize {
         for stream in 1..=10 {
             wire.ask(2 * stream + 1, path).await;
         }
-        // Nothing is read from here on, and the clock moves on when all that
-        // can be done has been done.
+        // Nothing is read from here on, and the paused clock moves on when every
+        // task waits.
         tokio::time::sleep(Duration::from_secs(60)).await;
         *measured.lock().unwrap() = (live() - before) / 10;
     });
@@ -105,7 +105,7 @@ fn a_busy_handler_takes_no_more_than_the_window_of_its_stream() {
         wire.open(3, "/echo").await;
         wire.settle().await;
         let before = live();
-        // 64 KiB is what a stream may send, whatever the connection may.
+        // A stream may send 64 KiB, whatever the window of the connection is.
         let message = frame(BINARY, &[0; 1000]);
         let mut sent = 0;
         while sent + message.len() <= 64 * KIB {
@@ -114,7 +114,7 @@ fn a_busy_handler_takes_no_more_than_the_window_of_its_stream() {
         }
         wire.settle().await;
         let mut granted = wire.granted(1);
-        // What the driver has read ahead, the stream may send again.
+        // The window reopens by as much as the driver has read ahead.
         while granted >= message.len() {
             wire.data(1, &message).await;
             granted -= message.len();
@@ -130,7 +130,7 @@ fn a_busy_handler_takes_no_more_than_the_window_of_its_stream() {
         assert!(sent < 64 * KIB + 64 * KIB + 16 * KIB, "{sent}");
         assert!(live() - before < 2 * sent, "{}", live() - before);
 
-        // Others do not wait for it ...
+        // Other sockets do not wait for it ...
         wire.data(3, &frame(TEXT, b"hello")).await;
         assert_eq!(wire.bytes(3, 7).await[2..], *b"hello");
         // ... and nothing is lost.
@@ -141,10 +141,10 @@ fn a_busy_handler_takes_no_more_than_the_window_of_its_stream() {
     });
 }
 
-/// h2 counts small DATA frames that nobody has read, over all streams of a
-/// connection, and ends it when they are too many (its advisory
-/// GHSA-q83h-524g-xf6h). How many that are follows from the connection's window,
-/// so README's is much wider than a stream's.
+/// h2 counts the unread small DATA frames of all streams of a connection, and ends
+/// the connection when they are too many (its advisory GHSA-q83h-524g-xf6h). The
+/// limit follows from the connection's window, so README's window is much wider
+/// than a stream's.
 #[test]
 fn small_messages_to_busy_handlers_do_not_cost_the_connection() {
     alone(Clock::Paused, || async {
@@ -218,7 +218,7 @@ fn a_large_message_is_echoed_whole() {
         let (mut read, mut write) = tokio::io::split(socket.io);
         for length in [16 * KIB, 64 * KIB, 2 * MIB] {
             let payload: Vec<u8> = (0..length).map(|it| (it % 251) as u8).collect();
-            // Masked with zeros: as it is.
+            // A mask of zeros leaves the payload as it is.
             let mut message = match u16::try_from(length) {
                 Ok(length) => [&[0x82, 0xfe], &length.to_be_bytes()[..]].concat(),
                 Err(_) => [&[0x82, 0xff], &(length as u64).to_be_bytes()[..]].concat(),
@@ -239,7 +239,7 @@ fn a_large_message_is_echoed_whole() {
     });
 }
 
-/// A page with all it needs on one connection.
+/// A page with all its sockets and requests on one connection.
 #[test]
 fn a_hundred_sockets_and_requests_between_them_share_a_connection() {
     alone(Clock::Real, || async {
