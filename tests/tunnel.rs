@@ -1,8 +1,8 @@
-//! A socket as a stream of bytes, over real TCP: both ways at once, behind
-//! `copy_bidirectional`, and with hyper on top of it.
+//! A program of its own, because it measures the memory of the whole process.
 //!
-//! A gigabyte each way, with the memory of the process looked at, in a release
-//! build, where it takes some seconds:
+//! A socket as a stream of bytes, over real TCP: both ways at once, behind
+//! `copy_bidirectional`, and with hyper on top of it. The measured test carries a
+//! gigabyte each way, in a release build, where it takes some seconds:
 //!
 //!     cargo test --release --test tunnel -- --ignored
 
@@ -30,7 +30,7 @@ use support::{bind, listen, page};
 
 const MIB: u64 = 1024 * 1024;
 
-/// A server whose socket `handler` gets; returns its address.
+/// A server that gives each socket to `handler`; returns its address.
 async fn serve<F, Fut>(handler: F) -> SocketAddr
 where
     F: Fn(WebSocket) -> Fut + Send + Sync + 'static,
@@ -57,7 +57,7 @@ async fn open(address: SocketAddr) -> WebSocket {
     connect(format!("ws://{address}/")).await.unwrap()
 }
 
-/// Bytes that differ from place to place, and from `seed` to `seed`.
+/// Fills `block` with bytes that differ with the position and with `seed`.
 fn fill(seed: u64, start: u64, block: &mut [u8]) {
     for (at, word) in block.chunks_mut(8).enumerate() {
         let at = start / 8 + at as u64 + 1;
@@ -75,7 +75,7 @@ async fn send(mut io: impl AsyncWrite + Unpin, seed: u64, length: u64) -> io::Re
     io.flush().await
 }
 
-/// Checks every byte. A checksum would say less.
+/// Checks every byte: a checksum would not say where they differ.
 async fn receive(mut io: impl AsyncRead + Unpin, seed: u64, length: u64) -> io::Result<()> {
     let (mut block, mut expected) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     for start in (0..length).step_by(block.len()) {
@@ -111,7 +111,7 @@ fn memory() -> u64 {
 async fn carry(length: u64) {
     let address = serve(move |socket| async move {
         let mut stream = both_ways(socket.into_byte_stream(), [1, 2], length).await?;
-        // The client ends it.
+        // The client ends the stream.
         assert_eq!(stream.read(&mut [0; 8]).await?, 0);
         Ok(())
     })
@@ -173,8 +173,8 @@ async fn a_bare_socket_is_a_stream_even_when_split_over_two_tasks() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tunnel_carries_a_tcp_connection() {
-    // TCP here, a socket in the middle, TCP there; the target sends first and
-    // closes first, so that nobody needs to close one half only.
+    // TCP on both sides, a socket in the middle. The target sends first and closes
+    // first, so that no side needs to close one half only.
     let target = accept(|stream| async move {
         let (mut read, mut write) = tokio::io::split(stream);
         let sending =

@@ -1,4 +1,5 @@
-//! Runs the client cases of the Autobahn test suite, as its server asks.
+//! Runs the client cases of the Autobahn test suite, as its server demands. This is
+//! a tool of the tests; it is built as an example for its dependencies.
 //!
 //!     cargo run --release --example autobahn_client -- ws://127.0.0.1:9001
 //!
@@ -16,7 +17,7 @@ use hyper_ws::{Config, Message, WebSocket, connect};
 struct Options {
     /// Where the suite listens.
     url: String,
-    /// What the reports call this client.
+    /// The name of this client in the reports.
     #[arg(long, default_value = "hyper-ws")]
     agent: String,
     /// Compress; `dedicated` keeps a context for each connection.
@@ -40,9 +41,8 @@ async fn main() -> Result<(), BoxError> {
         let socket = connect(format!("{base}/runCase?case={case}&agent={agent}"))
             .config(config(&options))
             .await?;
-        // Together with the connection: what is answered to messages goes out
-        // even if something wrong came right behind them. That conversations
-        // end badly is what many cases are about.
+        // `run` writes the answers to messages even if a violation follows right
+        // behind them. In many cases the conversation is meant to end with an error.
         socket.run(echo).await;
     }
     // The server closes when the reports are written.

@@ -1,4 +1,4 @@
-//! The client, against this crate's own server and against servers that are
+//! The client over HTTP/1.1, against this crate's own server and against servers
 //! written by hand, byte by byte.
 
 use std::collections::HashSet;
@@ -27,8 +27,8 @@ async fn app(request: Request<Incoming>) -> Result<Response<String>, Infallible>
     Ok(response)
 }
 
-/// A server of this crate: `/echo`, and `/seen`, which sends what the request
-/// said.
+/// A server of this crate with `/echo`, and with `/seen`, which sends the request
+/// as it arrived.
 async fn server() -> SocketAddr {
     let seen = |upgrade: Upgrade, request: Request<()>| async move {
         let upgrade = upgrade.protocols(["chat.v1", "chat.v2"]);
@@ -101,7 +101,7 @@ async fn the_server_sees_the_request_as_it_was_built() {
         .await
         .unwrap();
     assert_eq!(response.status(), 101);
-    // The server's favourite.
+    // The server prefers it.
     assert_eq!(socket.protocol(), Some("chat.v1"));
     assert_eq!(response.headers()["sec-websocket-protocol"], "chat.v1");
     let seen = text(&mut socket).await;
@@ -253,17 +253,17 @@ async fn every_frame_has_an_unpredictable_key_of_its_own() {
         assert_eq!(payload, b"the same");
         keys.push(u32::from_be_bytes(key));
     }
-    // Of 600 random keys two are equal once in 24,000 times; three are not.
+    // Of 600 random keys, two are equal once in 24,000 runs; three never are.
     let different: HashSet<_> = keys.iter().collect();
     assert!(different.len() >= 599, "{}", different.len());
-    // Neither a counter nor one that goes round.
+    // The keys are neither a counter nor periodic.
     let steps: HashSet<_> = keys
         .windows(2)
         .map(|it| it[1].wrapping_sub(it[0]))
         .collect();
     assert!(steps.len() >= 597, "{}", steps.len());
 
-    // Control frames too.
+    // Control frames have keys of their own too.
     peer.write_all(b"\x89\x02hi").await.unwrap();
     let receiving = socket.recv();
     tokio::select! {
@@ -335,7 +335,7 @@ async fn a_server_that_vanishes_is_found_by_its_silence() {
     let start = Instant::now();
     assert!(socket.recv().await.is_err());
     assert_eq!(socket.close_cause(), Some(CloseCause::PingTimeout));
-    // 25 s and 20 s, and some jitter.
+    // 25 s of silence and 20 s for the pong, and some jitter.
     let after = start.elapsed();
     assert!(
         after > Duration::from_secs(40) && after < Duration::from_secs(50),
@@ -353,6 +353,6 @@ async fn a_connect_that_is_dropped_closes_the_stream() {
         _ = connecting => panic!("nobody has answered"),
         _ = peer.read_u8() => {}
     }
-    // The rest of the request, and then the end.
+    // The rest of the request arrives, and then the end.
     peer.read_to_end(&mut Vec::new()).await.unwrap();
 }

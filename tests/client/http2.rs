@@ -1,4 +1,4 @@
-//! The client over an HTTP/2 connection that serves other requests as well.
+//! The client on an HTTP/2 connection that carries other requests as well.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use tokio::net::TcpStream;
 use crate::support::echo;
 use crate::support::http2::{page, serve, server};
 
-/// A connection to a server that echoes at `/ws`, and says at `/seen` what it
-/// was asked.
+/// A connection to a server that echoes at `/ws`, and sends the request as it
+/// arrived at `/seen`.
 async fn connection() -> SendRequest<Empty<Bytes>> {
     let seen = |upgrade: Upgrade, request: Request<()>| async move {
         let upgrade = upgrade.protocols(["chat.v1"]);
@@ -39,7 +39,7 @@ async fn connection() -> SendRequest<Empty<Bytes>> {
     let client = http2::Builder::new(TokioExecutor::new());
     let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    // The server's settings come before its first answer.
+    // The server's settings arrive before its first answer.
     assert_eq!(get(&mut sender, "/").await, "GET /");
     sender
 }

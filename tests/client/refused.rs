@@ -1,7 +1,7 @@
-//! The client against servers that refuse, lie, stop half-way or never begin.
+//! The client against servers that refuse, lie, stop in the middle or never begin.
 //!
-//! Each server is a few bytes, written by hand. Where something must take too
-//! long, the stream is a pipe and time is paused.
+//! Each server is a few bytes, written by hand. For timeouts, the stream is a pipe
+//! and the clock is paused.
 
 use std::error::Error as _;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::support::bind;
 
-/// Reads the head of a request; the answer to its key.
+/// Reads the head of a request; returns the answer to its key.
 async fn asked(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -29,7 +29,7 @@ async fn asked(stream: &mut (impl AsyncRead + Unpin)) -> String {
     accept_key(key.unwrap())
 }
 
-/// The head of a good answer, and more fields.
+/// The head of a valid answer, with more fields.
 fn good(accept: &str, more: &str) -> String {
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -39,12 +39,12 @@ fn good(accept: &str, more: &str) -> String {
 
 async fn respond(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: &[u8]) {
     let _accept = asked(&mut stream).await;
-    // The client may have seen enough before the end.
+    // The client may disconnect before the end.
     let _ = stream.write_all(answer).await;
     let _ = stream.shutdown().await;
 }
 
-/// A server that answers every request so, and closes.
+/// A server that gives this answer to every request, and closes.
 async fn server(answer: impl Into<Vec<u8>>) -> SocketAddr {
     let answer = answer.into();
     let (listener, address) = bind().await;
@@ -61,7 +61,7 @@ async fn refused(answer: impl Into<Vec<u8>>) -> ConnectError {
     connect(format!("ws://{address}/")).await.unwrap_err()
 }
 
-/// The whole story, as programs print it.
+/// The error and its sources, as programs print them.
 fn story(error: &ConnectError) -> String {
     let mut story = error.to_string();
     let mut source = error.source();
@@ -78,7 +78,7 @@ async fn a_redirect_is_an_error_that_says_where_to() {
         "HTTP/1.1 301 Moved Permanently\r\nLocation: wss://example.com/\x01ws\r\nContent-Length: 0\r\n\r\n",
     )
     .await;
-    // A control character in a field makes it no HTTP at all.
+    // With a control character in a field the answer is not HTTP.
     assert_eq!(error.kind(), ConnectErrorKind::Http);
     let error = refused(
         "HTTP/1.1 301 Moved Permanently\r\nLocation: wss://example.com/ws\r\nContent-Length: 0\r\n\r\n",
@@ -104,7 +104,7 @@ async fn a_refusal_has_its_status_fields_and_body() {
     assert_eq!(response.status(), 401);
     assert_eq!(response.headers()["www-authenticate"], "Basic realm=\"x\"");
     assert_eq!(&response.body()[..], b"who\x1b are you?");
-    // What a log shows has no escape sequences.
+    // The text for the log has no escape sequences.
     assert_eq!(
         error.to_string(),
         "the server refused with 401 Unauthorized: who  are you?"
@@ -201,7 +201,7 @@ async fn an_answer_must_not_choose_what_was_not_offered() {
             let accept = asked(&mut peer).await;
             let answer = good(&accept, more);
             peer.write_all(answer.as_bytes()).await.unwrap();
-            // The connection is not used.
+            // The server never answers.
             assert_eq!(peer.read(&mut [0; 1]).await.unwrap(), 0);
         };
         let client = connect_over(stream, "ws://example.com/");
@@ -220,7 +220,7 @@ async fn frames_behind_the_answer_are_not_lost_in_whatever_pieces_they_come() {
             let mut answer = good(&asked(&mut peer).await, "").into_bytes();
             answer.extend_from_slice(frames);
             peer.write_all(&answer).await.unwrap();
-            // Until the client has gone.
+            // Until the client has disconnected.
             let _ = peer.read_to_end(&mut Vec::new()).await;
         });
         let mut socket = connect_over(stream, "ws://example.com/").await.unwrap();
@@ -253,8 +253,7 @@ async fn informational_answers_come_before_the_answer() {
     assert_eq!(socket.recv().await.unwrap(), Some(Message::from("hi")));
 }
 
-/// What becomes of a client whose server is `server`, with time paused, and
-/// after how many seconds.
+/// The error of a client of `server` on a paused clock, and the seconds until then.
 async fn outcome<F: Future<Output = ()> + Send + 'static>(
     server: impl FnOnce(DuplexStream) -> F,
 ) -> (Result<WebSocket, ConnectError>, u64) {
@@ -377,7 +376,7 @@ async fn the_error_names_an_address_without_a_listener() {
 
 #[tokio::test]
 async fn the_error_names_a_host_that_cannot_exist() {
-    // Too long a label: no resolver has to be asked.
+    // The label is too long, so the error needs no resolver.
     let name = "x".repeat(64);
     let error = connect(format!("ws://{name}/")).await.unwrap_err();
     assert_eq!(error.kind(), ConnectErrorKind::Resolve);

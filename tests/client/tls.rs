@@ -1,5 +1,5 @@
-//! The client over TLS: which certificates are good, and what is said of those
-//! that are not.
+//! The client over TLS: which certificates it accepts, and the errors for the
+//! others.
 
 use std::convert::Infallible;
 use std::error::Error as _;
@@ -23,7 +23,7 @@ use tokio_rustls::{TlsAcceptor, rustls};
 
 use crate::support::bind;
 
-/// An authority that clients can be told to trust.
+/// A certificate authority that clients can be configured to trust.
 struct Authority {
     certificate: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
@@ -51,7 +51,7 @@ impl Authority {
         }
     }
 
-    /// The configuration of a client that trusts it, and nobody else.
+    /// The configuration of a client that trusts this authority alone.
     fn trusted(&self) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
@@ -76,8 +76,8 @@ fn named(name: &str) -> CertificateParams {
     CertificateParams::new([name.to_owned()]).unwrap()
 }
 
-/// An echo server with this certificate, which tells the ALPN protocols that
-/// were agreed on.
+/// An echo server with this certificate, which reports the ALPN protocol of each
+/// connection.
 async fn server(certified: Certified) -> (SocketAddr, mpsc::UnboundedReceiver<Option<Vec<u8>>>) {
     let key = PrivatePkcs8KeyDer::from(certified.key.serialize_der());
     let mut config = ServerConfig::builder_with_provider(provider())
@@ -193,7 +193,7 @@ async fn a_self_signed_certificate_is_refused() {
     let key = KeyPair::generate().unwrap();
     let certificate = named("127.0.0.1").self_signed(&key).unwrap().der().clone();
     let (address, _) = server(Certified { certificate, key }).await;
-    // By those whom the system trusts, and by others.
+    // With the system's authorities, and with another one.
     let url = format!("wss://{address}/");
     for connecting in [connect(&url), connect(&url).tls(Authority::new().trusted())] {
         let error = connecting.await.unwrap_err();

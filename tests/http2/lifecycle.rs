@@ -1,4 +1,4 @@
-//! How a WebSocket on a stream of HTTP/2 ends: as one on TCP does, with
+//! The end of a WebSocket on a stream of HTTP/2: the same as on TCP, with
 //! END_STREAM for FIN and RST_STREAM for RST (RFC 8441, section 5).
 
 use std::future::pending;
@@ -20,14 +20,15 @@ use crate::support::http2::{page, server};
 use crate::support::http2_wire::{self, DATA, GOAWAY, HEADERS, INITIAL_WINDOW, RST_STREAM, Wire};
 use crate::support::{CLOSE, TEXT, frame};
 
-/// What a handler learns at the end: what `recv` gave, and the cause.
+/// The end of a conversation as its handler sees it: the result of `recv`, and the
+/// cause.
 type End = (Result<(), ErrorKind>, CloseCause);
 type Ends = mpsc::UnboundedSender<End>;
 
-/// Until the peer closes or is lost.
+/// Echoes until the peer closes or is lost.
 async fn receive(socket: &mut WebSocket) -> Result<(), ErrorKind> {
     while let Some(message) = socket.recv().await.map_err(|error| error.kind())? {
-        // What cannot be sent any more is told by `recv`, with its reason.
+        // If sending fails, `recv` returns the reason.
         let _ = socket.send(message).await;
     }
     Ok(())
@@ -83,12 +84,12 @@ impl Connection {
         }
     }
 
-    /// How the next conversation to end did so.
+    /// The end of the next conversation that ends.
     async fn end(&mut self) -> End {
         self.ends.recv().await.expect("the handler tells")
     }
 
-    /// A stream that nothing is left of.
+    /// Waits until no socket is left.
     async fn gone(&mut self) {
         while !self.tracker.is_empty() {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -105,7 +106,7 @@ fn unmasked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     [&[0x80 | opcode, payload.len() as u8], payload].concat()
 }
 
-/// A code of our own.
+/// A close code of the application.
 fn enough() -> CloseCode {
     CloseCode::new(4000).expect("an application may send it")
 }
@@ -167,7 +168,7 @@ async fn a_stream_is_reset_when_its_client_does_not_answer_a_close() {
     wire.open(1, "/close").await;
     wire.bytes(1, 10).await;
     wire.ended(1).await;
-    // It has not ended its half: RFC 9113, section 8.1, allows to say so.
+    // The client has not ended its half: RFC 9113, section 8.1, allows a reset then.
     let frame = wire.next().await;
     assert_eq!((frame.kind, frame.stream), (RST_STREAM, 1));
     let cause = CloseCause::Local(enough());
@@ -248,7 +249,7 @@ async fn a_stream_may_be_reset_at_any_stage() {
     let mut connection = Connection::with(Config::new(), &[(INITIAL_WINDOW, 2000)]).await;
     let wire = &mut connection.wire;
 
-    // Before the handler has answered.
+    // A reset before the handler has answered.
     wire.ask(1, "/never").await;
     wire.settle().await;
     wire.reset(1, 8).await;
@@ -294,7 +295,7 @@ async fn a_stream_may_be_reset_at_any_stage() {
     for _ in 0..6 {
         causes.push(connection.end().await);
     }
-    // Stream 3 was answered, or dropped before that: both are right.
+    // Stream 3 may be answered, or be dropped before that.
     assert!(causes.iter().all(|(result, _)| *result == Ok(())));
     let lost = causes.iter().filter(|end| **end == LOST).count();
     assert!(lost >= 4, "{causes:?}");
@@ -302,7 +303,7 @@ async fn a_stream_may_be_reset_at_any_stage() {
 
 #[tokio::test(start_paused = true)]
 async fn sockets_are_lost_with_their_connection() {
-    // Without a word, and after GOAWAY with INTERNAL_ERROR.
+    // The client disappears at once, or after GOAWAY with INTERNAL_ERROR.
     for last_words in [None, Some([0, 0, 0, 0, 0, 0, 0, 2])] {
         let mut connection = Connection::new().await;
         for stream in [1, 3, 5] {
@@ -328,7 +329,7 @@ async fn a_client_that_goes_away_keeps_its_sockets_until_they_end() {
     let mut connection = Connection::new().await;
     let wire = &mut connection.wire;
     wire.open(1, "/echo").await;
-    // GOAWAY with NO_ERROR: no more streams of the server, of which there are none.
+    // GOAWAY with NO_ERROR: the server may open no more streams, and never does.
     wire.send(GOAWAY, 0, 0, &[0; 8]).await;
     wire.settle().await;
     wire.data(1, &frame(TEXT, b"hello")).await;
@@ -367,7 +368,7 @@ async fn a_window_that_never_opens_ends_in_the_write_timeout() {
     let end = (Err(ErrorKind::WriteTimeout), CloseCause::WriteTimeout);
     assert_eq!(connection.end().await, end);
     connection.gone().await;
-    // Others on the same connection have never noticed.
+    // Other sockets on the same connection are not affected.
     let wire = &mut connection.wire;
     wire.ask(3, "/echo").await;
     wire.accepted(3).await;
@@ -395,8 +396,8 @@ async fn a_window_that_opens_late_and_little_by_little_is_enough() {
     assert_eq!(echoed, unmasked(TEXT, &message));
 }
 
-/// A connection of a server that is shut down as README shows it, the requests
-/// for that, and what the drain came to.
+/// A connection to a server that shuts down as README shows it, the sender that
+/// asks for the shutdown, and the outcome of the drain.
 async fn drained(
     settings: &[(u16, u32)],
 ) -> (
@@ -455,7 +456,7 @@ async fn the_drain_closes_all_sockets_of_a_connection_and_then_it_ends() {
             (DATA, 101, text) => refusal += str::from_utf8(text).unwrap(),
             (DATA, stream, [0x88, 2, 3, 0xe9]) => {
                 if closes == 0 {
-                    // Meanwhile no other socket is opened.
+                    // No other socket is opened meanwhile.
                     wire.ask(101, "/receive").await;
                 }
                 closes += 1;

@@ -102,7 +102,7 @@ async fn one_handler_serves_both_versions_on_one_port() {
     new.close().await;
 }
 
-/// hyper-util's `auto`, which finds out what the client speaks.
+/// A server with hyper-util's `auto`, which finds out the version of the client.
 async fn serve_both<S>(service: WebSocketService<S>) -> SocketAddr
 where
     S: hyper::service::Service<
@@ -239,7 +239,7 @@ async fn a_bare_socket_works_on_a_stream() {
     socket.close().await;
 }
 
-/// Status, text and the one header that matters of a refused handshake.
+/// The status, the text and `sec-websocket-version` of a refused handshake.
 async fn refused(connection: &mut Connection, request: Request<Empty<Bytes>>) -> (u16, String) {
     let response = connection.request(request).await.unwrap();
     for absent in ["upgrade", "connection"] {
@@ -356,7 +356,7 @@ async fn a_tracker_counts_and_limits_sockets_on_streams() {
     connection.socket("/ws").await.echoes("hello").await;
 }
 
-/// A request that something took apart on its way to the handler.
+/// A request that lost its extensions on its way to the handler.
 #[tokio::test]
 async fn a_request_without_its_extensions_is_answered_with_500() {
     let app = async |request: Request<Incoming>| {
@@ -378,7 +378,7 @@ async fn a_request_without_its_extensions_is_answered_with_500() {
     assert_eq!(status, 500, "{text}");
 }
 
-/// RFC 8441, section 3: without the server's setting a client must not ask.
+/// RFC 8441, section 3: a client must not ask without the server's setting.
 #[tokio::test]
 async fn without_enable_connect_protocol_no_handshake_arrives() {
     let service = WebSocketService::new(service_fn(page)).any_path(echo);

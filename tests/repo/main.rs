@@ -1,4 +1,4 @@
-//! What the repository says of itself: README, migration guide, number of packages.
+//! Checks of the repository itself: README, migration guide, number of packages.
 
 mod packages;
 mod readme_diff;

@@ -1,10 +1,9 @@
-//! What this crate adds to a program is counted: packages in the dependency
-//! tree of a bare hyper server, with and without it.
+//! Counts the packages that this crate adds to the dependency tree of a bare hyper
+//! server.
 //!
-//! Each tree is that of a small manifest, written below the build folder with
-//! the versions of this project's lock file, so that no release of somebody
-//! else changes the count. Everything it names has been fetched for building
-//! this test: no network is needed.
+//! Each tree is that of a small manifest, written below the build folder with the
+//! versions of this project's lock file: no release of another package changes the
+//! count. All packages were fetched to build this test, so no network is needed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,8 +13,8 @@ use std::process::Command;
 /// Packages that default features may add, this one not counted.
 const MAX_ADDED: usize = 16;
 
-/// A server that accepts TCP connections and answers requests over HTTP/1.1:
-/// what there is before somebody wants a WebSocket.
+/// The dependencies of a server that answers requests over HTTP/1.1, without
+/// WebSockets.
 const BARE_SERVER: &str = r#"
 hyper = { version = "1", features = ["http1", "server"] }
 hyper-util = { version = "0.1", features = ["tokio"] }
@@ -68,7 +67,8 @@ fn the_readme_says_how_many_packages_each_feature_adds() {
         assert!(listed.contains(feature), "README does not list `{feature}`");
     }
     for (feature, said) in &rows {
-        // Beside what is there without it: of those that are on by default, the server.
+        // Compared with the default features; for the default features themselves,
+        // with the server alone.
         let before: &[&str] = match feature.as_str() {
             "server" => &[],
             "tracing" | "simdutf8" => &["server"],
@@ -106,8 +106,8 @@ fn the_only_dependency_without_default_features_is_bytes() {
     assert_eq!(names, ["bytes", "hyper-ws"]);
 }
 
-/// The packages, `name version` each, that a program with these dependencies
-/// is built from on this platform.
+/// The packages, each as `name version`, of a program with these dependencies on
+/// this platform.
 fn tree(program: &str, dependencies: &str) -> BTreeSet<String> {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("packages-{program}"));
     fs::create_dir_all(folder.join("src")).expect("the build folder is writable");

@@ -1,11 +1,11 @@
-//! What documents show is what compiles. README's `diff` block is the difference
-//! between two examples: applied to the first it gives the second, but for their
-//! opening comments. The migration guide quotes the files of `tests/migration`.
+//! The code in documents is code that compiles. README's `diff` block, applied to
+//! the example `hello`, gives `hello_socket`, except for the opening comments. The
+//! migration guide quotes the files of `tests/migration`.
 
 use std::fs;
 use std::path::Path;
 
-/// Lines that an existing server needs more, blank ones not counted.
+/// The lines that a server must add, without blank ones.
 const PROMISED: usize = 9;
 
 #[test]
@@ -42,7 +42,7 @@ fn the_migration_guide_quotes_the_servers_that_are_compiled_and_run() {
             quoted += 1;
         }
     }
-    // No other block is there that nobody compiles.
+    // There is no other block that is not compiled.
     assert_eq!(guide.matches("```rust,ignore").count(), quoted / 2);
 
     let hunks = hunks(&guide);
@@ -55,7 +55,7 @@ fn server(from: &str, file: &str) -> String {
     read(&format!("tests/migration/src/{from}/{file}.rs"))
 }
 
-/// The parts of the first `diff` block: `@@` begins each, as in a unified diff.
+/// The hunks of the first `diff` block: each begins with `@@`, as in a unified diff.
 fn hunks(readme: &str) -> Vec<Vec<&str>> {
     let mut hunks = Vec::new();
     let block = readme.lines().skip_while(|line| *line != "```diff").skip(1);
@@ -72,7 +72,7 @@ fn hunks(readme: &str) -> Vec<Vec<&str>> {
     hunks
 }
 
-/// What `before` becomes. Each part must have exactly one place.
+/// Applies the hunks to `before`. Each must match in exactly one place.
 fn apply(before: &str, hunks: &[Vec<&str>]) -> String {
     let mut text = before.to_owned();
     for hunk in hunks {

@@ -16,7 +16,7 @@ async fn handler(upgrade: Upgrade) -> Response {
     upgrade.protocols(["chat.v1"]).on_upgrade(echo)
 }
 
-/// What axum's own extractors give, beside ours and in any order.
+/// Uses axum's own extractors beside ours, in any order.
 async fn greet(
     State(name): State<&'static str>,
     Path(room): Path<String>,
@@ -39,7 +39,7 @@ async fn limited(State(tracker): State<Tracker>, upgrade: Upgrade) -> Response {
         .on_upgrade(echo)
 }
 
-/// Both a page and a socket.
+/// Serves both a page and a socket.
 async fn either(upgrade: Result<Upgrade, hyper_ws::handshake::Rejection>) -> Response {
     match upgrade {
         Ok(upgrade) => upgrade.on_upgrade(echo),

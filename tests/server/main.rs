@@ -1,4 +1,5 @@
-//! The ways into a server, and what handlers do with a socket.
+//! The ways into a server (function, service, layer, extractor), and what handlers
+//! do with a socket.
 
 mod axum;
 mod middleware;

@@ -19,7 +19,7 @@ use tower::ServiceBuilder;
 
 use crate::support::{Client, TEXT, echo, frame, handshake, listen};
 
-/// The service that was there before: it tells what it was asked.
+/// The inner service, whose answer repeats the request.
 async fn app(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let line = format!("{} {}", request.method(), request.uri());
     let body = request.into_body().collect().await.unwrap().to_bytes();
@@ -61,7 +61,7 @@ async fn a_request_that_is_not_a_handshake_reaches_the_inner_service_whole() {
             "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
             "GET /ws ",
         ),
-        // `Upgrade` alone makes a handshake.
+        // Only `Upgrade` makes a request a handshake.
         (
             "GET /ws HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Version: 13\r\n\r\n",
             "GET /ws ",
@@ -215,7 +215,7 @@ async fn the_chosen_subprotocol_reaches_the_client_and_the_handler() {
     }
 }
 
-/// Lets in who has a cookie; the others hear why not.
+/// Accepts clients with a cookie, and refuses the others with a reason.
 async fn private(upgrade: Upgrade, request: Request<()>) -> Response<String> {
     let Some(cookie) = request.headers().get("cookie") else {
         let mut response = Response::new("who are you?".to_owned());
@@ -228,7 +228,7 @@ async fn private(upgrade: Upgrade, request: Request<()>) -> Response<String> {
     let cookie = cookie.to_str().unwrap().to_owned();
     let peer = request.extensions().get::<SocketAddr>().copied();
     let greeting = format!("{cookie} {} {}", request.uri(), peer.is_some());
-    // Something to wait for, as a database would be.
+    // A wait, as for a database.
     tokio::task::yield_now().await;
     upgrade.on_upgrade(|mut socket: WebSocket| async move { socket.send(greeting).await })
 }
@@ -237,7 +237,7 @@ async fn private(upgrade: Upgrade, request: Request<()>) -> Response<String> {
 async fn a_handler_may_look_at_the_request_and_refuse_before_the_101() {
     let routes = WebSocketService::new(service_fn(app)).route("/private", private);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        // As an accept loop does that knows the peer.
+        // As an accept loop that knows the peer does.
         request
             .extensions_mut()
             .insert(SocketAddr::from(([127, 0, 0, 1], 1)));
@@ -333,7 +333,7 @@ async fn sockets_of_all_routes_are_counted_and_limited() {
     let answer = three.answer().await;
     assert_eq!(answer.status, 503, "{answer:?}");
     assert!(answer.header("retry-after").is_some());
-    // What is no socket is not limited.
+    // Ordinary requests are not limited.
     assert_eq!(three.get("/").await.status, 202);
     one.close().await;
     two.close().await;

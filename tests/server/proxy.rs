@@ -31,7 +31,7 @@ where
     listen(service).await
 }
 
-/// A proxy to a server with this handler; its URL.
+/// The URL of a proxy to a server with this handler.
 async fn proxied<F, Fut>(handler: F) -> String
 where
     F: Fn(Upgrade, Request<()>) -> Fut + Send + Sync + 'static,
@@ -150,7 +150,7 @@ async fn close_codes_are_carried_over_both_ways() {
         }
     })
     .await;
-    // The server closes.
+    // The server closes first.
     let mut socket = connect(&url).await.unwrap();
     socket.send("close").await.unwrap();
     assert_eq!(socket.recv().await.unwrap(), None);
@@ -158,7 +158,7 @@ async fn close_codes_are_carried_over_both_ways() {
         panic!("{:?}", socket.close_cause());
     };
     assert_eq!((frame.code, &*frame.reason), (code, "the server"));
-    // The client does, between messages and within one.
+    // The client closes first, between messages and within one.
     for within in [false, true] {
         let mut socket = connect(&url).await.unwrap();
         let sender = socket.sender();
@@ -179,7 +179,7 @@ async fn close_codes_are_carried_over_both_ways() {
             "{within}"
         );
     }
-    // Gone without a word.
+    // The client disappears without a close frame.
     let socket = connect(&url).await.unwrap();
     socket.abort();
     let Some(Some(CloseCause::Remote(Some(frame)))) = take.recv().await else {
@@ -208,7 +208,8 @@ async fn a_slow_reader_slows_down_the_sender() {
     .await;
     let mut socket = connect(&url).config(example::config()).await.unwrap();
     let mut incoming = socket.recv_stream().await.unwrap().unwrap();
-    // Nobody reads: the kernels' buffers fill up, and then the server waits.
+    // The client does not read: the kernels' buffers fill up, and then the server
+    // waits.
     let mut before = 0;
     let stopped = async {
         loop {

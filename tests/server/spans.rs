@@ -1,4 +1,4 @@
-//! A handshake and a connection each have a span, for those who subscribe.
+//! The spans of a handshake and of a connection, as a subscriber sees them.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -90,7 +90,7 @@ async fn without_a_subscriber_to_it_the_span_of_the_request_is_carried() {
 
     drop(client);
     seen.closed("request").await;
-    // It has a field of that name, but it is not ours.
+    // The span of the request has a field of that name, which is not the crate's.
     assert!(!seen.span("request").fields.contains_key("cause"));
 }
 
@@ -147,14 +147,14 @@ async fn ask(client: &mut DuplexStream, target: &str, headers: &str) {
     }
 }
 
-/// All that is said, by whomever.
+/// All spans and events, of this crate and of others.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     spans: Vec<(Id, Span)>,
-    /// Each with the names of the spans that it is in, the outermost first.
+    /// Each event with the names of its spans, the outermost first.
     events: Vec<(String, Vec<&'static str>)>,
 }
 
@@ -166,7 +166,7 @@ struct Span {
 }
 
 impl Seen {
-    /// The last of this name.
+    /// The last span of this name.
     fn span(&self, name: &str) -> Span {
         let state = self.0.lock().unwrap();
         let found = state.spans.iter().rfind(|(_, span)| span.name == name);
@@ -196,7 +196,7 @@ impl Seen {
 
     fn change(&self, id: &Id, change: impl FnOnce(&mut Span)) {
         let mut state = self.0.lock().unwrap();
-        // Of a span that has been closed the number may be used again.
+        // The id of a closed span may be used again.
         if let Some((_, span)) = state.spans.iter_mut().rfind(|(it, _)| it == id) {
             change(span);
         }

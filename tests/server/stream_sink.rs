@@ -1,4 +1,4 @@
-//! A socket as `Stream` and `Sink`, with what people combine them with.
+//! A socket as `Stream` and `Sink`, with the usual combinators.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ fn messages() -> Vec<Message> {
         .collect()
 }
 
-/// Sends all and expects all to come back, by halves in two tasks.
+/// Sends all messages in one task, and expects them back in another.
 async fn exchange(socket: WebSocket) {
     let (mut sink, mut stream) = socket.split();
     let sending = tokio::spawn(async move {
@@ -56,7 +56,7 @@ async fn a_socket_forwards_to_itself_and_is_split_over_tasks() {
     let address = serve(|socket| async move {
         let (sink, stream) = socket.split();
         match stream.forward(sink).await {
-            // It closes what the client has closed.
+            // The sink is already closed, by the client.
             Err(error) if !error.is_closed() => Err(error),
             _ => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! What the test kit promises to those who test with it.
+//! The promises of the test kit, `hyper_ws::testing`.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -19,7 +19,8 @@ use tower::ServiceBuilder;
 
 use crate::support::echo;
 
-/// Says "tick" every ten seconds, to whoever is silent.
+/// Sends "tick" after ten seconds of silence: a message of the client restarts the
+/// wait, which is the bug.
 async fn clock_with_a_bug(mut socket: WebSocket) -> Result<(), Error> {
     loop {
         tokio::select! {
@@ -40,7 +41,7 @@ async fn clock(mut socket: WebSocket) -> Result<(), Error> {
     }
 }
 
-/// The test of ten lines that the documentation shows.
+/// The test that the documentation shows.
 async fn whoever_talks_is_told_the_time_too(mut client: testing::Client) -> bool {
     for _ in 0..4 {
         sleep(Duration::from_secs(3)).await;
@@ -106,7 +107,7 @@ async fn a_vanished_client_is_found_by_a_ping_and_one_that_leaves_is_known_at_on
     let ended = tracker.stats().ended;
     assert_eq!((ended["lost"], ended["remote"], ended.len()), (1, 1, 2));
 
-    // Nothing is awaited on it, so nothing is answered.
+    // No method of this client is awaited, so it answers no ping.
     sleep(Duration::from_secs(60)).await;
     assert_eq!(tracker.stats().ended["ping_timeout"], 1);
     drop(gone);
@@ -138,7 +139,7 @@ async fn a_client_that_stops_reading_fills_the_pipe_and_then_the_queue() {
     sleep(Duration::from_secs(20)).await;
     assert!(!count.has_changed().unwrap());
 
-    // It reads again before the write timeout.
+    // The client reads again before the write timeout.
     for _ in 0..100 {
         assert_eq!(client.recv().await.unwrap().unwrap().len(), 1000);
     }
@@ -175,7 +176,7 @@ async fn a_refusal_shows_its_status_and_its_reason() {
     let reason = std::str::from_utf8(response.body()).unwrap();
     assert!(reason.contains("`localhost`"), "{reason}");
 
-    // Its own pages may, and whoever says that it is another host is believed.
+    // Pages of the server's own host may connect, whatever host the client names.
     for (url, origin) in [
         ("/ws", "http://localhost"),
         ("http://example.com/ws?a=b", "https://example.com"),
@@ -196,7 +197,7 @@ async fn layers_routers_and_handlers_of_both_shapes_are_served() {
         upgrade.on_upgrade(echo)
     }
     async fn second_shape(upgrade: Upgrade, _: Request<()>) -> Response<String> {
-        // It asks a database, and the other clients wait.
+        // The handler blocks, as on a database, and the other clients wait.
         sleep(Duration::from_secs(10)).await;
         upgrade.on_upgrade(echo)
     }

@@ -1,5 +1,5 @@
-//! The function `Upgrade::from_request` on a real hyper server, and what is
-//! easily done wrong on one.
+//! The function `Upgrade::from_request` on a real hyper server, and the usual
+//! mistakes with it.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -41,7 +41,7 @@ async fn app(mut request: Request<Incoming>) -> Result<Page, Infallible> {
     })
 }
 
-/// Serves every connection as most servers do.
+/// Serves every connection with upgrades; returns the address.
 async fn serve<F, Fut>(app: F) -> SocketAddr
 where
     F: Fn(Request<Incoming>) -> Fut + Clone + Send + 'static,
@@ -57,7 +57,7 @@ async fn connected() -> (Client, TokioIo<TcpStream>) {
     (client, TokioIo::new(server.unwrap().0))
 }
 
-/// What is logged on this thread as long as the guard lives.
+/// The events of this thread, as text, as long as the guard lives.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -73,7 +73,7 @@ impl Log {
         (log, record(subscriber))
     }
 
-    /// The lines this crate wrote.
+    /// The lines of this crate.
     fn lines(&self) -> Vec<String> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         text.lines()
@@ -148,7 +148,7 @@ async fn more_frames_behind_the_request_than_hyper_reads_at_once_are_all_deliver
 async fn a_broken_frame_behind_the_request_is_answered_with_a_close_frame() {
     let mut client = Client::connect(serve(app).await).await;
     let mut bytes = handshake("/ws", "").into_bytes();
-    // A reserved bit, not masked.
+    // The frame has a reserved bit and is not masked.
     bytes.extend([0xa1, 0x01, b'x']);
     client.send(bytes).await;
     assert_eq!(client.answer().await.status, 101);
@@ -204,7 +204,7 @@ async fn a_shutdown_during_the_handshake_does_not_spoil_it() {
     let answer = client.ask("/ws", "").await;
     assert_eq!(answer.status, 101);
     assert_eq!(answer.header("upgrade"), Some("websocket"));
-    // hyper adds `close`, which must not stand in place of the upgrade.
+    // hyper adds `close`, which must not replace `Upgrade`.
     let connection = answer.headers("connection").join(",");
     assert!(
         connection
@@ -286,7 +286,7 @@ async fn a_client_that_leaves_before_its_answer_is_not_logged_as_an_error() {
                 let (_response, accepted) = upgrade.accept::<Full<Bytes>>();
                 tokio::spawn(async move { sender.send(accepted.await.map(drop)) });
                 asked.notify_one();
-                // The response is never written: the client has left by then.
+                // The response is never written, because the client has left.
                 std::future::pending::<Result<Page, Infallible>>().await
             }
         }
@@ -334,7 +334,7 @@ async fn an_outer_layer_that_replaces_the_101_leaves_a_conversation_that_ends() 
     let mut client = Client::connect(address).await;
     let answer = client.ask("/ws", "").await;
     assert_eq!((answer.status, answer.body.as_str()), (403, "no"));
-    // What a client sends now is HTTP, and no frame.
+    // The client sends HTTP now, which is not a frame.
     client
         .send("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")
         .await;
@@ -356,7 +356,7 @@ async fn a_body_that_looks_like_a_request_is_never_read_as_one() {
             "Transfer-Encoding: chunked\r\n".to_owned(),
             chunked.as_str(),
         ),
-        // The head says that there is more than there is.
+        // The announced body is longer than the bytes that follow.
         ("Content-Length: 100000\r\n".to_owned(), smuggled),
     ] {
         let mut client = Client::connect(address).await;
@@ -530,7 +530,7 @@ async fn a_configuration_that_refuses_is_asked_before_the_handler_runs() {
         let upgrade = Upgrade::from_request(&mut request).unwrap();
         let config = Config::new().allow_origins(["https://good.example"]);
         let (response, conversation) = upgrade.config(config).accept_with(refused);
-        // Nothing is awaited for ever.
+        // The future of a refused conversation ends at once.
         if response.status() == 403 {
             conversation.await;
         } else {

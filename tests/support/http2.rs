@@ -1,5 +1,4 @@
-//! WebSockets over HTTP/2 as hyper's own client opens them, and servers for
-//! them.
+//! WebSockets over HTTP/2, opened by hyper's own client, and servers for them.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -22,7 +21,7 @@ use super::{Client, bind};
 /// A socket on a stream of an HTTP/2 connection.
 pub(crate) type Socket = Client<TokioIo<Upgraded>>;
 
-/// The service that was there before.
+/// The service behind the routes.
 pub(crate) async fn page(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let text = format!("{} {}", request.method(), request.uri().path());
     let mut response = Response::new(Full::from(text));
@@ -61,7 +60,7 @@ where
     address
 }
 
-/// A handshake that nothing is wrong with.
+/// A handshake without a fault.
 pub(crate) fn handshake(path: &str) -> Request<Empty<Bytes>> {
     Request::builder()
         .method(Method::CONNECT)
@@ -90,12 +89,12 @@ impl Connection {
         tokio::spawn(connection);
         let mut connection = Connection { sender };
         // RFC 8441, section 3: `:protocol` may only be sent when the server's
-        // settings allow it. They come before its first answer.
+        // settings allow it. They arrive before its first answer.
         connection.get("/").await;
         connection
     }
 
-    /// An ordinary request.
+    /// The answer to an ordinary request.
     pub(crate) async fn get(&mut self, path: &str) -> (StatusCode, String) {
         let uri = format!("http://example.com{path}");
         self.answer(Request::get(uri).body(Empty::new()).unwrap())

@@ -1,5 +1,5 @@
 //! An HTTP/2 client that writes each frame by hand (RFC 9113, section 4.1), so
-//! that it can also do what a good one never does.
+//! that it can also send what a good client never would.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const ACK: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
-/// `SETTINGS_INITIAL_WINDOW_SIZE`: what the server may send on a stream.
+/// `SETTINGS_INITIAL_WINDOW_SIZE`: the bytes that the server may send on a stream.
 pub(crate) const INITIAL_WINDOW: u16 = 4;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Frame {
         matches!(self.kind, DATA | HEADERS) && self.flags & END_STREAM != 0
     }
 
-    /// The code of a frame that has one.
+    /// The error code of RST_STREAM or GOAWAY.
     pub(crate) fn code(&self) -> u32 {
         let at = match self.kind {
             RST_STREAM => 0,
@@ -57,12 +57,12 @@ impl Frame {
 pub(crate) struct Wire<T = DuplexStream> {
     pub(crate) io: T,
     read: Vec<u8>,
-    /// What the server lets this side send anew, by stream.
+    /// The bytes that the server's WINDOW_UPDATE frames allow, by stream.
     granted: HashMap<u32, usize>,
 }
 
-/// A connection in memory, and the task that serves it. Nothing of it waits for
-/// the kernel, so the clock may be paused.
+/// A connection in memory, and the task that serves it. No part of it waits for the
+/// kernel, so the clock may be paused.
 pub(crate) async fn pair<S, B>(
     server: &http2::Builder<TokioExecutor>,
     service: S,
@@ -121,7 +121,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         self.send(RST_STREAM, 0, stream, &code.to_be_bytes()).await;
     }
 
-    /// Lets the server send so many bytes more, on a stream or (0) on all.
+    /// Lets the server send more bytes, on one stream or (0) on all.
     pub(crate) async fn window(&mut self, stream: u32, bytes: u32) {
         self.send(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes())
             .await;
@@ -139,12 +139,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         self.accepted(stream).await;
     }
 
-    /// What the server has let this side send on a stream since it was asked.
+    /// The bytes that the server's WINDOW_UPDATE frames have allowed on a stream
+    /// since the last call.
     pub(crate) fn granted(&mut self, stream: u32) -> usize {
         self.granted.remove(&stream).unwrap_or(0)
     }
 
-    /// What comes next on this stream is status 200, and no end.
+    /// Expects status 200 next on this stream, without an end.
     pub(crate) async fn accepted(&mut self, stream: u32) {
         let head = self.next().await;
         assert_eq!(
@@ -168,7 +169,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         }
     }
 
-    /// What the server sends on a stream, up to a whole frame of RFC 6455.
+    /// The next `count` bytes on a stream: whole frames of RFC 6455.
     pub(crate) async fn bytes(&mut self, stream: u32, count: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         while bytes.len() < count {
@@ -181,7 +182,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         bytes
     }
 
-    /// The server ends its half, and says nothing more before.
+    /// Expects that the server ends its half, without more data.
     pub(crate) async fn ended(&mut self, stream: u32) {
         let frame = self.next().await;
         assert_eq!(
@@ -195,7 +196,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         );
     }
 
-    /// A round trip: the server has seen everything up to here.
+    /// Makes a round trip, after which the server has seen everything sent before.
     pub(crate) async fn settle(&mut self) {
         self.send(PING, 0, 0, b"settled?").await;
         loop {
@@ -206,7 +207,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         }
     }
 
-    /// The server says that it goes away, without an error, and leaves.
+    /// Expects GOAWAY without an error, and then the end of the connection.
     pub(crate) async fn goodbye(&mut self) {
         let mut said = false;
         while let Some(frame) = self.some().await {
@@ -226,7 +227,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         self.some().await.expect("the server has not left")
     }
 
-    /// The next frame; none if the server has left.
+    /// The next frame; `None` at the end of the connection.
     async fn some(&mut self) -> Option<Frame> {
         let head = self.exactly(9).await?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
@@ -256,8 +257,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     }
 }
 
-/// Longer than any deadline of the server; with the clock paused it costs
-/// nothing.
+/// Longer than any deadline of the server; on a paused clock it costs nothing.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -268,7 +268,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     frame
 }
 
-/// The fields of a handshake that nothing is wrong with (RFC 8441, section 5.1).
+/// The fields of a handshake without a fault (RFC 8441, section 5.1).
 pub(crate) fn handshake(path: &str) -> Vec<(&str, &str)> {
     vec![
         (":method", "CONNECT"),
@@ -280,7 +280,8 @@ pub(crate) fn handshake(path: &str) -> Vec<(&str, &str)> {
     ]
 }
 
-/// RFC 7541, section 6.2.2: each field a literal that is not indexed.
+/// The header block of `fields`, each a literal that is not indexed (RFC 7541,
+/// section 6.2.2).
 pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {

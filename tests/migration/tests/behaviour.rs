@@ -1,4 +1,4 @@
-//! What the guide says of before and after is what happens.
+//! The differences between before and after are those that the guide names.
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -58,7 +58,7 @@ async fn a_handshake_of_another_version_is_answered_only_here() {
             assert_eq!(status, 426, "{name}");
             assert!(body.contains("expected is `13`"), "{name}: {body}");
         } else {
-            // The service's error: hyper closes the connection.
+            // On an error of the service hyper closes the connection.
             assert_eq!((status, &*body), (0, ""), "{name}");
         }
     }
@@ -70,11 +70,11 @@ async fn a_handshake_of_another_version_is_answered_only_here() {
 
 #[tokio::test]
 async fn a_message_of_two_megabytes_is_too_long_only_here() {
-    // White space, so that it is JSON all the same.
+    // White space, so that it is still JSON.
     let long = format!("[1, {} 2]", " ".repeat(2 << 20));
     for (name, address) in servers().await {
         let mut socket = connect(address, None).await.unwrap();
-        // The end may arrive before all of it is written.
+        // The end may arrive before the whole message is written.
         let sent = socket.send(Message::text(long.clone())).await;
         if is_after(name) {
             assert_eq!(
@@ -124,7 +124,7 @@ async fn a_graceful_shutdown_says_goodbye_to_sockets_only_here() {
     let mut socket = connect(address, None).await.unwrap();
     assert_eq!(text(&mut socket).await, "hello 1");
     stop.shut_down().await;
-    // The server is gone, and this socket would go with the process.
+    // The server is gone, and this socket would end with the process.
     assert_eq!(text(&mut socket).await, "hello 2");
 
     let (address, stop) = serve_axum(axum::after::serve).await;
@@ -136,7 +136,7 @@ async fn a_graceful_shutdown_says_goodbye_to_sockets_only_here() {
     stopping.await.unwrap();
 }
 
-/// Those that sum numbers, before and after.
+/// The servers that sum numbers, before and after.
 async fn servers() -> [(&'static str, SocketAddr); 4] {
     let page = service_fn(fastwebsockets::after::app);
     let after = WebSocketService::new(page).route("/ws", fastwebsockets::after::sums);
@@ -182,7 +182,7 @@ where
     address
 }
 
-/// A running server of axum, and how to end it.
+/// A running server of axum, and the sender that stops it.
 struct Stop {
     signal: oneshot::Sender<()>,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
@@ -205,7 +205,7 @@ where
     let (signal, shutdown) = oneshot::channel();
     let shutdown: Signal = Box::pin(async move {
         if shutdown.await.is_err() {
-            // Whoever does not stop it lets it run.
+            // A test that does not stop the server lets it run.
             pending::<()>().await;
         }
     });
@@ -237,10 +237,10 @@ async fn text(socket: &mut Socket) -> String {
     }
 }
 
-/// How the server ends the conversation; `None` if it does so without a word.
+/// The close frame of the server; `None` if it disconnects without one.
 async fn close_code(socket: &mut Socket) -> Option<CloseCode> {
     let mut code = None;
-    // To its end: this client answers a close frame with the call after it.
+    // To the end: this client answers a close frame in the call after it.
     while let Some(Ok(message)) = socket.next().await {
         if let Message::Close(Some(frame)) = message {
             code = Some(frame.code);
