@@ -34,7 +34,7 @@ fn opcode(message: &Message) -> u8 {
     }
 }
 
-/// The request of a browser, more or less.
+/// A request as a browser sends it.
 pub(crate) fn handshake() -> Request<()> {
     Request::get("/chat")
         .header("host", "example.com")

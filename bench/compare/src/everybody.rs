@@ -1,5 +1,5 @@
-//! The fan-out of those that have none of their own: one of Tokio's broadcast
-//! channels, as axum's example `chat` has it.
+//! The fan-out for crates without one: one of Tokio's broadcast channels, as in
+//! axum's example `chat`.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use tokio::sync::broadcast::{Receiver, Sender, channel};
 
 static EVERYBODY: LazyLock<Sender<Bytes>> = LazyLock::new(|| channel(1024).0);
 
-/// What is published from now on.
+/// The messages that are published from now on.
 pub fn news() -> Receiver<Bytes> {
     EVERYBODY.subscribe()
 }
@@ -17,9 +17,9 @@ pub fn publish(payload: Bytes) {
     _ = EVERYBODY.send(payload);
 }
 
-/// For peers whose socket is a `Sink` and a `Stream`: one task sends what is
-/// published, the other publishes what is received. With `--batch` all that is
-/// published by then leaves in one write.
+/// Broadcasts for crates whose socket is a `Sink` and a `Stream`: one task sends the
+/// published messages, the other publishes the received ones. With `--batch`, all
+/// messages that are ready leave in one write.
 #[cfg(feature = "sink")]
 pub async fn broadcast<S, M, A>(
     socket: S,

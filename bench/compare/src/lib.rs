@@ -1,9 +1,8 @@
-//! What the servers here have in common, so that only the WebSocket part differs.
+//! The parts that all servers share, so that only the WebSocket part differs.
 //!
-//! All take the same words: `--listen ADDR`, `--broadcast` (every message goes to
-//! everybody, the sender too, instead of back), and where they have it `--batch`;
-//! `--workers N` puts them on Tokio's multi-threaded runtime, otherwise they have
-//! one thread.
+//! All take the same options: `--listen ADDR`; `--broadcast` (every message goes to
+//! all clients, including the sender, instead of back); some take `--batch`; and
+//! `--workers N` for Tokio's multi-threaded runtime instead of one thread.
 #![cfg(feature = "server")]
 
 mod everybody;
@@ -71,7 +70,7 @@ where
     })
 }
 
-/// [`run`] for those that are called by hyper with a request.
+/// [`run`] for servers that hyper calls with a request.
 #[cfg(feature = "hyper-server")]
 pub fn run_hyper<F, Fut, B, E>(app: F) -> io::Result<()>
 where
@@ -92,8 +91,8 @@ where
     })
 }
 
-/// For peers whose socket is a `Sink`: answers what is ready, then flushes
-/// before it waits. `as_answer` leaves out what is not to be echoed.
+/// An echo for crates whose socket is a `Sink`: answers all messages that are ready,
+/// and flushes before it waits. `as_answer` drops messages that must not be echoed.
 #[cfg(feature = "sink")]
 pub async fn echo_in_batches<S, M, A, E>(
     socket: &mut S,

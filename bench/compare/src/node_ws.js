@@ -1,5 +1,5 @@
-// Node's ws, as its README has it: an echo, `--broadcast` to all clients, and
-// `--deflate` with compression as the README turns it on.
+// Node's ws, as in its README: an echo; `--broadcast` sends to all clients;
+// `--deflate` turns compression on as the README does.
 const { WebSocket, WebSocketServer } = require('ws');
 
 const words = process.argv.slice(2);

@@ -1,4 +1,4 @@
-//! The server, as the crate's README writes it.
+//! The server, as in the crate's README.
 
 use std::convert::Infallible;
 use std::error::Error;

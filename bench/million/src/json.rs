@@ -1,4 +1,4 @@
-//! What is reported: names and numbers.
+//! The report: names and numbers.
 
 use std::fmt;
 

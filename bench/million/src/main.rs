@@ -1,5 +1,5 @@
-//! What idle WebSockets cost, many of them: see `README.md`. `run.py` starts
-//! this program once for each measurement, and makes a page of what it prints.
+//! The cost of many idle WebSockets: see `README.md`. `run.py` starts this program
+//! once for each measurement, and makes a page of its output.
 
 mod app;
 mod json;
@@ -33,7 +33,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// More than the few that come before those that count.
+/// More sockets than the first few, which do not count.
 fn number(argument: &str) -> io::Result<usize> {
     match argument.parse() {
         Ok(number) if number >= 1000 => Ok(number),

@@ -1,9 +1,9 @@
 //! A client and the wire to it, in nine bytes and without a file descriptor.
 //!
-//! What a server writes is looked at where it is, and what it reads is made when
-//! it asks for it, so a connection holds nothing but where it stands. Everything
-//! the server sends is compared with what it has to be; anything else is a panic,
-//! which ends the program.
+//! The peer checks the server's bytes where they are, and makes its own bytes when
+//! the server reads, so a connection holds only its state. All bytes of the server
+//! are compared with the expected ones; a difference is a panic, which ends the
+//! program.
 
 use std::io;
 use std::pin::Pin;
@@ -12,12 +12,12 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What the client sends once.
+/// The client's only message.
 pub(crate) const MESSAGE: [u8; 1024] = [b'm'; 1024];
-/// What everybody in the room gets.
+/// The message to the room.
 pub(crate) const PUBLISHED: [u8; 100] = [b'p'; 100];
 
-/// A handshake that nothing is wrong with.
+/// A handshake without a fault.
 pub(crate) const REQUEST: &[u8] = b"GET /ws HTTP/1.1\r\nHost: example.com\r\n\
     Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -49,7 +49,7 @@ pub(crate) static PONGS: AtomicUsize = AtomicUsize::new(0);
 pub(crate) static DELIVERED: AtomicUsize = AtomicUsize::new(0);
 /// Close frames that were answered.
 pub(crate) static CLOSED: AtomicUsize = AtomicUsize::new(0);
-/// Connections that the server has let go of.
+/// Connections that the server has dropped.
 pub(crate) static DROPPED: AtomicUsize = AtomicUsize::new(0);
 
 /// The client's end of a connection, as the server's IO.
@@ -101,8 +101,8 @@ impl AsyncRead for Peer {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let next = match &mut self.0 {
-            // Whoever writes what is awaited is the task that reads: the write wakes
-            // it, and nothing is kept.
+            // The task that reads is also the one that writes the awaited bytes: the
+            // write wakes it, so no waker is kept.
             Stage::Head | Stage::Echo | Stage::Idle => return Poll::Pending,
             Stage::Request => {
                 buffer.put_slice(REQUEST);
@@ -150,8 +150,8 @@ impl AsyncWrite for Peer {
                 panic!("nothing is due: {bytes:x?}")
             }
         }
-        // The answer is there when the runtime comes back to the task, as it would
-        // be with a socket.
+        // The answer is there when the runtime polls the task again, as with a real
+        // socket.
         if !matches!(self.0, Stage::Idle) {
             cx.waker().wake_by_ref();
         }
@@ -168,7 +168,7 @@ impl AsyncWrite for Peer {
 }
 
 impl Peer {
-    /// Whole frames: the server hands over all that it has, and all is taken.
+    /// Takes whole frames: the server writes all its output, and all is accepted.
     fn frames(&mut self, mut bytes: &[u8]) {
         while let [first, length, rest @ ..] = bytes {
             let (payload, rest) = rest.split_at(usize::from(*length));

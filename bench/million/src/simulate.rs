@@ -19,28 +19,28 @@ use crate::usage::{Usage, cpu_time};
 /// How long a silent peer is left alone: the crate's default.
 const INTERVAL: Duration = Duration::from_secs(25);
 
-/// Connections come in batches, over one interval of the stopped clock: so are
-/// their pings spread over it.
+/// The number of batches in which connections are made, over one interval of the
+/// stopped clock, so that their pings are spread over it too.
 const BATCHES: u32 = 2_500;
 
 /// Connections before the first that counts.
 const WARM_UP: usize = 100;
 
-/// How long a drain may take: half of it is what its closes are spread over.
+/// The time for a drain, which spreads its closes over half of it.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// So many messages are published; the first finds no queue allocated.
+/// The number of published messages; the first finds no queue allocated.
 const PUBLICATIONS: usize = 3;
 
-/// Bytes for each of `sockets` that do what README's echo does and nothing else,
-/// and the CPU time of a round of keep-alive.
+/// The bytes for each of `sockets` with README's echo handler, and the CPU time of a
+/// round of keep-alive.
 pub(crate) fn idle(sockets: usize) -> Object {
     in_runtime(async {
         let service = WebSocketService::new(service_fn(app)).route("/ws", echo);
         let mut report = Object::new("idle", sockets);
         connect(|| serve(Peer::new(), service.clone()), sockets, &mut report).await;
 
-        // A round in which everybody gets into step, then the one that counts.
+        // One round in which all connections get into step, then the one that counts.
         sleep(INTERVAL + INTERVAL / 5).await;
         let (before, pongs) = (Usage::now(), PONGS.load(Ordering::Relaxed));
         sleep(INTERVAL).await;
@@ -81,7 +81,7 @@ pub(crate) fn room(sockets: usize) -> Object {
         connect(|| serve(Peer::new(), service.clone()), sockets, &mut report).await;
         assert_eq!((room.len(), tracker.len()), (sockets, sockets));
 
-        // From here on time is what it takes.
+        // From here on the real clock is measured.
         resume();
         publish(&room, sockets, &mut report).await;
         drain(&tracker, sockets, &mut report).await;
@@ -99,7 +99,7 @@ pub(crate) fn room(sockets: usize) -> Object {
 }
 
 async fn connect(serve: impl Fn(), sockets: usize, report: &mut Object) {
-    // The first few find no pools: what those take is not theirs.
+    // The first few fill the pools, which are not part of their cost.
     for _ in 0..WARM_UP {
         serve();
     }
@@ -113,7 +113,7 @@ async fn connect(serve: impl Fn(), sockets: usize, report: &mut Object) {
             serve();
             made += 1;
         }
-        // A stopped clock goes on when there is nothing left to do.
+        // A stopped clock moves on when no task has anything left to do.
         sleep(INTERVAL / BATCHES).await;
     }
     let after = Usage::now();
@@ -165,8 +165,8 @@ async fn publish(room: &Room, sockets: usize, report: &mut Object) {
 
 async fn drain(tracker: &Tracker, sockets: usize, report: &mut Object) {
     let before = Usage::now();
-    // Who is in the way of others for how long: another task asks for its turn
-    // every millisecond, and notes what the thread did before it came.
+    // The longest delay of other tasks: another task wants a turn every millisecond,
+    // and notes the thread's CPU time before it gets one.
     let late = tokio::spawn(async move {
         let mut most = Duration::ZERO;
         while DROPPED.load(Ordering::Relaxed) < sockets {
@@ -197,7 +197,7 @@ async fn wait_for(counter: &AtomicUsize, goal: usize) {
     }
 }
 
-/// What others did meanwhile only adds to it.
+/// The quickest: other programs can only add to a time.
 fn least(of: Vec<f64>) -> f64 {
     of.into_iter().fold(f64::INFINITY, f64::min)
 }

@@ -1,6 +1,6 @@
-//! The same over real sockets: what the kernel adds, and what it takes to keep
-//! them alive. Server and client are two processes, since each may have only so
-//! many open files.
+//! The same over real sockets: the kernel's memory for them, and the cost of keeping
+//! them alive. Server and client are two processes, since the number of open files
+//! of each is limited.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,13 +18,13 @@ use crate::json::Object;
 use crate::peer::{FRAME, MESSAGE, PONGS, REQUEST};
 use crate::usage::Usage;
 
-/// How long a ping may remain without an answer, however busy the machine is.
+/// The time for the answer to a ping, enough for the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How a ping of this crate's begins.
+/// The first bytes of a ping of this crate.
 const PING: [u8; 2] = [0x89, 8];
 
-/// How many connections are made at a time.
+/// The number of connections that are made at a time.
 const AT_A_TIME: usize = 50;
 
 fn in_runtime(run: impl Future<Output = io::Result<()>>) -> io::Result<()> {
@@ -34,8 +34,8 @@ fn in_runtime(run: impl Future<Output = io::Result<()>>) -> io::Result<()> {
         .block_on(run)
 }
 
-/// Prints its address, and for every line on the standard input what it has used
-/// so far; until that ends. Pings after so much silence.
+/// Prints its address, and for every line on the standard input its resources so
+/// far, until the input ends. Pings after `interval` of silence.
 pub(crate) fn server(interval: Duration) -> io::Result<()> {
     in_runtime(async move {
         let config = Config::new().keep_alive(interval, PATIENCE);
@@ -70,9 +70,9 @@ pub(crate) fn server(interval: Duration) -> io::Result<()> {
     })
 }
 
-/// Connects, sends a message on each connection and compares the echo; then
-/// says so. Answers pings, and for every line on the standard input says how many
-/// it has answered; until that ends.
+/// Connects, sends a message on each connection, compares the echo, and reports it.
+/// Answers pings, and for every line on the standard input prints their number,
+/// until the input ends.
 pub(crate) fn client(address: SocketAddr, sockets: usize) -> io::Result<()> {
     in_runtime(async {
         let mut made = JoinSet::new();
@@ -113,7 +113,7 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     stream.write_all(&FRAME).await?;
     let mut start = [0; 2];
     stream.read_exact(&mut start).await?;
-    // Where pings are frequent one may come first.
+    // When pings are frequent, one may arrive first.
     while start == PING {
         answer_ping(&mut stream).await?;
         stream.read_exact(&mut start).await?;
@@ -137,7 +137,7 @@ async fn answer_pings(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-/// Of which the first two bytes have been read.
+/// Answers a ping whose first two bytes have been read.
 async fn answer_ping(stream: &mut TcpStream) -> io::Result<()> {
     // A masking key of zeros leaves the payload as it is.
     let mut pong = [0x8a, 0x88, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];

@@ -1,4 +1,4 @@
-//! What the process has used so far.
+//! The resources that the process has used so far.
 
 use std::alloc::System;
 use std::fs;
@@ -14,7 +14,7 @@ const PAGE: i64 = 4096;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Usage {
-    /// Bytes that are allocated, without what the allocator adds to each.
+    /// Allocated bytes, without the allocator's overhead.
     pub(crate) live: i64,
     /// Bytes of the process that are in memory.
     pub(crate) resident: i64,
@@ -41,7 +41,7 @@ pub(crate) fn cpu_time() -> Duration {
     Duration::from_nanos(read("/proc/thread-self/schedstat", 0))
 }
 
-/// The number at that place in a file.
+/// The number at one place in a file.
 fn read(file: &str, place: usize) -> u64 {
     let text = fs::read_to_string(file).expect("this is Linux");
     let number = text.split_whitespace().nth(place);

@@ -1,5 +1,5 @@
-//! axum's own WebSocket, as its documentation has it; `--batch`: flushed when
-//! nothing more is ready. `--broadcast`: as its example `chat` has it.
+//! axum's own WebSocket, as in its documentation. `--batch`: flushed when no more
+//! messages are ready. `--broadcast`: as in its example `chat`.
 
 use axum::Router;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};

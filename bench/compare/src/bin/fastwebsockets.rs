@@ -1,6 +1,6 @@
-//! fastwebsockets, as its example `echo_server` has it. It has no way to send
-//! several frames in one write. `--broadcast`: its example `echo_server_split`,
-//! and a channel.
+//! fastwebsockets, as in its example `echo_server`. It has no way to send several
+//! frames in one write. `--broadcast`: as in its example `echo_server_split`, with
+//! a channel.
 
 use std::convert::Infallible;
 
@@ -35,7 +35,7 @@ async fn broadcast(upgrade: upgrade::UpgradeFut) -> Result<(), WebSocketError> {
             }
         }
     });
-    // Nothing of what must be answered (pings, closes) is sent here.
+    // The load sends no frames that need an answer (pings, closes).
     let mut no_answer = |_| async { Ok::<_, WebSocketError>(()) };
     while let Ok(frame) = receiver.read_frame(&mut no_answer).await {
         match frame.opcode {

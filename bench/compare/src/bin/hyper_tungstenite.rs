@@ -1,5 +1,5 @@
-//! hyper-tungstenite, as its README has it; `--batch`: flushed when nothing
-//! more is ready. `--broadcast`: the same with a channel.
+//! hyper-tungstenite, as in its README. `--batch`: flushed when no more messages
+//! are ready. `--broadcast`: the same with a channel.
 
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::Full;

@@ -1,4 +1,4 @@
-//! This crate, as its README writes it: default features, default configuration.
+//! This crate, as in its README: default features, default configuration.
 //! `--broadcast`: a room of its `hub`.
 
 use std::convert::Infallible;

@@ -1,6 +1,5 @@
-//! This crate with compression as its README turns it on; `--dedicated`: with
-//! a context for each connection. `--level`, `--window` and `--memory` where they
-//! are not the defaults.
+//! This crate with compression, as in its README. `--dedicated`: with a context for
+//! each connection. `--level`, `--window` and `--memory` replace the defaults.
 
 use std::convert::Infallible;
 

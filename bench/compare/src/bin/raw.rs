@@ -1,8 +1,8 @@
-//! The limit: bytes come back as they came, without any protocol.
+//! The limit: an echo of bytes, without any protocol.
 //!
-//! With `--lent`, connections share one buffer and hold none while they are
-//! idle; otherwise each has 64 KiB of its own. With `--broadcast` what one sends
-//! is written to all.
+//! With `--lent`, connections share one buffer and hold none while they are idle;
+//! otherwise each has 64 KiB of its own. With `--broadcast`, the bytes of one
+//! connection are written to all.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -41,8 +41,8 @@ async fn owned(mut stream: TcpStream) -> io::Result<()> {
 
 static EVERYBODY: Mutex<Vec<Arc<OwnedWriteHalf>>> = Mutex::new(Vec::new());
 
-/// Nothing here waits for a peer that does not read: what does not fit is lost,
-/// and the load complains.
+/// Does not wait for a peer that does not read: bytes that do not fit are lost, and
+/// the load reports an error.
 async fn broadcast(stream: TcpStream) -> io::Result<()> {
     let (mut reader, writer) = stream.into_split();
     let writer = Arc::new(writer);
@@ -64,7 +64,7 @@ thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; 128 * 1024].into());
 }
 
-/// Only what the peer does not take at once is kept, in `rest`.
+/// Keeps in `rest` only the bytes that the peer does not take at once.
 fn poll_lent(
     stream: &mut TcpStream,
     rest: &mut Vec<u8>,

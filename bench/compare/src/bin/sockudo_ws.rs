@@ -1,7 +1,7 @@
-//! sockudo-ws, as its example `simple_echo` has it, without hyper; `--batch`: as
-//! its README writes an echo that queues answers until the input is exhausted.
-//! `--broadcast`: as its example `pubsub_echo` has it; with `--batch` by a channel,
-//! since its own writing half has no way to queue.
+//! sockudo-ws, as in its example `simple_echo`, without hyper. `--batch`: as the
+//! echo in its README that queues answers until the input is exhausted.
+//! `--broadcast`: as in its example `pubsub_echo`; with `--batch` by a channel, since
+//! its own writing half cannot queue.
 
 use std::sync::LazyLock;
 

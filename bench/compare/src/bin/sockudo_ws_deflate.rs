@@ -1,6 +1,6 @@
 //! sockudo-ws with compression, without hyper. Its `WebSocketServer::accept`
-//! answers no extension, so this negotiates with its own function for that, as
-//! its axum integration does. `--dedicated`, or else the shared mode.
+//! accepts no extension, so this negotiates with the crate's own function for that,
+//! as its axum integration does. `--dedicated`, or else the shared mode.
 
 use futures_util::{SinkExt, StreamExt};
 use sockudo_ws::deflate::negotiate_server_deflate;

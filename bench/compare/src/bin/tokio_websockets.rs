@@ -1,5 +1,5 @@
-//! tokio-websockets, as its example `echo_server` has it, without hyper;
-//! `--batch`: flushed when nothing more is ready. `--broadcast`: the same with a channel.
+//! tokio-websockets, as in its example `echo_server`, without hyper. `--batch`:
+//! flushed when no more messages are ready. `--broadcast`: the same with a channel.
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};

@@ -1,5 +1,5 @@
-//! yawc behind hyper, as its documentation has it; `--batch`: flushed when
-//! nothing more is ready. `--broadcast`: the same with a channel. `--utf8`: text is
+//! yawc behind hyper, as in its documentation. `--batch`: flushed when no more
+//! messages are ready. `--broadcast`: the same with a channel. `--utf8`: text is
 //! validated, as RFC 6455 demands.
 
 use futures_util::{SinkExt, StreamExt};

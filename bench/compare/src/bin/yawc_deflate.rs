@@ -1,5 +1,5 @@
-//! yawc behind hyper with compression: its profile of low latency, or with
-//! `--balanced` that one; `--pool`: its pool for connections without context.
+//! yawc behind hyper with compression: its low-latency profile, or its balanced one
+//! with `--balanced`. `--pool`: its pool for connections without context.
 
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::Empty;

@@ -1,5 +1,5 @@
-//! One connection sends a batch, all of them (itself too) must get it, then the
-//! next. A message is a delivery here.
+//! One connection sends a batch, and all connections (including the sender) must
+//! receive it before the next. Here a message is a delivery.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -14,13 +14,13 @@ use crate::histogram::Histogram;
 use crate::system::Clocks;
 use crate::{Length, Options};
 
-/// Before the clocks are read for the first time.
+/// The time before the clocks are read for the first time.
 const WARM_UP: Duration = Duration::from_millis(300);
 
-/// Until the last one that was let in is sure to be listening.
+/// The time until the last accepted connection surely receives.
 const SETTLE: Duration = Duration::from_millis(300);
 
-/// A message that has not come by then was lost.
+/// The time after which a message counts as lost.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Member {
@@ -99,7 +99,7 @@ pub fn run(options: &Options) -> io::Result<()> {
     Ok(())
 }
 
-/// The first batch is compared byte by byte, at every member.
+/// Compares the first batch byte by byte, at every member.
 fn check(members: &mut [Member], batch: &Batch) -> io::Result<()> {
     members[0].stream.write_all(&batch.request)?;
     let mut reply = vec![0; batch.reply.len()];
@@ -113,7 +113,7 @@ fn check(members: &mut [Member], batch: &Batch) -> io::Result<()> {
     Ok(())
 }
 
-/// Receives once; says whether that completes the batch.
+/// Receives once; returns whether that completes the batch.
 fn receive(member: &mut Member, batch: &Batch, buffer: &mut [u8]) -> io::Result<bool> {
     match member.stream.read(buffer) {
         Ok(0) => return Err(io::Error::other("the server closed a connection")),

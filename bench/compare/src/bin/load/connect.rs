@@ -1,4 +1,4 @@
-//! Connections from as many addresses as it takes: one has some 28,000 ports.
+//! Connections from several addresses, since one address has some 28,000 ports.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 
-/// Connections of one address, before the next one is taken.
+/// The connections of one address before the next one is used.
 const PER_ADDRESS: u32 = 10_000;
 
 /// The addresses 127.0.0.2 to 127.0.0.9, again and again.
@@ -16,8 +16,8 @@ const ADDRESSES: u32 = 8;
 
 static MADE: AtomicU32 = AtomicU32::new(0);
 
-/// A stream that blocks. Its end is a reset, which leaves no port behind that has
-/// to wait: the next sample needs as many.
+/// A blocking stream. It ends with a reset, which leaves no port in TIME_WAIT: the
+/// next sample needs as many ports.
 pub fn stream(server: SocketAddr) -> io::Result<TcpStream> {
     let made = MADE.fetch_add(1, Ordering::Relaxed);
     let last = 2 + made / PER_ADDRESS % ADDRESSES;

@@ -1,9 +1,9 @@
 //! Compressed messages (RFC 7692), one in flight on each connection.
 //!
-//! Every message is another kilobyte of JSON, as a service would send it, so
-//! that no context has seen it before. What a client sends was compressed
-//! beforehand; the first replies on every connection are decompressed and
-//! compared, of the rest only the bytes are counted.
+//! Every message is another kilobyte of JSON, as a service would send it, so that
+//! no context has seen it before. The messages of the client were compressed
+//! beforehand. The first replies on every connection are decompressed and compared;
+//! of the rest only the bytes are counted.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -21,20 +21,20 @@ use crate::system::Clocks;
 
 const WARM_UP: Duration = Duration::from_millis(300);
 
-/// Different messages. They are more than any window holds, so that what was
-/// compressed in the context of the lap before serves every later lap.
+/// The number of different messages. Together they are larger than any window, so
+/// frames compressed in the context of the previous lap fit every later lap.
 const MESSAGES: usize = 256;
 
-/// Replies of each connection that are compared with what was sent.
+/// The replies of each connection that are compared with the messages sent.
 const COMPARED: usize = 8;
 
-/// What a receiver puts back at the end of a message (section 7.2.2).
+/// The bytes that a receiver appends to a message (section 7.2.2).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// What the client offers.
+/// The client's offer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Takeover {
-    /// What browsers do.
+    /// The offer of browsers.
     Yes,
     No,
 }
@@ -62,7 +62,7 @@ impl Takeover {
     }
 }
 
-/// What the server answered.
+/// The server's answer.
 #[derive(Clone, PartialEq, Eq)]
 struct Agreed {
     compressed: bool,
@@ -98,7 +98,7 @@ struct Connection {
     inflate: Option<Inflate>,
 }
 
-/// What has come back since the clocks were read.
+/// The replies since the clocks were read.
 #[derive(Default)]
 struct Count {
     messages: u64,

@@ -13,10 +13,10 @@ use crate::histogram::Histogram;
 use crate::system::Clocks;
 use crate::{Length, Options};
 
-/// Before the clocks are read for the first time.
+/// The time before the clocks are read for the first time.
 const WARM_UP: Duration = Duration::from_millis(300);
 
-/// Replies from this size on are thrown away by the kernel instead of copied.
+/// From this size on, the kernel discards replies instead of copying them.
 const LARGE: usize = 16 * 1024;
 
 struct Connection {
@@ -115,7 +115,7 @@ pub fn run(options: &Options) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends what the kernel takes of a batch, and asks to be told when it takes more.
+/// Sends the part of a batch that the kernel takes, and registers for writability.
 fn send(
     epoll: &impl std::os::fd::AsFd,
     at: usize,
@@ -144,7 +144,7 @@ fn send(
     Ok(())
 }
 
-/// Receives once; says whether that completes the batch.
+/// Receives once; returns whether that completes the batch.
 fn receive(connection: &mut Connection, batch: &Batch, buffer: &mut [u8]) -> io::Result<bool> {
     let flags = match batch.reply.len() < LARGE {
         true => RecvFlags::empty(),

@@ -1,4 +1,5 @@
-//! The handshake and the frames of a client (RFC 6455), made beforehand.
+//! The handshake and the frames of a client (RFC 6455), made beforehand. The load
+//! shares no code with the crate or its tests, on purpose.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -29,7 +30,7 @@ impl FromStr for Kind {
     }
 }
 
-/// What one connection sends in one write, and what must come back for it.
+/// The bytes that one connection sends in one write, and the reply that must arrive.
 pub struct Batch {
     pub request: Vec<u8>,
     pub reply: Vec<u8>,
@@ -93,8 +94,8 @@ pub fn masked(kind: Kind, is_compressed: bool, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The first byte of a server's frame at the beginning of `bytes`, where its
-/// payload begins and how long that is, if all of it is there.
+/// The first byte of the frame at the beginning of `bytes`, and the start and the
+/// length of its payload; `None` unless the whole frame is there.
 pub fn reply(bytes: &[u8]) -> Option<(u8, usize, usize)> {
     let (&[first, second], rest) = bytes.split_first_chunk()?;
     let (at, length) = match second {
@@ -105,7 +106,7 @@ pub fn reply(bytes: &[u8]) -> Option<(u8, usize, usize)> {
     (bytes.len() >= at + length).then_some((first, at, length))
 }
 
-/// Words of many scripts in random order, so that no branch can be foreseen.
+/// Words of many scripts in random order, so that no branch is predictable.
 fn text(size: usize, random: &mut Random) -> Vec<u8> {
     const WORDS: [&str; 12] = [
         "plain",
@@ -153,19 +154,18 @@ impl Random {
     }
 }
 
-/// Connects, and shakes hands unless the server is raw. The stream blocks.
+/// Connects, and makes the handshake unless the server is raw. The stream blocks.
 pub fn connect(options: &Options) -> io::Result<TcpStream> {
     let mut stream = ask(options)?;
     check_answer(options, &mut stream)?;
     Ok(stream)
 }
 
-/// How many connections shake hands, or echo, at the same time while a load is
-/// being set up.
+/// The number of connections that are set up at the same time.
 pub const AT_ONCE: usize = 100;
 
-/// All of a load's connections, some of them at a time: one after the other,
-/// those that came first would be idle for long where the machine is busy.
+/// All connections of a load, set up several at a time: one after the other, the
+/// first ones would be idle for long on a busy machine.
 pub fn connect_all(options: &Options) -> io::Result<Vec<TcpStream>> {
     let mut streams = Vec::with_capacity(options.connections);
     while streams.len() < options.connections {
@@ -180,13 +180,13 @@ pub fn connect_all(options: &Options) -> io::Result<Vec<TcpStream>> {
     Ok(streams)
 }
 
-/// The first replies are compared byte by byte, those that follow only counted.
+/// Compares the first replies byte by byte; later ones are only counted.
 pub fn check_replies(streams: &mut [TcpStream], batch: &Batch) -> io::Result<()> {
     let mut reply = vec![0; batch.reply.len()];
     let is_small = batch.request.len() <= 16 * 1024;
     for streams in streams.chunks_mut(if is_small { AT_ONCE } else { 1 }) {
         std::thread::scope(|scope| {
-            // At the same time: neither side's buffers may hold all of a large one.
+            // Both at the same time: the buffers may be smaller than a large message.
             let mut writers = Vec::new();
             for stream in &mut *streams {
                 let mut writer = stream.try_clone()?;
@@ -213,7 +213,7 @@ pub fn check_replies(streams: &mut [TcpStream], batch: &Batch) -> io::Result<()>
 
 const KEY: &[u8; 16] = b"sixteen bytes ok";
 
-/// Connects, offering an extension; the head of the answer, in lower case.
+/// Connects with an offer of extensions; returns the head of the answer in lower case.
 pub fn connect_with(options: &Options, offer: &str) -> io::Result<(TcpStream, String)> {
     let line = format!("Sec-WebSocket-Extensions: {offer}\r\n");
     let mut stream = ask_with(options, &line)?;
@@ -249,7 +249,7 @@ pub fn check_answer(options: &Options, stream: &mut TcpStream) -> io::Result<()>
     }
 }
 
-/// The head of a good answer, in lower case.
+/// The head of an answer with status 101, in lower case.
 fn answer(stream: &mut TcpStream) -> io::Result<String> {
     let mut head = Vec::new();
     let mut buffer = [0; 1024];

@@ -13,7 +13,7 @@ use crate::histogram::Histogram;
 use crate::system::Clocks;
 use crate::{Length, Options, Protocol};
 
-/// Before the clocks are read for the first time.
+/// The time before the clocks are read for the first time.
 const WARM_UP: Duration = Duration::from_millis(300);
 
 struct Visit {
@@ -117,7 +117,7 @@ fn watch(epoll: &impl std::os::fd::AsFd, visit: &Visit, at: usize) -> io::Result
     Ok(epoll::add(epoll, &visit.stream, data, EventFlags::IN)?)
 }
 
-/// Receives once; says whether the visit is over.
+/// Receives once; returns whether the connection is done.
 fn go_on(visit: &mut Visit, batch: &Batch, buffer: &mut [u8]) -> io::Result<bool> {
     match visit.stream.read(buffer) {
         Ok(0) => return Err(io::Error::other("the server closed a connection")),

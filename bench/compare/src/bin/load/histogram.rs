@@ -1,4 +1,4 @@
-//! Latencies, and what share of them is below what.
+//! Latencies and their quantiles.
 
 use std::time::Duration;
 

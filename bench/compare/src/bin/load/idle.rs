@@ -1,4 +1,4 @@
-//! What the server's memory grows by for each connection that does nothing.
+//! The growth of the server's memory for each idle connection.
 
 use std::io;
 use std::thread::sleep;

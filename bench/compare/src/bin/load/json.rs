@@ -1,5 +1,4 @@
-//! Messages as a service sends them: the same keys in every one, and values
-//! that are not foreseen.
+//! Messages as a service sends them: the same keys in each, and unpredictable values.
 
 use crate::frames::Random;
 
@@ -57,8 +56,7 @@ const KINDS: [&str; 6] = [
     "message", "update", "alert", "comment", "payment", "presence",
 ];
 
-/// So many texts of exactly `size` bytes, each a JSON document; every run makes
-/// the same.
+/// Texts of exactly `size` bytes, each a JSON document, the same in every run.
 pub fn messages(count: usize, size: usize) -> Vec<Vec<u8>> {
     let mut random = Random::new();
     (0..count)

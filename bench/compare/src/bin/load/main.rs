@@ -3,7 +3,7 @@
 //!     load echo --server HOST:PORT --pid PID [--raw] [--connections N]
 //!          [--in-flight P] [--size BYTES] [--kind binary|text]
 //!          [--seconds S | --messages N]
-//!     load paced .. --rate N                  so many messages a second, ready or not
+//!     load paced .. --rate N                  N messages a second, ready or not
 //!     load broadcast .. [--in-flight P]       one sends, all connections get it
 //!     load handshake .. [--at-once N]         connect, one message, reset
 //!     load idle --server HOST:PORT --pid PID [--raw] [--connections N] [--size BYTES]
@@ -48,7 +48,7 @@ fn main() -> io::Result<()> {
     }
 }
 
-/// What the command line says.
+/// The options of the command line.
 struct Options {
     server: SocketAddr,
     pid: u32,
@@ -74,7 +74,7 @@ enum Length {
 }
 
 impl Options {
-    /// For those that do not count messages.
+    /// For loads that do not count messages.
     fn seconds(&self) -> f64 {
         match self.length {
             Length::Seconds(seconds) => seconds,

@@ -1,6 +1,6 @@
-//! So many messages a second, spread evenly over the connections, whether the
-//! server has answered the last ones or not. Latency counts from when a message
-//! was due, so that a stall is seen by everything that it delays.
+//! A fixed number of messages a second, spread evenly over the connections, whether
+//! or not the server has answered the last ones. Latency counts from the time when a
+//! message was due, so a stall shows in every message that it delays.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -16,10 +16,10 @@ use crate::frames::{self, Batch};
 use crate::histogram::Histogram;
 use crate::system::Clocks;
 
-/// Before the clocks are read for the first time.
+/// The time before the clocks are read for the first time.
 const WARM_UP: Duration = Duration::from_millis(300);
 
-/// Never waits: a sleeping generator would be late by its own waking up.
+/// Never sleeps: a sleeping generator would be late by the time of its wake-up.
 const AT_ONCE: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 0,
@@ -27,7 +27,7 @@ const AT_ONCE: Timespec = Timespec {
 
 struct Connection {
     stream: TcpStream,
-    /// When the messages were due whose replies are still to come.
+    /// The due times of the messages without a reply.
     due: VecDeque<Instant>,
     received: usize,
 }
@@ -102,7 +102,7 @@ pub fn run(options: &Options, rate: f64) -> io::Result<()> {
     Ok(())
 }
 
-/// Receives once; when the messages were due that are answered by it.
+/// Receives once; returns the due times of the answered messages.
 fn receive<'a>(
     connection: &'a mut Connection,
     batch: &Batch,

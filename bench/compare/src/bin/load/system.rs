@@ -1,11 +1,11 @@
-//! What the kernel knows about the time and the memory of processes.
+//! The time and the memory of processes, as the kernel counts them.
 
 use std::fs;
 use std::io;
 use std::time::Instant;
 
-/// How many of `/proc/PID/stat`'s ticks are a second on Linux, whatever the
-/// kernel's own timer runs at.
+/// The ticks of `/proc/PID/stat` in a second on Linux, whatever the frequency of the
+/// kernel's own timer.
 const TICKS: f64 = 100.0;
 
 /// The clocks of the server, of this process and of the machine, at one moment.
@@ -15,14 +15,14 @@ pub struct Clocks {
     server_user_ticks: u64,
     server_system_ticks: u64,
     own_ns: u64,
-    /// What all CPUs have spent on anything.
+    /// The time that all CPUs were busy.
     busy_ticks: u64,
 }
 
 impl Clocks {
     pub fn read(server: u32) -> io::Result<Self> {
         let stat = fs::read_to_string(format!("/proc/{server}/stat"))?;
-        // The second field is a name in parentheses, which may hold blanks.
+        // The second field is a name in parentheses, which may contain blanks.
         let fields: Vec<_> = stat
             .rsplit(')')
             .next()
@@ -39,7 +39,7 @@ impl Clocks {
         })
     }
 
-    /// What has passed since `start`, as fields of a JSON object.
+    /// The time since `start`, as fields of a JSON object.
     pub fn since(&self, start: &Clocks) -> String {
         let seconds = (self.at - start.at).as_secs_f64();
         let server = (self.server_ns - start.server_ns) as f64;
@@ -72,7 +72,7 @@ fn on_cpu(process: u32) -> io::Result<u64> {
     Ok(total)
 }
 
-/// User, nice, system, interrupts and what the hypervisor took.
+/// The time for user, nice, system, interrupts and the hypervisor.
 fn busy() -> io::Result<u64> {
     let text = fs::read_to_string("/proc/stat")?;
     let fields: Vec<_> = text
