@@ -15,7 +15,7 @@ const WebSocket = require('ws');
 const PATIENCE = 20_000;
 const LENGTHS = [0, 1, 100, 511, 512, 1000, 1024, 5000, 40_000, 200_000];
 
-// JSON of at least `length` characters, different each time, the same in every run.
+// JSON objects in a row, `length` characters, different each time, the same in every run.
 let state = 20260101;
 function below(limit) {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
