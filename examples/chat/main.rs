@@ -4,11 +4,36 @@
 //! cargo run --release --example chat
 //! ```
 //!
-//! Open the address it prints in two windows. A room is in the address: `/?room=rust`.
+//! Open the address it prints in two windows. The address names the room: `/?room=rust`.
 //!
-//! A room, its people and its last messages live as long as somebody is in it, so memory is
-//! bounded by the connections. Nothing that a page says is believed: the server knows who speaks
-//! and when, and everything has a size.
+//! A room, its people and its last messages live as long as it has members, so memory is bounded
+//! by the connections. The server trusts no page: it sets the author and the time of a message
+//! itself, and everything has a limit.
+//!
+//! # Messages
+//!
+//! All are text messages of JSON. A page first joins, and may then say any number of texts:
+//!
+//! ```text
+//! {"type":"join","room":"rust","name":"Ann"}
+//! {"type":"say","id":"17-4711","text":"hello"}
+//! ```
+//!
+//! The server answers the first with the name that the page got ("Ann (2)" if there is an Ann
+//! already), the people in the room and its last messages. Then it sends an event whenever a
+//! person comes, leaves or says something, to the author of a text too: that is the confirmation.
+//!
+//! ```text
+//! {"type":"welcome","you":"Ann","people":["Ann","Ben"],"messages":[{"id":"3-5","from":"Ben","at":1767225600000,"text":"hi"}]}
+//! {"type":"joined","name":"Cem"}
+//! {"type":"left","name":"Ben"}
+//! {"type":"said","id":"17-4711","from":"Ann","at":1767225600001,"text":"hello"}
+//! ```
+//!
+//! The page chooses the `id`, and sends an unconfirmed text again under the same `id` after it has
+//! connected again; the server ignores an `id` that it already has. `at` counts milliseconds since
+//! 1970. A message that breaks these rules is answered with close code 1008 and the reason; the
+//! page shows it and does not connect again. After any other end it connects again by itself.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::convert::Infallible;
@@ -75,7 +100,7 @@ async fn main() -> io::Result<()> {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(_) => {
-                    // Out of file descriptors, say: others will close theirs.
+                    // Out of file descriptors, for instance: other connections will close theirs.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
@@ -92,7 +117,8 @@ async fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// SIGINT or SIGTERM, from now on: whoever has read "listening" may send one.
+/// Waits for SIGINT or SIGTERM. It handles them from this call on: a program that has read
+/// "listening" may send one at once.
 #[cfg(unix)]
 fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -106,7 +132,7 @@ fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Ctrl-C, from now on.
+/// Waits for Ctrl-C, which it handles from this call on.
 #[cfg(windows)]
 fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
     let mut interrupt = tokio::signal::windows::ctrl_c()?;
@@ -119,8 +145,9 @@ fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
 
 const PAGE: &str = include_str!("chat.html");
 
-/// What the page may do: run its own script and style, which are known by their hashes, and talk
-/// to its own server. `require-trusted-types-for` makes the browser refuse to turn text into markup.
+/// The page's permissions: its own script and style, which are known by their hashes, and
+/// connections to its own server. `require-trusted-types-for` makes the browser refuse to turn
+/// text into markup.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "default-src 'none'; script-src {}; style-src {}; img-src data:; connect-src 'self'; base-uri 'none'; \
@@ -137,13 +164,13 @@ fn hash_of(element: &str) -> String {
     let (inside, _) = rest
         .split_once(&format!("</{element}>"))
         .expect("the page closes it");
-    // A checkout may have made CRLF of the line ends; an HTML parser makes LF of them again.
+    // A checkout may have changed the line ends to CRLF; an HTML parser changes them to LF.
     let hash = Sha256::digest(inside.replace("\r\n", "\n"));
     format!("'sha256-{}'", BASE64_STANDARD.encode(hash))
 }
 
 async fn page(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    // A handshake does not come here: this one says what is missing to be one.
+    // The route takes the handshakes: here, the rejection tells what is missing for one.
     if request.uri().path() == "/ws"
         && let Err(rejection) = Upgrade::from_request(&mut request)
     {
@@ -166,7 +193,7 @@ async fn page(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, I
 
 // ---- The conversation with one page.
 
-/// What a page says: first `join`, then `say` as often as it likes.
+/// A message of a page: first `join`, then any number of `say`.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Said {
@@ -174,14 +201,14 @@ enum Said {
         room: String,
         name: String,
     },
-    /// The identity is the page's: it says the same again when it does not know whether it arrived.
+    /// The page chooses the `id`, and repeats it when it does not know whether the text arrived.
     Say {
         id: String,
         text: String,
     },
 }
 
-/// What a page is told.
+/// A message of the server to a page.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Event<'a> {
@@ -222,7 +249,7 @@ fn parse(message: &Message) -> Option<Said> {
 
 // ---- The rooms.
 
-/// Who is where. The hub delivers; this knows the names.
+/// The people and the messages of all rooms. The hub delivers; this knows the names.
 #[derive(Default)]
 struct Chat {
     hub: Hub,
@@ -231,11 +258,11 @@ struct Chat {
 
 #[derive(Default)]
 struct Room {
-    /// By their names in lower case: "ann" is not to be taken for "Ann".
+    /// The names by themselves in lower case: "ann" must not be confused with "Ann".
     people: BTreeMap<String, String>,
-    /// The last messages, for those who come, or come back.
+    /// The last messages, for pages that join, or join again.
     messages: VecDeque<Entry>,
-    /// Of their JSON.
+    /// The size of the JSON of `messages`.
     bytes: usize,
 }
 
@@ -251,7 +278,8 @@ struct Entry {
     length: usize,
 }
 
-/// Somebody's place in a room; they leave when it is dropped, however their conversation ended.
+/// The membership of one page in a room. Dropping it leaves the room, however the conversation
+/// ended.
 struct Seat {
     chat: Arc<Chat>,
     members: hub::Room,
@@ -282,8 +310,8 @@ impl Chat {
             .expect("there are fewer people than numbers");
         people.insert(name.to_lowercase(), name.clone());
 
-        // Under the lock, so that the newcomer misses nothing and hears nothing twice. The queue
-        // of a new socket is empty, and an empty one has room for any message.
+        // Under the lock, so that the newcomer misses no event and gets none twice. The queue of a
+        // new socket is empty, and an empty queue takes any message.
         let welcome = Event::Welcome {
             you: &name,
             people: people.values().collect(),
@@ -314,7 +342,7 @@ impl Seat {
             return Err("a text has at most 64 KiB");
         }
         let mut rooms = self.chat.rooms();
-        let room = rooms.get_mut(self.members.name()).expect(SITS_IN_IT);
+        let room = rooms.get_mut(self.members.name()).expect(HAS_MEMBER);
         if room.messages.iter().any(|entry| entry.id == id) {
             return Ok(());
         }
@@ -342,7 +370,7 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut rooms = self.chat.rooms();
-        let room = rooms.get_mut(self.members.name()).expect(SITS_IN_IT);
+        let room = rooms.get_mut(self.members.name()).expect(HAS_MEMBER);
         room.people.remove(&self.name.to_lowercase());
         if room.people.is_empty() {
             rooms.remove(self.members.name());
@@ -360,7 +388,7 @@ fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.chars().count()) && name.chars().all(is_visible)
 }
 
-/// Whether it makes a difference to the eye: "Ann" and nothing is not to be taken for "Ann".
+/// Whether the character is visible: "Ann" with an invisible one must not be confused with "Ann".
 fn is_visible(c: char) -> bool {
     !c.is_control()
         && !matches!(c, '\u{ad}' | '\u{3164}' | '\u{feff}')
@@ -371,9 +399,9 @@ fn json(event: &Event<'_>) -> String {
     serde_json::to_string(event).expect("every event has a JSON form")
 }
 
-const SITS_IN_IT: &str = "a room lasts as long as somebody sits in it";
+const HAS_MEMBER: &str = "a room exists as long as it has a member";
 
-// ---- Limits; the page says the same before it sends.
+// ---- Limits. The page checks the same ones before it sends.
 
 /// Characters of a name, a room's too.
 const MAX_NAME: usize = 32;
@@ -382,9 +410,9 @@ const MAX_TEXT: usize = 64 * 1024;
 const MAX_ID: usize = 64;
 /// Bytes of JSON, in which one byte of text may become six: `\u0001`.
 const MAX_REQUEST: usize = 6 * MAX_TEXT + 1024;
-/// Bytes that may wait for a page that does not read; one that is slower is closed, and comes back.
+/// Bytes that may wait for a page that does not read. A slower page is closed, and connects again.
 const MAX_WAITING: usize = 1024 * 1024;
-/// Messages kept in a room, and the bytes of their JSON: who comes gets them all, and must not be
-/// too slow by that alone.
+/// Messages kept in a room, and the bytes of their JSON. A page that joins gets them all, and they
+/// alone must not make it too slow.
 const MAX_KEPT: usize = 50;
 const MAX_KEPT_BYTES: usize = MAX_WAITING / 2;

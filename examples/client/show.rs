@@ -1,4 +1,4 @@
-//! What people see: messages on standard output, all else on standard error.
+//! The output: messages on standard output, everything else on standard error.
 
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
@@ -17,7 +17,7 @@ pub(crate) struct Show {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Device {
-    /// People look at it.
+    /// A terminal.
     Terminal { colours: bool },
     /// A file or another program.
     Pipe,
@@ -56,7 +56,7 @@ impl Show {
         }
     }
 
-    /// A message that came.
+    /// Shows a received message.
     pub(crate) fn message(&self, message: &Message) -> io::Result<()> {
         let mut output = io::stdout().lock();
         match message {
@@ -73,7 +73,7 @@ impl Show {
                 let text = pretty.as_deref().unwrap_or(text);
                 match self.output {
                     Device::Pipe => writeln!(output, "{text}")?,
-                    // What a server sends must not steer the terminal.
+                    // Control characters of the server must not reach the terminal.
                     terminal => {
                         let safe: String = text.chars().map(visible).collect();
                         writeln!(output, "{}", terminal.coloured(GREEN, &safe))?;
@@ -84,7 +84,7 @@ impl Show {
         output.flush()
     }
 
-    /// The server's response to the handshake.
+    /// Shows the server's response to the handshake.
     pub(crate) fn response(&self, response: &Response<()>) {
         self.notice(&format!("{:?} {}", response.version(), response.status()));
         for (name, value) in response.headers() {
@@ -101,7 +101,7 @@ impl Show {
         eprintln!("{}", self.errors.coloured(RED, &super::chain(error)));
     }
 
-    /// How it ended, and whether that is how it should.
+    /// Shows how the conversation ended; returns whether that is a success.
     pub(crate) fn end(&self, cause: CloseCause) -> ExitCode {
         let good = match &cause {
             CloseCause::Local(_) => true,
