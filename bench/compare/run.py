@@ -36,7 +36,7 @@ PARTS = {
 
 
 class Bench:
-    """What the parts are told: who takes part, and how long to go on."""
+    """The settings of a run for its parts: the servers and the durations."""
 
     def __init__(self, options):
         self.options = options
@@ -71,12 +71,12 @@ class Bench:
         self.deflate_servers.append(servers.node("--deflate")[0])
 
     def plain(self):
-        """Where there is nothing to gather."""
+        """The servers that do not gather answers."""
         return [it for it in self.servers if "echo" in it.speaks and not it.is_batch]
 
     def servers_for(self, shape, *speaks):
-        """Where one small message is in flight there is nothing to gather; and
-        at a glance batches of large ones are left out."""
+        """The servers for a load: with one small message in flight there is nothing to
+        gather, and a short run leaves out batches of large ones."""
         batches = shape.in_flight > 1 or (shape.is_large and self.pick(True, False))
         return [
             it for it in self.servers
@@ -88,7 +88,7 @@ class Bench:
         return [it for it in loads if not wanted or it.title in wanted]
 
     def pick(self, full, short):
-        """By the kind of run; rounds and seconds may be given instead."""
+        """The value for the kind of run, unless rounds or seconds are given."""
         value = short if self.options.short else full
         if type(value) is int and value < 100 and self.options.rounds:
             return self.options.rounds
@@ -191,14 +191,14 @@ def samples_file():
 
 
 def results():
-    """What was kept of the last whole run and its updates."""
+    """The samples of the last whole run and its updates."""
     if not samples_file().exists():
         return {"programs": [], "parts": {}}
     return json.loads(samples_file().read_text())
 
 
 def merged(before, parts):
-    """Loads that were not measured again stay as they were."""
+    """The kept samples with the new ones; other loads stay as they were."""
     result = before | parts
     for name in set(before) & set(parts):
         old, new = before[name]["data"], parts[name]["data"]
@@ -219,7 +219,7 @@ def document(kept, path, plots):
 
 
 def as_lines(kept):
-    """JSON with a sample on each line, so that a change of it can be read."""
+    """JSON with a sample on each line, so that its diffs can be read."""
     text = json.dumps(kept, ensure_ascii=False)
     for mark in ['{"messages"', '{"connections"', '{"began"', '{"load"', '{"commit"']:
         text = text.replace(mark, f"\n{mark}")

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""What a million WebSockets cost: result.json and result.md.
+"""Measures the cost of a million WebSockets: writes result.json and result.md.
 
     python3 run.py                    10,000, 100,000 and 1,000,000 sockets; some 4 minutes
     python3 run.py --sockets 10000    other numbers of them
     python3 run.py --no-kernel        without what needs 15,000 real connections
     python3 run.py --new              instead of adding to the result.json that is there
 
-Linux and Rust. The largest takes 1.5 GB of memory; it is left out, and said to
-be, where there are not two. Real connections need as many open files
+Needs Linux and Rust. The largest run takes 1.5 GB of memory; with less than 2 GB
+free it is left out, with a note. Real connections need as many open files
 (`ulimit -n`), and figures of the kernel's caches need root. See README.md.
 """
 
@@ -25,9 +25,9 @@ HERE = Path(__file__).resolve().parent
 RESULT = HERE / "result.json"
 PROGRAM = HERE / "target" / "release" / "million"
 
-# Seconds that a process may take. On a quiet machine none takes one minute.
+# The time limit of a process in seconds. On a quiet machine none takes one minute.
 TIMEOUT = 900
-# Memory for each socket that must be there, generously.
+# The free memory that a run needs for each socket, generously.
 ROOM = 2_000
 # Seconds of real keep-alive: one interval of the crate's default.
 INTERVAL = 25
@@ -40,11 +40,11 @@ def main():
     result = {"machine": machine(), "idle": [], "room": []}
     if RESULT.exists() and not options.new:
         before = json.loads(RESULT.read_text())
-        # Figures of two machines do not belong on one page.
+        # The figures of two machines must not be mixed.
         if before["machine"] == result["machine"]:
             result = before
     result["left out"] = []
-    # The shortest first, and each is written down: a run may be given up.
+    # The shortest first, each saved at once: a run may be interrupted.
     if options.kernel:
         result["kernel"] = kernel(options.kernel)
     for sockets in options.sockets:
@@ -86,8 +86,8 @@ def simulate(what, sockets):
 
 
 def kernel(connections):
-    """Real connections between two processes, and what the kernel has more by them."""
-    # Everything else that the two have open is little.
+    """Measures real connections between two processes, and the kernel's memory for them."""
+    # The two have few other files open.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     most = min(connections, hard - 100)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most + 100, hard))
@@ -98,7 +98,7 @@ def kernel_memory(connections):
     print(f"kernel's memory, {connections:,} connections", file=sys.stderr)
     with started("server", str(INTERVAL * 1000)) as server:
         address = server.stdout.readline().strip()
-        # What it takes anyway, and what the kernel keeps of connections that were.
+        # The base line, with the caches that the kernel keeps after connections end.
         with started("client", address, "1000") as client:
             client.stdout.readline()
         time.sleep(1)
@@ -130,7 +130,7 @@ def kernel_memory(connections):
         "bytes of these caches a socket": sum(
             it["objects a socket"] * it["bytes of each"] for it in caches
         ),
-        # Of all that runs on the machine: of use only if nothing else does.
+        # The count is for the whole machine, so it needs a quiet one.
         "bytes not available a socket": -grown("MemAvailable") - processes / sockets,
         "bytes of buffers a socket": (after["pages"] - before["pages"]) * 4096 / sockets,
         "bytes resident in the server a socket": (using["resident"] - used["resident"])
@@ -142,8 +142,8 @@ def kernel_memory(connections):
 
 
 def without_onlookers(more, slabs):
-    """Whoever lists a process's open files in /proc meanwhile has the kernel keep an
-    inode and a name for each. They are taken out of the caches' growth."""
+    """The growth of the caches without the inodes and names in them that exist because
+    another program lists the open files of processes in /proc."""
     listed = max(0, more.get("proc_inode_cache", (0, 0))[0])
     for name in ["proc_inode_cache", "dentry", "lsm_inode_cache"]:
         if name in more:
@@ -154,14 +154,14 @@ def without_onlookers(more, slabs):
 
 
 def kernel_time(connections):
-    """These ping so often that the server does what it would for a million."""
+    """The time for keep-alive with pings as frequent as for a million sockets."""
     print(f"kernel's time, {connections:,} connections", file=sys.stderr)
     interval = INTERVAL * 1000 * connections // 1_000_000
     with started("server", str(interval)) as server:
         address = server.stdout.readline().strip()
         with started("client", address, str(connections)) as client:
             client.stdout.readline()
-            # Some rounds in which they get out of step, then those that count.
+            # Some rounds in which the pings spread, then the rounds that count.
             time.sleep(2)
             begin, pongs = ask(server), ask(client)
             time.sleep(10)
@@ -173,7 +173,7 @@ def kernel_time(connections):
 
 
 class started:
-    """A process that is told to end by the end of its input."""
+    """A process that ends when its input ends."""
 
     def __init__(self, *arguments):
         self.command = [PROGRAM, *arguments]
@@ -215,7 +215,7 @@ def status(process, key):
 
 
 def slabs():
-    """The kernel's caches: objects in use, and bytes of each."""
+    """The kernel's caches: the objects in use, and the bytes of each."""
     try:
         lines = Path("/proc/slabinfo").read_text().splitlines()[2:]
     except PermissionError:
@@ -225,7 +225,7 @@ def slabs():
 
 
 def pages():
-    """Of TCP's buffers, all connections together."""
+    """The pages in the buffers of all TCP connections."""
     for line in Path("/proc/net/sockstat").read_text().splitlines():
         if line.startswith("TCP:"):
             return int(line.split()[-1])

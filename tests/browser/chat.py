@@ -59,11 +59,11 @@ def find(program):
 
 
 class Failure(Exception):
-    """A check that did not hold, or without which the others mean nothing."""
+    """A failed check, after which the others would mean nothing."""
 
 
 class Check:
-    """The conversation, from the first visit to the server's goodbye."""
+    """The conversation, from the first visit to the shutdown of the server."""
 
     def __init__(self, options, browser, driver, scratch):
         self.options, self.browser, self.scratch = options, browser, scratch
@@ -444,7 +444,7 @@ class Session:
         return self.call("POST", "/execute/async", {"script": source, "args": list(arguments)})
 
     def until(self, what, source):
-        """Wait until the script returns true; that is the check."""
+        """Waits until the script returns true, which is the check."""
         deadline = time.monotonic() + PAGE_SHOWS_WITHIN
         while True:
             try:
@@ -465,7 +465,7 @@ class Session:
                 e.querySelector('.author bdi').textContent === author && e.querySelector('.text').textContent === text)""")
 
     def say(self, text):
-        # Keys outside the basic plane cannot be typed through the driver: the text is put there, the Enter key is real.
+        # The driver cannot type characters outside the basic plane: the text is set by a script, the Enter key is real.
         self.script("draft.value = arguments[0]; draft.dispatchEvent(new Event('input', { bubbles: true })); draft.focus()", [text])
         self.press("#draft", "\ue007")
 
@@ -532,11 +532,11 @@ class Session:
 
 
 class WebDriverError(Exception):
-    """What chromedriver answered instead of doing it."""
+    """An error that chromedriver answered."""
 
 
 class Program:
-    """A program that was started here, has said that it is ready, and is ended here."""
+    """A program that is started, awaited until it is ready, and ended here."""
 
     def __init__(self, command, ready):
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -571,7 +571,7 @@ class Program:
 
 
 def talk(check, ann, ben):
-    """A conversation to look at, in a room of its own."""
+    """Makes a conversation for the screenshots, in a room of its own."""
     connected = "return byId('state').textContent === 'Connected'"
     for width, shade in [(1280, "light"), (390, "dark")]:
         ann.look(width, 844 if width < 500 else 800, shade)

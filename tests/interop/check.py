@@ -18,13 +18,13 @@ import sys
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-# For each step of a conversation; no check comes near it unless it hangs.
+# The time limit in seconds of each step, reached only when something hangs.
 PATIENCE = 20
 MIB = 1024 * 1024
 
 
 class Server:
-    """A server that is running, on a port that the system chose."""
+    """A running server, on a port that the system chose."""
 
     def __init__(self, program, *arguments):
         self.command = [program, "--listen", "127.0.0.1:0", *arguments]
@@ -47,7 +47,7 @@ class Server:
         return self
 
     def connect(self, path="/", **options):
-        # Through no proxy, whatever the environment says.
+        # Without a proxy, whatever the environment says.
         return connect(f"ws://{self.address}{path}",
                        **{"proxy": None, "open_timeout": PATIENCE, "close_timeout": PATIENCE,
                           "max_size": 64 * MIB, **options})
@@ -129,7 +129,7 @@ async def pings_are_answered_with_their_payload(echo):
             pong = await socket.ping(payload)
             latency = await asyncio.wait_for(pong, PATIENCE)
             assert 0 < latency < PATIENCE, latency
-        # An unsolicited pong is no mistake (RFC 6455, section 5.5.3).
+        # An unsolicited pong is valid (RFC 6455, section 5.5.3).
         await socket.pong(b"unasked")
         await same(socket, "still here")
 
@@ -165,7 +165,7 @@ async def a_message_over_our_limit_ends_this_connection_only(echo):
                 await asyncio.wait_for(socket.recv(), PATIENCE)
                 raise AssertionError("received in spite of our own limit")
             except ConnectionClosed as end:
-                # Having failed the connection, the library waits for no answer.
+                # After failing the connection, the library does not wait for an answer.
                 assert end.sent.code == 1009, end
         await same(other, "still here")
 
@@ -179,7 +179,7 @@ async def text_that_is_no_utf8_is_closed_with_1007(echo):
 
 async def a_reserved_opcode_is_closed_with_1002(echo):
     async with echo.connect() as socket:
-        # A masked frame with opcode 3, as no version of the protocol has it.
+        # A masked frame with opcode 3, which is reserved.
         socket.transport.write(b"\x83\x80\x00\x00\x00\x00")
         code, _ = await closed(socket)
         assert code == 1002, code
@@ -248,7 +248,7 @@ async def messages_sent_after_the_close_frame_are_no_harm(echo):
             # A close frame (1000) and a text frame in one write.
             mask = b"\x00\x00\x00\x00"
             socket.transport.write(b"\x88\x82" + mask + b"\x03\xe8" + b"\x81\x81" + mask + b"x")
-            # Ours was not known to the library: for it the server closes.
+            # The library did not send that close frame, so it reports the server's.
             code, _ = await closed(socket)
             assert code == 1000, code
         await same(other, "still here")

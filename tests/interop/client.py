@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the example `client` as people do, against servers that share no code
+"""Runs the example `client` from the command line, against servers that share no code
 with this crate (Python's `websockets`, Node's `ws`), over TLS, and through
 proxies (tinyproxy, microsocks).
 
@@ -24,7 +24,7 @@ import tempfile
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
-# For each step; no check comes near it unless it hangs.
+# The time limit in seconds of each step, reached only when something hangs.
 PATIENCE = 20
 HERE = pathlib.Path(__file__).resolve().parent
 GOOD, BAD_END, REFUSED = 0, 1, 3
@@ -55,13 +55,13 @@ async def client(*arguments, typed=b"", **environment):
 
 
 def after(count):
-    """The options to close after so many messages, however long they take."""
+    """The options to close after `count` messages, however long they take."""
     return ["--count", str(count), "--wait", str(PATIENCE)]
 
 
 @contextlib.asynccontextmanager
 async def program(*command, pattern, stream="stdout", **options):
-    """A program that runs, and what it said when it was ready."""
+    """A running program, and the line that it printed when it was ready."""
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.DEVNULL, **{"stdout": asyncio.subprocess.PIPE, **options})
     try:
@@ -174,7 +174,7 @@ async def compression_of_both_kinds():
             ran.ended(GOOD)
             assert ran.output == typed, f"{len(ran.output)} of {len(typed)} bytes"
             assert extensions[0].startswith("permessage-deflate"), extensions
-            # Not offered, not agreed on.
+            # Compression is not offered, so it is not negotiated.
             ran = await client(f"ws://127.0.0.1:{port}/", typed=b"x\n")
             assert ran.output == b"x\n" and extensions[1] == "", extensions
 
@@ -415,7 +415,7 @@ async def a_proxy_that_is_not_there_is_an_error():
 async def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    # Through no proxy but those that are named, and no colours asked for.
+    # Without proxies and colours from the environment.
     for name in ["http_proxy", "https_proxy", "all_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"]:
         os.environ.pop(name, None)
         os.environ.pop(name.upper(), None)

@@ -114,7 +114,7 @@ WORDS = ("alpha meeting server please thanks tomorrow compression what is the of
 
 
 def text(length, source):
-    """JSON-like text of about so many bytes."""
+    """JSON-like text of about `length` bytes."""
     out = []
     size = 0
     while size < length:
@@ -125,7 +125,7 @@ def text(length, source):
     return "[" + ",".join(out) + "]"
 
 
-# What browsers and libraries offer.
+# The offers of browsers and libraries.
 
 async def firefox_is_told_nothing_of_a_window_it_did_not_offer(server):
     wire = await Wire.open(server, ["permessage-deflate"])
@@ -173,7 +173,7 @@ async def sixty_four_combinations_of_what_the_library_offers(server):
 
 
 async def a_window_of_8_bits_by_hand(server):
-    """No library offers it, since zlib's deflate has none; its inflate has."""
+    """A window of 8 bits by hand: no library offers it, since only zlib's inflate has it."""
     source = random.Random(SEED)
     for offer in ["server_max_window_bits=8", "server_max_window_bits=8; client_max_window_bits=8"]:
         wire = await Wire.open(server, [f"permessage-deflate; {offer}"])
@@ -200,7 +200,7 @@ async def a_window_of_8_bits_by_hand(server):
 # The differential test.
 
 class Compressor:
-    """What this side compresses with: zlib, in every way that a peer may use it."""
+    """The compressor of this side: zlib, in every way that a peer may use it."""
 
     def __init__(self, wire, source):
         self.source = source
@@ -288,7 +288,7 @@ async def differential(server, mode, messages, seed):
                     waiting += Wire.frame(first, part, source.randbytes(4))
                     if source.random() < 0.05:
                         waiting += Wire.frame(0x89, b"")
-                # In chunks that know nothing of frames.
+                # In chunks that ignore the boundaries of frames.
                 while waiting and source.random() < 0.7:
                     cut = source.randrange(1, len(waiting) + 1)
                     wire.writer.write(waiting[:cut])
@@ -317,7 +317,7 @@ async def differential(server, mode, messages, seed):
 # Memory.
 
 def resident(server):
-    """Bytes of the server's own memory that are resident."""
+    """The resident memory of the server, in bytes."""
     status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
     return int(status.split("RssAnon:")[1].split()[0]) * 1024
 
@@ -328,12 +328,12 @@ def peak(server):
 
 
 async def bombs(server, mode):
-    """A GiB of zeros, in a MiB: the server allows 1 MiB."""
+    """Sends a GiB of zeros in a MiB: the server allows 1 MiB."""
     deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
     bomb = b"".join(deflate.compress(bytes(MIB)) for _ in range(1000))
     bomb += deflate.flush(zlib.Z_SYNC_FLUSH)[:-4]
     assert len(bomb) < MIB, len(bomb)
-    # One that is as large as allowed, so that what a message may cost has been paid.
+    # A message of the largest size first, so that its memory is already counted.
     deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
     allowed = (deflate.compress(bytes(MIB)) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4]
     wire = await Wire.open(server, ["permessage-deflate"])
@@ -345,7 +345,7 @@ async def bombs(server, mode):
         for first in [False, True]:
             wire = await Wire.open(server, ["permessage-deflate"])
             if first:
-                # With a context, if there is one.
+                # The message creates the context, if there is one.
                 wire.writer.write(Wire.frame(0xC2, allowed))
                 await wire.receive()
             size = len(bomb) // parts + 1
@@ -380,8 +380,8 @@ async def idle(program, mode, count):
             assert wire.compressed == bool(mode)
             return wire
 
-        # Few at once: a handshake in progress has buffers, and what the allocator
-        # has got for as many as ever were in progress it keeps.
+        # Few at once: each handshake in progress has buffers, and the allocator keeps
+        # the memory for the largest number of them.
         async def more(many):
             for _ in range(many // 5):
                 wires.extend(await asyncio.gather(*(one() for _ in range(5))))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """WebSockets over HTTP/2 (RFC 8441) against another implementation of HTTP/2,
-and against clients that mean no good.
+and against hostile clients.
 
     http2.py ECHO
 
@@ -65,7 +65,7 @@ def closing(code):
 
 
 class Connection:
-    """One HTTP/2 connection, whose rules are those of the package `h2`."""
+    """One HTTP/2 connection, with the rules of the package `h2`."""
 
     opened = []
 
@@ -143,7 +143,7 @@ class Socket:
         self.buffer, self.ended = b"", False
 
     async def send(self, data, piece=None):
-        """In DATA frames of at most `piece` bytes, as the window allows."""
+        """Sends in DATA frames of at most `piece` bytes, as the window allows."""
         h2 = self.connection.h2
         while data:
             async with self.connection.progress:
@@ -189,12 +189,12 @@ class Socket:
         await self.end()
 
     async def end(self):
-        """The server ends its half of the stream, and then so do we."""
+        """Waits until the server ends its half of the stream, and ends the other half."""
         event = await asyncio.wait_for(self.connection.queues[self.stream].get(), PATIENCE)
         while isinstance(event, h2.events.DataReceived) and not event.data:
             event = await asyncio.wait_for(self.connection.queues[self.stream].get(), PATIENCE)
         assert isinstance(event, h2.events.StreamEnded), event
-        # A proxy may already have forgotten the stream.
+        # A proxy may already have dropped the stream.
         with contextlib.suppress(h2.exceptions.StreamClosedError):
             self.connection.h2.end_stream(self.stream)
         self.connection.flush()
@@ -260,7 +260,7 @@ async def refusals_have_a_status_that_http_2_knows(echo):
         assert "upgrade" not in headers and "connection" not in headers, headers
         if "Version" in reason or "expected is" in reason:
             assert headers["sec-websocket-version"] == "13"
-    # Another protocol than websocket is not ours.
+    # A protocol other than websocket is refused.
     other = [(name, "connect-udp" if name == ":protocol" else value) for name, value in handshake()]
     assert (await connection.request(other, False))[1][":status"] == "404"
     await (await connection.socket()).echoes(TEXT, b"after all that")
@@ -293,11 +293,11 @@ async def a_server_that_stops_closes_every_stream_with_1001(program):
         assert await asyncio.wait_for(echo.process.wait(), PATIENCE) == 0
 
 
-# ---- Attacks: after each of them the server still answers everybody else.
+# ---- Attacks: after each of them the server still answers other clients.
 
 
 class Wire:
-    """Frames by hand, and no rules at all."""
+    """One HTTP/2 connection with frames by hand, without any rules."""
 
     @classmethod
     async def open(cls, server, settings=()):
@@ -312,7 +312,7 @@ class Wire:
         return self
 
     def raw(self, data):
-        # Where the server has left, `drain` tells.
+        # `drain` notices when the server has disconnected.
         if not self.writer.is_closing():
             self.writer.write(data)
 
@@ -349,7 +349,7 @@ class Wire:
         return dict(self.decoder.decode(block))[":status"]
 
     async def end(self):
-        """How the server ended the connection: the code of its GOAWAY."""
+        """The code of the GOAWAY with which the server ended the connection."""
         code = None
         while (frame := await self.next()) is not None:
             if frame[0] == GOAWAY:
@@ -364,7 +364,7 @@ class Wire:
 
 
 def memory(server):
-    """Bytes of the server's process that are in memory."""
+    """The resident memory of the server, in bytes."""
     with open(f"/proc/{server.process.pid}/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -379,7 +379,7 @@ async def a_window_that_stays_shut_costs_no_more_than_its_limits(echo):
             stream = 2 * number + 1
             wire.ask(stream)
             assert await wire.status(stream) == "200"
-            # All that a stream may send: nothing of what it is echoed is taken.
+            # As much as a stream may send, without reading any of the echo.
             for _ in range(60):
                 wire.put(DATA, 0, stream, frame(BINARY, bytes(1000)))
         await wire.drain()
@@ -387,7 +387,7 @@ async def a_window_that_stays_shut_costs_no_more_than_its_limits(echo):
     grown = (memory(echo) - before) / 200
     assert grown < 512 * KIB, f"{grown / KIB:.0f} KiB for each socket"
     print(f"        {grown / KIB:.0f} KiB for each socket whose window is shut")
-    # They were only waiting.
+    # The sockets were only waiting.
     wire = wires[0]
     wire.put(WINDOW_UPDATE, 0, 0, struct.pack("!I", 1 << 30))
     wire.put(WINDOW_UPDATE, 0, 1, struct.pack("!I", 1 << 30))
@@ -425,7 +425,7 @@ async def streams_that_are_reset_at_any_stage_are_gone(echo):
 
 
 async def a_flood_of_resets_is_ended(echo):
-    """CVE-2023-44487: hyper's part, but it is our server's process."""
+    """CVE-2023-44487: hyper's code, in this server's process."""
     wire = await Wire.open(echo)
     for number in range(20_000):
         wire.ask(2 * number + 1)
@@ -447,7 +447,7 @@ async def data_beyond_the_window_ends_the_stream(echo):
             await wire.drain()
     except ConnectionError:
         pass
-    # FLOW_CONTROL_ERROR, on the stream or on the whole.
+    # FLOW_CONTROL_ERROR, on the stream or on the connection.
     kind, _, _, payload = await wire.next_of(RST_STREAM, GOAWAY)
     code = payload[:4] if kind == RST_STREAM else payload[4:8]
     assert int.from_bytes(code, "big") == 3, payload
@@ -587,7 +587,7 @@ async def connections_that_vanish_leave_nothing(echo):
 
 
 async def everybody_else(echo):
-    """A socket on each version, which know nothing of the attacks."""
+    """A socket on each HTTP version, which the attacks must not affect."""
     async with echo.connect() as socket:
         await same(socket, "over HTTP/1.1")
     connection = await Connection.open(echo)

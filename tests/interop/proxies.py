@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The servers behind the proxies that people put before them.
+"""Runs the servers behind HAProxy and nginx.
 
     proxies.py ECHO CHAT
 
 ECHO and CHAT are the built examples.  HAProxy speaks HTTP/1.1 and HTTP/2 to its
 clients and to the server, in all four combinations; nginx speaks HTTP/1.1 to
-both, configured as README says, and as people forget to.  Needs `haproxy` and
+both, configured as README says, and with the usual mistakes.  Needs `haproxy` and
 `nginx`, and the packages `websockets` and `h2` (tests/run installs them).
 Prints a line for each check and at the end `N passed, M failed`.
 """
@@ -37,7 +37,7 @@ defaults
 {sections}
 """
 
-# A front of each version before a back of each: `ws` says how HAProxy asks the
+# A frontend of each version before a backend of each: `ws` is how HAProxy asks the
 # server for a WebSocket.
 HAPROXY_PAIR = """
 listen {name}
@@ -101,7 +101,7 @@ def free_port():
 
 
 class Proxied:
-    """A server's address as its proxy's clients know it."""
+    """A server behind a proxy, with the proxy's address."""
 
     def __init__(self, port):
         self.address = f"127.0.0.1:{port}"
@@ -131,7 +131,7 @@ async def running(*command, port):
 
 
 async def converse(proxied, path="/"):
-    """All that a client on HTTP/1.1 does."""
+    """Runs a whole conversation over HTTP/1.1."""
     async with proxied.connect(path) as client:
         for message in ["", "grüße 🦀", "x" * 70_000, b"", os.urandom(MIB)]:
             await same(client, message)
@@ -145,7 +145,7 @@ async def converse(proxied, path="/"):
 
 
 async def converse_over_http_2(proxied):
-    """The same over HTTP/2, on several streams of one connection."""
+    """Runs the same over HTTP/2, on several streams of one connection."""
     connection = await Connection.open(proxied)
     sockets = [await connection.socket() for _ in range(20)]
 
@@ -157,7 +157,7 @@ async def converse_over_http_2(proxied):
 
     await asyncio.gather(*(talk(stream) for stream in sockets))
     assert (await connection.get())[0] == "404"
-    # One of them is cut off, which nobody else notices.
+    # One of them is reset, which does not affect the others.
     connection.h2.reset_stream(sockets[0].stream, CANCEL)
     connection.flush()
     for stream in sockets[1:]:

@@ -1,4 +1,4 @@
-"""Instructions in user space, counted behind real sockets: the same on a noisy
+"""Counts instructions in user space, behind real sockets: the same on a noisy
 machine as on a quiet one."""
 
 import re
@@ -9,8 +9,8 @@ from bench.process import LOAD_CPU, SERVER_CPU, Running, load
 
 
 def instructions(server, what, flags, lengths, server_flags=(), cpus=(SERVER_CPU, LOAD_CPU)):
-    """For each message, and how much of it in which function: a long run less a
-    short one, so that start, handshakes and warm-up are not counted."""
+    """The instructions for each message, in all and by function: a long run minus a
+    short one, so that the start, handshakes and warm-up are not counted."""
     (short, few), (long, many) = [
         counted(server, what, flags, length, server_flags, cpus) for length in lengths
     ]
@@ -21,7 +21,7 @@ def instructions(server, what, flags, lengths, server_flags=(), cpus=(SERVER_CPU
 
 
 def counted(server, what, flags, length, server_flags, cpus):
-    """The costs of each function over a run, and how many messages it had."""
+    """The costs of each function over a run, and the number of its messages."""
     server_cpu, load_cpu = cpus
     with tempfile.TemporaryDirectory() as directory:
         out = Path(directory) / "out"
@@ -32,7 +32,7 @@ def counted(server, what, flags, length, server_flags, cpus):
 
 
 def self_costs(text):
-    """Of callgrind's format what is needed here: the first number of each cost
+    """Parses the part of callgrind's format that is needed: the first number of each cost
     line is a position, the second the cost; a line after `calls=` is the
     callee's."""
     names, costs = {}, {}
@@ -52,7 +52,7 @@ def self_costs(text):
             skip = True
         elif re.match(r"[0-9+*-]", line):
             if not skip and function:
-                # A cost of nothing is left out.
+                # Callgrind leaves out a cost of zero.
                 cost = int((line.split() + ["0"])[1])
                 costs[function] = costs.get(function, 0) + cost
             skip = False

@@ -1,4 +1,4 @@
-"""What hyper-ws wants to cost, and whether it does."""
+"""The goals for the cost of hyper-ws, and whether they are met."""
 
 import statistics
 
@@ -125,7 +125,7 @@ class Goals:
             )
 
     def to(self, rows, names, goal, limit, figure=cpu):
-        """Ours to the best of these, within a round."""
+        """The ratio of this crate to the best of these servers, within a round."""
         names = [it for it in names if it in rows]
         if not names:
             return

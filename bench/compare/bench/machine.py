@@ -1,4 +1,4 @@
-"""What it was measured on, and which versions of what."""
+"""The machine of the measurement, and the versions of all programs."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def facts():
 
 
 def versions():
-    """Of the peers, as their lock file has them."""
+    """The versions of the peers, from the lock file."""
     lock = read(HERE / "Cargo.lock")
     pairs = re.findall(r'name = "(.*)"\nversion = "(.*)"', lock)
     result = {

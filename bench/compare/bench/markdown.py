@@ -1,4 +1,4 @@
-"""Tables. A peer that is ahead of this crate stands in bold."""
+"""Tables in Markdown. A peer that is ahead of this crate is in bold."""
 
 import statistics
 
@@ -9,7 +9,7 @@ from bench.servers import OURS, RAW
 
 
 def number(value):
-    """Three figures at least, no more digits than they mean."""
+    """A number with three significant digits, or all digits before the point."""
     if value >= 10e6:
         return f"{value / 1e6:,.0f}M"
     if value >= 1e6:
@@ -103,7 +103,7 @@ def cpu_table(comparison, unit, instructions=None, has_latency=True):
 
 
 def others(samples):
-    """How much of a CPU other programs took: the usual, and the most."""
+    """The share of a CPU that other programs took: the median, and the most."""
     usual = max(middle(samples, key("others")), 0)
     most = max(extent(samples, key("others"))[1], 0)
     return f"{usual:.0%} (≤ {most:.0%})" if len(samples) > 1 else f"{usual:.0%}"

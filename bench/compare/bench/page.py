@@ -1,4 +1,4 @@
-"""BENCHMARKS.md and its plots, from samples that were kept."""
+"""Writes BENCHMARKS.md and its plots from the samples that were kept."""
 
 import re
 import statistics
@@ -55,7 +55,7 @@ class Page:
         self.glance = []
         self.behind = []
 
-    # What the parts write with.
+    # Helpers for the parts.
 
     def heading(self, words):
         self.body.append(f"### {words}\n")
@@ -96,7 +96,7 @@ class Page:
         return part["data"].get(title) if part else None
 
     def stands(self, part, comparison, figure=cpu, what="CPU ns"):
-        """Notes for the tables at the top how this crate stands."""
+        """Records how this crate compares, for the tables at the top."""
         rows = measured(comparison)
         peers = standing(comparison, figure)
         if not peers or OURS not in rows:
@@ -209,7 +209,7 @@ def circumstances(kept):
 
 
 def million():
-    """Another program's result, if it has been run."""
+    """The result of `bench/million`, if it has been run."""
     words = "## A million sockets\n\n"
     if not MILLION.exists():
         return words + "Not measured yet: `python3 bench/million/run.py`, then this again.\n"

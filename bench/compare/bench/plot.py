@@ -99,7 +99,7 @@ def line(x1, y1, x2, y2, color):
 
 
 def ticks(most):
-    """Round numbers, four or so of them."""
+    """About four round numbers."""
     step = 10 ** math.floor(math.log10(most / 4))
     step *= next(it for it in [1, 2, 5, 10] if it * step >= most / 5)
     return [at * step for at in range(int(most / step) + 1)]

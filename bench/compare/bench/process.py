@@ -1,4 +1,4 @@
-"""A server in a process of its own, and the load that is put on it."""
+"""Starts a server in a process of its own, and runs a load against it."""
 
 import json
 import os
@@ -13,15 +13,15 @@ from bench.servers import target
 
 SERVER_CPU, LOAD_CPU = "0", "1"
 
-# What the largest part needs, on either side.
+# The files that the largest part needs, on either side.
 FILES = 20_000
 
-# Until a server listens; under callgrind it starts slowly.
+# The time until a server listens; under callgrind it starts slowly.
 PATIENCE = 60.0
 
 
 class Failed(Exception):
-    """A server or its load gave up; the reason stands in the tables."""
+    """A server or its load failed; the tables show the reason."""
 
 
 class Running:
@@ -34,7 +34,7 @@ class Running:
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            # A peer's complaints about connections that are reset.
+            # A server may complain about connections that are reset.
             stderr=subprocess.DEVNULL,
         )
         try:
@@ -72,7 +72,7 @@ class Running:
 
 
 def load(running, what, *flags, cpu=LOAD_CPU, timeout=300):
-    """What the load generator found out, as a dictionary."""
+    """Runs the load generator; returns its result as a dictionary."""
     server = running.server
     command = ["taskset", "-c", cpu, target("load"), what]
     command += ["--server", running.address, "--pid", str(running.process.pid)]
@@ -97,8 +97,8 @@ def free_port():
 
 
 def raise_file_limit():
-    """How many files a process may have open; thousands of connections are as
-    many files, on both sides."""
+    """Raises the limit of open files: thousands of connections are as many files, on
+    both sides."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for limits in [(FILES, max(FILES, hard)), (min(FILES, hard), hard)]:
         try:
@@ -114,7 +114,7 @@ def cpus():
 
 
 def end_on_signal():
-    """A run that is ended takes its servers with it."""
+    """Lets a signal to this program end its servers too."""
     def end(*_):
         raise KeyboardInterrupt
     signal.signal(signal.SIGTERM, end)

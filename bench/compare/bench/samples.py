@@ -11,7 +11,7 @@ from bench.servers import OURS, RAW
 
 
 def in_turns(bench, what, servers, rounds, sample):
-    """Alternating samples, so that what the machine does hits all servers."""
+    """Takes alternating samples, so that other work of the machine hits all servers."""
     taken = {it.name: [] for it in servers}
     failed = {}
     for round_ in range(rounds):
@@ -37,7 +37,7 @@ def measured(comparison):
 
 
 def missing(comparison):
-    """The servers that have none, and why."""
+    """The servers without samples, and the reasons."""
     return {
         name: rows if isinstance(rows, str) else "no sample"
         for name, rows in comparison["servers"].items()
@@ -80,13 +80,13 @@ def extent(rows, figure):
 
 
 def ratios(rows, others, figure):
-    """Of the same round to the same round."""
+    """The ratios within each round."""
     pairs = zip(rows, others)
     return [figure(row) / figure(other) for row, other in pairs if figure(other)]
 
 
 def standing(comparison, figure=cpu):
-    """How this crate stands: `(name, ratio, doubt)` for every peer, the best
+    """The comparison with every peer, as `(name, ratio, doubt)`, the best
     first; ratios are theirs to ours, below 1 is ahead of us. `doubt` says why the
     order has not been shown, if it has not."""
     rows = measured(comparison)

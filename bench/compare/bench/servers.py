@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent.parent
 OURS = "hyper-ws"
 RAW = "raw"
 
-# Node's server, as npm has it. bufferutil is what its README recommends for speed.
+# Node's server, from npm. Its README recommends bufferutil for speed.
 NODE_NAME = "Node ws"
 NODE_PACKAGES = ["ws@8.23.0", "bufferutil@4.1.0"]
 
@@ -26,15 +26,15 @@ NODE_PACKAGES = ["ws@8.23.0", "bufferutil@4.1.0"]
 class Server:
     name: str
     command: list
-    # What cargo builds for it: a feature and a program of that name.
+    # The name of its feature and of its program for cargo.
     feature: str = None
-    # A limit has no protocol: it sends back, or to all, what it reads.
+    # A limit has no protocol: it sends the bytes that it reads back, or to all.
     is_limit: bool = False
-    # Its users must ask for it: answers are gathered, then written at once.
+    # Opt-in for its users: answers are gathered, and then written at once.
     is_batch: bool = False
     speaks: set = field(default_factory=lambda: {"echo", "broadcast"})
     has_workers: bool = False
-    # By the command line.
+    # Given on the command line.
     is_given: bool = False
     # Callgrind cannot tell a compiler's code from a program's.
     is_compiled: bool = True
@@ -53,8 +53,8 @@ def batch(name):
     return rust(f"{name} batch", name, "--batch", is_batch=True)
 
 
-# Each as its own documentation writes it; `batch` where that has a way to send
-# several messages in one write.
+# Each as in its own documentation; `batch` where that shows how to send several
+# messages in one write.
 SERVERS = [
     rust(RAW, "raw", is_limit=True),
     rust("raw lent", "raw", "--lent", is_limit=True, speaks={"echo"}),
@@ -73,8 +73,8 @@ SERVERS = [
     batch("sockudo-ws"),
 ]
 
-# Servers that compress. What may be tuned is a variant of its own; the first of
-# each is its default, or what its documentation recommends.
+# Servers that compress. Each tuning is a variant; the first one of each server is
+# its default, or the one that its documentation recommends.
 DEFLATE_SERVERS = [
     rust("hyper-ws shared", "hyper-ws-deflate"),
     rust("hyper-ws shared, level 1", "hyper-ws-deflate", "--level", "1"),
@@ -95,7 +95,7 @@ DEFLATE_SERVERS = [
 
 
 def node(*flags):
-    """Node's ws, or why there is none."""
+    """Node's ws, or the reason why it is missing."""
     for needed in ["node", "npm"]:
         if not shutil.which(needed):
             return None, f"{needed} is not installed"
@@ -133,8 +133,8 @@ def given(text):
 
 
 def build(servers):
-    """One after the other: built together, one would choose the features of
-    another's dependencies."""
+    """Builds one server after the other: built together, one would change the features
+    of another's dependencies."""
     for feature in dict.fromkeys(["load"] + [it.feature for it in servers if it.feature]):
         command = ["cargo", "build", "--quiet", "--release", "--locked", "--no-default-features"]
         command += ["--features", feature, "--bin", feature]

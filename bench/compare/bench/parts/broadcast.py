@@ -1,4 +1,4 @@
-"""One sends, everybody gets it."""
+"""Broadcast: one client sends, all clients receive."""
 
 from dataclasses import dataclass
 

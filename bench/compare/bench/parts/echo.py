@@ -1,4 +1,4 @@
-"""Every message comes back: sizes, and how many are in flight at once."""
+"""Echo: messages of several sizes, with one or several in flight."""
 
 from dataclasses import dataclass
 

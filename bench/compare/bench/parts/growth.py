@@ -1,4 +1,4 @@
-"""More sockets, more members: what a message costs then."""
+"""The cost of a message with more sockets, and with more members of a room."""
 
 from bench import samples
 from bench.markdown import others, ratio, spread, table

@@ -1,4 +1,4 @@
-"""What a connection costs that comes, says one thing and goes."""
+"""The cost of a connection with a handshake and one message."""
 
 from bench import samples
 from bench.markdown import cpu_table

@@ -1,4 +1,4 @@
-"""What a connection that does nothing holds."""
+"""The memory of an idle connection."""
 
 from bench import samples
 from bench.markdown import absent, label, number, ranked, table

@@ -1,4 +1,4 @@
-"""Instructions a message, of every load: no table of its own, but a column."""
+"""Instructions for each message of every load: a column in the other tables."""
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Latency where there is room: at half of what saturates a server."""
+"""Latency below saturation: at half of the rate that saturates a server."""
 
 from bench import samples
 from bench.markdown import absent, label, number, others, ranked, spread, table
