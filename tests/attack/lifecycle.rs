@@ -9,7 +9,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_ws::hub::Hub;
 use hyper_ws::tracker::Tracker;
-use hyper_ws::{CloseCode, Config, Sender, Upgrade, WebSocket, WebSocketService};
+use hyper_ws::{CloseCode, Config, Upgrade, WebSocket, WebSocketService};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, mpsc};
 
@@ -345,18 +345,10 @@ async fn a_request_that_is_dropped_before_its_answer_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eight_tasks_that_send_during_the_close_send_whole_messages_or_none() {
-    let (hand, mut handed) = mpsc::unbounded_channel::<Sender>();
-    let tracker = Tracker::new();
-    let service = WebSocketService::new(service_fn(page))
-        .route("/ws", move |mut socket: WebSocket| {
-            hand.send(socket.sender()).unwrap();
-            async move { while let Ok(Some(_)) = socket.recv().await {} }
-        })
-        .tracker(&tracker);
-    let server = Server::start(service, tracker).await;
+    let (server, mut senders) = Server::with_senders().await;
     for round in 0..40u32 {
         let mut client = server.open().await;
-        let sender = handed.recv().await.unwrap();
+        let sender = senders.recv().await.unwrap();
         let mut tasks = vec![];
         for task in 0..8u32 {
             let sender = sender.clone();

@@ -70,7 +70,7 @@ async def check(address, server):
         raise AssertionError("a foreign page was accepted")
     except InvalidStatus as refused:
         assert refused.response.status_code == 403
-    # Of sockets that are still open.
+    # Messages of sockets that are still open count too.
     await until(metrics, {
         "websocket_open": 3,
         "websocket_accepted_total": 3,

@@ -7,7 +7,7 @@ use hyper::service::service_fn;
 use hyper_ws::config::Overflow;
 use hyper_ws::hub::Hub;
 use hyper_ws::tracker::Tracker;
-use hyper_ws::{CloseCode, Config, Sender, WebSocket, WebSocketService};
+use hyper_ws::{CloseCode, Config, WebSocket, WebSocketService};
 use stats_alloc::Stats;
 
 use crate::support::{Client, Server, close_frame, frame, handshake, header, page, until};
@@ -469,18 +469,10 @@ fn a_head_of_separators_is_read_in_memory_of_its_size() {
 #[test]
 fn senders_that_stop_waiting_leave_nothing_behind_on_a_socket() {
     alone(Clock::Real, || async {
-        let (hand, mut handed) = tokio::sync::mpsc::unbounded_channel::<Sender>();
-        let tracker = Tracker::new();
-        let service = WebSocketService::new(service_fn(page))
-            .route("/ws", move |mut socket: WebSocket| {
-                hand.send(socket.sender()).unwrap();
-                async move { while let Ok(Some(_)) = socket.recv().await {} }
-            })
-            .tracker(&tracker);
-        let server = Server::start(service, tracker).await;
+        let (server, mut senders) = Server::with_senders().await;
         let mut client = server.connect_narrow().await;
         client.upgrade("/ws").await;
-        let sender = handed.recv().await.unwrap();
+        let sender = senders.recv().await.unwrap();
         // The queue is full, the peer does not read.
         while sender.try_send(vec![0; 10_000]).is_ok() {
             tokio::task::yield_now().await;

@@ -98,7 +98,7 @@ async fn a_handler_may_take_the_rejection_itself() {
     let app = Router::new().route("/", get(either));
     let mut client = Client::connect(serve(app).await).await;
     assert_eq!(client.get("/").await.body, "a page");
-    assert_eq!(client.ask("/", "").await.status, 101);
+    client.upgrade("/").await;
     client.echoes("hello").await;
 }
 

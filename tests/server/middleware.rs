@@ -40,7 +40,7 @@ async fn one_path_can_be_a_page_and_a_socket() {
         (answer.status, answer.body.as_str()),
         (202, "GET /chat?a=b ")
     );
-    assert_eq!(client.ask("/chat?a=b", "").await.status, 101);
+    client.upgrade("/chat?a=b").await;
     client.echoes("hello").await;
     client.close().await;
 }

@@ -120,10 +120,7 @@ async fn a_handshake_is_answered_with_101_and_messages_come_back() {
 #[tokio::test]
 async fn a_frame_in_one_segment_with_the_request_is_delivered_once() {
     let mut client = Client::connect(serve(app).await).await;
-    let mut bytes = handshake("/ws", "").into_bytes();
-    bytes.extend(frame(TEXT, b"first"));
-    client.send(bytes).await;
-    assert_eq!(client.answer().await.status, 101);
+    client.upgrade_with("/ws", &frame(TEXT, b"first")).await;
     client.expect(TEXT, b"first").await;
     client.echoes("second").await;
     client.close().await;
@@ -132,12 +129,10 @@ async fn a_frame_in_one_segment_with_the_request_is_delivered_once() {
 #[tokio::test]
 async fn more_frames_behind_the_request_than_hyper_reads_at_once_are_all_delivered() {
     let mut client = Client::connect(serve(app).await).await;
-    let mut bytes = handshake("/ws", "").into_bytes();
-    for number in 0..40_u8 {
-        bytes.extend(frame(BINARY, &[number; 1000]));
-    }
-    client.send(bytes).await;
-    assert_eq!(client.answer().await.status, 101);
+    let frames: Vec<_> = (0..40_u8)
+        .flat_map(|number| frame(BINARY, &[number; 1000]))
+        .collect();
+    client.upgrade_with("/ws", &frames).await;
     for number in 0..40_u8 {
         client.expect(BINARY, vec![number; 1000]).await;
     }
@@ -147,11 +142,8 @@ async fn more_frames_behind_the_request_than_hyper_reads_at_once_are_all_deliver
 #[tokio::test]
 async fn a_broken_frame_behind_the_request_is_answered_with_a_close_frame() {
     let mut client = Client::connect(serve(app).await).await;
-    let mut bytes = handshake("/ws", "").into_bytes();
     // The frame has a reserved bit and is not masked.
-    bytes.extend([0xa1, 0x01, b'x']);
-    client.send(bytes).await;
-    assert_eq!(client.answer().await.status, 101);
+    client.upgrade_with("/ws", &[0xa1, 0x01, b'x']).await;
     client.expect_close(1002).await;
 }
 
@@ -259,7 +251,7 @@ async fn the_log_names_the_auto_builder_without_upgrades() {
             .serve_connection(io, service_fn(app))
             .await;
     });
-    assert_eq!(client.ask("/ws", "").await.status, 101);
+    client.upgrade("/ws").await;
     server.await.unwrap();
     client.end_or_reset().await;
     let lines = log.lines();
@@ -388,7 +380,7 @@ async fn a_refused_handshake_leaves_a_connection_that_serves_the_next_request() 
     let answer = client.get("/page").await;
     assert_eq!((answer.status, answer.body.as_str()), (200, "a page"));
 
-    assert_eq!(client.ask("/ws", "").await.status, 101);
+    client.upgrade("/ws").await;
     client.echoes("now it is right").await;
 }
 
@@ -432,10 +424,7 @@ async fn the_auto_builder_hands_the_connection_over_with_all_that_was_read() {
             .serve_connection_with_upgrades(io, service_fn(app))
             .await
     });
-    let mut bytes = handshake("/ws", "").into_bytes();
-    bytes.extend(frame(TEXT, b"first"));
-    client.send(bytes).await;
-    assert_eq!(client.answer().await.status, 101);
+    client.upgrade_with("/ws", &frame(TEXT, b"first")).await;
     client.expect(TEXT, b"first").await;
     client.echoes("second").await;
     client.close().await;
@@ -450,7 +439,7 @@ async fn a_graceful_shutdown_of_hyper_util_does_not_wait_for_sockets_nor_end_the
         .serve_connection_with_upgrades(io, service_fn(app))
         .into_owned();
     tokio::spawn(graceful.watch(connection));
-    assert_eq!(client.ask("/ws", "").await.status, 101);
+    client.upgrade("/ws").await;
     client.echoes("before").await;
     graceful.shutdown().await;
     client.echoes("after").await;

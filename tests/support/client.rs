@@ -137,7 +137,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
 
     /// Makes a handshake, which the server must accept.
     pub(crate) async fn upgrade(&mut self, path: &str) {
-        let answer = self.ask(path, "").await;
+        self.upgrade_with(path, b"").await;
+    }
+
+    /// Makes a handshake with `frames` behind it in the same segment; the server
+    /// must accept it.
+    pub(crate) async fn upgrade_with(&mut self, path: &str, frames: &[u8]) {
+        self.send([handshake(path, "").as_bytes(), frames].concat())
+            .await;
+        let answer = self.answer().await;
         assert_eq!(answer.status, 101, "{answer:?}");
         assert_eq!(answer.header("sec-websocket-accept"), Some(ACCEPT));
     }

@@ -11,9 +11,10 @@ use hyper::service::{HttpService, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_ws::tracker::Tracker;
-use hyper_ws::{Config, Error, WebSocket, WebSocketService};
+use hyper_ws::{Config, Error, Sender, WebSocket, WebSocketService};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
@@ -59,6 +60,19 @@ impl Server {
             .config(config)
             .tracker(&tracker);
         Server::start(service, tracker).await
+    }
+
+    /// Drops all messages on `/ws`; the receiver gets a sender of each socket.
+    pub(crate) async fn with_senders() -> (Self, UnboundedReceiver<Sender>) {
+        let (tell, senders) = mpsc::unbounded_channel();
+        let tracker = Tracker::new();
+        let service = WebSocketService::new(service_fn(page))
+            .route("/ws", move |mut socket: WebSocket| {
+                tell.send(socket.sender()).unwrap();
+                async move { while let Ok(Some(_)) = socket.recv().await {} }
+            })
+            .tracker(&tracker);
+        (Server::start(service, tracker).await, senders)
     }
 
     /// Serves `service`, which counts its sockets in `tracker`.
