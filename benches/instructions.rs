@@ -78,7 +78,10 @@ const fn load(name: &'static str, messages: usize, run: fn(usize)) -> Load {
 
 fn main() -> ExitCode {
     // `cargo bench` adds a `--bench` of its own.
-    let arguments: Vec<String> = env::args().skip(1).filter(|it| it != "--bench").collect();
+    let arguments: Vec<String> = env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
         [] => counts().map(|counts| print!("{}", table(&counts, &bounds()).0)),
@@ -179,7 +182,7 @@ fn handshakes(count: usize) {
 }
 
 fn run(name: &str, messages: &str) -> Result<(), Box<dyn Error>> {
-    let load = LOADS.iter().find(|it| it.name == name);
+    let load = LOADS.iter().find(|load| load.name == name);
     let load = load.ok_or("there is no such load")?;
     (load.run)(messages.parse()?);
     Ok(())
@@ -200,9 +203,9 @@ fn counts() -> Result<Vec<f64>, Box<dyn Error>> {
                 .iter()
                 .map(|load| scope.spawn(|| count(load)))
                 .collect();
-            let ended = begun.into_iter().map(|it| it.join());
+            let ended = begun.into_iter().map(|thread| thread.join());
             ended
-                .map(|it| it.unwrap_or_else(|_| Err("a thread panicked".into())))
+                .map(|result| result.unwrap_or_else(|_| Err("a thread panicked".into())))
                 .collect()
         });
         for count in counted {
@@ -220,13 +223,13 @@ fn count(load: &Load) -> Result<f64, String> {
 
 /// The instructions of a whole run.
 fn callgrind(load: &Load, messages: usize) -> Result<u64, String> {
-    let program = env::current_exe().map_err(|it| it.to_string())?;
+    let program = env::current_exe().map_err(|error| error.to_string())?;
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(program)
         .args(["--run", load.name, &messages.to_string()])
         .output()
-        .map_err(|it| it.to_string())?;
+        .map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stderr);
     // `==1234== Collected : 56789`
     let collected = text
@@ -252,7 +255,7 @@ fn check() -> Result<(), Box<dyn Error>> {
     let taken = fs::read_to_string(BOUNDS).unwrap_or_default();
     let taken = taken
         .lines()
-        .find_map(|it| it.strip_prefix("# Counted with "));
+        .find_map(|line| line.strip_prefix("# Counted with "));
     Err(format!(
         "More instructions than the bound, or no bound: {}. The bounds were counted with {} \
          and this is {}. If there is a good reason, `cargo bench --bench instructions -- --write`.",
@@ -318,6 +321,6 @@ fn compiler() -> String {
     let version = Command::new(rustc).arg("--version").output();
     version.map_or_else(
         |_| "an unknown compiler".to_owned(),
-        |it| String::from_utf8_lossy(&it.stdout).trim().to_owned(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
     )
 }

@@ -94,7 +94,7 @@ fn text(criterion: &mut Criterion) {
 /// Repeats `phrase` up to `size` bytes, and ends with a whole character.
 fn whole_characters(phrase: &str, size: usize) -> String {
     let mut text = phrase.repeat(size / phrase.len() + 1);
-    let end = (0..=size).rev().find(|it| text.is_char_boundary(*it));
+    let end = (0..=size).rev().find(|at| text.is_char_boundary(*at));
     text.truncate(end.unwrap_or(0));
     text
 }

@@ -24,7 +24,7 @@ async fn broadcast(mut socket: WebSocket, room: Room) -> Result<(), hyper_ws::Er
 
 fn main() -> std::io::Result<()> {
     let options = Options::parse();
-    let room = Hub::new().room("everybody");
+    let room = Hub::new().room("all");
     let tracker = Tracker::new();
     let service = WebSocketService::new(service_fn(no_page))
         .any_path(move |socket| broadcast(socket, room.clone()))

@@ -126,21 +126,21 @@ fn a_room_of_15_000_members_takes_little_and_gives_it_back_when_10_are_left() {
         for _ in 0..15_000 {
             let (mut client, server) = tokio::io::duplex(256);
             serve(server, &service);
-            shake_hands(&mut client).await;
+            upgrade(&mut client).await;
             sockets.push(given.recv().await.unwrap());
             clients.push(client);
         }
     });
     let hub = Hub::new();
     let room = hub.room("crowded");
-    let joined = measure(|| sockets.iter().for_each(|it| room.join(it)));
+    let joined = measure(|| sockets.iter().for_each(|socket| room.join(socket)));
     // The members share the frame until they write it.
     let sent = measure(|| assert_eq!(room.send(vec![7; 10_000]).queued, 15_000));
     assert!(
         sent.count_total < 64 && sent.bytes_max < 64 * 1024,
         "{sent:?}"
     );
-    let left = measure(|| sockets[LEFT..].iter().for_each(|it| room.leave(it)));
+    let left = measure(|| sockets[LEFT..].iter().for_each(|socket| room.leave(socket)));
     assert_eq!(room.len(), LEFT);
     let kept = joined.bytes_current + left.bytes_current;
     assert!(kept < 2048, "{joined:?} {left:?}");
@@ -152,7 +152,7 @@ fn a_hub_of_15_000_rooms_that_falls_to_10_gives_its_memory_back() {
     let hub = Hub::new();
     let mut rooms = Vec::with_capacity(15_000);
     let used = measure(|| {
-        rooms.extend((0..15_000).map(|it| hub.room(&it.to_string())));
+        rooms.extend((0..15_000).map(|number| hub.room(&number.to_string())));
         rooms.truncate(10);
     });
     assert_eq!(hub.len(), 10);
@@ -163,7 +163,7 @@ fn a_hub_of_15_000_rooms_that_falls_to_10_gives_its_memory_back() {
 #[tokio::test(start_paused = true)]
 async fn a_drain_ends_every_socket_at_its_deadline_though_half_never_answer() {
     const SOCKETS: usize = 5_000;
-    let patience = Duration::from_secs(10);
+    let timeout = Duration::from_secs(10);
     let tracker = Tracker::new();
     let running = Arc::new(AtomicUsize::new(0));
     let handler = {
@@ -183,7 +183,7 @@ async fn a_drain_ends_every_socket_at_its_deadline_though_half_never_answer() {
     for at in 0..SOCKETS {
         let (mut client, server) = tokio::io::duplex(1024);
         serve(server, &service);
-        shake_hands(&mut client).await;
+        upgrade(&mut client).await;
         match at % 2 {
             0 => silent.push(client),
             _ => _ = polite.spawn(answer_close(client)),
@@ -195,10 +195,10 @@ async fn a_drain_ends_every_socket_at_its_deadline_though_half_never_answer() {
     assert_eq!(tracker.len(), SOCKETS);
 
     let began = Instant::now();
-    let drained = tracker.drain(CloseCode::GOING_AWAY, patience).await;
+    let drained = tracker.drain(CloseCode::GOING_AWAY, timeout).await;
     let took = began.elapsed();
     assert!(
-        took >= patience && took < patience + Duration::from_millis(100),
+        took >= timeout && took < timeout + Duration::from_millis(100),
         "{took:?}"
     );
     assert_eq!(
@@ -376,14 +376,14 @@ fn memory_returns_after(connections: usize) {
     assert!(used.count_current < 16, "{used:?}");
 }
 
-async fn talk(mut client: DuplexStream, says_goodbye: bool) {
-    shake_hands(&mut client).await;
+async fn talk(mut client: DuplexStream, closes: bool) {
+    upgrade(&mut client).await;
     let load = Load::echo(1, 1024);
     client.write_all(&load.request).await.unwrap();
     let mut reply = vec![0; load.reply.len()];
     client.read_exact(&mut reply).await.unwrap();
     assert_eq!(reply, load.reply);
-    if says_goodbye {
+    if closes {
         client.write_all(&frame(CLOSE, &[3, 232])).await.unwrap();
         let mut close = Vec::new();
         client.read_to_end(&mut close).await.unwrap();
@@ -391,7 +391,7 @@ async fn talk(mut client: DuplexStream, says_goodbye: bool) {
     }
 }
 
-async fn shake_hands(client: &mut DuplexStream) {
+async fn upgrade(client: &mut DuplexStream) {
     client
         .write_all(handshake("/", "").as_bytes())
         .await

@@ -289,8 +289,8 @@ def sections(result):
         )
     yield (
         "All of them in one room, and counted by a `Tracker`. 100 bytes are published to the room,\n"
-        "then it is drained with 40 s of patience: a drain closes 500 sockets at a time and pauses\n"
-        "between, so that not all clients come back at once; half of the patience may go into that."
+        "then it is drained with a timeout of 40 s: a drain closes 500 sockets at a time and pauses\n"
+        "between, so that not all clients come back at once; the pauses may take half of the timeout."
     )
     yield table(
         [

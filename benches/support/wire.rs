@@ -117,14 +117,17 @@ impl Conversation {
         let service = service_fn(move |mut request: Request<Incoming>| {
             let upgrade = Upgrade::from_request(&mut request).expect("a good handshake");
             let (response, conversation) = upgrade.accept_with(handler.clone());
-            *place.lock().expect("nobody panicked") = Some(Box::pin(conversation));
+            *place.lock().expect("nothing panics under the lock") = Some(Box::pin(conversation));
             async { Ok::<Response<String>, Infallible>(response) }
         });
         let io = TokioIo::new(wire.clone());
         let connection = http1::Builder::new().serve_connection(io, service);
         let served = runtime.block_on(connection.with_upgrades());
         served.expect("it is handed over");
-        let task = accepted.lock().expect("nobody panicked").take();
+        let task = accepted
+            .lock()
+            .expect("nothing panics under the lock")
+            .take();
         let mut conversation = Conversation {
             wire,
             task: task.expect("the handshake is done"),
@@ -175,7 +178,10 @@ impl Members {
     /// bytes that they have written.
     pub(crate) fn publish(&mut self, message: Message) -> usize {
         self.room.send(message);
-        self.conversations.iter_mut().map(|it| it.turn(&[])).sum()
+        self.conversations
+            .iter_mut()
+            .map(|member| member.turn(&[]))
+            .sum()
     }
 }
 

@@ -222,9 +222,10 @@ async fn converse(
 
 async fn send_lines(sender: Sender, mut lines: mpsc::Receiver<Vec<u8>>, binary: bool) {
     while let Some(line) = lines.recv().await {
-        let message = match binary {
-            true => Message::from(line),
-            false => Message::from(String::from_utf8_lossy(&line).into_owned()),
+        let message = if binary {
+            Message::from(line)
+        } else {
+            Message::from(String::from_utf8_lossy(&line).into_owned())
         };
         // The receiving side reports why sending has failed.
         if sender.send(message).await.is_err() {

@@ -25,12 +25,12 @@ enum Device {
 
 impl Device {
     fn of(device: &impl IsTerminal) -> Self {
-        match device.is_terminal() {
+        if device.is_terminal() {
             // https://no-color.org
-            true => Device::Terminal {
-                colours: std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty()),
-            },
-            false => Device::Pipe,
+            let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+            Device::Terminal { colours }
+        } else {
+            Device::Pipe
         }
     }
 
@@ -113,9 +113,10 @@ impl Show {
         };
         let colour = if good { GREY } else { RED };
         eprintln!("{}", self.errors.coloured(colour, &cause.to_string()));
-        match good {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::FAILURE,
+        if good {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
         }
     }
 }

@@ -48,7 +48,7 @@
 //! }
 //!
 //! #[tokio::test(start_paused = true)]
-//! async fn whoever_talks_is_told_the_time_too() {
+//! async fn a_client_that_talks_gets_the_time_too() {
 //!     let mut client = testing::connect(clock).await;
 //!     for _ in 0..4 {
 //!         sleep(Duration::from_secs(3)).await;

@@ -474,7 +474,7 @@ async fn messages_before_a_violation_are_answered_before_it() {
     let bytes = [frame(0x81, b"one"), frame(0x89, b"two"), frame(0x83, b"")].concat();
     client.send(bytes).await;
     let mut frames = [client.frame().await.unwrap(), client.frame().await.unwrap()];
-    frames.sort_by_key(|it| it.first);
+    frames.sort_by_key(|frame| frame.first);
     let [echo, pong] = &frames;
     assert_eq!((echo.first, &echo.payload[..]), (0x81, &b"one"[..]));
     assert_eq!((pong.first, &pong.payload[..]), (0x8a, &b"two"[..]));

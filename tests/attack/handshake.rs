@@ -261,9 +261,14 @@ async fn lists_of_separators_alone_name_neither_a_subprotocol_nor_an_extension()
                 let answer = client.answer().await;
                 // A list without elements is valid for extensions only, and offers
                 // none; `a   b` is not a list.
-                let elements = value.split(',').map(str::trim).filter(|it| !it.is_empty());
+                let elements = value
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|element| !element.is_empty());
                 let is_list = (name.ends_with("Extensions") || elements.clone().count() > 0)
-                    && elements.clone().all(|it| !it.contains([' ', '\t']));
+                    && elements
+                        .clone()
+                        .all(|element| !element.contains([' ', '\t']));
                 let expected = if is_list { 101 } else { 400 };
                 assert_eq!(answer.status, expected, "{name}: {filling:?}");
                 let chosen = answer.header("sec-websocket-protocol");
@@ -397,7 +402,7 @@ async fn a_refusal_escapes_what_it_repeats_of_the_request() {
                 .body
                 .trim_end_matches('\n')
                 .bytes()
-                .all(|it| (0x20..0x7f).contains(&it))
+                .all(|byte| (0x20..0x7f).contains(&byte))
         );
         let kind = answer.header("content-type");
         assert_eq!(kind, Some("text/plain; charset=utf-8"));

@@ -382,7 +382,11 @@ async fn eight_tasks_that_send_during_the_close_send_whole_messages_or_none() {
             assert_eq!(frame.payload.len(), size);
             // The messages of each task arrive in its order, without a gap.
             assert_eq!(frame.payload[..4], received[task].to_be_bytes());
-            assert!(frame.payload[4..].iter().all(|it| usize::from(*it) == task));
+            assert!(
+                frame.payload[4..]
+                    .iter()
+                    .all(|byte| usize::from(*byte) == task)
+            );
             received[task] += 1;
             count += 1;
             if count == 10 + round {

@@ -127,14 +127,17 @@ async fn a_close_reason_cannot_forge_a_line_of_the_log() {
         server.emptied().await;
     }
     let entries = log.entries();
-    let ends: Vec<_> = entries.iter().filter(|it| it.contains("4000")).collect();
+    let ends: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry.contains("4000"))
+        .collect();
     // The reasons are logged: otherwise this would test nothing.
     assert_eq!(ends.len(), 4, "{entries:?}");
     for entry in &entries {
         let is_harmless = |it: char| !it.is_control() && !"\u{2028}\u{202e}".contains(it);
         assert!(entry.chars().all(is_harmless), "{entry:?}");
     }
-    assert!(ends.iter().any(|it| it.contains(r"bye\r\n2026")));
+    assert!(ends.iter().any(|entry| entry.contains(r"bye\r\n2026")));
 }
 
 #[tokio::test]
@@ -177,7 +180,7 @@ async fn neither_headers_nor_queries_nor_messages_get_into_the_log() {
     }
     let entries = log.entries();
     assert!(entries.len() >= 7, "nothing was logged: {entries:?}");
-    assert!(entries.iter().any(|it| it.contains("as ordered")));
+    assert!(entries.iter().any(|entry| entry.contains("as ordered")));
     for entry in entries {
         assert!(!entry.contains("SECRET"), "{entry:?}");
         assert!(!entry.contains("dGhlIHNhbXBsZSBub25jZQ"), "{entry:?}");

@@ -98,7 +98,7 @@ class Check:
         if self.options.screenshots:
             self.pictures(ann, ben)
         self.nothing_was_reported(ann, ben)
-        self.goodbye(ann, ben)
+        self.shutdown(ann, ben)
 
     # The checks, in the order in which they happen.
 
@@ -152,7 +152,7 @@ class Check:
         self.holds("every message has its time", ann.script(
             "return [...messages.querySelectorAll('time')].every(t => Math.abs(Date.parse(t.dateTime) - Date.now()) < 60000 && t.textContent)"))
         ann.script("send({ type: 'say', id: 'forged', from: 'Ben', text: 'I am Ben' })")
-        ben.arrives("nobody can speak for somebody else", "Ann", "I am Ben")
+        ben.arrives("a page cannot speak for another person", "Ann", "I am Ben")
 
     def text_stays_text(self, ann, ben):
         ann.say(MARKUP)
@@ -179,7 +179,7 @@ class Check:
         first = ben.window()
         ben.new_window(f"{self.origin}/?room=%20Other%20ROOM!")
         ben.until("a second room opens under its tidy name", "return byId('room').textContent === 'other-room' && byId('state').textContent === 'Connected'")
-        self.holds("nobody of the first room is in the second", ben.script("return [...people].join()") == "Ben")
+        self.holds("the second room has no people of the first", ben.script("return [...people].join()") == "Ben")
         ben.say("only here")
         ben.until("the second room works", "return messages.innerText.includes('only here') && !pending.size")
         self.holds("the second room has not heard the first", "Hello" not in ben.script("return messages.textContent"))
@@ -248,26 +248,26 @@ class Check:
                   "return document.body.dataset.state === 'refused' && byId('outage-text').textContent.startsWith('The server said no: ')")
         ben.click("#try-now")
         ben.until("until it is asked to", "return byId('state').textContent === 'Connected' && byId('outage').hidden")
-        self.both_are_here(ann, ben, "nobody else is there")
+        self.both_are_here(ann, ben, "no other person is there")
 
     def dead_connections(self, ann, ben):
         ann.script("socket.send = () => {}")
         ann.say("swallowed on the way there")
-        ann.script("abandon(socket, 'The server does not answer.')")
+        ann.script("dropConnection(socket, 'The server does not answer.')")
         ben.arrives("what a dead connection swallowed is sent again", "Ann", "swallowed on the way there")
         ann.until("and confirmed", "return !pending.size && you === 'Ann'")
         ann.script("socket.onmessage = null")
         ann.say("the answer was swallowed")
         ben.arrives("a message of which only the answer is lost arrives", "Ann", "the answer was swallowed")
         self.holds("its page does not know yet", ann.script("return pending.size") == 1)
-        ann.script("abandon(socket, 'The server does not answer.')")
+        ann.script("dropConnection(socket, 'The server does not answer.')")
         ann.until("it learns when it is back", "return !pending.size && byId('state').textContent === 'Connected'")
         ann.say("once more, from the top")
         ben.arrives("and goes on", "Ann", "once more, from the top")
         for page in (ann, ben):
             self.holds(f"neither came twice to {page.name}", page.script(
                 "return ['swallowed on the way there', 'the answer was swallowed'].every(t => messages.textContent.split(t).length === 2)"))
-        self.both_are_here(ann, ben, "nobody is there twice")
+        self.both_are_here(ann, ben, "each person is there once")
 
     def outage(self, ann, ben):
         ann.script("draft.value = 'half a thought'; draftChanged()")
@@ -342,13 +342,13 @@ class Check:
             self.holds(f"{page.name}'s console reports nothing but the outages", entries == [], entries)
             self.holds(f"nothing violated the policy at {page.name}'s", page.script("return window.violations") == [], page.script("return window.violations"))
 
-    def goodbye(self, ann, ben):
+    def shutdown(self, ann, ben):
         code = self.server.terminate()
         self.holds("SIGTERM ends the server with 0", code == 0, f"exit code {code}")
         for page in (ann, ben):
             page.until(f"{page.name} is told that the server went away",
                        "return !byId('outage').hidden && /shutting down or restarting|cannot be reached/.test(byId('outage-text').textContent)")
-            self.holds("it said goodbye first", page.script("return window.closings.includes(1001)"), page.script("return window.closings"))
+            self.holds("it sent a close frame first", page.script("return window.closings.includes(1001)"), page.script("return window.closings"))
 
     def pictures(self, ann, ben):
         directory = self.options.screenshots

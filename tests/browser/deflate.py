@@ -21,7 +21,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from chat import FLAGS, find  # noqa: E402
 
-PATIENCE = 60
+TIMEOUT = 60
 MESSAGES = 100
 MODES = {"none": [], "shared": ["--deflate=shared"], "dedicated": ["--deflate=dedicated"]}
 
@@ -57,7 +57,7 @@ class Proxy:
     async def start(self, echo, flags):
         self.server = await asyncio.create_subprocess_exec(
             echo, "--listen", "127.0.0.1:0", *flags, stdout=asyncio.subprocess.PIPE)
-        line = (await asyncio.wait_for(self.server.stdout.readline(), PATIENCE)).decode()
+        line = (await asyncio.wait_for(self.server.stdout.readline(), TIMEOUT)).decode()
         found = re.match(r"listening on http://(.+):(\d+)", line)
         if not found:
             sys.exit(f"the server does not say where it listens: {line!r}")
@@ -124,7 +124,7 @@ async def browse(echo, browser, scratch):
         process = await asyncio.create_subprocess_exec(
             browser, *FLAGS, "--remote-debugging-port=0", f"--user-data-dir={scratch}/profile", address,
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL)
-        return await asyncio.wait_for(found, PATIENCE), proxies
+        return await asyncio.wait_for(found, TIMEOUT), proxies
     finally:
         for running in [process, *(getattr(proxy, "server", None) for proxy in proxies.values())]:
             if running and running.returncode is None:

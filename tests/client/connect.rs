@@ -114,7 +114,7 @@ async fn the_server_sees_the_request_as_it_was_built() {
         "sec-websocket-protocol: chat.v2, chat.v1",
     ] {
         assert!(
-            seen.lines().any(|it| it == line),
+            seen.lines().any(|seen| seen == line),
             "{line} is not in\n{seen}"
         );
     }
@@ -215,7 +215,7 @@ async fn opened(config: Config) -> (WebSocket, DuplexStream) {
         let head = String::from_utf8(head).unwrap();
         let key = head
             .lines()
-            .find_map(|it| it.strip_prefix("sec-websocket-key: "));
+            .find_map(|line| line.strip_prefix("sec-websocket-key: "));
         let accept = accept_key(key.unwrap());
         let answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -259,7 +259,7 @@ async fn every_frame_has_an_unpredictable_key_of_its_own() {
     // The keys are neither a counter nor periodic.
     let steps: HashSet<_> = keys
         .windows(2)
-        .map(|it| it[1].wrapping_sub(it[0]))
+        .map(|pair| pair[1].wrapping_sub(pair[0]))
         .collect();
     assert!(steps.len() >= 597, "{}", steps.len());
 
@@ -350,7 +350,7 @@ async fn a_connect_that_is_dropped_closes_the_stream() {
     let connecting = async { connect_over(stream, "ws://example.com/").await };
     tokio::select! {
         biased;
-        _ = connecting => panic!("nobody has answered"),
+        _ = connecting => panic!("there was no answer yet"),
         _ = peer.read_u8() => {}
     }
     // The rest of the request arrives, and then the end.

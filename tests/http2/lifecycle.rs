@@ -467,7 +467,7 @@ async fn the_drain_closes_all_sockets_of_a_connection_and_then_it_ends() {
         }
     }
     assert!(refusal.contains("the server is shutting down"));
-    wire.goodbye().await;
+    wire.expect_goaway().await;
     let drained = serving.await.unwrap();
     assert_eq!((drained.closed, drained.aborted), (50, 0));
     assert!(tracker.is_empty());
@@ -482,7 +482,7 @@ async fn a_client_that_takes_nothing_holds_the_end_up_for_the_deadlines_and_no_l
     }
     let began = Instant::now();
     stop.send(()).unwrap();
-    wire.goodbye().await;
+    wire.expect_goaway().await;
     let drained = serving.await.unwrap();
     assert_eq!((drained.closed, drained.aborted), (0, 3));
     assert!(tracker.is_empty());

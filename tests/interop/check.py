@@ -19,7 +19,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 # The time limit in seconds of each step, reached only when something hangs.
-PATIENCE = 20
+TIMEOUT = 20
 MIB = 1024 * 1024
 
 
@@ -34,7 +34,7 @@ class Server:
             *self.command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE)
         try:
             while True:
-                line = await asyncio.wait_for(self.process.stdout.readline(), PATIENCE)
+                line = await asyncio.wait_for(self.process.stdout.readline(), TIMEOUT)
                 if not line:
                     raise RuntimeError(f"{self.command[0]} ended before it listened")
                 found = re.match(r"listening on http://(\S+)", line.decode())
@@ -49,7 +49,7 @@ class Server:
     def connect(self, path="/", **options):
         # Without a proxy, whatever the environment says.
         return connect(f"ws://{self.address}{path}",
-                       **{"proxy": None, "open_timeout": PATIENCE, "close_timeout": PATIENCE,
+                       **{"proxy": None, "open_timeout": TIMEOUT, "close_timeout": TIMEOUT,
                           "max_size": 64 * MIB, **options})
 
     def stop(self):
@@ -63,7 +63,7 @@ class Server:
 
 async def same(socket, message):
     await socket.send(message)
-    answer = await asyncio.wait_for(socket.recv(), PATIENCE)
+    answer = await asyncio.wait_for(socket.recv(), TIMEOUT)
     assert type(answer) is type(message), f"{type(message)} became {type(answer)}"
     assert answer == message, f"{len(message)} sent, another {len(answer)} received"
 
@@ -72,7 +72,7 @@ async def closed(socket):
     """The close frame that the server sent: (code, reason)."""
     try:
         while True:
-            await asyncio.wait_for(socket.recv(), PATIENCE)
+            await asyncio.wait_for(socket.recv(), TIMEOUT)
     except ConnectionClosed as end:
         assert end.rcvd is not None, f"no close frame from the server: {end}"
         return end.rcvd.code, end.rcvd.reason
@@ -100,7 +100,7 @@ async def fragments_are_one_message(echo):
     async with echo.connect() as socket:
         for parts in [["one ", "", "two"], [b"\x00" * 70000, b"\x01", b"\x02" * 200], ["x"] * 5000]:
             await socket.send(parts)
-            answer = await asyncio.wait_for(socket.recv(), PATIENCE)
+            answer = await asyncio.wait_for(socket.recv(), TIMEOUT)
             assert answer == type(parts[0])().join(parts)
         # A character that is cut, and a ping between the fragments.
         crab = "🦀".encode()
@@ -112,14 +112,14 @@ async def fragments_are_one_message(echo):
             yield crab[3:]
 
         await socket.send(cut(), text=True)
-        assert await asyncio.wait_for(socket.recv(), PATIENCE) == "🦀"
+        assert await asyncio.wait_for(socket.recv(), TIMEOUT) == "🦀"
 
 
 async def many_messages_in_order(echo):
     async with echo.connect() as socket:
         for i in range(500):
             await socket.send(f"{i}")
-        answers = [await asyncio.wait_for(socket.recv(), PATIENCE) for _ in range(500)]
+        answers = [await asyncio.wait_for(socket.recv(), TIMEOUT) for _ in range(500)]
         assert answers == [f"{i}" for i in range(500)]
 
 
@@ -127,8 +127,8 @@ async def pings_are_answered_with_their_payload(echo):
     async with echo.connect(ping_interval=None) as socket:
         for payload in [b"", b"payload", os.urandom(125)]:
             pong = await socket.ping(payload)
-            latency = await asyncio.wait_for(pong, PATIENCE)
-            assert 0 < latency < PATIENCE, latency
+            latency = await asyncio.wait_for(pong, TIMEOUT)
+            assert 0 < latency < TIMEOUT, latency
         # An unsolicited pong is valid (RFC 6455, section 5.5.3).
         await socket.pong(b"unasked")
         await same(socket, "still here")
@@ -162,7 +162,7 @@ async def a_message_over_our_limit_ends_this_connection_only(echo):
         async with echo.connect(max_size=100) as socket:
             await socket.send("x" * 101)
             try:
-                await asyncio.wait_for(socket.recv(), PATIENCE)
+                await asyncio.wait_for(socket.recv(), TIMEOUT)
                 raise AssertionError("received in spite of our own limit")
             except ConnectionClosed as end:
                 # After failing the connection, the library does not wait for an answer.
@@ -193,7 +193,7 @@ async def a_server_that_stops_says_1001(program):
             echo.stop()
             codes = [(await closed(socket))[0] for socket in (first, second)]
             assert codes == [1001, 1001], codes
-        status = await asyncio.wait_for(echo.process.wait(), PATIENCE)
+        status = await asyncio.wait_for(echo.process.wait(), TIMEOUT)
         assert status == 0, f"ended with status {status}"
 
 
@@ -263,7 +263,7 @@ async def main():
     async def check(function, argument):
         name = function.__name__.replace("_", " ")
         try:
-            await asyncio.wait_for(function(argument), 3 * PATIENCE)
+            await asyncio.wait_for(function(argument), 3 * TIMEOUT)
             counts["passed"] += 1
             print(f"ok      {name}", flush=True)
         except Exception as problem:

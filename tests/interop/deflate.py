@@ -28,7 +28,7 @@ from websockets.asyncio.client import connect
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from check import PATIENCE, Server  # noqa: E402
+from check import TIMEOUT, Server  # noqa: E402
 
 MIB = 1024 * 1024
 SEED = int(os.environ.get("SEED", "20260101"))
@@ -48,7 +48,7 @@ class Wire:
             (f"GET / HTTP/1.1\r\nHost: {server.address}\r\nConnection: Upgrade\r\n"
              f"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
              f"{''.join(lines)}\r\n").encode())
-        head = (await asyncio.wait_for(wire.reader.readuntil(b"\r\n\r\n"), PATIENCE)).decode()
+        head = (await asyncio.wait_for(wire.reader.readuntil(b"\r\n\r\n"), TIMEOUT)).decode()
         assert head.startswith("HTTP/1.1 101 "), head
         fields = [line.split(": ", 1) for line in head.split("\r\n")[1:-2]]
         answers = [value for name, value in fields if name.lower() == "sec-websocket-extensions"]
@@ -91,7 +91,7 @@ class Wire:
 
     async def receive(self):
         """(opcode, payload) of the next message, or (8, close code)."""
-        first, payload = await asyncio.wait_for(self.receive_frame(), 3 * PATIENCE)
+        first, payload = await asyncio.wait_for(self.receive_frame(), 3 * TIMEOUT)
         assert first & 0x80, "this server does not fragment"
         if first & 0x0F >= 8:
             assert not first & 0x70, "a control frame has no reserved bits"
@@ -168,7 +168,7 @@ async def sixty_four_combinations_of_what_the_library_offers(server):
                 await socket.send(message)
                 await socket.send([message[:length // 2], message[length // 2:]])
                 for _ in range(2):
-                    answer = await asyncio.wait_for(socket.recv(), PATIENCE)
+                    answer = await asyncio.wait_for(socket.recv(), TIMEOUT)
                     assert answer == message, combination
 
 
@@ -182,7 +182,7 @@ async def a_window_of_8_bits_by_hand(server):
             message = text(3000, source).encode()
             wire.writer.write(Wire.frame(0x81, message))
             # In small steps, so that zlib looks into its window of 256 bytes.
-            first, payload = await asyncio.wait_for(wire.receive_frame(), PATIENCE)
+            first, payload = await asyncio.wait_for(wire.receive_frame(), TIMEOUT)
             assert first == 0xC1, hex(first)
             out = b""
             rest = payload + b"\x00\x00\xff\xff"

@@ -26,7 +26,7 @@ import h2.exceptions
 import hpack
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from check import PATIENCE, Server, same  # noqa: E402
+from check import TIMEOUT, Server, same  # noqa: E402
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -81,7 +81,7 @@ class Connection:
         self.queues, self.progress, self.ready = {}, asyncio.Condition(), asyncio.Event()
         self.flush()
         self.pump = asyncio.create_task(self.receive())
-        await asyncio.wait_for(self.ready.wait(), PATIENCE)
+        await asyncio.wait_for(self.ready.wait(), TIMEOUT)
         return self
 
     def flush(self):
@@ -108,7 +108,7 @@ class Connection:
         self.queues[stream] = asyncio.Queue()
         self.h2.send_headers(stream, fields, end_stream=end)
         self.flush()
-        event = await asyncio.wait_for(self.queues[stream].get(), PATIENCE)
+        event = await asyncio.wait_for(self.queues[stream].get(), TIMEOUT)
         assert isinstance(event, h2.events.ResponseReceived), event
         return stream, dict(event.headers)
 
@@ -119,7 +119,7 @@ class Connection:
 
     async def body(self, stream):
         body = b""
-        while not isinstance(event := await asyncio.wait_for(self.queues[stream].get(), PATIENCE),
+        while not isinstance(event := await asyncio.wait_for(self.queues[stream].get(), TIMEOUT),
                              h2.events.StreamEnded):
             body += getattr(event, "data", b"")
         return body.decode()
@@ -148,7 +148,7 @@ class Socket:
         while data:
             async with self.connection.progress:
                 await asyncio.wait_for(self.connection.progress.wait_for(
-                    lambda: h2.local_flow_control_window(self.stream) > 0), PATIENCE)
+                    lambda: h2.local_flow_control_window(self.stream) > 0), TIMEOUT)
             most = min(h2.local_flow_control_window(self.stream), h2.max_outbound_frame_size, piece or MIB)
             h2.send_data(self.stream, data[:most])
             data = data[most:]
@@ -157,7 +157,7 @@ class Socket:
 
     async def exactly(self, count):
         while len(self.buffer) < count:
-            event = await asyncio.wait_for(self.connection.queues[self.stream].get(), PATIENCE)
+            event = await asyncio.wait_for(self.connection.queues[self.stream].get(), TIMEOUT)
             if isinstance(event, h2.events.DataReceived):
                 self.buffer += event.data
             elif event is None or isinstance(event, (h2.events.StreamEnded, h2.events.StreamReset)):
@@ -190,9 +190,9 @@ class Socket:
 
     async def end(self):
         """Waits until the server ends its half of the stream, and ends the other half."""
-        event = await asyncio.wait_for(self.connection.queues[self.stream].get(), PATIENCE)
+        event = await asyncio.wait_for(self.connection.queues[self.stream].get(), TIMEOUT)
         while isinstance(event, h2.events.DataReceived) and not event.data:
-            event = await asyncio.wait_for(self.connection.queues[self.stream].get(), PATIENCE)
+            event = await asyncio.wait_for(self.connection.queues[self.stream].get(), TIMEOUT)
         assert isinstance(event, h2.events.StreamEnded), event
         # A proxy may already have dropped the stream.
         with contextlib.suppress(h2.exceptions.StreamClosedError):
@@ -290,7 +290,7 @@ async def a_server_that_stops_closes_every_stream_with_1001(program):
             await socket.send(closing(1001))
         for socket in sockets:
             await socket.end()
-        assert await asyncio.wait_for(echo.process.wait(), PATIENCE) == 0
+        assert await asyncio.wait_for(echo.process.wait(), TIMEOUT) == 0
 
 
 # ---- Attacks: after each of them the server still answers other clients.
@@ -328,7 +328,7 @@ class Wire:
     async def next(self):
         """The next frame: kind, flags, stream, payload; None at the end of input."""
         try:
-            head = await asyncio.wait_for(self.reader.readexactly(9), PATIENCE)
+            head = await asyncio.wait_for(self.reader.readexactly(9), TIMEOUT)
             payload = await self.reader.readexactly(int.from_bytes(head[:3], "big"))
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
@@ -357,7 +357,7 @@ class Wire:
         return code
 
     async def drain(self):
-        await asyncio.wait_for(self.writer.drain(), PATIENCE)
+        await asyncio.wait_for(self.writer.drain(), TIMEOUT)
 
     def cut(self):
         self.writer.transport.abort()
@@ -559,7 +559,7 @@ async def a_stream_that_ends_within_a_frame_is_ended(echo):
     wire.cut()
 
 
-async def a_client_that_says_goodbye_keeps_what_it_has(echo):
+async def a_client_that_sends_goaway_keeps_its_sockets(echo):
     wire = await Wire.open(echo)
     wire.ask(1)
     assert await wire.status(1) == "200"
@@ -586,7 +586,7 @@ async def connections_that_vanish_leave_nothing(echo):
     assert memory(echo) - before < 32 * MIB, memory(echo) - before
 
 
-async def everybody_else(echo):
+async def other_clients(echo):
     """A socket on each HTTP version, which the attacks must not affect."""
     async with echo.connect() as socket:
         await same(socket, "over HTTP/1.1")
@@ -606,9 +606,9 @@ async def main():
         name = function.__name__.replace("_", " ")
         began = time.monotonic()
         try:
-            await asyncio.wait_for(function(argument), 3 * PATIENCE)
+            await asyncio.wait_for(function(argument), 3 * TIMEOUT)
             if afterwards:
-                await asyncio.wait_for(afterwards(argument), PATIENCE)
+                await asyncio.wait_for(afterwards(argument), TIMEOUT)
             counts["passed"] += 1
             print(f"ok      {name} ({time.monotonic() - began:.1f} s)", flush=True)
         except Exception as problem:
@@ -637,11 +637,11 @@ async def main():
             headers_may_come_in_pieces_but_not_without_end,
             a_bad_protocol_ends_its_stream_and_no_other,
             a_stream_that_ends_within_a_frame_is_ended,
-            a_client_that_says_goodbye_keeps_what_it_has,
+            a_client_that_sends_goaway_keeps_its_sockets,
             connections_that_vanish_leave_nothing,
             a_window_that_stays_shut_costs_no_more_than_its_limits,
         ]:
-            await check(function, echo, everybody_else)
+            await check(function, echo, other_clients)
 
     print(f"{counts['passed']} passed, {counts['failed']} failed")
     sys.exit(1 if counts["failed"] or not counts["passed"] else 0)

@@ -93,7 +93,7 @@ async def check(address, server):
     server.terminate()
     try:
         await sockets[2].recv()
-        raise AssertionError("a message that nobody sent")
+        raise AssertionError("an unexpected message")
     except ConnectionClosed as closed:
         assert closed.rcvd is not None and closed.rcvd.code == 1001, closed
     assert await asyncio.to_thread(server.wait, DEADLINE) == 0

@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from check import PATIENCE, Server, closed, same  # noqa: E402
+from check import TIMEOUT, Server, closed, same  # noqa: E402
 from http2 import BINARY, CANCEL, MIB, PING, TEXT, Connection, frame  # noqa: E402
 
 HAPROXY = """
@@ -108,7 +108,7 @@ class Proxied:
 
     def connect(self, path="/", **options):
         return connect(f"ws://{self.address}{path}",
-                       **{"proxy": None, "open_timeout": PATIENCE, "max_size": 64 * MIB, **options})
+                       **{"proxy": None, "open_timeout": TIMEOUT, "max_size": 64 * MIB, **options})
 
 
 @contextlib.asynccontextmanager
@@ -116,7 +116,7 @@ async def running(*command, port):
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE)
     try:
-        for _ in range(20 * PATIENCE):
+        for _ in range(20 * TIMEOUT):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
@@ -138,8 +138,8 @@ async def converse(proxied, path="/"):
         for number in range(200):
             await client.send(str(number))
         for number in range(200):
-            assert await asyncio.wait_for(client.recv(), PATIENCE) == str(number)
-        await asyncio.wait_for(await client.ping(), PATIENCE)
+            assert await asyncio.wait_for(client.recv(), TIMEOUT) == str(number)
+        await asyncio.wait_for(await client.ping(), TIMEOUT)
         await client.close(4321, "enough")
         assert client.close_code == 4321, client.close_code
 
@@ -224,7 +224,7 @@ async def refused(proxied, path, status, reason, **options):
 async def the_origin_that_the_browser_sees_is_accepted(proxied):
     async with proxied.connect("/ws", origin=f"http://{proxied.address}") as client:
         await client.send('{"type": "join", "room": "a", "name": "Ann"}')
-        assert "welcome" in await asyncio.wait_for(client.recv(), PATIENCE)
+        assert "welcome" in await asyncio.wait_for(client.recv(), TIMEOUT)
 
 
 async def nginx(check, echo, chat):
@@ -252,7 +252,7 @@ async def main():
 
     async def check(name, conversation):
         try:
-            await asyncio.wait_for(conversation, 3 * PATIENCE)
+            await asyncio.wait_for(conversation, 3 * TIMEOUT)
             counts["passed"] += 1
             print(f"ok      {name}", flush=True)
         except Exception as problem:

@@ -12,7 +12,7 @@ const { spawn } = require('child_process');
 const readline = require('readline');
 const WebSocket = require('ws');
 
-const PATIENCE = 20_000;
+const TIMEOUT = 20_000;
 const LENGTHS = [0, 1, 100, 511, 512, 1000, 1024, 5000, 40_000, 200_000];
 
 // JSON objects in a row, `length` characters, different each time, the same in every run.
@@ -57,8 +57,8 @@ function checkAnswer(answer, mode, offered) {
 }
 
 async function converse(url, mode, offered) {
-  const socket = new WebSocket(url, { perMessageDeflate: { threshold: 0, ...offered }, handshakeTimeout: PATIENCE });
-  const timer = setTimeout(() => socket.terminate(), PATIENCE);
+  const socket = new WebSocket(url, { perMessageDeflate: { threshold: 0, ...offered }, handshakeTimeout: TIMEOUT });
+  const timer = setTimeout(() => socket.terminate(), TIMEOUT);
   const closed = new Promise((resolve) => { socket.on('close', resolve); });
   const upgraded = once(socket, 'upgrade');
   await once(socket, 'open');

@@ -44,7 +44,7 @@ impl Seen {
                 self.chunks.fetch_add(1, Ordering::Relaxed);
                 self.bytes.fetch_add(chunk.len(), Ordering::Relaxed);
                 self.largest.fetch_max(chunk.len(), Ordering::Relaxed);
-                if pace == Pace::Dawdling {
+                if pace == Pace::Slow {
                     self.go.notified().await;
                 }
             }
@@ -57,7 +57,7 @@ impl Seen {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pace {
     Eager,
-    Dawdling,
+    Slow,
 }
 
 /// A server that receives messages of any size in chunks.
@@ -81,9 +81,9 @@ async fn serve(pace: Pace) -> (Server, Arc<Seen>) {
 /// Sends until the server has not read for a while; returns how many bytes it took.
 async fn push(client: &mut Client, bytes: &[u8]) -> usize {
     let mut sent = 0;
-    let patience = Duration::from_millis(200);
+    let pause = Duration::from_millis(200);
     while sent < bytes.len() {
-        match timeout(patience, client.io.write(&bytes[sent..])).await {
+        match timeout(pause, client.io.write(&bytes[sent..])).await {
             Ok(count) => sent += count.unwrap(),
             Err(_) => break,
         }
@@ -125,7 +125,7 @@ fn endless_fragments_hold_nothing_of_what_has_been_received() {
 #[test]
 fn a_frame_without_an_end_holds_64_kib_while_the_handler_is_slow() {
     alone(Clock::Real, || async {
-        let (server, seen) = serve(Pace::Dawdling).await;
+        let (server, seen) = serve(Pace::Slow).await;
         let mut clients = vec![];
         for _ in 0..8 {
             clients.push(server.open().await);
@@ -219,7 +219,7 @@ fn bomb(matches: usize) -> Vec<u8> {
 fn a_bomb_is_decompressed_as_far_as_it_is_received() {
     alone(Clock::Real, || async {
         let length = 1 + 258 * 100_000;
-        for pace in [Pace::Eager, Pace::Dawdling] {
+        for pace in [Pace::Eager, Pace::Slow] {
             let (server, seen) = serve(pace).await;
             let mut client = server.connect().await;
             let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
@@ -234,7 +234,7 @@ fn a_bomb_is_decompressed_as_far_as_it_is_received() {
                 client.send(&bomb[bomb.len() / 2..]).await;
                 client
             });
-            if pace == Pace::Dawdling {
+            if pace == Pace::Slow {
                 sleep(Duration::from_millis(100)).await;
                 assert_eq!(seen.chunks.load(Ordering::Relaxed), 1);
                 let grown = live().saturating_sub(before);

@@ -44,7 +44,7 @@ async fn talk(mut socket: WebSocket, length: usize) -> Result<(), Error> {
     }
 }
 
-fn nobody() -> Arc<Semaphore> {
+fn no_permits() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(0))
 }
 
@@ -66,7 +66,7 @@ fn untaken(path: &'static str, window: u32) -> usize {
     let cost = Arc::new(Mutex::new(0));
     let measured = Arc::clone(&cost);
     alone(Clock::Paused, move || async move {
-        let mut wire = begin(&[(INITIAL_WINDOW, window)], &nobody()).await;
+        let mut wire = begin(&[(INITIAL_WINDOW, window)], &no_permits()).await;
         wire.window(0, WIDE - 65_535).await;
         wire.open(1, "/echo").await;
         wire.settle().await;
@@ -99,7 +99,7 @@ fn an_open_window_to_a_client_that_does_not_read_costs_what_the_limits_say() {
 #[test]
 fn a_busy_handler_takes_no_more_than_the_window_of_its_stream() {
     alone(Clock::Paused, || async {
-        let free = nobody();
+        let free = no_permits();
         let mut wire = begin(&[(INITIAL_WINDOW, WIDE)], &free).await;
         wire.open(1, "/busy").await;
         wire.open(3, "/echo").await;
@@ -148,7 +148,7 @@ fn a_busy_handler_takes_no_more_than_the_window_of_its_stream() {
 #[test]
 fn small_messages_to_busy_handlers_do_not_cost_the_connection() {
     alone(Clock::Paused, || async {
-        let free = nobody();
+        let free = no_permits();
         let mut wire = begin(&[(INITIAL_WINDOW, WIDE)], &free).await;
         wire.window(0, WIDE - 65_535).await;
         let message = frame(TEXT, b"twenty bytes of text");
@@ -176,7 +176,7 @@ fn small_messages_to_busy_handlers_do_not_cost_the_connection() {
 #[test]
 fn a_frame_may_come_in_as_many_data_frames_as_it_has_bytes() {
     alone(Clock::Paused, || async {
-        let mut wire = begin(&[(INITIAL_WINDOW, WIDE)], &nobody()).await;
+        let mut wire = begin(&[(INITIAL_WINDOW, WIDE)], &no_permits()).await;
         wire.open(1, "/echo").await;
         for payload in [&b""[..], b"h", &[b'.'; 125], &[b'.'; 126], &[b'.'; 3000]] {
             for byte in frame(TEXT, payload) {
@@ -196,7 +196,7 @@ fn a_frame_may_come_in_as_many_data_frames_as_it_has_bytes() {
 fn padding_is_not_part_of_a_frame() {
     alone(Clock::Paused, || async {
         const PADDED: u8 = 8;
-        let mut wire = begin(&[(INITIAL_WINDOW, WIDE)], &nobody()).await;
+        let mut wire = begin(&[(INITIAL_WINDOW, WIDE)], &no_permits()).await;
         wire.open(1, "/echo").await;
         for byte in frame(TEXT, b"hello") {
             wire.send(DATA, PADDED, 1, &[3, byte, 0, 0, 0]).await;
@@ -217,7 +217,7 @@ fn a_large_message_is_echoed_whole() {
         let socket = connection.socket("/ws").await;
         let (mut read, mut write) = tokio::io::split(socket.io);
         for length in [16 * KIB, 64 * KIB, 2 * MIB] {
-            let payload: Vec<u8> = (0..length).map(|it| (it % 251) as u8).collect();
+            let payload: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
             // A mask of zeros leaves the payload as it is.
             let mut message = match u16::try_from(length) {
                 Ok(length) => [&[0x82, 0xfe], &length.to_be_bytes()[..]].concat(),

@@ -77,7 +77,10 @@ fn the_readme_says_how_many_packages_each_feature_adds() {
         let after = with_features(&[before, &[feature]].concat());
         let before = with_features(before);
         let added: Vec<_> = after.difference(&before).collect();
-        let own = added.iter().filter(|it| name(it) == "hyper-ws").count();
+        let own = added
+            .iter()
+            .filter(|package| name(package) == "hyper-ws")
+            .count();
         assert_eq!(added.len() - own, *said, "`{feature}` adds {added:?}");
     }
 }
@@ -101,7 +104,7 @@ fn the_only_dependency_without_default_features_is_bytes() {
     );
     let names: Vec<String> = tree("core", &manifest)
         .iter()
-        .map(|it| name(it).to_owned())
+        .map(|package| name(package).to_owned())
         .collect();
     assert_eq!(names, ["bytes", "hyper-ws"]);
 }

@@ -43,8 +43,8 @@ async fn a_connection_is_a_span_that_says_how_it_began_and_ended() {
     assert_eq!(connection.fields["compression"], "false");
     assert_eq!(seen.event("got one"), ["websocket"]);
 
-    let goodbye = frame(CLOSE, b"\x03\xe8bye\nforged");
-    client.write_all(&goodbye).await.unwrap();
+    let close = frame(CLOSE, b"\x03\xe8bye\nforged");
+    client.write_all(&close).await.unwrap();
     client.read_to_end(&mut Vec::new()).await.unwrap();
     drop(client);
     seen.closed("websocket").await;
@@ -140,7 +140,7 @@ async fn ask(client: &mut DuplexStream, target: &str, headers: &str) {
     let request = handshake(target, headers);
     client.write_all(request.as_bytes()).await.unwrap();
     let mut head = Vec::new();
-    while !head.windows(4).any(|it| it == b"\r\n\r\n") {
+    while !head.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
         let mut byte = [0];
         client.read_exact(&mut byte).await.unwrap();
         head.extend(byte);
@@ -228,7 +228,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Seen {
         let scope = context.event_scope(event).into_iter();
         let scope = scope
             .flat_map(|scope| scope.from_root())
-            .map(|it| it.name());
+            .map(|span| span.name());
         let entry = (message, scope.collect());
         self.0.lock().unwrap().events.push(entry);
     }

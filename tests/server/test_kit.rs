@@ -42,7 +42,7 @@ async fn clock(mut socket: WebSocket) -> Result<(), Error> {
 }
 
 /// The test that the documentation shows.
-async fn whoever_talks_is_told_the_time_too(mut client: testing::Client) -> bool {
+async fn a_client_that_talks_gets_the_time_too(mut client: testing::Client) -> bool {
     for _ in 0..4 {
         sleep(Duration::from_secs(3)).await;
         client.send("I am here").await.unwrap();
@@ -55,9 +55,9 @@ async fn whoever_talks_is_told_the_time_too(mut client: testing::Client) -> bool
 async fn a_bug_that_only_time_shows_is_found_at_once() {
     let began = std::time::Instant::now();
     let client = testing::connect(clock_with_a_bug).await;
-    assert!(!whoever_talks_is_told_the_time_too(client).await);
+    assert!(!a_client_that_talks_gets_the_time_too(client).await);
     let client = testing::connect(clock).await;
-    assert!(whoever_talks_is_told_the_time_too(client).await);
+    assert!(a_client_that_talks_gets_the_time_too(client).await);
     // Half a minute on the handlers' clock.
     assert!(began.elapsed() < Duration::from_secs(10));
 }
@@ -100,8 +100,8 @@ async fn a_vanished_client_is_found_by_a_ping_and_one_that_leaves_is_known_at_on
     let gone = server.connect("/").await.unwrap();
     let left = server.connect("/").await.unwrap();
     drop(left);
-    let mut says_goodbye = server.connect("/").await.unwrap();
-    let answer = says_goodbye.close(CloseCode::GOING_AWAY, "").await;
+    let mut closing = server.connect("/").await.unwrap();
+    let answer = closing.close(CloseCode::GOING_AWAY, "").await;
     assert_eq!(answer, Some(CloseCode::GOING_AWAY));
     sleep(Duration::from_secs(1)).await;
     let ended = tracker.stats().ended;
@@ -279,7 +279,7 @@ async fn a_receive_that_is_dropped_loses_nothing() {
             received.extend(message.unwrap());
         }
     }
-    let expected: Vec<_> = (0..20).map(|it| it.to_string().into()).collect();
+    let expected: Vec<_> = (0..20).map(|number| number.to_string().into()).collect();
     assert_eq!(received, expected);
 }
 

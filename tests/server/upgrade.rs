@@ -460,7 +460,7 @@ async fn a_rebuilt_request_is_refused_with_500_and_a_log_line_without_the_query(
     assert_eq!(answer.status, 500);
     assert!(answer.body.contains("extensions"), "{answer:?}");
     let lines = log.lines();
-    let errors: Vec<_> = lines.iter().filter(|it| it.contains("ERROR")).collect();
+    let errors: Vec<_> = lines.iter().filter(|line| line.contains("ERROR")).collect();
     assert_eq!(errors.len(), 1, "{lines:?}");
     assert!(errors[0].contains("OnUpgrade"), "{lines:?}");
     assert!(!lines.concat().contains("secret"), "{lines:?}");

@@ -171,8 +171,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
     /// The answer to a request; `None` if the server closes instead.
     pub(crate) async fn answer_if_any(&mut self) -> Option<Answer> {
         let end = loop {
-            let end = self.received.windows(4).position(|it| it == b"\r\n\r\n");
-            match end {
+            let mut windows = self.received.windows(4);
+            match windows.position(|bytes| bytes == b"\r\n\r\n") {
                 Some(end) => break end + 4,
                 None if self.receive().await == 0 => return None,
                 None => {}

@@ -95,7 +95,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         let theirs = wire.any().await;
         assert_eq!((theirs.kind, theirs.flags), (SETTINGS, 0));
         // RFC 8441, section 3: SETTINGS_ENABLE_CONNECT_PROTOCOL is 8.
-        assert!(theirs.payload.chunks(6).any(|it| it == [0, 8, 0, 0, 0, 1]));
+        assert!(
+            theirs
+                .payload
+                .chunks(6)
+                .any(|setting| setting == [0, 8, 0, 0, 0, 1])
+        );
         wire.send(SETTINGS, ACK, 0, b"").await;
         wire
     }
@@ -208,7 +213,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     }
 
     /// Expects GOAWAY without an error, and then the end of the connection.
-    pub(crate) async fn goodbye(&mut self) {
+    pub(crate) async fn expect_goaway(&mut self) {
         let mut said = false;
         while let Some(frame) = self.some().await {
             match frame.kind {
@@ -246,7 +251,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
 
     async fn exactly(&mut self, length: usize) -> Option<Vec<u8>> {
         while self.read.len() < length {
-            let read = timeout(PATIENCE, self.io.read_buf(&mut self.read));
+            let read = timeout(TIMEOUT, self.io.read_buf(&mut self.read));
             let count = read.await.expect("the server says something");
             if count.unwrap_or(0) == 0 {
                 return None;
@@ -258,7 +263,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
 }
 
 /// Longer than any deadline of the server; on a paused clock it costs nothing.
-const PATIENCE: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();

@@ -17,7 +17,7 @@ SERVER_CPU, LOAD_CPU = "0", "1"
 FILES = 20_000
 
 # The time until a server listens; under callgrind it starts slowly.
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 class Failed(Exception):
@@ -45,7 +45,7 @@ class Running:
 
     def wait_until_it_listens(self):
         host, port = self.address.split(":")
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise Failed(f"ended at once, with {self.process.returncode}")

@@ -1,6 +1,6 @@
 """The servers that are compared, and how each is started.
 
-All take `--listen ADDR`; `--broadcast` sends every message to everybody, the
+All take `--listen ADDR`; `--broadcast` sends every message to all clients, the
 sender too, instead of back. A program of yours joins by the same contract, see
 README.md.
 """

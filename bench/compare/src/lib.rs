@@ -5,7 +5,7 @@
 //! `--workers N` for Tokio's multi-threaded runtime instead of one thread.
 #![cfg(feature = "server")]
 
-mod everybody;
+mod fan_out;
 
 use std::future::Future;
 use std::io;
@@ -15,8 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
 #[cfg(feature = "sink")]
-pub use everybody::broadcast;
-pub use everybody::{news, publish};
+pub use fan_out::broadcast;
+pub use fan_out::{news, publish};
 
 /// Whether one of the command line's words is `--name`.
 pub fn has_flag(name: &str) -> bool {

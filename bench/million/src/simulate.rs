@@ -27,7 +27,7 @@ const BATCHES: u32 = 2_500;
 const WARM_UP: usize = 100;
 
 /// The time for a drain, which spreads its closes over half of it.
-const PATIENCE: Duration = Duration::from_secs(40);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The number of published messages; the first finds no queue allocated.
 const PUBLICATIONS: usize = 3;
@@ -64,7 +64,7 @@ pub(crate) fn idle(sockets: usize) -> Object {
 /// publishing to all, and draining.
 pub(crate) fn room(sockets: usize) -> Object {
     in_runtime(async {
-        let room = Hub::new().room("everybody");
+        let room = Hub::new().room("all");
         let tracker = Tracker::new();
         let handler = {
             let room = room.clone();
@@ -176,7 +176,7 @@ async fn drain(tracker: &Tracker, sockets: usize, report: &mut Object) {
         }
         most
     });
-    let drained = tracker.drain(CloseCode::GOING_AWAY, PATIENCE).await;
+    let drained = tracker.drain(CloseCode::GOING_AWAY, DRAIN_TIMEOUT).await;
     let after = Usage::now();
     assert_eq!(drained.closed + drained.aborted, sockets);
     assert!(CLOSED.load(Ordering::Relaxed) >= drained.closed);

@@ -19,7 +19,7 @@ use crate::peer::{FRAME, MESSAGE, PONGS, REQUEST};
 use crate::usage::Usage;
 
 /// The time for the answer to a ping, enough for the busiest machine.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The first bytes of a ping of this crate.
 const PING: [u8; 2] = [0x89, 8];
@@ -38,7 +38,7 @@ fn in_runtime(run: impl Future<Output = io::Result<()>>) -> io::Result<()> {
 /// far, until the input ends. Pings after `interval` of silence.
 pub(crate) fn server(interval: Duration) -> io::Result<()> {
     in_runtime(async move {
-        let config = Config::new().keep_alive(interval, PATIENCE);
+        let config = Config::new().keep_alive(interval, PING_TIMEOUT);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?);
         let service = WebSocketService::new(service_fn(app))

@@ -45,5 +45,5 @@ pub(crate) fn cpu_time() -> Duration {
 fn read(file: &str, place: usize) -> u64 {
     let text = fs::read_to_string(file).expect("this is Linux");
     let number = text.split_whitespace().nth(place);
-    number.and_then(|it| it.parse().ok()).expect("a number")
+    number.and_then(|text| text.parse().ok()).expect("a number")
 }

@@ -119,7 +119,7 @@ async fn the_example_of_axum_says_the_same_in_both() {
 }
 
 #[tokio::test]
-async fn a_graceful_shutdown_says_goodbye_to_sockets_only_here() {
+async fn only_hyper_ws_closes_sockets_on_a_graceful_shutdown() {
     let (address, stop) = serve_axum(axum::before::serve).await;
     let mut socket = connect(address, None).await.unwrap();
     assert_eq!(text(&mut socket).await, "hello 1");

@@ -8,9 +8,10 @@ use axum::routing::any;
 use axum::serve::ListenerExt;
 
 async fn handler(upgrade: WebSocketUpgrade) -> Response {
-    match compare::has_flag("broadcast") {
-        true => upgrade.on_upgrade(broadcast),
-        false => upgrade.on_upgrade(echo),
+    if compare::has_flag("broadcast") {
+        upgrade.on_upgrade(broadcast)
+    } else {
+        upgrade.on_upgrade(echo)
     }
 }
 

@@ -36,9 +36,10 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 async fn app(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, AnyError> {
     let (response, socket) = hyper_tungstenite::upgrade(&mut request, None)?;
-    match compare::has_flag("broadcast") {
-        true => tokio::spawn(async { _ = broadcast(socket).await }),
-        false => tokio::spawn(async { _ = echo(socket).await }),
+    if compare::has_flag("broadcast") {
+        tokio::spawn(async { _ = broadcast(socket).await })
+    } else {
+        tokio::spawn(async { _ = echo(socket).await })
     };
     Ok(response)
 }

@@ -32,11 +32,12 @@ async fn app(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> 
 }
 
 fn main() -> std::io::Result<()> {
-    let room = Hub::new().room("everybody");
+    let room = Hub::new().room("all");
     let service = WebSocketService::new(service_fn(app));
-    let service = match compare::has_flag("broadcast") {
-        true => service.route("/", move |socket| broadcast(socket, room.clone())),
-        false => service.route("/", echo),
+    let service = if compare::has_flag("broadcast") {
+        service.route("/", move |socket| broadcast(socket, room.clone()))
+    } else {
+        service.route("/", echo)
     };
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new());

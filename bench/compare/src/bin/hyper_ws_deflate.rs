@@ -24,9 +24,10 @@ async fn app(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> 
 }
 
 fn compression() -> Compression {
-    let mut compression = match compare::has_flag("dedicated") {
-        true => Compression::dedicated(),
-        false => Compression::shared(),
+    let mut compression = if compare::has_flag("dedicated") {
+        Compression::dedicated()
+    } else {
+        Compression::shared()
     };
     if let Some(level) = compare::value("level") {
         compression = compression.level(level);

@@ -39,21 +39,21 @@ async fn owned(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-static EVERYBODY: Mutex<Vec<Arc<OwnedWriteHalf>>> = Mutex::new(Vec::new());
+static MEMBERS: Mutex<Vec<Arc<OwnedWriteHalf>>> = Mutex::new(Vec::new());
 
 /// Does not wait for a peer that does not read: bytes that do not fit are lost, and
 /// the load reports an error.
 async fn broadcast(stream: TcpStream) -> io::Result<()> {
     let (mut reader, writer) = stream.into_split();
     let writer = Arc::new(writer);
-    EVERYBODY.lock().unwrap().push(writer.clone());
+    MEMBERS.lock().unwrap().push(writer.clone());
     let mut buffer = vec![0; 4 * 1024];
     while let Ok(count @ 1..) = reader.read(&mut buffer).await {
-        for member in EVERYBODY.lock().unwrap().iter() {
+        for member in MEMBERS.lock().unwrap().iter() {
             _ = member.try_write(&buffer[..count]);
         }
     }
-    EVERYBODY
+    MEMBERS
         .lock()
         .unwrap()
         .retain(|member| !Arc::ptr_eq(member, &writer));

@@ -12,9 +12,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 async fn echo(mut stream: TcpStream) -> Result<()> {
-    let mode = match compare::has_flag("dedicated") {
-        true => Compression::Dedicated,
-        false => Compression::Shared,
+    let mode = if compare::has_flag("dedicated") {
+        Compression::Dedicated
+    } else {
+        Compression::Shared
     };
     let deflate = shake_hands(&mut stream, mode).await?;
     let config = Config::builder().compression(mode).build();

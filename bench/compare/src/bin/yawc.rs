@@ -34,9 +34,10 @@ fn is_data(frame: &Frame) -> bool {
 async fn app(request: Request<Incoming>) -> Result<Response<Empty<Bytes>>> {
     // Its default limit is 1 MiB less a byte.
     let options = Options::default().with_max_payload_read(2 << 20);
-    let options = match compare::has_flag("utf8") {
-        true => options.with_utf8(),
-        false => options,
+    let options = if compare::has_flag("utf8") {
+        options.with_utf8()
+    } else {
+        options
     };
     let (response, upgrade) = WebSocket::upgrade_with_options(request, options)?;
     tokio::spawn(async { _ = echo(upgrade).await });

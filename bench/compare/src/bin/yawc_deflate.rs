@@ -28,9 +28,10 @@ async fn app(request: Request<Incoming>) -> Result<Response<Empty<Bytes>>> {
 }
 
 fn options() -> Options {
-    let mut deflate = match compare::has_flag("balanced") {
-        true => DeflateOptions::balanced(),
-        false => DeflateOptions::low_latency(),
+    let mut deflate = if compare::has_flag("balanced") {
+        DeflateOptions::balanced()
+    } else {
+        DeflateOptions::low_latency()
     };
     if compare::has_flag("pool") {
         deflate.pool = Some(DeflatePool::new(64));

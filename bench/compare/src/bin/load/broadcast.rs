@@ -21,7 +21,7 @@ const WARM_UP: Duration = Duration::from_millis(300);
 const SETTLE: Duration = Duration::from_millis(300);
 
 /// The time after which a message counts as lost.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 struct Member {
     stream: TcpStream,
@@ -63,8 +63,8 @@ pub fn run(options: &Options) -> io::Result<()> {
         let mut waiting = members.len();
         while waiting > 0 {
             epoll::wait(&epoll, spare_capacity(&mut events), None)?;
-            if began.elapsed() > PATIENCE {
-                return Err(io::Error::other("a message did not reach everybody"));
+            if began.elapsed() > TIMEOUT {
+                return Err(io::Error::other("a message did not reach all connections"));
             }
             for event in events.drain(..) {
                 let member = &mut members[event.data.u64() as usize];
@@ -104,7 +104,7 @@ fn check(members: &mut [Member], batch: &Batch) -> io::Result<()> {
     members[0].stream.write_all(&batch.request)?;
     let mut reply = vec![0; batch.reply.len()];
     for member in members {
-        member.stream.set_read_timeout(Some(PATIENCE))?;
+        member.stream.set_read_timeout(Some(TIMEOUT))?;
         member.stream.read_exact(&mut reply)?;
         if reply != batch.reply {
             return Err(io::Error::other("what came is not what was sent"));

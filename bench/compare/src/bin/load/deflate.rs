@@ -79,7 +79,7 @@ impl Agreed {
             .unwrap_or_default();
         let client_window_bits = answer
             .split(';')
-            .find_map(|it| it.trim().strip_prefix("client_max_window_bits="))
+            .find_map(|parameter| parameter.trim().strip_prefix("client_max_window_bits="))
             .and_then(|bits| bits.trim_matches('"').parse().ok());
         Agreed {
             compressed: answer.contains("permessage-deflate"),
@@ -157,7 +157,10 @@ pub fn run(options: &Options, takeover: Takeover) -> io::Result<()> {
         }
     }
     let end = Clocks::read(options.pid)?;
-    if connections.iter().any(|it| it.sent <= COMPARED) {
+    if connections
+        .iter()
+        .any(|connection| connection.sent <= COMPARED)
+    {
         return Err(io::Error::other("some connections were hardly served"));
     }
     println!(
@@ -165,7 +168,7 @@ pub fn run(options: &Options, takeover: Takeover) -> io::Result<()> {
          \"plain_bytes\": {}, \"compressed\": {:.3}, \"context\": {}, {}}}",
         count.messages,
         count.bytes as f64 / count.messages as f64,
-        laps[1].iter().map(|it| it.payload).sum::<usize>() as f64 / MESSAGES as f64,
+        laps[1].iter().map(|frame| frame.payload).sum::<usize>() as f64 / MESSAGES as f64,
         options.size,
         count.compressed as f64 / count.messages as f64,
         agreed.compressed && agreed.server_keeps_context,
@@ -192,9 +195,10 @@ fn lap(texts: &[Vec<u8>], agreed: &Agreed, number: usize) -> Vec<Request> {
         requests = texts
             .iter()
             .map(|text| {
-                let payload = match agreed.compressed {
-                    false => text.clone(),
-                    true => compress(&mut deflate, text),
+                let payload = if agreed.compressed {
+                    compress(&mut deflate, text)
+                } else {
+                    text.clone()
                 };
                 if !agreed.client_keeps_context {
                     deflate.reset();
@@ -226,9 +230,10 @@ fn send(connection: &mut Connection, laps: &[Vec<Request>; 2]) -> io::Result<()>
     let lap = &laps[(connection.sent / MESSAGES).min(1)];
     let frame = &lap[connection.sent % MESSAGES].frame;
     connection.sent += 1;
-    match connection.stream.write(frame)? == frame.len() {
-        true => Ok(()),
-        false => Err(io::Error::other("the server does not read")),
+    if connection.stream.write(frame)? == frame.len() {
+        Ok(())
+    } else {
+        Err(io::Error::other("the server does not read"))
     }
 }
 

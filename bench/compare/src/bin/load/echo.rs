@@ -132,9 +132,10 @@ fn send(
             Err(error) => return Err(error),
         }
     }
-    let wanted = match connection.sent < batch.request.len() {
-        true => EventFlags::IN | EventFlags::OUT,
-        false => EventFlags::IN,
+    let wanted = if connection.sent < batch.request.len() {
+        EventFlags::IN | EventFlags::OUT
+    } else {
+        EventFlags::IN
     };
     if wanted != connection.watched {
         let data = EventData::new_u64(at as u64);
@@ -146,9 +147,10 @@ fn send(
 
 /// Receives once; returns whether that completes the batch.
 fn receive(connection: &mut Connection, batch: &Batch, buffer: &mut [u8]) -> io::Result<bool> {
-    let flags = match batch.reply.len() < LARGE {
-        true => RecvFlags::empty(),
-        false => RecvFlags::TRUNC,
+    let flags = if batch.reply.len() < LARGE {
+        RecvFlags::empty()
+    } else {
+        RecvFlags::TRUNC
     };
     let count = match recv(&connection.stream, &mut *buffer, flags) {
         Ok((_, count)) => count,

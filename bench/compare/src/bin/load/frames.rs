@@ -191,9 +191,10 @@ pub fn check_replies(streams: &mut [TcpStream], batch: &Batch) -> io::Result<()>
             for stream in &mut *streams {
                 let mut writer = stream.try_clone()?;
                 let mut write = move || writer.write_all(&batch.request);
-                match is_small {
-                    true => write()?,
-                    false => writers.push(scope.spawn(write)),
+                if is_small {
+                    write()?
+                } else {
+                    writers.push(scope.spawn(write))
                 }
             }
             for stream in &mut *streams {
@@ -266,8 +267,9 @@ fn answer(stream: &mut TcpStream) -> io::Result<String> {
     let accept = STANDARD.encode(accept).to_lowercase();
     let is_good = head.starts_with("http/1.1 101")
         && head.contains(&format!("sec-websocket-accept: {accept}\r\n"));
-    match is_good {
-        true => Ok(head),
-        false => Err(io::Error::other(format!("no good handshake:\n{head}"))),
+    if is_good {
+        Ok(head)
+    } else {
+        Err(io::Error::other(format!("no good handshake:\n{head}")))
     }
 }

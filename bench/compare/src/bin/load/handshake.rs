@@ -140,8 +140,9 @@ fn go_on(visit: &mut Visit, batch: &Batch, buffer: &mut [u8]) -> io::Result<bool
     if visit.received.len() < batch.reply.len() {
         return Ok(false);
     }
-    match visit.received == batch.reply {
-        true => Ok(true),
-        false => Err(io::Error::other("the reply is not what was sent")),
+    if visit.received == batch.reply {
+        Ok(true)
+    } else {
+        Err(io::Error::other("the reply is not what was sent"))
     }
 }

@@ -85,12 +85,11 @@ fn message(at: usize, size: usize, random: &mut Random) -> Vec<u8> {
     text += &END[..END.len() - 2];
     while text.len() + 2 < size {
         let word = WORDS[random.below(WORDS.len())];
-        match text.len() + word.len() + 3 <= size {
-            true => {
-                text += word;
-                text.push(' ');
-            }
-            false => text.push('.'),
+        if text.len() + word.len() + 3 <= size {
+            text += word;
+            text.push(' ');
+        } else {
+            text.push('.');
         }
     }
     text += "\"}";

@@ -86,9 +86,10 @@ impl Options {
         Options {
             server: value("server").unwrap_or_else(|| stop("--server HOST:PORT is missing")),
             pid: value("pid").unwrap_or_else(|| stop("--pid PID is missing")),
-            protocol: match std::env::args().any(|it| it == "--raw") {
-                true => Protocol::Raw,
-                false => Protocol::WebSocket,
+            protocol: if std::env::args().any(|word| word == "--raw") {
+                Protocol::Raw
+            } else {
+                Protocol::WebSocket
             },
             connections: value("connections").unwrap_or(100),
             in_flight: value("in-flight").unwrap_or(1),
@@ -104,8 +105,8 @@ impl Options {
 
 fn value<T: FromStr<Err: Display>>(name: &str) -> Option<T> {
     let mut arguments = std::env::args();
-    arguments.find(|it| it.strip_prefix("--") == Some(name))?;
-    match arguments.next().map(|it| it.parse()) {
+    arguments.find(|word| word.strip_prefix("--") == Some(name))?;
+    match arguments.next().map(|word| word.parse()) {
         Some(Ok(value)) => Some(value),
         Some(Err(error)) => stop(&format!("--{name}: {error}")),
         None => stop(&format!("--{name} wants a value")),

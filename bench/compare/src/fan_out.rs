@@ -6,15 +6,15 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use tokio::sync::broadcast::{Receiver, Sender, channel};
 
-static EVERYBODY: LazyLock<Sender<Bytes>> = LazyLock::new(|| channel(1024).0);
+static MESSAGES: LazyLock<Sender<Bytes>> = LazyLock::new(|| channel(1024).0);
 
 /// The messages that are published from now on.
 pub fn news() -> Receiver<Bytes> {
-    EVERYBODY.subscribe()
+    MESSAGES.subscribe()
 }
 
 pub fn publish(payload: Bytes) {
-    _ = EVERYBODY.send(payload);
+    _ = MESSAGES.send(payload);
 }
 
 /// Broadcasts for crates whose socket is a `Sink` and a `Stream`: one task sends the
@@ -36,9 +36,10 @@ pub async fn broadcast<S, M, A>(
     let is_batch = crate::has_flag("batch");
     let sending = tokio::spawn(async move {
         while let Ok(payload) = news.recv().await {
-            let mut is_open = match is_batch {
-                true => sink.feed(as_message(payload)).await.is_ok(),
-                false => sink.send(as_message(payload)).await.is_ok(),
+            let mut is_open = if is_batch {
+                sink.feed(as_message(payload)).await.is_ok()
+            } else {
+                sink.send(as_message(payload)).await.is_ok()
             };
             while is_batch && is_open {
                 is_open = match news.try_recv() {
