@@ -21,7 +21,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 type Socket = WebSocketStream<TcpStream>;
 
 #[tokio::test]
-async fn the_servers_answer_the_same_client_alike() {
+async fn the_servers_give_the_same_client_the_same_answers() {
     for (name, address) in servers().await {
         let (status, body) = ask(address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
         assert_eq!((status, &*body), (200, "a page\n"), "{name}");
@@ -37,7 +37,7 @@ async fn the_servers_answer_the_same_client_alike() {
 }
 
 #[tokio::test]
-async fn a_page_from_elsewhere_is_refused_only_here() {
+async fn only_hyper_ws_refuses_a_page_of_another_origin() {
     for (name, address) in servers().await {
         let status = match connect(address, Some("https://evil.example")).await {
             Ok(_) => 101,
@@ -49,7 +49,7 @@ async fn a_page_from_elsewhere_is_refused_only_here() {
 }
 
 #[tokio::test]
-async fn a_handshake_of_another_version_is_answered_only_here() {
+async fn only_hyper_ws_answers_a_handshake_of_another_version() {
     let request = "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                    sec-websocket-version: 8\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     for (name, address) in servers().await {
@@ -69,7 +69,7 @@ async fn a_handshake_of_another_version_is_answered_only_here() {
 }
 
 #[tokio::test]
-async fn a_message_of_two_megabytes_is_too_long_only_here() {
+async fn only_hyper_ws_refuses_a_message_of_two_megabytes() {
     // White space, so that it is still JSON.
     let long = format!("[1, {} 2]", " ".repeat(2 << 20));
     for (name, address) in servers().await {
@@ -90,7 +90,7 @@ async fn a_message_of_two_megabytes_is_too_long_only_here() {
 }
 
 #[tokio::test]
-async fn what_is_no_json_ends_with_1011_only_here() {
+async fn only_hyper_ws_closes_with_1011_after_invalid_json() {
     for (name, address) in servers().await {
         let mut socket = connect(address, None).await.unwrap();
         socket.send(Message::text("one and two")).await.unwrap();
@@ -101,7 +101,7 @@ async fn what_is_no_json_ends_with_1011_only_here() {
 }
 
 #[tokio::test]
-async fn the_example_of_axum_says_the_same_in_both() {
+async fn the_example_of_axum_sends_the_same_before_and_after() {
     let mut conversations = Vec::new();
     for (address, _stop) in [
         serve_axum(axum::before::serve).await,
