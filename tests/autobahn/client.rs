@@ -56,7 +56,7 @@ async fn count_of_cases(base: &str) -> Result<u32, BoxError> {
     let mut socket = connect(format!("{base}/getCaseCount")).await?;
     match socket.recv().await? {
         Some(Message::Text(count)) => Ok(count.parse()?),
-        other => Err(format!("{other:?} is no count of cases").into()),
+        other => Err(format!("{other:?} is not a count of cases").into()),
     }
 }
 

@@ -147,7 +147,7 @@ class Check:
         ben.arrives("Ben reads Ann", "Ann", "Hello Ben!")
         ben.say("Hello Ann,\nthis is a second line")
         ann.arrives("Ann reads Ben", "Ben", "Hello Ann,\nthis is a second line")
-        ann.until("what is confirmed is no longer pending", "return !pending.size && !document.querySelector('.pending')")
+        ann.until("a confirmed message is no longer pending", "return !pending.size && !document.querySelector('.pending')")
         self.holds("own messages stand apart", ann.script("return messages.querySelectorAll('.own').length") == 1)
         self.holds("every message has its time", ann.script(
             "return [...messages.querySelectorAll('time')].every(t => Math.abs(Date.parse(t.dateTime) - Date.now()) < 60000 && t.textContent)"))
@@ -193,8 +193,8 @@ class Check:
                   "return you === 'Ben (2)' && messages.innerText.includes('you are Ben (2)')")
         ann.until("a third person is seen", "return [...people].sort().join() === 'Ann,Ben,Ben (2)' && byId('people').innerText.includes('Ben (2)')")
         ben.close_window(first)
-        ann.until("who closes the page is gone", "return [...people].sort().join() === 'Ann,Ben'")
-        self.holds("who only looked in leaves no line behind", "Ben (2)" not in ann.script("return messages.innerText"))
+        ann.until("a person who closes the page is gone", "return [...people].sort().join() === 'Ann,Ben'")
+        self.holds("a person who only looked in leaves no line behind", "Ben (2)" not in ann.script("return messages.innerText"))
 
     def old_messages_are_caught_up(self, ben):
         ben.script("draft.value = 'not finished'; draft.dispatchEvent(new Event('input'))")
@@ -223,9 +223,9 @@ class Check:
     def nonsense_is_refused(self, ann, ben):
         join = {"type": "join", "room": "nonsense", "name": "Nobody"}
         nonsense = [
-            ("what is no JSON", ["hello"]),
+            ("a text that is not JSON", ["hello"]),
             ("speaking before joining", [{"type": "say", "id": "1", "text": "hello"}]),
-            ("a room that is no name", [join | {"room": "a room"}]),
+            ("an invalid room name", [join | {"room": "a room"}]),
             ("an empty name", [join | {"name": " "}]),
             ("a name of 33 characters", [join | {"name": "x" * 33}]),
             ("a name with a control character", [join | {"name": "a\nb"}]),
@@ -244,10 +244,10 @@ class Check:
             other.onmessage = ({ data }) => { const { id } = JSON.parse(data); if (id) heard.push(id); if (id === 'c') { other.close(); done(heard.join()); } }""", [join])
         self.holds("a message that comes twice is passed on once", heard == "a,b,c", heard)
         ben.script("send({ type: 'join', room, name })")
-        ben.until("a page that is refused says why, and does not insist",
+        ben.until("a refused page shows the reason, and does not connect again",
                   "return document.body.dataset.state === 'refused' && byId('outage-text').textContent.startsWith('The server said no: ')")
         ben.click("#try-now")
-        ben.until("until it is asked to", "return byId('state').textContent === 'Connected' && byId('outage').hidden")
+        ben.until("it connects again on demand", "return byId('state').textContent === 'Connected' && byId('outage').hidden")
         self.both_are_here(ann, ben, "no other person is there")
 
     def dead_connections(self, ann, ben):
@@ -306,7 +306,7 @@ class Check:
         for page in (ann, ben):
             page.until(f"{page.name} is back", "return byId('state').textContent === 'Connected' && byId('outage').hidden")
         self.both_are_here(ann, ben, "both are here a second time")
-        self.holds("who was there before the outage is no news", news == [
+        self.holds("people from before the outage are not news", news == [
             page.script("return messages.textContent.split('came in').length") for page in (ann, ben)])
         ben.say("and on")
         ann.arrives("and go on", "Ben", "and on")
@@ -314,7 +314,7 @@ class Check:
     def keyboard_and_names(self, ann):
         unnamed = ann.script("""return [...document.querySelectorAll('button, input, textarea, a, [role=log]')].filter(e =>
             !(e.ariaLabel || e.innerText?.trim() || e.textContent.trim() || e.labels?.length)).map(e => e.outerHTML.slice(0, 80))""")
-        self.holds("everything one can use has a name", unnamed == [], unnamed)
+        self.holds("every control has a name", unnamed == [], unnamed)
         self.holds("messages are a live log, the state is announced", ann.script(
             "return log.role === 'log' && log.ariaLive === 'polite' && byId('state').role === 'status'"))
         ann.script("document.activeElement.blur()")

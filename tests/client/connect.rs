@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 use crate::support::{echo, listen};
 
 async fn app(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
-    let mut response = Response::new(format!("{} is no socket\n", request.uri()));
+    let mut response = Response::new(format!("{} is not a socket\n", request.uri()));
     *response.status_mut() = StatusCode::NOT_FOUND;
     Ok(response)
 }
@@ -50,7 +50,7 @@ async fn server() -> SocketAddr {
 async fn text(socket: &mut WebSocket) -> String {
     match socket.recv().await.unwrap() {
         Some(Message::Text(text)) => text.to_string(),
-        other => panic!("{other:?} is no text"),
+        other => panic!("{other:?} is not a text"),
     }
 }
 

@@ -38,7 +38,7 @@ class Ran:
         assert self.status == status, f"status {self.status}, not {status}: {self.errors}"
         for word in words:
             assert word in self.errors, f"no {word!r} in {self.errors!r}"
-        assert "\x1b" not in self.errors, "colours, though this is no terminal"
+        assert "\x1b" not in self.errors, "colours, though this is not a terminal"
 
 
 async def client(*arguments, typed=b"", **environment):
