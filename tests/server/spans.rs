@@ -113,6 +113,17 @@ async fn a_connection_that_the_caller_spawns_is_in_the_callers_span() {
     assert_eq!(seen.event("got one"), ["mine"]);
 }
 
+/// The reason for the second subscriber in [`record`].
+#[test]
+fn an_event_that_a_thread_without_a_subscriber_reaches_first_is_seen() {
+    let seen = Seen::default();
+    let _guard = record(Registry::default().with(seen.clone()));
+    let event = || tracing::info!("in both threads");
+    std::thread::spawn(event).join().unwrap();
+    event();
+    assert_eq!(seen.event("in both threads"), [""; 0]);
+}
+
 async fn echo(mut socket: WebSocket) -> Result<(), Error> {
     while let Some(message) = socket.recv().await? {
         tracing::info!("got one");

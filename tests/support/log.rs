@@ -11,7 +11,8 @@ use tracing::{Dispatch, Subscriber};
 /// Whether a place in the code is logged at all is decided for the whole process,
 /// when it is first reached. While there is only one subscriber, `tracing` asks
 /// the thread that reaches it, and a test beside this one, which has no
-/// subscriber, would say no. With a second one that never ends, it asks both.
+/// subscriber, would say no. With a second one that never ends, it asks both
+/// (`an_event_that_a_thread_without_a_subscriber_reaches_first_is_seen`).
 pub(crate) fn record(subscriber: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
     static SECOND: OnceLock<Dispatch> = OnceLock::new();
     SECOND.get_or_init(|| Dispatch::new(NoSubscriber::new()));
