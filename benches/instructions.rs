@@ -1,24 +1,23 @@
-//! Instructions that a message takes, counted by callgrind: a figure that is the
-//! same on a busy machine and on a quiet one, so that a regression shows.
+//! Instructions for each message, counted by callgrind: a figure that is the same
+//! on a busy machine and on a quiet one, so a regression shows.
 //!
 //!     cargo bench --bench instructions              counts, beside the bounds
 //!     cargo bench --bench instructions -- --check   fails if one is above its bound
 //!     cargo bench --bench instructions -- --write   new bounds: benches/instructions.txt
 //!
-//! Each load runs twice, the second time with twice as many messages: the
-//! difference leaves out the start, the handshake and what is allocated once.
-//! No clock, no kernel and no other thread is involved.
+//! Each load runs twice, the second time with twice as many messages. The
+//! difference leaves out the start, the handshake and one-time allocations. No
+//! clock, no kernel and no other thread is involved.
 //!
-//! Valgrind shows a program an emulated CPU, the same one on every machine that
-//! has AVX2, whatever else the real one can do. So the choices that are made at
-//! run time (of the UTF-8 validation, of SHA-1, of the C library's copying) are
-//! the same. What else changes a count is the compiler, and a little the C
-//! library. So a bound is somewhat above what was counted, and the table names
-//! the compiler. Two runs differ by one instruction at most, and that only for
-//! the room, whose members stand in a table in random order.
+//! Valgrind emulates the same CPU on every machine that has AVX2. So the choices
+//! made at run time (of the UTF-8 validation, of SHA-1, of the C library's copying)
+//! are the same everywhere. Counts still change with the compiler, and a little
+//! with the C library. So a bound is somewhat above its count, and the table names
+//! the compiler. Two runs differ by one instruction at most, and only for the room,
+//! whose members are in a table in random order.
 //!
 //! The C library copies some KiB and more with one repeated instruction, of which
-//! every byte counts: most of `read 64 KiB` is its one copy, and a second would
+//! every byte counts. Most of `read 64 KiB` is its one copy; a second copy would
 //! nearly double it.
 
 mod support;
@@ -38,13 +37,13 @@ use hyper_ws::{Config, Message};
 use support::wire::{Conversation, Members};
 use support::{handshake, masked};
 
-/// How far above what was counted a bound is.
+/// The margin of a bound above its count.
 const MARGIN: f64 = 1.08;
 
 const BOUNDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
 
-/// What is counted, and on how many messages: enough for what happens once in a
-/// while, few enough for a second under valgrind.
+/// The loads and their numbers of messages: enough for work that happens only now
+/// and then, few enough for a second under valgrind.
 struct Load {
     name: &'static str,
     messages: usize,
@@ -79,13 +78,16 @@ const fn load(name: &'static str, messages: usize, run: fn(usize)) -> Load {
 
 fn main() -> ExitCode {
     // `cargo bench` adds a `--bench` of its own.
-    let arguments: Vec<String> = env::args().skip(1).filter(|it| it != "--bench").collect();
+    let arguments: Vec<String> = env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
         [] => counts().map(|counts| print!("{}", table(&counts, &bounds()).0)),
         ["--check"] => check(),
         ["--write"] => counts().and_then(|counts| Ok(fs::write(BOUNDS, to_text(&counts))?)),
-        // What runs under valgrind.
+        // The run under valgrind.
         ["--run", name, messages] => run(name, messages),
         _ => Err("give nothing, --check or --write".into()),
     };
@@ -105,7 +107,7 @@ fn read(messages: usize, size: usize, letter: &str, at_once: usize) {
         "b" => Message::from(text.into_bytes()),
         _ => Message::from(text),
     };
-    // Unmasked in place, a payload with this key stays what it is.
+    // With a key of zeros, unmasking in place leaves the payload as it is.
     let mut input = masked(&message, [0; 4]).repeat(at_once);
     let mut reader = Reader::new(Role::Server, &Config::new());
     let mut count = 0;
@@ -146,7 +148,8 @@ fn sent(outbox: &mut Outbox) {
     }
 }
 
-/// Whole turns of a connection's task behind hyper: read, handler, write.
+/// Whole turns of a connection's task behind hyper: it reads, polls the handler and
+/// writes.
 fn echo(messages: usize, size: usize, in_flight: usize) {
     let mut conversation = Conversation::echo();
     let message = Message::from(vec![7; size]);
@@ -157,8 +160,8 @@ fn echo(messages: usize, size: usize, in_flight: usize) {
     }
 }
 
-/// A message to a room, and the turn in which each member writes it: for each of
-/// them.
+/// A message to a room, and the turns in which its members write it: the cost of
+/// each member.
 fn publish(messages: usize, size: usize) {
     let mut members = Members::new(size);
     for _ in 0..messages / size {
@@ -179,19 +182,19 @@ fn handshakes(count: usize) {
 }
 
 fn run(name: &str, messages: &str) -> Result<(), Box<dyn Error>> {
-    let load = LOADS.iter().find(|it| it.name == name);
+    let load = LOADS.iter().find(|load| load.name == name);
     let load = load.ok_or("there is no such load")?;
     (load.run)(messages.parse()?);
     Ok(())
 }
 
-/// Instructions for each message, in the order of [`LOADS`].
+/// The instructions for each message, in the order of [`LOADS`].
 fn counts() -> Result<Vec<f64>, Box<dyn Error>> {
     Command::new("valgrind")
         .arg("--version")
         .output()
         .map_err(|_| "valgrind is missing; run: sudo apt-get install valgrind")?;
-    // The counts do not depend on what else runs, so all CPUs may be used.
+    // Other programs do not change the counts, so all CPUs may be used.
     let threads = thread::available_parallelism()?.get();
     let mut counts = Vec::new();
     for loads in LOADS.chunks(threads) {
@@ -200,9 +203,9 @@ fn counts() -> Result<Vec<f64>, Box<dyn Error>> {
                 .iter()
                 .map(|load| scope.spawn(|| count(load)))
                 .collect();
-            let ended = begun.into_iter().map(|it| it.join());
+            let ended = begun.into_iter().map(|thread| thread.join());
             ended
-                .map(|it| it.unwrap_or_else(|_| Err("a thread panicked".into())))
+                .map(|result| result.unwrap_or_else(|_| Err("a thread panicked".into())))
                 .collect()
         });
         for count in counted {
@@ -220,13 +223,13 @@ fn count(load: &Load) -> Result<f64, String> {
 
 /// The instructions of a whole run.
 fn callgrind(load: &Load, messages: usize) -> Result<u64, String> {
-    let program = env::current_exe().map_err(|it| it.to_string())?;
+    let program = env::current_exe().map_err(|error| error.to_string())?;
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(program)
         .args(["--run", load.name, &messages.to_string()])
         .output()
-        .map_err(|it| it.to_string())?;
+        .map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stderr);
     // `==1234== Collected : 56789`
     let collected = text
@@ -252,7 +255,7 @@ fn check() -> Result<(), Box<dyn Error>> {
     let taken = fs::read_to_string(BOUNDS).unwrap_or_default();
     let taken = taken
         .lines()
-        .find_map(|it| it.strip_prefix("# Counted with "));
+        .find_map(|line| line.strip_prefix("# Counted with "));
     Err(format!(
         "More instructions than the bound, or no bound: {}. The bounds were counted with {} \
          and this is {}. If there is a good reason, `cargo bench --bench instructions -- --write`.",
@@ -318,6 +321,6 @@ fn compiler() -> String {
     let version = Command::new(rustc).arg("--version").output();
     version.map_or_else(
         |_| "an unknown compiler".to_owned(),
-        |it| String::from_utf8_lossy(&it.stdout).trim().to_owned(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
     )
 }

@@ -1,12 +1,11 @@
 //! The parts of the work, each by itself, in time: `cargo bench --bench parts`.
 //!
-//! For what all of it together costs a server, see `benches/compare`. For
-//! whether something became slower, `benches/instructions.rs`: times differ from
-//! one run to the next.
+//! `bench/compare` measures the whole cost of a server. `benches/instructions.rs`
+//! shows whether a change made anything slower: times differ from run to run.
 
 mod support;
 
-/// The crate's own file. Nobody else needs a way to it, so there is none.
+/// The crate's own file, which no other user needs and which is therefore private.
 #[path = "../src/frame/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "not all of it is measured")]
 mod frame;
@@ -92,10 +91,10 @@ fn text(criterion: &mut Criterion) {
     }
 }
 
-/// At most so many bytes.
+/// Repeats `phrase` up to `size` bytes, and ends with a whole character.
 fn whole_characters(phrase: &str, size: usize) -> String {
     let mut text = phrase.repeat(size / phrase.len() + 1);
-    let end = (0..=size).rev().find(|it| text.is_char_boundary(*it));
+    let end = (0..=size).rev().find(|at| text.is_char_boundary(*at));
     text.truncate(end.unwrap_or(0));
     text
 }
@@ -127,7 +126,7 @@ fn reading(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("read");
     let binary = |size| Message::from(vec![b'b'; size]);
     let letters = |size| Message::from("ä".repeat(size / 2));
-    // Unmasked in place, a payload with this key stays what it is.
+    // With a key of zeros, unmasking in place leaves the payload as it is.
     let key = [0; 4];
     read(
         &mut group,
@@ -209,8 +208,8 @@ fn prepared(criterion: &mut Criterion) {
     }
 }
 
-/// A message to a room, and the turn in which each member writes it: as many
-/// elements a second whatever the size, if the cost of each does not grow.
+/// A message to a room, and the turns in which its members write it. The number of
+/// elements a second stays the same for any size, if the cost of each does not grow.
 fn rooms(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("publish");
     for size in [10, 1_000, 15_000] {

@@ -31,7 +31,7 @@ async fn main() -> std::io::Result<()> {
     let tracker = Tracker::new();
     let app = Router::new()
         .route("/", get(|| async { "the socket is at /ws\n" }))
-        // `any`: over HTTP/2 a handshake is no GET.
+        // `any`, because over HTTP/2 a handshake is not a GET.
         .route("/ws", any(socket))
         .with_state(tracker.clone());
     let listener = TcpListener::bind("127.0.0.1:3000").await?;
@@ -39,7 +39,7 @@ async fn main() -> std::io::Result<()> {
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
             let _ = tokio::signal::ctrl_c().await;
-            // First the sockets: the server does not see them.
+            // The sockets first, because the server does not know them.
             tracker
                 .drain(CloseCode::GOING_AWAY, Duration::from_secs(10))
                 .await;

@@ -1,5 +1,5 @@
-//! Ending a server in order: no new connections, then the sockets, then what
-//! hyper still has to answer.
+//! A graceful shutdown in order: no new connections, then the sockets, then the
+//! requests that hyper has not answered yet.
 //!
 //!     cargo run --release --example graceful_shutdown
 
@@ -62,8 +62,8 @@ async fn main() -> std::io::Result<()> {
         tokio::spawn(graceful.watch(connection));
     }
     drop(listener);
-    // Before hyper's own shutdown: that forgets a connection when it becomes a
-    // socket, and over HTTP/2 waits for sockets to end.
+    // The sockets before hyper's own shutdown, which no longer knows a connection
+    // that became a socket, and which over HTTP/2 waits for sockets to end.
     let drained = tracker
         .drain(CloseCode::GOING_AWAY, Duration::from_secs(10))
         .await;
@@ -71,7 +71,7 @@ async fn main() -> std::io::Result<()> {
         "{} sockets closed, {} cut off",
         drained.closed, drained.aborted
     );
-    // A client that takes nothing would keep hyper waiting.
+    // A client that reads nothing would keep hyper waiting.
     let _ = tokio::time::timeout(Duration::from_secs(10), graceful.shutdown()).await;
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! A hyper server as it was before somebody wanted a WebSocket: `hello_socket`
-//! is the same with one, and README shows the difference.
+//! A hyper server without a WebSocket. `hello_socket` is the same with one, and
+//! README shows the difference.
 //!
 //!     cargo run --release --example hello
 

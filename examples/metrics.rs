@@ -1,12 +1,11 @@
-//! What a server's sockets do, for Prometheus: an echo at `/ws`, the counts at
-//! `/metrics`.
+//! Metrics of sockets for Prometheus: an echo at `/ws`, the counts at `/metrics`.
 //!
 //!     cargo run --release --example metrics
 //!     curl http://127.0.0.1:3000/metrics
 //!
-//! A tracker counts by itself; what is here puts its counts into Prometheus'
-//! words each time that somebody asks. Only the durations are noted when a
-//! conversation ends, because a histogram wants each of them.
+//! The tracker counts by itself; this example translates its counts for Prometheus
+//! at each request. Only the durations are recorded when a conversation ends,
+//! because a histogram needs each of them.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -41,7 +40,7 @@ struct Options {
     listen: SocketAddr,
 }
 
-/// The sockets of a tracker, in Prometheus' words.
+/// Collects the counts of a tracker for Prometheus.
 #[derive(Debug)]
 struct Sockets(Tracker);
 
@@ -125,7 +124,7 @@ async fn app(
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let options = Options::parse();
-    // From a tenth of a second to a day or so.
+    // From a tenth of a second to about a day.
     let durations = Histogram::new(exponential_buckets(0.1, 4.0, 11));
     let tracker = Tracker::new().on_end({
         let durations = durations.clone();
@@ -150,7 +149,7 @@ async fn main() -> std::io::Result<()> {
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
-                // Out of file descriptors, say: others will close theirs.
+                // Out of file descriptors, for instance: other connections will close theirs.
                 Err(_) => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;

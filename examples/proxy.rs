@@ -1,13 +1,13 @@
-//! A server between clients and another WebSocket server: what comes on a path is
-//! forwarded to the same path there, both ways, as it arrives.
+//! A proxy for another WebSocket server: messages are forwarded to the same path
+//! there, both ways, as they arrive.
 //!
 //!     cargo run --release --example echo
 //!     cargo run --release --example proxy -- --upstream ws://127.0.0.1:9001
 //!
-//! Messages of any size go through in chunks. Who reads slowly slows down whoever
-//! sends, through the proxy, which holds some 64 KiB each way. Pings are each
-//! connection's own. Close codes are carried over, and the subprotocol, the
-//! header fields and the refusal of the server are those that the client sees.
+//! Messages of any size go through in chunks. Backpressure of a slow reader reaches
+//! the sender through the proxy, which holds some 64 KiB each way. Each connection
+//! has pings of its own. Close codes are forwarded, and the client sees the
+//! subprotocol, the header fields and the refusal of the server.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -74,12 +74,12 @@ async fn nothing(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallib
     Ok(response)
 }
 
-/// No message is too long for those who do not assemble it.
+/// Without a limit of size: the proxy does not assemble messages.
 pub fn config() -> Config {
     Config::new().max_message_size(usize::MAX)
 }
 
-/// The handler. It asks upstream first, whose answer is what the client gets.
+/// The handler. It connects upstream first, and gives the client that answer.
 pub async fn proxy(upstream: String, upgrade: Upgrade, request: Request<()>) -> Response<String> {
     let path = request.uri().path_and_query();
     let mut connect = hyper_ws::connect(format!(
@@ -94,7 +94,7 @@ pub async fn proxy(upstream: String, upgrade: Upgrade, request: Request<()>) -> 
         Ok(opened) => opened,
         Err(error) => return refusal(error),
     };
-    // The one that upstream has chosen of those the client offered.
+    // The subprotocol that upstream has chosen from the client's offer.
     let protocol = upstream.protocol().map(str::to_owned);
     let mut answer = upgrade
         .protocols(protocol)
@@ -107,8 +107,9 @@ pub async fn proxy(upstream: String, upgrade: Upgrade, request: Request<()>) -> 
     answer
 }
 
-/// The fields that are not about one connection alone (RFC 9110, section 7.6.1).
-/// The origin has been checked here, and is not that of the server there.
+/// The header fields to forward: not those of one connection (RFC 9110, section
+/// 7.6.1), and not the origin, which was checked here and differs from the host of
+/// the server there.
 fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
     const OURS: [HeaderName; 11] = [
         header::CONNECTION,
@@ -121,13 +122,14 @@ fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderV
         header::SEC_WEBSOCKET_KEY,
         header::SEC_WEBSOCKET_ACCEPT,
         header::SEC_WEBSOCKET_VERSION,
-        // Each connection compresses, or does not, for itself.
+        // Each connection negotiates compression for itself.
         header::SEC_WEBSOCKET_EXTENSIONS,
     ];
     headers.iter().filter(|(name, _)| !OURS.contains(name))
 }
 
-/// What upstream has said, or why it has said nothing.
+/// The answer to a client that upstream did not accept: upstream's refusal, or 502
+/// without an answer of upstream.
 fn refusal(error: ConnectError) -> Response<String> {
     let mut response = Response::new(format!("{error}\n"));
     *response.status_mut() = error.status().unwrap_or(StatusCode::BAD_GATEWAY);
@@ -143,8 +145,8 @@ fn refusal(error: ConnectError) -> Response<String> {
 }
 
 async fn forward(client: WebSocket, upstream: WebSocket) {
-    // A client's socket moves while it is awaited. Here both wait for each other,
-    // so it gets a task that moves it always.
+    // A client's socket makes progress only while one of its methods is awaited.
+    // Here each socket may wait for the other, so this one gets a task of its own.
     let (give, take) = tokio::sync::oneshot::channel();
     tokio::spawn(upstream.run(|upstream| async { drop(give.send(upstream)) }));
     let Ok(mut upstream) = take.await else { return };
@@ -164,7 +166,7 @@ async fn pump(from: &mut WebSocket, to: &Sender, lost: CloseCode) {
     loop {
         match forward_message(from, to, &source, lost).await {
             Ok(true) => {}
-            // To those who have ended themselves, nothing more is said.
+            // A side that has ended by itself needs no close frame.
             Ok(false) | Err(_) => return carry_over(&source, to, lost),
         }
     }
@@ -182,7 +184,7 @@ async fn forward_message(
     let mut outgoing = to.send_stream(message.kind());
     loop {
         match message.chunk().await {
-            // Not larger than what has arrived in one go: it stays in one piece.
+            // Not larger than the bytes of one read: the message stays in one piece.
             Ok(Some(chunk)) if message.is_finished() && !outgoing.has_begun() => {
                 to.send(chunk).await?;
                 return Ok(true);
@@ -193,8 +195,8 @@ async fn forward_message(
                 return Ok(true);
             }
             Err(error) => {
-                // Before the unfinished message is dropped, which closes as well,
-                // and with less to say.
+                // Before the unfinished message is dropped, which would close with a
+                // less precise code.
                 carry_over(source, to, lost);
                 return Err(error);
             }
@@ -210,7 +212,7 @@ fn carry_over(source: &Sender, to: &Sender, lost: CloseCode) {
         Some(CloseCause::Drained(code)) => to.close(code, ""),
         Some(CloseCause::Violation(violation)) => to.close(lost, &violation.to_string()),
         Some(_) => to.close(lost, ""),
-        // The other side has ended, and tells this one itself.
+        // The other side has ended, and closes this one itself.
         None => {}
     }
 }

@@ -1,5 +1,5 @@
 //! One port for `https` and `wss`, HTTP/1.1 and HTTP/2, as the client prefers
-//! (ALPN). The certificate is made at start, and signed by itself.
+//! (ALPN). The certificate is made at the start, and is self-signed.
 //!
 //!     cargo run --release --example tls
 //!     cargo run --release --example client -- --insecure wss://localhost:3443/ws
@@ -35,10 +35,10 @@ struct Options {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:3443")]
     listen: SocketAddr,
-    /// What the certificate is for; may be given several times.
+    /// A name or an address for the certificate; may be given several times.
     #[arg(long, value_name = "HOST", default_values = ["localhost", "127.0.0.1"])]
     name: Vec<String>,
-    /// Write the certificate here, for clients that are to trust it.
+    /// Write the certificate to this file, for clients that shall trust it.
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
 }
@@ -78,13 +78,13 @@ async fn page(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infal
     Ok(response)
 }
 
-/// A certificate that nobody vouches for but itself.
+/// A self-signed certificate.
 fn acceptor(options: &Options) -> Result<TlsAcceptor, BoxError> {
     let made = rcgen::generate_simple_self_signed(options.name.clone())?;
     if let Some(file) = &options.certificate {
         std::fs::write(file, made.cert.pem())?;
     }
-    // What Chromium's --ignore-certificate-errors-spki-list takes.
+    // The hash that Chromium's --ignore-certificate-errors-spki-list takes.
     let key = Sha256::digest(made.signing_key.subject_public_key_info());
     println!("SHA-256 of the public key: {}", STANDARD.encode(key));
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
@@ -104,7 +104,7 @@ async fn main() -> Result<(), BoxError> {
     let service = WebSocketService::new(service_fn(page))
         .route("/ws", echo)
         .tracker(&tracker);
-    // It sees which version the client speaks, which is the one agreed on.
+    // `auto` finds out the version that the client speaks, which is the negotiated one.
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new());
     server
@@ -123,7 +123,7 @@ async fn main() -> Result<(), BoxError> {
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
-                // Out of file descriptors, say: others will close theirs.
+                // Out of file descriptors, for instance: other connections will close theirs.
                 Err(_) => {
                     sleep(Duration::from_millis(50)).await;
                     continue;
@@ -134,9 +134,9 @@ async fn main() -> Result<(), BoxError> {
         };
         let (acceptor, server, service) = (acceptor.clone(), server.clone(), service.clone());
         tokio::spawn(async move {
-            // Behind TLS only the server can say so.
+            // Behind TLS the crate cannot set it.
             let _ = stream.set_nodelay(true);
-            // Who does not get on with the handshake is let go.
+            // A client that does not finish the TLS handshake is disconnected.
             let accepted = timeout(Duration::from_secs(10), acceptor.accept(stream)).await;
             if let Ok(Ok(stream)) = accepted {
                 let stream = TokioIo::new(stream);

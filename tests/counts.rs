@@ -1,8 +1,9 @@
-//! What is promised as a number is counted: allocations, reads and writes for
-//! each message, memory after many connections, and how a drain ends.
+//! A program of its own, because it counts allocations by an allocator of its own.
 //!
-//! Allocations are counted in the thread that asks, so the server runs on one
-//! and its client on another. Over 200,000 connections instead of 5,000:
+//! It checks the promises that are numbers: allocations, reads and writes for each
+//! message, memory after many connections, and how a drain ends. Allocations are
+//! counted for the current thread, so the server and its client run on two. With
+//! 200,000 connections instead of 5,000:
 //!
 //!     cargo test --test counts -- --ignored
 
@@ -30,7 +31,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_ws::hub::Hub;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{CloseCode, WebSocket, WebSocketService};
-use support::{BINARY, CLOSE, frame, handshake};
+use support::{BINARY, CLOSE, echo, frame, handshake};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -46,7 +47,7 @@ fn an_echo_allocates_nothing_but_the_payload_and_not_even_that_if_it_is_small() 
             let load = Load::echo(in_flight, size);
             let most = each * ROUNDS * in_flight as u64 + CONSTANT;
             let plain = converse(&load, echo, |stream, _| stream);
-            // Behind any other IO, TLS say.
+            // Behind an IO that is not TCP, such as TLS.
             let other = converse(&load, echo, Counting::new);
             for measured in [plain, other] {
                 assert!(
@@ -72,8 +73,8 @@ fn a_message_costs_one_read_and_one_write_and_sixteen_cost_no_more() {
                     "{each} {what} for a message of {size} bytes, {in_flight} in flight: {measured:?}"
                 );
             }
-            // Looking whether there is more is not a system call (tokio knows
-            // after a read that did not fill the buffer), but not free either.
+            // A second read would be no system call (tokio remembers a read that
+            // did not fill the buffer), but it is not free either.
             let looks = measured.empty_reads as f64 / messages;
             assert!(looks <= most, "{looks} reads without a byte: {measured:?}");
             assert_eq!(measured.blocked_writes, 0);
@@ -82,7 +83,7 @@ fn a_message_costs_one_read_and_one_write_and_sixteen_cost_no_more() {
 }
 
 #[test]
-fn what_a_handler_sends_within_one_poll_leaves_in_one_write() {
+fn messages_sent_within_one_poll_leave_in_one_write() {
     let answers = 10;
     let load = Load {
         request: frame(BINARY, b"go"),
@@ -125,21 +126,21 @@ fn a_room_of_15_000_members_takes_little_and_gives_it_back_when_10_are_left() {
         for _ in 0..15_000 {
             let (mut client, server) = tokio::io::duplex(256);
             serve(server, &service);
-            shake_hands(&mut client).await;
+            upgrade(&mut client).await;
             sockets.push(given.recv().await.unwrap());
             clients.push(client);
         }
     });
     let hub = Hub::new();
     let room = hub.room("crowded");
-    let joined = measure(|| sockets.iter().for_each(|it| room.join(it)));
-    // They hold it in common until they write it.
+    let joined = measure(|| sockets.iter().for_each(|socket| room.join(socket)));
+    // The members share the frame until they write it.
     let sent = measure(|| assert_eq!(room.send(vec![7; 10_000]).queued, 15_000));
     assert!(
         sent.count_total < 64 && sent.bytes_max < 64 * 1024,
         "{sent:?}"
     );
-    let left = measure(|| sockets[LEFT..].iter().for_each(|it| room.leave(it)));
+    let left = measure(|| sockets[LEFT..].iter().for_each(|socket| room.leave(socket)));
     assert_eq!(room.len(), LEFT);
     let kept = joined.bytes_current + left.bytes_current;
     assert!(kept < 2048, "{joined:?} {left:?}");
@@ -151,7 +152,7 @@ fn a_hub_of_15_000_rooms_that_falls_to_10_gives_its_memory_back() {
     let hub = Hub::new();
     let mut rooms = Vec::with_capacity(15_000);
     let used = measure(|| {
-        rooms.extend((0..15_000).map(|it| hub.room(&it.to_string())));
+        rooms.extend((0..15_000).map(|number| hub.room(&number.to_string())));
         rooms.truncate(10);
     });
     assert_eq!(hub.len(), 10);
@@ -162,7 +163,7 @@ fn a_hub_of_15_000_rooms_that_falls_to_10_gives_its_memory_back() {
 #[tokio::test(start_paused = true)]
 async fn a_drain_ends_every_socket_at_its_deadline_though_half_never_answer() {
     const SOCKETS: usize = 5_000;
-    let patience = Duration::from_secs(10);
+    let timeout = Duration::from_secs(10);
     let tracker = Tracker::new();
     let running = Arc::new(AtomicUsize::new(0));
     let handler = {
@@ -182,7 +183,7 @@ async fn a_drain_ends_every_socket_at_its_deadline_though_half_never_answer() {
     for at in 0..SOCKETS {
         let (mut client, server) = tokio::io::duplex(1024);
         serve(server, &service);
-        shake_hands(&mut client).await;
+        upgrade(&mut client).await;
         match at % 2 {
             0 => silent.push(client),
             _ => _ = polite.spawn(answer_close(client)),
@@ -194,10 +195,10 @@ async fn a_drain_ends_every_socket_at_its_deadline_though_half_never_answer() {
     assert_eq!(tracker.len(), SOCKETS);
 
     let began = Instant::now();
-    let drained = tracker.drain(CloseCode::GOING_AWAY, patience).await;
+    let drained = tracker.drain(CloseCode::GOING_AWAY, timeout).await;
     let took = began.elapsed();
     assert!(
-        took >= patience && took < patience + Duration::from_millis(100),
+        took >= timeout && took < timeout + Duration::from_millis(100),
         "{took:?}"
     );
     assert_eq!(
@@ -214,10 +215,10 @@ async fn a_drain_ends_every_socket_at_its_deadline_though_half_never_answer() {
 /// Exchanges that are counted; as many before them warm up.
 const ROUNDS: u64 = 1_000;
 
-/// What counting itself and the runtime's bookkeeping may allocate.
+/// The allocations that counting itself and the runtime may make.
 const CONSTANT: u64 = 16;
 
-/// What the client sends at once, and what must come back for it.
+/// The bytes that the client sends at once, and the bytes that must come back.
 struct Load {
     request: Vec<u8>,
     reply: Vec<u8>,
@@ -226,7 +227,7 @@ struct Load {
 impl Load {
     fn echo(in_flight: usize, size: usize) -> Self {
         let payload = vec![0x5a; size];
-        // An unmasked frame: the server's.
+        // The server's frame is not masked.
         let mut answer = vec![0x82];
         match u8::try_from(size) {
             Ok(size @ ..=125) => answer.push(size),
@@ -252,8 +253,8 @@ struct Measured {
     blocked_writes: usize,
 }
 
-/// One connection over TCP, the server in this thread and the client in
-/// another; counts what `ROUNDS` exchanges cost the server.
+/// Counts the cost of `ROUNDS` exchanges for the server, on one connection over TCP
+/// with the server in this thread and the client in another.
 fn converse<T, F, Fut>(
     load: &Load,
     handler: F,
@@ -279,7 +280,7 @@ where
             start.recv().unwrap();
             client.exchange(load, ROUNDS);
             let _ = done.send(());
-            // Closing is not counted.
+            // The close is not counted.
             let _ = start.recv();
         });
         let counts = Arc::new(Counts::default());
@@ -305,7 +306,7 @@ where
     })
 }
 
-/// A client that blocks, for a thread of its own.
+/// A blocking client, for a thread of its own.
 struct Client(std::net::TcpStream);
 
 impl Client {
@@ -337,9 +338,9 @@ impl Client {
     }
 }
 
-/// Many conversations over pipes, of which every second ends as it should and
-/// the others by the client's vanishing. What they took from the allocator must
-/// be back there; what threads keep for the next connection is there before.
+/// Many conversations over pipes: every second one ends by a close, the others when
+/// the client disappears. All their memory must be freed. The pools that threads
+/// keep for the next connection are filled before.
 fn memory_returns_after(connections: usize) {
     let runtime = runtime();
     let tracker = Tracker::new();
@@ -361,7 +362,7 @@ fn memory_returns_after(connections: usize) {
                     yield_now().await;
                 }
             }
-            // The last tasks go when they have been polled for the last time.
+            // The last tasks are freed after their last poll.
             for _ in 0..at_once {
                 yield_now().await;
             }
@@ -375,14 +376,14 @@ fn memory_returns_after(connections: usize) {
     assert!(used.count_current < 16, "{used:?}");
 }
 
-async fn talk(mut client: DuplexStream, says_goodbye: bool) {
-    shake_hands(&mut client).await;
+async fn talk(mut client: DuplexStream, closes: bool) {
+    upgrade(&mut client).await;
     let load = Load::echo(1, 1024);
     client.write_all(&load.request).await.unwrap();
     let mut reply = vec![0; load.reply.len()];
     client.read_exact(&mut reply).await.unwrap();
     assert_eq!(reply, load.reply);
-    if says_goodbye {
+    if closes {
         client.write_all(&frame(CLOSE, &[3, 232])).await.unwrap();
         let mut close = Vec::new();
         client.read_to_end(&mut close).await.unwrap();
@@ -390,7 +391,7 @@ async fn talk(mut client: DuplexStream, says_goodbye: bool) {
     }
 }
 
-async fn shake_hands(client: &mut DuplexStream) {
+async fn upgrade(client: &mut DuplexStream) {
     client
         .write_all(handshake("/", "").as_bytes())
         .await
@@ -411,14 +412,7 @@ async fn answer_close(mut client: DuplexStream) -> u16 {
     u16::from_be_bytes([close[2], close[3]])
 }
 
-async fn echo(mut socket: WebSocket) -> Result<(), hyper_ws::Error> {
-    while let Some(message) = socket.recv().await? {
-        socket.send(message).await?;
-    }
-    Ok(())
-}
-
-/// What is not a WebSocket.
+/// The answer to a request that is not a handshake.
 #[derive(Clone)]
 struct Page;
 
@@ -474,7 +468,7 @@ impl Drop for Running {
     }
 }
 
-/// What has reached the IO below.
+/// Counts of the calls that reach the IO below.
 #[derive(Default)]
 struct Counts {
     reads: AtomicUsize,

@@ -45,7 +45,7 @@ def blocks(markdown):
 
 
 def commands(markdown):
-    """What is to be run: (line, command, expected lines)."""
+    """The commands to run: (line, command, expected lines)."""
     found = []
     for language, number, lines in blocks(markdown):
         continued = False
@@ -66,7 +66,7 @@ def commands(markdown):
             continued = language == "console" and line.endswith("\\") and (
                 continued or line.startswith("$ "))
             number += 1
-    # Blank lines between an answer and the next command are there for the eye.
+    # Blank lines between an answer and the next command do not count.
     for _, _, expected in found:
         while expected and not expected[-1].strip():
             expected.pop()
@@ -87,7 +87,7 @@ def comparable(text_lines):
 
 
 def run(command, address):
-    """The lines that the command prints, its status, and its complaints."""
+    """Runs the command; returns its lines, its status, and its standard error."""
     there = f"curl --noproxy '*' --connect-to {SHOWN}:{address} "
     ended = subprocess.run(["bash", "-c", there + command.removeprefix("curl ")],
                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -97,7 +97,7 @@ def run(command, address):
 
 
 def check(command, expected, address):
-    """What is wrong with the answer; nothing if it is as shown."""
+    """The differences between the answer and the one that is shown."""
     if SHOWN not in command:
         return f"the command does not name {SHOWN}"
     lines, status, complaints = run(command, address)
@@ -114,7 +114,7 @@ def check(command, expected, address):
 
 
 def write(path, found, address):
-    """Puts the real answers where the shown ones are."""
+    """Replaces the shown answers by the real ones."""
     text = path.read_text(encoding="utf-8").splitlines()
     for line, command, expected in reversed(found):
         lines = [answer.rstrip("\r") for answer in run(command, address)[0]]

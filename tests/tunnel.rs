@@ -1,12 +1,13 @@
-//! A socket as a stream of bytes, over real TCP: both ways at once, behind
-//! `copy_bidirectional`, and with hyper on top of it.
+//! A program of its own, because it measures the memory of the whole process.
 //!
-//! A gigabyte each way, with the memory of the process looked at, in a release
-//! build, where it takes some seconds:
+//! A socket as a stream of bytes, over real TCP: both ways at once, behind
+//! `copy_bidirectional`, and with hyper on top of it. The measured test carries a
+//! gigabyte each way, in a release build, where it takes some seconds:
 //!
 //!     cargo test --release --test tunnel -- --ignored
 
-use std::convert::Infallible;
+mod support;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -23,28 +24,19 @@ use hyper_ws::error::BoxError;
 use hyper_ws::socket::ByteStream;
 use hyper_ws::{WebSocket, WebSocketService, connect};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
+
+use support::{bind, listen, page};
 
 const MIB: u64 = 1024 * 1024;
 
-async fn page(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    Ok(Response::new(Full::default()))
-}
-
-/// A server whose socket `handler` gets; returns its address.
+/// A server that gives each socket to `handler`; returns its address.
 async fn serve<F, Fut>(handler: F) -> SocketAddr
 where
     F: Fn(WebSocket) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
 {
-    let service = WebSocketService::new(service_fn(page)).route("/", handler);
-    accept(move |stream| {
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .serve_connection(TokioIo::new(stream), service.clone());
-        async move { Ok(connection.with_upgrades().await?) }
-    })
-    .await
+    listen(WebSocketService::new(service_fn(page)).route("/", handler)).await
 }
 
 async fn accept<F, Fut>(serve: F) -> SocketAddr
@@ -52,8 +44,7 @@ where
     F: Fn(TcpStream) -> Fut + Send + 'static,
     Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (listener, address) = bind().await;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(serve(stream));
@@ -66,7 +57,7 @@ async fn open(address: SocketAddr) -> WebSocket {
     connect(format!("ws://{address}/")).await.unwrap()
 }
 
-/// Bytes that differ from place to place, and from `seed` to `seed`.
+/// Fills `block` with bytes that differ with the position and with `seed`.
 fn fill(seed: u64, start: u64, block: &mut [u8]) {
     for (at, word) in block.chunks_mut(8).enumerate() {
         let at = start / 8 + at as u64 + 1;
@@ -84,7 +75,7 @@ async fn send(mut io: impl AsyncWrite + Unpin, seed: u64, length: u64) -> io::Re
     io.flush().await
 }
 
-/// Checks every byte. A checksum would say less.
+/// Checks every byte: a checksum would not say where they differ.
 async fn receive(mut io: impl AsyncRead + Unpin, seed: u64, length: u64) -> io::Result<()> {
     let (mut block, mut expected) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     for start in (0..length).step_by(block.len()) {
@@ -120,7 +111,7 @@ fn memory() -> u64 {
 async fn carry(length: u64) {
     let address = serve(move |socket| async move {
         let mut stream = both_ways(socket.into_byte_stream(), [1, 2], length).await?;
-        // The client ends it.
+        // The client ends the stream.
         assert_eq!(stream.read(&mut [0; 8]).await?, 0);
         Ok(())
     })
@@ -168,7 +159,7 @@ async fn a_gigabyte_goes_both_ways_at_once_and_memory_stays_flat() {
 }
 
 #[tokio::test]
-async fn a_bare_socket_is_a_stream_too_also_in_two_tasks() {
+async fn a_bare_socket_is_a_stream_even_when_split_over_two_tasks() {
     let address = serve(|socket| async move {
         let mut stream = both_ways(socket.into_byte_stream(), [1, 2], 2 * MIB).await?;
         assert_eq!(stream.read(&mut [0; 8]).await?, 0);
@@ -182,8 +173,8 @@ async fn a_bare_socket_is_a_stream_too_also_in_two_tasks() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tunnel_carries_a_tcp_connection() {
-    // TCP here, a socket in the middle, TCP there; the target sends first and
-    // closes first, so that nobody needs to close one half only.
+    // TCP on both sides, a socket in the middle. The target sends first and closes
+    // first, so that no side needs to close one half only.
     let target = accept(|stream| async move {
         let (mut read, mut write) = tokio::io::split(stream);
         let sending =

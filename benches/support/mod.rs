@@ -1,6 +1,8 @@
-//! What the benchmarks give to the crate: frames, requests, connections.
+//! The input of the benchmarks: frames, requests, connections.
 #![allow(dead_code, reason = "each benchmark uses its own part")]
 
+#[path = "../../tests/support/frame.rs"]
+mod frame;
 pub(crate) mod wire;
 
 use http::Request;
@@ -8,7 +10,7 @@ use hyper_ws::Message;
 
 /// A message as a client sends it, in one frame.
 pub(crate) fn masked(message: &Message, key: [u8; 4]) -> Vec<u8> {
-    frame(true, opcode(message), message.as_bytes(), key)
+    frame::masked(FIN | opcode(message), message.as_bytes(), key)
 }
 
 /// A message in frames of `size` bytes.
@@ -17,10 +19,13 @@ pub(crate) fn fragmented(message: &Message, key: [u8; 4], size: usize) -> Vec<u8
     let parts = payload.len().div_ceil(size);
     let parts = payload.chunks(size).enumerate().map(|(at, part)| {
         let opcode = if at == 0 { opcode(message) } else { 0 };
-        frame(at + 1 == parts, opcode, part, key)
+        let fin = if at + 1 == parts { FIN } else { 0 };
+        frame::masked(fin | opcode, part, key)
     });
     parts.collect::<Vec<_>>().concat()
 }
+
+const FIN: u8 = 0x80;
 
 fn opcode(message: &Message) -> u8 {
     match message {
@@ -29,26 +34,7 @@ fn opcode(message: &Message) -> u8 {
     }
 }
 
-fn frame(fin: bool, opcode: u8, payload: &[u8], key: [u8; 4]) -> Vec<u8> {
-    let mut frame = vec![u8::from(fin) << 7 | opcode];
-    match payload.len() {
-        length @ ..=125 => frame.push(0x80 | length as u8),
-        length @ ..=0xffff => {
-            frame.push(0x80 | 126);
-            frame.extend((length as u16).to_be_bytes());
-        }
-        length => {
-            frame.push(0x80 | 127);
-            frame.extend((length as u64).to_be_bytes());
-        }
-    }
-    frame.extend(key);
-    let masked = payload.iter().zip(key.iter().cycle());
-    frame.extend(masked.map(|(byte, key)| byte ^ key));
-    frame
-}
-
-/// The request of a browser, more or less.
+/// A request as a browser sends it.
 pub(crate) fn handshake() -> Request<()> {
     Request::get("/chat")
         .header("host", "example.com")

@@ -1,5 +1,5 @@
-//! Connections without a kernel: hyper's handshake over an IO in memory, then
-//! the conversation's own future, polled here and by nobody else.
+//! Connections without a kernel: hyper's handshake over an IO in memory, then the
+//! conversation's own future, which only this module polls.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -22,7 +22,7 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: Upgr
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-/// What a connection reads, and how much it has written.
+/// The bytes that a connection reads, and the number that it has written.
 #[derive(Clone, Default)]
 struct Wire(Arc<Mutex<Ends>>);
 
@@ -31,7 +31,7 @@ struct Ends {
     input: Vec<u8>,
     read: usize,
     written: usize,
-    /// As an IO has to; nobody needs it.
+    /// Kept as every IO does, and never woken.
     waker: Option<Waker>,
 }
 
@@ -91,8 +91,8 @@ impl AsyncWrite for Wire {
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A connection that waits for its first message, with its runtime: for the
-/// timer, which is not polled.
+/// A connection that waits for its first message. Its runtime is for the timer,
+/// which is not polled.
 pub(crate) struct Conversation {
     wire: Wire,
     task: Task,
@@ -100,7 +100,7 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// One that answers every message with the same.
+    /// A connection whose handler echoes.
     pub(crate) fn echo() -> Self {
         Conversation::new(&runtime(), echo)
     }
@@ -117,14 +117,17 @@ impl Conversation {
         let service = service_fn(move |mut request: Request<Incoming>| {
             let upgrade = Upgrade::from_request(&mut request).expect("a good handshake");
             let (response, conversation) = upgrade.accept_with(handler.clone());
-            *place.lock().expect("nobody panicked") = Some(Box::pin(conversation));
+            *place.lock().expect("nothing panics under the lock") = Some(Box::pin(conversation));
             async { Ok::<Response<String>, Infallible>(response) }
         });
         let io = TokioIo::new(wire.clone());
         let connection = http1::Builder::new().serve_connection(io, service);
         let served = runtime.block_on(connection.with_upgrades());
         served.expect("it is handed over");
-        let task = accepted.lock().expect("nobody panicked").take();
+        let task = accepted
+            .lock()
+            .expect("nothing panics under the lock")
+            .take();
         let mut conversation = Conversation {
             wire,
             task: task.expect("the handshake is done"),
@@ -135,8 +138,8 @@ impl Conversation {
         conversation
     }
 
-    /// Lets the connection read `input`; returns how many bytes it has written
-    /// when it waits again.
+    /// Lets the connection read `input`, until it waits again; returns the number of
+    /// bytes that it has written.
     pub(crate) fn turn(&mut self, input: &[u8]) -> usize {
         self.wire.send(input);
         let _runtime = self.runtime.enter();
@@ -171,11 +174,14 @@ impl Members {
         }
     }
 
-    /// Sends to all, and lets each write what it got; returns how many bytes they
-    /// have written.
+    /// Sends to all members, and lets each write the message; returns the number of
+    /// bytes that they have written.
     pub(crate) fn publish(&mut self, message: Message) -> usize {
         self.room.send(message);
-        self.conversations.iter_mut().map(|it| it.turn(&[])).sum()
+        self.conversations
+            .iter_mut()
+            .map(|member| member.turn(&[]))
+            .sum()
     }
 }
 

@@ -3,11 +3,10 @@
 //!     cargo run --release --example client -- ws://127.0.0.1:9001
 //!     echo hello | cargo run --release --example client -- ws://127.0.0.1:9001
 //!
-//! Messages go to standard output and nothing else does, so it works in pipes.
-//! When the input ends, it waits for answers as long as they keep coming (see
-//! `--wait`), and closes. Exit status: 0 if the conversation ended as it should,
-//! 1 if it did not (another close code than 1000 or 1001, or none), 2 for a
-//! wrong command line, 3 if the server did not accept.
+//! Only messages go to standard output, so it works in pipes. At the end of the
+//! input it waits for answers as long as they keep coming (see `--wait`), and
+//! closes. Exit status: 0 after a close with 1000 or 1001, 1 after any other end, 2
+//! for a wrong command line, 3 if the server did not accept.
 
 mod proxy;
 mod show;
@@ -173,14 +172,15 @@ fn trust(connect: Connect, options: &Options) -> Result<Connect, BoxError> {
     })
 }
 
-/// Sends what is typed and shows what comes, until one side ends it.
+/// Sends the input and shows the received messages, until one side ends the
+/// conversation.
 async fn converse(
     mut socket: WebSocket,
     options: &Options,
     show: &Show,
 ) -> Result<CloseCause, BoxError> {
-    // What is typed is sent beside receiving: a server that answers while it is
-    // being told more must not wait for us, nor we for it.
+    // Sending and receiving run side by side: if each side waited for the other to
+    // read, neither would.
     let mut typing = pin!(send_lines(socket.sender(), lines(options), options.binary));
     let mut is_typing = true;
     let mut quiet = pin!(sleep_until(Instant::now()));
@@ -193,7 +193,7 @@ async fn converse(
                 Some(message) => {
                     let shown = show.message(&message);
                     count += 1;
-                    // Or when nobody reads our output any more.
+                    // The reader of the output may have gone.
                     if shown.is_err() || options.count == Some(count) {
                         socket.close(CloseCode::NORMAL, "").await;
                     }
@@ -222,19 +222,20 @@ async fn converse(
 
 async fn send_lines(sender: Sender, mut lines: mpsc::Receiver<Vec<u8>>, binary: bool) {
     while let Some(line) = lines.recv().await {
-        let message = match binary {
-            true => Message::from(line),
-            false => Message::from(String::from_utf8_lossy(&line).into_owned()),
+        let message = if binary {
+            Message::from(line)
+        } else {
+            Message::from(String::from_utf8_lossy(&line).into_owned())
         };
-        // The receiving side says why there is no more sending.
+        // The receiving side reports why sending has failed.
         if sender.send(message).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 }
 
-/// The lines of the input, from a thread: reading them blocks, and the program
-/// must be able to end in the meantime.
+/// The lines of the input, from a thread of their own: reading blocks, and the
+/// program must be able to end meanwhile.
 fn lines(options: &Options) -> mpsc::Receiver<Vec<u8>> {
     let (sender, lines) = mpsc::channel(16);
     let no_input = options.no_input;
@@ -254,14 +255,14 @@ fn lines(options: &Options) -> mpsc::Receiver<Vec<u8>> {
             }
         }
         if no_input {
-            // The channel is not to end.
+            // The channel must stay open.
             std::mem::forget(sender);
         }
     });
     lines
 }
 
-/// An error and what it follows from, in one line.
+/// An error and its sources, in one line.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

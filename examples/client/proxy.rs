@@ -13,7 +13,7 @@ pub(crate) async fn through(proxy: &str, target: &Target) -> Result<TcpStream, B
     let proxy: Uri = proxy.parse()?;
     let authority = proxy.authority().ok_or("the proxy's URL names no host")?;
     let user = authority.as_str().rsplit_once('@').map(|(user, _)| user);
-    // What is connected to is named with its port; the scheme says nothing more.
+    // The target is named with its port, so the scheme does not matter.
     let target: Uri = format!("http://{target}").parse()?;
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);

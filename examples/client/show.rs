@@ -1,4 +1,4 @@
-//! What people see: messages on standard output, all else on standard error.
+//! The output: messages on standard output, everything else on standard error.
 
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
@@ -17,7 +17,7 @@ pub(crate) struct Show {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Device {
-    /// People look at it.
+    /// A terminal.
     Terminal { colours: bool },
     /// A file or another program.
     Pipe,
@@ -25,12 +25,12 @@ enum Device {
 
 impl Device {
     fn of(device: &impl IsTerminal) -> Self {
-        match device.is_terminal() {
+        if device.is_terminal() {
             // https://no-color.org
-            true => Device::Terminal {
-                colours: std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty()),
-            },
-            false => Device::Pipe,
+            let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+            Device::Terminal { colours }
+        } else {
+            Device::Pipe
         }
     }
 
@@ -56,7 +56,7 @@ impl Show {
         }
     }
 
-    /// A message that came.
+    /// Shows a received message.
     pub(crate) fn message(&self, message: &Message) -> io::Result<()> {
         let mut output = io::stdout().lock();
         match message {
@@ -73,7 +73,7 @@ impl Show {
                 let text = pretty.as_deref().unwrap_or(text);
                 match self.output {
                     Device::Pipe => writeln!(output, "{text}")?,
-                    // What a server sends must not steer the terminal.
+                    // Control characters of the server must not reach the terminal.
                     terminal => {
                         let safe: String = text.chars().map(visible).collect();
                         writeln!(output, "{}", terminal.coloured(GREEN, &safe))?;
@@ -84,7 +84,7 @@ impl Show {
         output.flush()
     }
 
-    /// The server's response to the handshake.
+    /// Shows the server's response to the handshake.
     pub(crate) fn response(&self, response: &Response<()>) {
         self.notice(&format!("{:?} {}", response.version(), response.status()));
         for (name, value) in response.headers() {
@@ -101,7 +101,7 @@ impl Show {
         eprintln!("{}", self.errors.coloured(RED, &super::chain(error)));
     }
 
-    /// How it ended, and whether that is how it should.
+    /// Shows how the conversation ended; returns whether that is a success.
     pub(crate) fn end(&self, cause: CloseCause) -> ExitCode {
         let good = match &cause {
             CloseCause::Local(_) => true,
@@ -113,9 +113,10 @@ impl Show {
         };
         let colour = if good { GREY } else { RED };
         eprintln!("{}", self.errors.coloured(colour, &cause.to_string()));
-        match good {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::FAILURE,
+        if good {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Whom to trust, if not those whom the system trusts.
+//! The certificates to trust, if not those of the system's authorities.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(crate) fn trusting(file: &Path) -> Result<ClientConfig, BoxError> {
         .with_no_client_auth())
 }
 
-/// Trusts any certificate, for servers of one's own.
+/// Trusts any certificate, for development.
 pub(crate) fn trusting_anybody() -> ClientConfig {
     ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -58,7 +58,7 @@ impl ServerCertVerifier for Anybody {
         Ok(ServerCertVerified::assertion())
     }
 
-    // That the server has the key of its certificate is checked all the same.
+    // The server must still prove that it has the key of its certificate.
     fn verify_tls12_signature(
         &self,
         message: &[u8],

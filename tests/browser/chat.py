@@ -59,11 +59,11 @@ def find(program):
 
 
 class Failure(Exception):
-    """A check that did not hold, or without which the others mean nothing."""
+    """A failed check, after which the others would mean nothing."""
 
 
 class Check:
-    """The conversation, from the first visit to the server's goodbye."""
+    """The conversation, from the first visit to the shutdown of the server."""
 
     def __init__(self, options, browser, driver, scratch):
         self.options, self.browser, self.scratch = options, browser, scratch
@@ -98,7 +98,7 @@ class Check:
         if self.options.screenshots:
             self.pictures(ann, ben)
         self.nothing_was_reported(ann, ben)
-        self.goodbye(ann, ben)
+        self.shutdown(ann, ben)
 
     # The checks, in the order in which they happen.
 
@@ -147,12 +147,12 @@ class Check:
         ben.arrives("Ben reads Ann", "Ann", "Hello Ben!")
         ben.say("Hello Ann,\nthis is a second line")
         ann.arrives("Ann reads Ben", "Ben", "Hello Ann,\nthis is a second line")
-        ann.until("what is confirmed is no longer pending", "return !pending.size && !document.querySelector('.pending')")
+        ann.until("a confirmed message is no longer pending", "return !pending.size && !document.querySelector('.pending')")
         self.holds("own messages stand apart", ann.script("return messages.querySelectorAll('.own').length") == 1)
         self.holds("every message has its time", ann.script(
             "return [...messages.querySelectorAll('time')].every(t => Math.abs(Date.parse(t.dateTime) - Date.now()) < 60000 && t.textContent)"))
         ann.script("send({ type: 'say', id: 'forged', from: 'Ben', text: 'I am Ben' })")
-        ben.arrives("nobody can speak for somebody else", "Ann", "I am Ben")
+        ben.arrives("a page cannot speak for another person", "Ann", "I am Ben")
 
     def text_stays_text(self, ann, ben):
         ann.say(MARKUP)
@@ -179,7 +179,7 @@ class Check:
         first = ben.window()
         ben.new_window(f"{self.origin}/?room=%20Other%20ROOM!")
         ben.until("a second room opens under its tidy name", "return byId('room').textContent === 'other-room' && byId('state').textContent === 'Connected'")
-        self.holds("nobody of the first room is in the second", ben.script("return [...people].join()") == "Ben")
+        self.holds("the second room has no people of the first", ben.script("return [...people].join()") == "Ben")
         ben.say("only here")
         ben.until("the second room works", "return messages.innerText.includes('only here') && !pending.size")
         self.holds("the second room has not heard the first", "Hello" not in ben.script("return messages.textContent"))
@@ -193,8 +193,8 @@ class Check:
                   "return you === 'Ben (2)' && messages.innerText.includes('you are Ben (2)')")
         ann.until("a third person is seen", "return [...people].sort().join() === 'Ann,Ben,Ben (2)' && byId('people').innerText.includes('Ben (2)')")
         ben.close_window(first)
-        ann.until("who closes the page is gone", "return [...people].sort().join() === 'Ann,Ben'")
-        self.holds("who only looked in leaves no line behind", "Ben (2)" not in ann.script("return messages.innerText"))
+        ann.until("a person who closes the page is gone", "return [...people].sort().join() === 'Ann,Ben'")
+        self.holds("a person who only looked in leaves no line behind", "Ben (2)" not in ann.script("return messages.innerText"))
 
     def old_messages_are_caught_up(self, ben):
         ben.script("draft.value = 'not finished'; draft.dispatchEvent(new Event('input'))")
@@ -223,9 +223,9 @@ class Check:
     def nonsense_is_refused(self, ann, ben):
         join = {"type": "join", "room": "nonsense", "name": "Nobody"}
         nonsense = [
-            ("what is no JSON", ["hello"]),
+            ("a text that is not JSON", ["hello"]),
             ("speaking before joining", [{"type": "say", "id": "1", "text": "hello"}]),
-            ("a room that is no name", [join | {"room": "a room"}]),
+            ("an invalid room name", [join | {"room": "a room"}]),
             ("an empty name", [join | {"name": " "}]),
             ("a name of 33 characters", [join | {"name": "x" * 33}]),
             ("a name with a control character", [join | {"name": "a\nb"}]),
@@ -244,30 +244,30 @@ class Check:
             other.onmessage = ({ data }) => { const { id } = JSON.parse(data); if (id) heard.push(id); if (id === 'c') { other.close(); done(heard.join()); } }""", [join])
         self.holds("a message that comes twice is passed on once", heard == "a,b,c", heard)
         ben.script("send({ type: 'join', room, name })")
-        ben.until("a page that is refused says why, and does not insist",
+        ben.until("a refused page shows the reason, and does not connect again",
                   "return document.body.dataset.state === 'refused' && byId('outage-text').textContent.startsWith('The server said no: ')")
         ben.click("#try-now")
-        ben.until("until it is asked to", "return byId('state').textContent === 'Connected' && byId('outage').hidden")
-        self.both_are_here(ann, ben, "nobody else is there")
+        ben.until("it connects again on demand", "return byId('state').textContent === 'Connected' && byId('outage').hidden")
+        self.both_are_here(ann, ben, "no other person is there")
 
     def dead_connections(self, ann, ben):
         ann.script("socket.send = () => {}")
         ann.say("swallowed on the way there")
-        ann.script("abandon(socket, 'The server does not answer.')")
+        ann.script("dropConnection(socket, 'The server does not answer.')")
         ben.arrives("what a dead connection swallowed is sent again", "Ann", "swallowed on the way there")
         ann.until("and confirmed", "return !pending.size && you === 'Ann'")
         ann.script("socket.onmessage = null")
         ann.say("the answer was swallowed")
         ben.arrives("a message of which only the answer is lost arrives", "Ann", "the answer was swallowed")
         self.holds("its page does not know yet", ann.script("return pending.size") == 1)
-        ann.script("abandon(socket, 'The server does not answer.')")
+        ann.script("dropConnection(socket, 'The server does not answer.')")
         ann.until("it learns when it is back", "return !pending.size && byId('state').textContent === 'Connected'")
         ann.say("once more, from the top")
         ben.arrives("and goes on", "Ann", "once more, from the top")
         for page in (ann, ben):
             self.holds(f"neither came twice to {page.name}", page.script(
                 "return ['swallowed on the way there', 'the answer was swallowed'].every(t => messages.textContent.split(t).length === 2)"))
-        self.both_are_here(ann, ben, "nobody is there twice")
+        self.both_are_here(ann, ben, "each person is there once")
 
     def outage(self, ann, ben):
         ann.script("draft.value = 'half a thought'; draftChanged()")
@@ -306,7 +306,7 @@ class Check:
         for page in (ann, ben):
             page.until(f"{page.name} is back", "return byId('state').textContent === 'Connected' && byId('outage').hidden")
         self.both_are_here(ann, ben, "both are here a second time")
-        self.holds("who was there before the outage is no news", news == [
+        self.holds("people from before the outage are not news", news == [
             page.script("return messages.textContent.split('came in').length") for page in (ann, ben)])
         ben.say("and on")
         ann.arrives("and go on", "Ben", "and on")
@@ -314,7 +314,7 @@ class Check:
     def keyboard_and_names(self, ann):
         unnamed = ann.script("""return [...document.querySelectorAll('button, input, textarea, a, [role=log]')].filter(e =>
             !(e.ariaLabel || e.innerText?.trim() || e.textContent.trim() || e.labels?.length)).map(e => e.outerHTML.slice(0, 80))""")
-        self.holds("everything one can use has a name", unnamed == [], unnamed)
+        self.holds("every control has a name", unnamed == [], unnamed)
         self.holds("messages are a live log, the state is announced", ann.script(
             "return log.role === 'log' && log.ariaLive === 'polite' && byId('state').role === 'status'"))
         ann.script("document.activeElement.blur()")
@@ -342,13 +342,13 @@ class Check:
             self.holds(f"{page.name}'s console reports nothing but the outages", entries == [], entries)
             self.holds(f"nothing violated the policy at {page.name}'s", page.script("return window.violations") == [], page.script("return window.violations"))
 
-    def goodbye(self, ann, ben):
+    def shutdown(self, ann, ben):
         code = self.server.terminate()
         self.holds("SIGTERM ends the server with 0", code == 0, f"exit code {code}")
         for page in (ann, ben):
             page.until(f"{page.name} is told that the server went away",
                        "return !byId('outage').hidden && /shutting down or restarting|cannot be reached/.test(byId('outage-text').textContent)")
-            self.holds("it said goodbye first", page.script("return window.closings.includes(1001)"), page.script("return window.closings"))
+            self.holds("it sent a close frame first", page.script("return window.closings.includes(1001)"), page.script("return window.closings"))
 
     def pictures(self, ann, ben):
         directory = self.options.screenshots
@@ -444,7 +444,7 @@ class Session:
         return self.call("POST", "/execute/async", {"script": source, "args": list(arguments)})
 
     def until(self, what, source):
-        """Wait until the script returns true; that is the check."""
+        """Waits until the script returns true, which is the check."""
         deadline = time.monotonic() + PAGE_SHOWS_WITHIN
         while True:
             try:
@@ -465,7 +465,7 @@ class Session:
                 e.querySelector('.author bdi').textContent === author && e.querySelector('.text').textContent === text)""")
 
     def say(self, text):
-        # Keys outside the basic plane cannot be typed through the driver: the text is put there, the Enter key is real.
+        # The driver cannot type characters outside the basic plane: the text is set by a script, the Enter key is real.
         self.script("draft.value = arguments[0]; draft.dispatchEvent(new Event('input', { bubbles: true })); draft.focus()", [text])
         self.press("#draft", "\ue007")
 
@@ -532,11 +532,11 @@ class Session:
 
 
 class WebDriverError(Exception):
-    """What chromedriver answered instead of doing it."""
+    """An error that chromedriver answered."""
 
 
 class Program:
-    """A program that was started here, has said that it is ready, and is ended here."""
+    """A program that is started, awaited until it is ready, and ended here."""
 
     def __init__(self, command, ready):
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -571,7 +571,7 @@ class Program:
 
 
 def talk(check, ann, ben):
-    """A conversation to look at, in a room of its own."""
+    """Makes a conversation for the screenshots, in a room of its own."""
     connected = "return byId('state').textContent === 'Connected'"
     for width, shade in [(1280, "light"), (390, "dark")]:
         ann.look(width, 844 if width < 500 else 800, shade)

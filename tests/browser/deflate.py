@@ -21,11 +21,11 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from chat import FLAGS, find  # noqa: E402
 
-PATIENCE = 60
+TIMEOUT = 60
 MESSAGES = 100
 MODES = {"none": [], "shared": ["--deflate=shared"], "dedicated": ["--deflate=dedicated"]}
 
-# Every message is about 1.3 KB of JSON, another one each time.
+# Every message is about 1.3 KB of JSON, different each time.
 PAGE = """<!doctype html><title>deflate</title><script>
 const text = i => JSON.stringify(Array.from({length: 20}, (_, k) =>
   ({id: k * 7919 + i * 104729, name: "user" + (k * i) %% 977, text: "hello number " + i * k})));
@@ -52,12 +52,12 @@ function talk(port) {
 
 
 class Proxy:
-    """Between the browser and a server, counting what passes."""
+    """A proxy between the browser and a server that counts bytes."""
 
     async def start(self, echo, flags):
         self.server = await asyncio.create_subprocess_exec(
             echo, "--listen", "127.0.0.1:0", *flags, stdout=asyncio.subprocess.PIPE)
-        line = (await asyncio.wait_for(self.server.stdout.readline(), PATIENCE)).decode()
+        line = (await asyncio.wait_for(self.server.stdout.readline(), TIMEOUT)).decode()
         found = re.match(r"listening on http://(.+):(\d+)", line)
         if not found:
             sys.exit(f"the server does not say where it listens: {line!r}")
@@ -84,7 +84,7 @@ class Proxy:
         return [len(seen) - seen.index(b"\r\n\r\n") - 4 for seen in (self.up, self.down)]
 
     def extensions(self):
-        """What was offered, and answered."""
+        """The extensions in the offer, and in the answer."""
         lines = []
         for seen in (self.up, self.down):
             head = seen[:seen.index(b"\r\n\r\n")].decode()
@@ -94,7 +94,7 @@ class Proxy:
 
 
 async def serve_page(proxies):
-    """The page's address, and a future of what it finds."""
+    """Serves the page; returns its address, and a future of its result."""
     found = asyncio.get_running_loop().create_future()
     ports = json.dumps({mode: proxy.port for mode, proxy in proxies.items()})
     page = (PAGE % {"messages": MESSAGES, "ports": ports}).encode()
@@ -124,7 +124,7 @@ async def browse(echo, browser, scratch):
         process = await asyncio.create_subprocess_exec(
             browser, *FLAGS, "--remote-debugging-port=0", f"--user-data-dir={scratch}/profile", address,
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL)
-        return await asyncio.wait_for(found, PATIENCE), proxies
+        return await asyncio.wait_for(found, TIMEOUT), proxies
     finally:
         for running in [process, *(getattr(proxy, "server", None) for proxy in proxies.values())]:
             if running and running.returncode is None:

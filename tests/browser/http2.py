@@ -21,7 +21,7 @@ from chat import Program, Session, find  # noqa: E402
 
 SOCKETS = 100
 
-# As many sockets at once as the page has been told, requests between them, and what came of it.
+# Opens a number of sockets at once with requests between them, and returns the results.
 TALK = """const [sockets, done] = arguments;
 const talk = number => new Promise(resolve => {
   const socket = new WebSocket(`wss://${location.host}/ws`);
@@ -41,7 +41,7 @@ const talk = number => new Promise(resolve => {
 
 
 class Check:
-    """What a `Session` wants to know, and the counts."""
+    """The counts, in the form that `Session` needs."""
 
     def __init__(self, scratch):
         self.browser, self.scratch = find("chromium"), scratch
@@ -74,13 +74,13 @@ def browse(check, server, log):
 
 
 def read(log, host):
-    """Of the browser's network log: each connection's requests, as its fields, and
-    whatever asked for a WebSocket in HTTP/1.1."""
+    """Reads the browser's network log: the header fields of the requests of each
+    connection, and the requests for a WebSocket over HTTP/1.1."""
     text = log.read_text()
     try:
         whole = json.loads(text)
     except json.JSONDecodeError:
-        # A browser that was ended in a hurry has not closed its lists.
+        # A browser that was killed has not closed the lists of its log.
         whole = json.loads(text.rstrip().rstrip(",") + "]}")
     names = {number: name for name, number in whole["constants"]["logEventTypes"].items()}
     connections, old = {}, []

@@ -18,13 +18,13 @@ import sys
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-# For each step of a conversation; no check comes near it unless it hangs.
-PATIENCE = 20
+# The time limit in seconds of each step, reached only when something hangs.
+TIMEOUT = 20
 MIB = 1024 * 1024
 
 
 class Server:
-    """A server that is running, on a port that the system chose."""
+    """A running server, on a port that the system chose."""
 
     def __init__(self, program, *arguments):
         self.command = [program, "--listen", "127.0.0.1:0", *arguments]
@@ -34,7 +34,7 @@ class Server:
             *self.command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE)
         try:
             while True:
-                line = await asyncio.wait_for(self.process.stdout.readline(), PATIENCE)
+                line = await asyncio.wait_for(self.process.stdout.readline(), TIMEOUT)
                 if not line:
                     raise RuntimeError(f"{self.command[0]} ended before it listened")
                 found = re.match(r"listening on http://(\S+)", line.decode())
@@ -47,9 +47,9 @@ class Server:
         return self
 
     def connect(self, path="/", **options):
-        # Through no proxy, whatever the environment says.
+        # Without a proxy, whatever the environment says.
         return connect(f"ws://{self.address}{path}",
-                       **{"proxy": None, "open_timeout": PATIENCE, "close_timeout": PATIENCE,
+                       **{"proxy": None, "open_timeout": TIMEOUT, "close_timeout": TIMEOUT,
                           "max_size": 64 * MIB, **options})
 
     def stop(self):
@@ -63,7 +63,7 @@ class Server:
 
 async def same(socket, message):
     await socket.send(message)
-    answer = await asyncio.wait_for(socket.recv(), PATIENCE)
+    answer = await asyncio.wait_for(socket.recv(), TIMEOUT)
     assert type(answer) is type(message), f"{type(message)} became {type(answer)}"
     assert answer == message, f"{len(message)} sent, another {len(answer)} received"
 
@@ -72,7 +72,7 @@ async def closed(socket):
     """The close frame that the server sent: (code, reason)."""
     try:
         while True:
-            await asyncio.wait_for(socket.recv(), PATIENCE)
+            await asyncio.wait_for(socket.recv(), TIMEOUT)
     except ConnectionClosed as end:
         assert end.rcvd is not None, f"no close frame from the server: {end}"
         return end.rcvd.code, end.rcvd.reason
@@ -100,7 +100,7 @@ async def fragments_are_one_message(echo):
     async with echo.connect() as socket:
         for parts in [["one ", "", "two"], [b"\x00" * 70000, b"\x01", b"\x02" * 200], ["x"] * 5000]:
             await socket.send(parts)
-            answer = await asyncio.wait_for(socket.recv(), PATIENCE)
+            answer = await asyncio.wait_for(socket.recv(), TIMEOUT)
             assert answer == type(parts[0])().join(parts)
         # A character that is cut, and a ping between the fragments.
         crab = "🦀".encode()
@@ -112,14 +112,14 @@ async def fragments_are_one_message(echo):
             yield crab[3:]
 
         await socket.send(cut(), text=True)
-        assert await asyncio.wait_for(socket.recv(), PATIENCE) == "🦀"
+        assert await asyncio.wait_for(socket.recv(), TIMEOUT) == "🦀"
 
 
 async def many_messages_in_order(echo):
     async with echo.connect() as socket:
         for i in range(500):
             await socket.send(f"{i}")
-        answers = [await asyncio.wait_for(socket.recv(), PATIENCE) for _ in range(500)]
+        answers = [await asyncio.wait_for(socket.recv(), TIMEOUT) for _ in range(500)]
         assert answers == [f"{i}" for i in range(500)]
 
 
@@ -127,9 +127,9 @@ async def pings_are_answered_with_their_payload(echo):
     async with echo.connect(ping_interval=None) as socket:
         for payload in [b"", b"payload", os.urandom(125)]:
             pong = await socket.ping(payload)
-            latency = await asyncio.wait_for(pong, PATIENCE)
-            assert 0 < latency < PATIENCE, latency
-        # An unsolicited pong is no mistake (RFC 6455, section 5.5.3).
+            latency = await asyncio.wait_for(pong, TIMEOUT)
+            assert 0 < latency < TIMEOUT, latency
+        # An unsolicited pong is valid (RFC 6455, section 5.5.3).
         await socket.pong(b"unasked")
         await same(socket, "still here")
 
@@ -162,10 +162,10 @@ async def a_message_over_our_limit_ends_this_connection_only(echo):
         async with echo.connect(max_size=100) as socket:
             await socket.send("x" * 101)
             try:
-                await asyncio.wait_for(socket.recv(), PATIENCE)
+                await asyncio.wait_for(socket.recv(), TIMEOUT)
                 raise AssertionError("received in spite of our own limit")
             except ConnectionClosed as end:
-                # Having failed the connection, the library waits for no answer.
+                # After failing the connection, the library does not wait for an answer.
                 assert end.sent.code == 1009, end
         await same(other, "still here")
 
@@ -179,7 +179,7 @@ async def text_that_is_no_utf8_is_closed_with_1007(echo):
 
 async def a_reserved_opcode_is_closed_with_1002(echo):
     async with echo.connect() as socket:
-        # A masked frame with opcode 3, as no version of the protocol has it.
+        # A masked frame with opcode 3, which is reserved.
         socket.transport.write(b"\x83\x80\x00\x00\x00\x00")
         code, _ = await closed(socket)
         assert code == 1002, code
@@ -193,7 +193,7 @@ async def a_server_that_stops_says_1001(program):
             echo.stop()
             codes = [(await closed(socket))[0] for socket in (first, second)]
             assert codes == [1001, 1001], codes
-        status = await asyncio.wait_for(echo.process.wait(), PATIENCE)
+        status = await asyncio.wait_for(echo.process.wait(), TIMEOUT)
         assert status == 0, f"ended with status {status}"
 
 
@@ -248,7 +248,7 @@ async def messages_sent_after_the_close_frame_are_no_harm(echo):
             # A close frame (1000) and a text frame in one write.
             mask = b"\x00\x00\x00\x00"
             socket.transport.write(b"\x88\x82" + mask + b"\x03\xe8" + b"\x81\x81" + mask + b"x")
-            # Ours was not known to the library: for it the server closes.
+            # The library did not send that close frame, so it reports the server's.
             code, _ = await closed(socket)
             assert code == 1000, code
         await same(other, "still here")
@@ -263,7 +263,7 @@ async def main():
     async def check(function, argument):
         name = function.__name__.replace("_", " ")
         try:
-            await asyncio.wait_for(function(argument), 3 * PATIENCE)
+            await asyncio.wait_for(function(argument), 3 * TIMEOUT)
             counts["passed"] += 1
             print(f"ok      {name}", flush=True)
         except Exception as problem:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the example `client` as people do, against servers that share no code
+"""Runs the example `client` from the command line, against servers that share no code
 with this crate (Python's `websockets`, Node's `ws`), over TLS, and through
 proxies (tinyproxy, microsocks).
 
@@ -24,8 +24,8 @@ import tempfile
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
-# For each step; no check comes near it unless it hangs.
-PATIENCE = 20
+# The time limit in seconds of each step, reached only when something hangs.
+TIMEOUT = 20
 HERE = pathlib.Path(__file__).resolve().parent
 GOOD, BAD_END, REFUSED = 0, 1, 3
 
@@ -38,7 +38,7 @@ class Ran:
         assert self.status == status, f"status {self.status}, not {status}: {self.errors}"
         for word in words:
             assert word in self.errors, f"no {word!r} in {self.errors!r}"
-        assert "\x1b" not in self.errors, "colours, though this is no terminal"
+        assert "\x1b" not in self.errors, "colours, though this is not a terminal"
 
 
 async def client(*arguments, typed=b"", **environment):
@@ -47,7 +47,7 @@ async def client(*arguments, typed=b"", **environment):
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **environment})
     try:
-        output, errors = await asyncio.wait_for(process.communicate(typed), PATIENCE)
+        output, errors = await asyncio.wait_for(process.communicate(typed), TIMEOUT)
     except BaseException:
         process.kill()
         raise
@@ -55,19 +55,19 @@ async def client(*arguments, typed=b"", **environment):
 
 
 def after(count):
-    """The options to close after so many messages, however long they take."""
-    return ["--count", str(count), "--wait", str(PATIENCE)]
+    """The options to close after `count` messages, however long they take."""
+    return ["--count", str(count), "--wait", str(TIMEOUT)]
 
 
 @contextlib.asynccontextmanager
 async def program(*command, pattern, stream="stdout", **options):
-    """A program that runs, and what it said when it was ready."""
+    """A running program, and the line that it printed when it was ready."""
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.DEVNULL, **{"stdout": asyncio.subprocess.PIPE, **options})
     try:
         found, read = None, getattr(process, stream)
         while pattern and not found:
-            line = await asyncio.wait_for(read.readline(), PATIENCE)
+            line = await asyncio.wait_for(read.readline(), TIMEOUT)
             if not line:
                 raise RuntimeError(f"{command[0]} ended before it was ready")
             found = re.search(pattern, line.decode())
@@ -174,7 +174,7 @@ async def compression_of_both_kinds():
             ran.ended(GOOD)
             assert ran.output == typed, f"{len(ran.output)} of {len(typed)} bytes"
             assert extensions[0].startswith("permessage-deflate"), extensions
-            # Not offered, not agreed on.
+            # Compression is not offered, so it is not negotiated.
             ran = await client(f"ws://127.0.0.1:{port}/", typed=b"x\n")
             assert ran.output == b"x\n" and extensions[1] == "", extensions
 
@@ -182,7 +182,7 @@ async def compression_of_both_kinds():
 async def fragments_and_pings_of_the_server():
     async def handler(connection):
         await connection.send(iter(["one ", "message ", "in parts"]))
-        latency = await asyncio.wait_for(await connection.ping(b"are you there?"), PATIENCE)
+        latency = await asyncio.wait_for(await connection.ping(b"are you there?"), TIMEOUT)
         await connection.send(f"answered {latency >= 0}")
 
     async with python(handler) as port:
@@ -290,7 +290,7 @@ async def messages_of_all_lengths_with_nodes_ws():
                 ran = await client(*after(len(lengths)), *mode, *binary, f"ws://127.0.0.1:{found.group(1)}/", typed=typed)
                 ran.ended(GOOD)
                 assert ran.output == expected, f"{mode} {binary}: {len(ran.output)} of {len(expected)} bytes"
-                line = await asyncio.wait_for(node.stdout.readline(), PATIENCE)
+                line = await asyncio.wait_for(node.stdout.readline(), TIMEOUT)
                 assert line.startswith(b"closed 1000"), line
                 assert (b"permessage-deflate" in line) == bool(mode), line
 
@@ -313,7 +313,7 @@ async def a_certificate_is_trusted_when_one_says_so():
             for arguments, environment in [
                 (["--ca", file], {}),
                 (["--insecure"], {}),
-                ([], {"SSL_CERT_FILE": file}),  # whom the system trusts
+                ([], {"SSL_CERT_FILE": file}),  # the authorities of the system
             ]:
                 ran = await client(*arguments, url, typed=b"secret\n", **environment)
                 ran.ended(GOOD)
@@ -338,14 +338,14 @@ def free_port():
 
 
 async def listening(port):
-    for _ in range(PATIENCE * 20):
+    for _ in range(TIMEOUT * 20):
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.close()
             return
         except OSError:
             await asyncio.sleep(0.05)
-    raise RuntimeError(f"nobody listens on {port}")
+    raise RuntimeError(f"no listener on {port}")
 
 
 @contextlib.asynccontextmanager
@@ -415,7 +415,7 @@ async def a_proxy_that_is_not_there_is_an_error():
 async def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    # Through no proxy but those that are named, and no colours asked for.
+    # Without proxies and colours from the environment.
     for name in ["http_proxy", "https_proxy", "all_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"]:
         os.environ.pop(name, None)
         os.environ.pop(name.upper(), None)
@@ -435,7 +435,7 @@ async def main():
     ]:
         name = check.__name__.replace("_", " ")
         try:
-            await asyncio.wait_for(check(), 5 * PATIENCE)
+            await asyncio.wait_for(check(), 5 * TIMEOUT)
             counts["passed"] += 1
             print(f"ok      {name}", flush=True)
         except Exception as problem:

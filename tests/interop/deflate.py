@@ -28,7 +28,7 @@ from websockets.asyncio.client import connect
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from check import PATIENCE, Server  # noqa: E402
+from check import TIMEOUT, Server  # noqa: E402
 
 MIB = 1024 * 1024
 SEED = int(os.environ.get("SEED", "20260101"))
@@ -48,7 +48,7 @@ class Wire:
             (f"GET / HTTP/1.1\r\nHost: {server.address}\r\nConnection: Upgrade\r\n"
              f"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
              f"{''.join(lines)}\r\n").encode())
-        head = (await asyncio.wait_for(wire.reader.readuntil(b"\r\n\r\n"), PATIENCE)).decode()
+        head = (await asyncio.wait_for(wire.reader.readuntil(b"\r\n\r\n"), TIMEOUT)).decode()
         assert head.startswith("HTTP/1.1 101 "), head
         fields = [line.split(": ", 1) for line in head.split("\r\n")[1:-2]]
         answers = [value for name, value in fields if name.lower() == "sec-websocket-extensions"]
@@ -91,7 +91,7 @@ class Wire:
 
     async def receive(self):
         """(opcode, payload) of the next message, or (8, close code)."""
-        first, payload = await asyncio.wait_for(self.receive_frame(), 3 * PATIENCE)
+        first, payload = await asyncio.wait_for(self.receive_frame(), 3 * TIMEOUT)
         assert first & 0x80, "this server does not fragment"
         if first & 0x0F >= 8:
             assert not first & 0x70, "a control frame has no reserved bits"
@@ -114,7 +114,7 @@ WORDS = ("alpha meeting server please thanks tomorrow compression what is the of
 
 
 def text(length, source):
-    """JSON-like text of about so many bytes."""
+    """JSON-like text of about `length` bytes."""
     out = []
     size = 0
     while size < length:
@@ -125,7 +125,7 @@ def text(length, source):
     return "[" + ",".join(out) + "]"
 
 
-# What browsers and libraries offer.
+# The offers of browsers and libraries.
 
 async def firefox_is_told_nothing_of_a_window_it_did_not_offer(server):
     wire = await Wire.open(server, ["permessage-deflate"])
@@ -168,12 +168,12 @@ async def sixty_four_combinations_of_what_the_library_offers(server):
                 await socket.send(message)
                 await socket.send([message[:length // 2], message[length // 2:]])
                 for _ in range(2):
-                    answer = await asyncio.wait_for(socket.recv(), PATIENCE)
+                    answer = await asyncio.wait_for(socket.recv(), TIMEOUT)
                     assert answer == message, combination
 
 
 async def a_window_of_8_bits_by_hand(server):
-    """No library offers it, since zlib's deflate has none; its inflate has."""
+    """A window of 8 bits by hand: no library offers it, since only zlib's inflate has it."""
     source = random.Random(SEED)
     for offer in ["server_max_window_bits=8", "server_max_window_bits=8; client_max_window_bits=8"]:
         wire = await Wire.open(server, [f"permessage-deflate; {offer}"])
@@ -182,7 +182,7 @@ async def a_window_of_8_bits_by_hand(server):
             message = text(3000, source).encode()
             wire.writer.write(Wire.frame(0x81, message))
             # In small steps, so that zlib looks into its window of 256 bytes.
-            first, payload = await asyncio.wait_for(wire.receive_frame(), PATIENCE)
+            first, payload = await asyncio.wait_for(wire.receive_frame(), TIMEOUT)
             assert first == 0xC1, hex(first)
             out = b""
             rest = payload + b"\x00\x00\xff\xff"
@@ -200,7 +200,7 @@ async def a_window_of_8_bits_by_hand(server):
 # The differential test.
 
 class Compressor:
-    """What this side compresses with: zlib, in every way that a peer may use it."""
+    """The compressor of this side: zlib, in every way that a peer may use it."""
 
     def __init__(self, wire, source):
         self.source = source
@@ -288,7 +288,7 @@ async def differential(server, mode, messages, seed):
                     waiting += Wire.frame(first, part, source.randbytes(4))
                     if source.random() < 0.05:
                         waiting += Wire.frame(0x89, b"")
-                # In chunks that know nothing of frames.
+                # In chunks that ignore the boundaries of frames.
                 while waiting and source.random() < 0.7:
                     cut = source.randrange(1, len(waiting) + 1)
                     wire.writer.write(waiting[:cut])
@@ -317,7 +317,7 @@ async def differential(server, mode, messages, seed):
 # Memory.
 
 def resident(server):
-    """Bytes of the server's own memory that are resident."""
+    """The resident memory of the server, in bytes."""
     status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
     return int(status.split("RssAnon:")[1].split()[0]) * 1024
 
@@ -328,12 +328,12 @@ def peak(server):
 
 
 async def bombs(server, mode):
-    """A GiB of zeros, in a MiB: the server allows 1 MiB."""
+    """Sends a GiB of zeros in a MiB: the server allows 1 MiB."""
     deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
     bomb = b"".join(deflate.compress(bytes(MIB)) for _ in range(1000))
     bomb += deflate.flush(zlib.Z_SYNC_FLUSH)[:-4]
     assert len(bomb) < MIB, len(bomb)
-    # One that is as large as allowed, so that what a message may cost has been paid.
+    # A message of the largest size first, so that its memory is already counted.
     deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
     allowed = (deflate.compress(bytes(MIB)) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4]
     wire = await Wire.open(server, ["permessage-deflate"])
@@ -345,7 +345,7 @@ async def bombs(server, mode):
         for first in [False, True]:
             wire = await Wire.open(server, ["permessage-deflate"])
             if first:
-                # With a context, if there is one.
+                # The message creates the context, if there is one.
                 wire.writer.write(Wire.frame(0xC2, allowed))
                 await wire.receive()
             size = len(bomb) // parts + 1
@@ -380,8 +380,8 @@ async def idle(program, mode, count):
             assert wire.compressed == bool(mode)
             return wire
 
-        # Few at once: a handshake in progress has buffers, and what the allocator
-        # has got for as many as ever were in progress it keeps.
+        # Few at once: each handshake in progress has buffers, and the allocator keeps
+        # the memory for the largest number of them.
         async def more(many):
             for _ in range(many // 5):
                 wires.extend(await asyncio.gather(*(one() for _ in range(5))))

@@ -3,7 +3,7 @@
 //     node echo_server.js [deflate]
 //
 // Prints its port, and a line for each connection that has ended: the close code
-// and the extensions that were agreed on.
+// and the negotiated extensions.
 'use strict';
 
 const { WebSocketServer } = require('ws');

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """WebSockets over HTTP/2 (RFC 8441) against another implementation of HTTP/2,
-and against clients that mean no good.
+and against hostile clients.
 
     http2.py ECHO
 
@@ -26,7 +26,7 @@ import h2.exceptions
 import hpack
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from check import PATIENCE, Server, same  # noqa: E402
+from check import TIMEOUT, Server, same  # noqa: E402
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -65,7 +65,7 @@ def closing(code):
 
 
 class Connection:
-    """One HTTP/2 connection, whose rules are those of the package `h2`."""
+    """One HTTP/2 connection, with the rules of the package `h2`."""
 
     opened = []
 
@@ -81,7 +81,7 @@ class Connection:
         self.queues, self.progress, self.ready = {}, asyncio.Condition(), asyncio.Event()
         self.flush()
         self.pump = asyncio.create_task(self.receive())
-        await asyncio.wait_for(self.ready.wait(), PATIENCE)
+        await asyncio.wait_for(self.ready.wait(), TIMEOUT)
         return self
 
     def flush(self):
@@ -108,7 +108,7 @@ class Connection:
         self.queues[stream] = asyncio.Queue()
         self.h2.send_headers(stream, fields, end_stream=end)
         self.flush()
-        event = await asyncio.wait_for(self.queues[stream].get(), PATIENCE)
+        event = await asyncio.wait_for(self.queues[stream].get(), TIMEOUT)
         assert isinstance(event, h2.events.ResponseReceived), event
         return stream, dict(event.headers)
 
@@ -119,7 +119,7 @@ class Connection:
 
     async def body(self, stream):
         body = b""
-        while not isinstance(event := await asyncio.wait_for(self.queues[stream].get(), PATIENCE),
+        while not isinstance(event := await asyncio.wait_for(self.queues[stream].get(), TIMEOUT),
                              h2.events.StreamEnded):
             body += getattr(event, "data", b"")
         return body.decode()
@@ -143,12 +143,12 @@ class Socket:
         self.buffer, self.ended = b"", False
 
     async def send(self, data, piece=None):
-        """In DATA frames of at most `piece` bytes, as the window allows."""
+        """Sends in DATA frames of at most `piece` bytes, as the window allows."""
         h2 = self.connection.h2
         while data:
             async with self.connection.progress:
                 await asyncio.wait_for(self.connection.progress.wait_for(
-                    lambda: h2.local_flow_control_window(self.stream) > 0), PATIENCE)
+                    lambda: h2.local_flow_control_window(self.stream) > 0), TIMEOUT)
             most = min(h2.local_flow_control_window(self.stream), h2.max_outbound_frame_size, piece or MIB)
             h2.send_data(self.stream, data[:most])
             data = data[most:]
@@ -157,7 +157,7 @@ class Socket:
 
     async def exactly(self, count):
         while len(self.buffer) < count:
-            event = await asyncio.wait_for(self.connection.queues[self.stream].get(), PATIENCE)
+            event = await asyncio.wait_for(self.connection.queues[self.stream].get(), TIMEOUT)
             if isinstance(event, h2.events.DataReceived):
                 self.buffer += event.data
             elif event is None or isinstance(event, (h2.events.StreamEnded, h2.events.StreamReset)):
@@ -189,12 +189,12 @@ class Socket:
         await self.end()
 
     async def end(self):
-        """The server ends its half of the stream, and then so do we."""
-        event = await asyncio.wait_for(self.connection.queues[self.stream].get(), PATIENCE)
+        """Waits until the server ends its half of the stream, and ends the other half."""
+        event = await asyncio.wait_for(self.connection.queues[self.stream].get(), TIMEOUT)
         while isinstance(event, h2.events.DataReceived) and not event.data:
-            event = await asyncio.wait_for(self.connection.queues[self.stream].get(), PATIENCE)
+            event = await asyncio.wait_for(self.connection.queues[self.stream].get(), TIMEOUT)
         assert isinstance(event, h2.events.StreamEnded), event
-        # A proxy may already have forgotten the stream.
+        # A proxy may already have dropped the stream.
         with contextlib.suppress(h2.exceptions.StreamClosedError):
             self.connection.h2.end_stream(self.stream)
         self.connection.flush()
@@ -260,7 +260,7 @@ async def refusals_have_a_status_that_http_2_knows(echo):
         assert "upgrade" not in headers and "connection" not in headers, headers
         if "Version" in reason or "`13`" in reason:
             assert headers["sec-websocket-version"] == "13"
-    # Another protocol than websocket is not ours.
+    # A protocol other than websocket is refused.
     other = [(name, "connect-udp" if name == ":protocol" else value) for name, value in handshake()]
     assert (await connection.request(other, False))[1][":status"] == "404"
     await (await connection.socket()).echoes(TEXT, b"after all that")
@@ -290,14 +290,14 @@ async def a_server_that_stops_closes_every_stream_with_1001(program):
             await socket.send(closing(1001))
         for socket in sockets:
             await socket.end()
-        assert await asyncio.wait_for(echo.process.wait(), PATIENCE) == 0
+        assert await asyncio.wait_for(echo.process.wait(), TIMEOUT) == 0
 
 
-# ---- Attacks: after each of them the server still answers everybody else.
+# ---- Attacks: after each of them the server still answers other clients.
 
 
 class Wire:
-    """Frames by hand, and no rules at all."""
+    """One HTTP/2 connection with frames by hand, without any rules."""
 
     @classmethod
     async def open(cls, server, settings=()):
@@ -312,7 +312,7 @@ class Wire:
         return self
 
     def raw(self, data):
-        # Where the server has left, `drain` tells.
+        # `drain` notices when the server has disconnected.
         if not self.writer.is_closing():
             self.writer.write(data)
 
@@ -328,7 +328,7 @@ class Wire:
     async def next(self):
         """The next frame: kind, flags, stream, payload; None at the end of input."""
         try:
-            head = await asyncio.wait_for(self.reader.readexactly(9), PATIENCE)
+            head = await asyncio.wait_for(self.reader.readexactly(9), TIMEOUT)
             payload = await self.reader.readexactly(int.from_bytes(head[:3], "big"))
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
@@ -349,7 +349,7 @@ class Wire:
         return dict(self.decoder.decode(block))[":status"]
 
     async def end(self):
-        """How the server ended the connection: the code of its GOAWAY."""
+        """The code of the GOAWAY with which the server ended the connection."""
         code = None
         while (frame := await self.next()) is not None:
             if frame[0] == GOAWAY:
@@ -357,14 +357,14 @@ class Wire:
         return code
 
     async def drain(self):
-        await asyncio.wait_for(self.writer.drain(), PATIENCE)
+        await asyncio.wait_for(self.writer.drain(), TIMEOUT)
 
     def cut(self):
         self.writer.transport.abort()
 
 
 def memory(server):
-    """Bytes of the server's process that are in memory."""
+    """The resident memory of the server, in bytes."""
     with open(f"/proc/{server.process.pid}/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -379,7 +379,7 @@ async def a_window_that_stays_shut_costs_no_more_than_its_limits(echo):
             stream = 2 * number + 1
             wire.ask(stream)
             assert await wire.status(stream) == "200"
-            # All that a stream may send: nothing of what it is echoed is taken.
+            # As much as a stream may send, without reading any of the echo.
             for _ in range(60):
                 wire.put(DATA, 0, stream, frame(BINARY, bytes(1000)))
         await wire.drain()
@@ -387,7 +387,7 @@ async def a_window_that_stays_shut_costs_no_more_than_its_limits(echo):
     grown = (memory(echo) - before) / 200
     assert grown < 512 * KIB, f"{grown / KIB:.0f} KiB for each socket"
     print(f"        {grown / KIB:.0f} KiB for each socket whose window is shut")
-    # They were only waiting.
+    # The sockets were only waiting.
     wire = wires[0]
     wire.put(WINDOW_UPDATE, 0, 0, struct.pack("!I", 1 << 30))
     wire.put(WINDOW_UPDATE, 0, 1, struct.pack("!I", 1 << 30))
@@ -425,7 +425,7 @@ async def streams_that_are_reset_at_any_stage_are_gone(echo):
 
 
 async def a_flood_of_resets_is_ended(echo):
-    """CVE-2023-44487: hyper's part, but it is our server's process."""
+    """CVE-2023-44487: hyper's code, in this server's process."""
     wire = await Wire.open(echo)
     for number in range(20_000):
         wire.ask(2 * number + 1)
@@ -447,7 +447,7 @@ async def data_beyond_the_window_ends_the_stream(echo):
             await wire.drain()
     except ConnectionError:
         pass
-    # FLOW_CONTROL_ERROR, on the stream or on the whole.
+    # FLOW_CONTROL_ERROR, on the stream or on the connection.
     kind, _, _, payload = await wire.next_of(RST_STREAM, GOAWAY)
     code = payload[:4] if kind == RST_STREAM else payload[4:8]
     assert int.from_bytes(code, "big") == 3, payload
@@ -559,7 +559,7 @@ async def a_stream_that_ends_within_a_frame_is_ended(echo):
     wire.cut()
 
 
-async def a_client_that_says_goodbye_keeps_what_it_has(echo):
+async def a_client_that_sends_goaway_keeps_its_sockets(echo):
     wire = await Wire.open(echo)
     wire.ask(1)
     assert await wire.status(1) == "200"
@@ -586,8 +586,8 @@ async def connections_that_vanish_leave_nothing(echo):
     assert memory(echo) - before < 32 * MIB, memory(echo) - before
 
 
-async def everybody_else(echo):
-    """A socket on each version, which know nothing of the attacks."""
+async def other_clients(echo):
+    """A socket on each HTTP version, which the attacks must not affect."""
     async with echo.connect() as socket:
         await same(socket, "over HTTP/1.1")
     connection = await Connection.open(echo)
@@ -606,9 +606,9 @@ async def main():
         name = function.__name__.replace("_", " ")
         began = time.monotonic()
         try:
-            await asyncio.wait_for(function(argument), 3 * PATIENCE)
+            await asyncio.wait_for(function(argument), 3 * TIMEOUT)
             if afterwards:
-                await asyncio.wait_for(afterwards(argument), PATIENCE)
+                await asyncio.wait_for(afterwards(argument), TIMEOUT)
             counts["passed"] += 1
             print(f"ok      {name} ({time.monotonic() - began:.1f} s)", flush=True)
         except Exception as problem:
@@ -637,11 +637,11 @@ async def main():
             headers_may_come_in_pieces_but_not_without_end,
             a_bad_protocol_ends_its_stream_and_no_other,
             a_stream_that_ends_within_a_frame_is_ended,
-            a_client_that_says_goodbye_keeps_what_it_has,
+            a_client_that_sends_goaway_keeps_its_sockets,
             connections_that_vanish_leave_nothing,
             a_window_that_stays_shut_costs_no_more_than_its_limits,
         ]:
-            await check(function, echo, everybody_else)
+            await check(function, echo, other_clients)
 
     print(f"{counts['passed']} passed, {counts['failed']} failed")
     sys.exit(1 if counts["failed"] or not counts["passed"] else 0)

@@ -17,7 +17,7 @@ DEADLINE = 20
 
 
 def curl(url):
-    """The counts, by their names with labels."""
+    """The counts, by names with labels."""
     command = ["curl", "-sS", "--fail", "--max-time", "5", "-w", "%{content_type}", url]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     body, _, kind = text.rpartition("# EOF\n")
@@ -31,7 +31,7 @@ def curl(url):
 
 
 async def until(url, expected):
-    """Waits until the counts are those."""
+    """Waits until the counts are the expected ones."""
     counts = {}
     for _ in range(DEADLINE * 10):
         counts = await asyncio.to_thread(curl, url)
@@ -43,7 +43,7 @@ async def until(url, expected):
 
 
 def traffic(messages, size):
-    """An echo sends what it receives."""
+    """The counts of messages and bytes in both directions, which an echo makes equal."""
     return {
         f'websocket_{what}_total{{direction="{direction}"}}': value
         for what, value in (("messages", messages), ("message_bytes", size))
@@ -70,7 +70,7 @@ async def check(address, server):
         raise AssertionError("a foreign page was accepted")
     except InvalidStatus as refused:
         assert refused.response.status_code == 403
-    # Of sockets that are still open.
+    # Messages of sockets that are still open count too.
     await until(metrics, {
         "websocket_open": 3,
         "websocket_accepted_total": 3,
@@ -93,7 +93,7 @@ async def check(address, server):
     server.terminate()
     try:
         await sockets[2].recv()
-        raise AssertionError("a message that nobody sent")
+        raise AssertionError("an unexpected message")
     except ConnectionClosed as closed:
         assert closed.rcvd is not None and closed.rcvd.code == 1001, closed
     assert await asyncio.to_thread(server.wait, DEADLINE) == 0

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The servers behind the proxies that people put before them.
+"""Runs the servers behind HAProxy and nginx.
 
     proxies.py ECHO CHAT
 
 ECHO and CHAT are the built examples.  HAProxy speaks HTTP/1.1 and HTTP/2 to its
 clients and to the server, in all four combinations; nginx speaks HTTP/1.1 to
-both, configured as README says, and as people forget to.  Needs `haproxy` and
+both, configured as README says, and with the usual mistakes.  Needs `haproxy` and
 `nginx`, and the packages `websockets` and `h2` (tests/run installs them).
 Prints a line for each check and at the end `N passed, M failed`.
 """
@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from check import PATIENCE, Server, closed, same  # noqa: E402
+from check import TIMEOUT, Server, closed, same  # noqa: E402
 from http2 import BINARY, CANCEL, MIB, PING, TEXT, Connection, frame  # noqa: E402
 
 HAPROXY = """
@@ -37,7 +37,7 @@ defaults
 {sections}
 """
 
-# A front of each version before a back of each: `ws` says how HAProxy asks the
+# A frontend of each version before a backend of each: `ws` is how HAProxy asks the
 # server for a WebSocket.
 HAPROXY_PAIR = """
 listen {name}
@@ -101,14 +101,14 @@ def free_port():
 
 
 class Proxied:
-    """A server's address as its proxy's clients know it."""
+    """A server behind a proxy, with the proxy's address."""
 
     def __init__(self, port):
         self.address = f"127.0.0.1:{port}"
 
     def connect(self, path="/", **options):
         return connect(f"ws://{self.address}{path}",
-                       **{"proxy": None, "open_timeout": PATIENCE, "max_size": 64 * MIB, **options})
+                       **{"proxy": None, "open_timeout": TIMEOUT, "max_size": 64 * MIB, **options})
 
 
 @contextlib.asynccontextmanager
@@ -116,7 +116,7 @@ async def running(*command, port):
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE)
     try:
-        for _ in range(20 * PATIENCE):
+        for _ in range(20 * TIMEOUT):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
@@ -131,21 +131,21 @@ async def running(*command, port):
 
 
 async def converse(proxied, path="/"):
-    """All that a client on HTTP/1.1 does."""
+    """Runs a whole conversation over HTTP/1.1."""
     async with proxied.connect(path) as client:
         for message in ["", "grüße 🦀", "x" * 70_000, b"", os.urandom(MIB)]:
             await same(client, message)
         for number in range(200):
             await client.send(str(number))
         for number in range(200):
-            assert await asyncio.wait_for(client.recv(), PATIENCE) == str(number)
-        await asyncio.wait_for(await client.ping(), PATIENCE)
+            assert await asyncio.wait_for(client.recv(), TIMEOUT) == str(number)
+        await asyncio.wait_for(await client.ping(), TIMEOUT)
         await client.close(4321, "enough")
         assert client.close_code == 4321, client.close_code
 
 
 async def converse_over_http_2(proxied):
-    """The same over HTTP/2, on several streams of one connection."""
+    """Runs the same over HTTP/2, on several streams of one connection."""
     connection = await Connection.open(proxied)
     sockets = [await connection.socket() for _ in range(20)]
 
@@ -157,7 +157,7 @@ async def converse_over_http_2(proxied):
 
     await asyncio.gather(*(talk(stream) for stream in sockets))
     assert (await connection.get())[0] == "404"
-    # One of them is cut off, which nobody else notices.
+    # One of them is reset, which does not affect the others.
     connection.h2.reset_stream(sockets[0].stream, CANCEL)
     connection.flush()
     for stream in sockets[1:]:
@@ -224,7 +224,7 @@ async def refused(proxied, path, status, reason, **options):
 async def the_origin_that_the_browser_sees_is_accepted(proxied):
     async with proxied.connect("/ws", origin=f"http://{proxied.address}") as client:
         await client.send('{"type": "join", "room": "a", "name": "Ann"}')
-        assert "welcome" in await asyncio.wait_for(client.recv(), PATIENCE)
+        assert "welcome" in await asyncio.wait_for(client.recv(), TIMEOUT)
 
 
 async def nginx(check, echo, chat):
@@ -252,7 +252,7 @@ async def main():
 
     async def check(name, conversation):
         try:
-            await asyncio.wait_for(conversation, 3 * PATIENCE)
+            await asyncio.wait_for(conversation, 3 * TIMEOUT)
             counts["passed"] += 1
             print(f"ok      {name}", flush=True)
         except Exception as problem:

@@ -12,10 +12,10 @@ const { spawn } = require('child_process');
 const readline = require('readline');
 const WebSocket = require('ws');
 
-const PATIENCE = 20_000;
+const TIMEOUT = 20_000;
 const LENGTHS = [0, 1, 100, 511, 512, 1000, 1024, 5000, 40_000, 200_000];
 
-// JSON of at least so many characters, another one each time; the same in every run.
+// JSON objects in a row, `length` characters, different each time, the same in every run.
 let state = 20260101;
 function below(limit) {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -28,7 +28,7 @@ function text(length) {
   while (out.length < length) {
     out += JSON.stringify({ id: below(1e7), user: `u${below(1e5)}`, text: `${WORDS[below(WORDS.length)]} ${WORDS[below(WORDS.length)]}` });
   }
-  // Not half a character at the end.
+  // No half of a character at the end.
   return out.slice(0, length).replace(/[\ud800-\udbff]$/, '');
 }
 
@@ -46,7 +46,7 @@ async function start(program, mode) {
   return fail(`${program} ended before it listened`);
 }
 
-// What the answer must say of what was offered.
+// The answer that each offer must get.
 function checkAnswer(answer, mode, offered) {
   const has = (name) => answer.includes(name);
   if (!has('permessage-deflate')) fail('nothing was agreed on');
@@ -57,8 +57,8 @@ function checkAnswer(answer, mode, offered) {
 }
 
 async function converse(url, mode, offered) {
-  const socket = new WebSocket(url, { perMessageDeflate: { threshold: 0, ...offered }, handshakeTimeout: PATIENCE });
-  const timer = setTimeout(() => socket.terminate(), PATIENCE);
+  const socket = new WebSocket(url, { perMessageDeflate: { threshold: 0, ...offered }, handshakeTimeout: TIMEOUT });
+  const timer = setTimeout(() => socket.terminate(), TIMEOUT);
   const closed = new Promise((resolve) => { socket.on('close', resolve); });
   const upgraded = once(socket, 'upgrade');
   await once(socket, 'open');

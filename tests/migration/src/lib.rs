@@ -1,5 +1,5 @@
-//! Servers as they are with other crates and with this one. The files of the
-//! modules are quoted in `src/migrating.md` of the crate.
+//! Servers with other crates, and the same servers with this one.
+//! `src/migrating.md` of the crate quotes the files of these modules.
 
 pub mod axum {
     pub mod after;

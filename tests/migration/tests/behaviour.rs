@@ -1,4 +1,4 @@
-//! What the guide says of before and after is what happens.
+//! The differences between before and after are those that the guide names.
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 type Socket = WebSocketStream<TcpStream>;
 
 #[tokio::test]
-async fn the_servers_answer_the_same_client_alike() {
+async fn the_servers_give_the_same_client_the_same_answers() {
     for (name, address) in servers().await {
         let (status, body) = ask(address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
         assert_eq!((status, &*body), (200, "a page\n"), "{name}");
@@ -37,7 +37,7 @@ async fn the_servers_answer_the_same_client_alike() {
 }
 
 #[tokio::test]
-async fn a_page_from_elsewhere_is_refused_only_here() {
+async fn only_hyper_ws_refuses_a_page_of_another_origin() {
     for (name, address) in servers().await {
         let status = match connect(address, Some("https://evil.example")).await {
             Ok(_) => 101,
@@ -49,7 +49,7 @@ async fn a_page_from_elsewhere_is_refused_only_here() {
 }
 
 #[tokio::test]
-async fn a_handshake_of_another_version_is_answered_only_here() {
+async fn only_hyper_ws_answers_a_handshake_of_another_version() {
     let request = "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                    sec-websocket-version: 8\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     for (name, address) in servers().await {
@@ -58,7 +58,7 @@ async fn a_handshake_of_another_version_is_answered_only_here() {
             assert_eq!(status, 426, "{name}");
             assert!(body.contains("expected `13`"), "{name}: {body}");
         } else {
-            // The service's error: hyper closes the connection.
+            // On an error of the service hyper closes the connection.
             assert_eq!((status, &*body), (0, ""), "{name}");
         }
     }
@@ -69,12 +69,12 @@ async fn a_handshake_of_another_version_is_answered_only_here() {
 }
 
 #[tokio::test]
-async fn a_message_of_two_megabytes_is_too_long_only_here() {
-    // White space, so that it is JSON all the same.
+async fn only_hyper_ws_refuses_a_message_of_two_megabytes() {
+    // White space, so that it is still JSON.
     let long = format!("[1, {} 2]", " ".repeat(2 << 20));
     for (name, address) in servers().await {
         let mut socket = connect(address, None).await.unwrap();
-        // The end may arrive before all of it is written.
+        // The end may arrive before the whole message is written.
         let sent = socket.send(Message::text(long.clone())).await;
         if is_after(name) {
             assert_eq!(
@@ -90,7 +90,7 @@ async fn a_message_of_two_megabytes_is_too_long_only_here() {
 }
 
 #[tokio::test]
-async fn what_is_no_json_ends_with_1011_only_here() {
+async fn only_hyper_ws_closes_with_1011_after_invalid_json() {
     for (name, address) in servers().await {
         let mut socket = connect(address, None).await.unwrap();
         socket.send(Message::text("one and two")).await.unwrap();
@@ -101,7 +101,7 @@ async fn what_is_no_json_ends_with_1011_only_here() {
 }
 
 #[tokio::test]
-async fn the_example_of_axum_says_the_same_in_both() {
+async fn the_example_of_axum_sends_the_same_before_and_after() {
     let mut conversations = Vec::new();
     for (address, _stop) in [
         serve_axum(axum::before::serve).await,
@@ -119,12 +119,12 @@ async fn the_example_of_axum_says_the_same_in_both() {
 }
 
 #[tokio::test]
-async fn a_graceful_shutdown_says_goodbye_to_sockets_only_here() {
+async fn only_hyper_ws_closes_sockets_on_a_graceful_shutdown() {
     let (address, stop) = serve_axum(axum::before::serve).await;
     let mut socket = connect(address, None).await.unwrap();
     assert_eq!(text(&mut socket).await, "hello 1");
     stop.shut_down().await;
-    // The server is gone, and this socket would go with the process.
+    // The server is gone, and this socket would end with the process.
     assert_eq!(text(&mut socket).await, "hello 2");
 
     let (address, stop) = serve_axum(axum::after::serve).await;
@@ -136,7 +136,7 @@ async fn a_graceful_shutdown_says_goodbye_to_sockets_only_here() {
     stopping.await.unwrap();
 }
 
-/// Those that sum numbers, before and after.
+/// The servers that sum numbers, before and after.
 async fn servers() -> [(&'static str, SocketAddr); 4] {
     let page = service_fn(fastwebsockets::after::app);
     let after = WebSocketService::new(page).route("/ws", fastwebsockets::after::sums);
@@ -182,7 +182,7 @@ where
     address
 }
 
-/// A running server of axum, and how to end it.
+/// A running server of axum, and the sender that stops it.
 struct Stop {
     signal: oneshot::Sender<()>,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
@@ -205,7 +205,7 @@ where
     let (signal, shutdown) = oneshot::channel();
     let shutdown: Signal = Box::pin(async move {
         if shutdown.await.is_err() {
-            // Whoever does not stop it lets it run.
+            // A test that does not stop the server lets it run.
             pending::<()>().await;
         }
     });
@@ -237,10 +237,10 @@ async fn text(socket: &mut Socket) -> String {
     }
 }
 
-/// How the server ends the conversation; `None` if it does so without a word.
+/// The close frame of the server; `None` if it disconnects without one.
 async fn close_code(socket: &mut Socket) -> Option<CloseCode> {
     let mut code = None;
-    // To its end: this client answers a close frame with the call after it.
+    // To the end: this client answers a close frame in the call after it.
     while let Some(Ok(message)) = socket.next().await {
         if let Message::Close(Some(frame)) = message {
             code = Some(frame.code);

@@ -1,0 +1,8 @@
+//! The client, over HTTP/1.1, HTTP/2 and TLS.
+
+mod connect;
+mod http2;
+mod refused;
+#[path = "../support/mod.rs"]
+mod support;
+mod tls;

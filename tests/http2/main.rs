@@ -1,0 +1,7 @@
+//! WebSockets over HTTP/2 (RFC 8441): the ways into a server, and the end of a
+//! stream. (Backpressure is in the program `memory`.)
+
+mod lifecycle;
+mod services;
+#[path = "../support/mod.rs"]
+mod support;

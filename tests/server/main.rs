@@ -1,0 +1,12 @@
+//! The ways into a server (function, service, layer, extractor), and what handlers
+//! do with a socket.
+
+mod axum;
+mod middleware;
+mod proxy;
+mod spans;
+mod stream_sink;
+#[path = "../support/mod.rs"]
+mod support;
+mod test_kit;
+mod upgrade;
