@@ -49,7 +49,8 @@ impl Trace {
     /// own, or the current one where that is disabled.
     pub(super) fn connection(self, start: &Negotiated) -> ConnectionSpan {
         let path = self.0.as_ref().map(|handshake| &*handshake.path);
-        let span = crate::socket::connection_span(start, path);
+        let protocol = start.protocol.as_deref();
+        let span = crate::socket::connection_span(path, protocol, start.codec.is_some());
         ConnectionSpan(if span.is_disabled() {
             tracing::Span::current()
         } else {

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::Config;
+use crate::error::{CloseCause, ErrorKind};
+use crate::{CloseCode, Config};
 
-/// What to do, now that a deadline has passed.
+/// What is due, now that a deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Ask the peer whether it is there.
     Ping,
-    /// It did not answer.
+    /// The peer did not answer the ping.
     PingTimeout,
     /// A message that had begun did not end.
     MessageTimeout,
@@ -22,11 +23,51 @@ pub(super) enum Action {
     CloseTimeout,
 }
 
-/// Since when what has been going on.
+/// How a connection ends when a deadline has passed.
+pub(super) struct Timeout {
+    pub(super) cause: CloseCause,
+    pub(super) error: ErrorKind,
+    /// The close frame.
+    pub(super) close: (CloseCode, &'static str),
+    /// Whether the peer may still answer the close frame.
+    pub(super) is_peer_there: bool,
+}
+
+impl Action {
+    /// The timeout that this is; `None` if it is not one.
+    pub(super) fn timeout(self) -> Option<Timeout> {
+        Some(match self {
+            Action::Ping => return None,
+            // A peer that sends too slowly is there.
+            Action::MessageTimeout => Timeout {
+                cause: CloseCause::MessageTimeout,
+                error: ErrorKind::MessageTimeout,
+                close: (
+                    CloseCode::POLICY_VIOLATION,
+                    "a message was not finished in time",
+                ),
+                is_peer_there: true,
+            },
+            Action::PingTimeout => Timeout {
+                cause: CloseCause::PingTimeout,
+                error: ErrorKind::PingTimeout,
+                close: (CloseCode::INTERNAL_ERROR, "a ping was not answered in time"),
+                is_peer_there: false,
+            },
+            Action::WriteTimeout | Action::CloseTimeout => Timeout {
+                cause: CloseCause::WriteTimeout,
+                error: ErrorKind::WriteTimeout,
+                close: (CloseCode::POLICY_VIOLATION, ""),
+                is_peer_there: false,
+            },
+        })
+    }
+}
+
+/// When each thing began that has a deadline.
 ///
-/// A frame that arrives only stores the time: the runtime's timer is not
-/// touched until it fires, and is then armed for what is the next deadline by
-/// that time.
+/// A frame that arrives only stores the time. The runtime's timer is not touched until it
+/// fires, and is then armed for the deadline that is the next one by that time.
 #[derive(Clone, Debug)]
 pub(super) struct Deadlines {
     /// When the connection began: all other times count from here.
@@ -37,17 +78,17 @@ pub(super) struct Deadlines {
     message: Option<Time>,
     blocked: Option<Time>,
     closing: Option<Time>,
-    /// How long after the last frame the peer is pinged: the configured
-    /// interval, give or take, in milliseconds.
+    /// How long after the last frame the peer is pinged: the configured interval with its
+    /// jitter, in milliseconds.
     interval: u32,
-    /// Nothing is read for want of room; the peer is not to blame for silence.
+    /// Nothing is read for want of room: a silent peer is not to blame.
     stalled: bool,
     /// A deadline may have come nearer since it was last looked.
     nearer: bool,
 }
 
-/// Nanoseconds since the connection began, and one: half as large as an
-/// `Instant`, and good for some centuries.
+/// Nanoseconds since the connection began, plus one. Half as large as an `Instant`, and good
+/// for some centuries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Time(NonZeroU64);
 
@@ -63,7 +104,7 @@ impl Time {
         Time(self.0.saturating_add(nanoseconds))
     }
 
-    /// No two pings of a connection have the same.
+    /// The payload of a ping sent at this time. No two pings of a connection have the same.
     fn payload(self) -> [u8; 8] {
         self.0.get().to_be_bytes()
     }
@@ -90,8 +131,8 @@ impl Deadlines {
         deadlines
     }
 
-    /// Ten percent more or less, so that connections that were made together
-    /// do not ping together for ever.
+    /// Draws the interval to the next ping: ten percent more or less than configured, so that
+    /// connections that were made together do not ping together for ever.
     fn draw_interval(&mut self, config: &Config) {
         if let Some(keep_alive) = config.keep_alive {
             let share = 0.9 + 0.2 * f64::from(random()) / f64::from(u32::MAX);
@@ -141,16 +182,16 @@ impl Deadlines {
         self.nearer = true;
     }
 
-    /// Something of a message arrived that is handed over in parts. There is no
-    /// deadline for the whole of it, so this is what shows that the peer is there.
+    /// Bytes of a message arrived that is handed over in chunks. The whole of it has no
+    /// deadline, so these bytes show that the peer is there.
     pub(super) fn part_received(&mut self, now: Instant) {
         self.frame_received(now);
         self.message_ended();
-        // A payload in the way of a pong is none any more.
+        // A payload that was in the way of a pong is not any more.
         self.nearer = true;
     }
 
-    /// Nothing is half received.
+    /// No message is half received.
     pub(super) fn message_ended(&mut self) {
         self.message = None;
     }
@@ -167,7 +208,7 @@ impl Deadlines {
         }
     }
 
-    /// Nothing waits any more. A ping that stood behind it has left only now.
+    /// No output waits any more. A ping that stood behind it has left only now.
     pub(super) fn written(&mut self, now: impl FnOnce() -> Instant) {
         if self.blocked.take().is_some() {
             self.nearer = true;
@@ -190,7 +231,7 @@ impl Deadlines {
         self.stalled = true;
     }
 
-    /// Reading goes on. The peer gets its time anew.
+    /// Reading goes on. All deadlines for the peer begin again.
     pub(super) fn resume(&mut self, now: impl FnOnce() -> Instant) {
         if self.stalled {
             let now = self.time(now());
@@ -207,8 +248,8 @@ impl Deadlines {
         std::mem::take(&mut self.nearer)
     }
 
-    /// Every deadline that counts, with what is due then. `within_payload`: the
-    /// payload of a frame is arriving, so an answer to a ping cannot.
+    /// Every deadline that counts, with what is due then. `within_payload`: the payload of a
+    /// frame is arriving, so the answer to a ping cannot.
     fn deadlines(
         &self,
         config: &Config,
@@ -217,7 +258,7 @@ impl Deadlines {
         let close = self
             .closing
             .map(|it| (it.after(config.close_timeout), Action::CloseTimeout));
-        // Once the end has begun, only its own deadline matters.
+        // Once the end has begun, only its own deadline counts.
         let open = close.is_none();
         let listening = open && !self.stalled;
         let message = self
@@ -232,8 +273,8 @@ impl Deadlines {
             .map(|(since, timeout)| (since.after(timeout), Action::WriteTimeout));
         let keep_alive = config
             .keep_alive
-            // A ping would stand behind output that waits: whether the peer
-            // reads that is the write deadline's question.
+            // A ping would stand behind output that waits. The write deadline says whether the
+            // peer reads that.
             .filter(|_| listening && (self.blocked.is_none() || config.write_timeout.is_none()))
             .and_then(|it| match self.pinged {
                 None => {
@@ -247,12 +288,12 @@ impl Deadlines {
         [close, message, write, keep_alive].into_iter().flatten()
     }
 
-    /// When to look again at the latest.
+    /// When to look at the deadlines again, at the latest.
     pub(super) fn next(&self, config: &Config, within_payload: bool) -> Option<Instant> {
         self.deadlines(config, within_payload)
             .map(|(at, _)| at)
             .min()
-            .map(|it| it.instant(self.start))
+            .map(|time| time.instant(self.start))
     }
 
     /// What is due by `now`: the earliest, if several are.

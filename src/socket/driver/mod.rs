@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 use conn::{Conn, Received, Stage};
 use coop::yield_now;
-use deadlines::{Action, Deadlines};
+use deadlines::{Deadlines, Timeout};
 pub use handler::HandlerOutput;
 pub(super) use handler::{HandlerOnly, Outcome, finish as finish_handler};
 pub(super) use inline::{BoxedIo, Inline};
@@ -35,8 +35,7 @@ use timer::Timer;
 use turn::Turn;
 
 use super::shared::{BeforePark, Demand, ReadEnd, Repoll, Shared};
-use crate::CloseCode;
-use crate::error::{CloseCause, ErrorKind};
+use crate::error::CloseCause;
 use crate::protocol::{Pongs, Reader};
 use crate::tracker::Permit;
 
@@ -328,10 +327,9 @@ where
             let now = Instant::now();
             turn.now = Some(now);
             if let Some(action) = this.deadlines.due(now, config, within_payload) {
-                if action == Action::Ping {
-                    conn.ping(this.deadlines.pinged(now, config));
-                } else {
-                    time_out(this.shared, conn, action, turn, cx);
+                match action.timeout() {
+                    None => conn.ping(this.deadlines.pinged(now, config)),
+                    Some(timeout) => time_out(this.shared, conn, timeout, turn, cx),
                 }
                 return true;
             }
@@ -435,40 +433,24 @@ fn end_receiving<T>(
     turn.repoll(shared.end_receiving(end, cx));
 }
 
-/// A deadline has passed.
+/// A deadline has passed: closes, and gives up a peer that does not seem to be there.
 fn time_out<T: AsyncRead + AsyncWrite + Unpin>(
     shared: &Shared,
     conn: &mut Conn<T>,
-    action: Action,
+    timeout: Timeout,
     turn: &mut Turn,
     cx: &mut Context<'_>,
 ) {
-    let (cause, error, close) = match action {
-        Action::MessageTimeout => (
-            CloseCause::MessageTimeout,
-            ErrorKind::MessageTimeout,
-            (
-                CloseCode::POLICY_VIOLATION,
-                "a message was not finished in time",
-            ),
-        ),
-        Action::Ping | Action::PingTimeout => (
-            CloseCause::PingTimeout,
-            ErrorKind::PingTimeout,
-            (CloseCode::INTERNAL_ERROR, "a ping was not answered in time"),
-        ),
-        Action::WriteTimeout | Action::CloseTimeout => (
-            CloseCause::WriteTimeout,
-            ErrorKind::WriteTimeout,
-            (CloseCode::POLICY_VIOLATION, ""),
-        ),
-    };
     turn.demand = Demand::Discard;
+    let Timeout {
+        cause,
+        error,
+        close,
+        is_peer_there,
+    } = timeout;
     turn.repoll(shared.time_out(cause, error.into(), close, cx));
-    // A peer that sends too slowly is there and may answer the close frame. A peer that is
-    // silent or does not read is given up. If it is there after all, the close frame is the
-    // last that it hears.
-    if action != Action::MessageTimeout {
+    if !is_peer_there {
+        // If the peer is there after all, the close frame is the last that it hears.
         let _ = poll_transmit(shared, conn, &mut false, turn, cx);
         conn.set_stage(Stage::Over);
     }

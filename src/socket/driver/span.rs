@@ -1,24 +1,22 @@
-//! The span of a connection: what was agreed at its beginning, what came of it
-//! at its end.
+//! The span of a connection: what was agreed on at its beginning, and how it ended.
 
 use tracing::Span;
 use tracing::field::Empty;
 
 use crate::socket::shared::Shared;
-use crate::socket::start::Negotiated;
 
-/// By these the span is known again. What a filter names is the crate.
+/// Name and target, by which the span is recognised at the end. A filter names the target.
 const NAME: &str = "websocket";
 const TARGET: &str = "hyper_ws";
 
-/// A child of the current span, if anybody wants it.
-pub(crate) fn connection(start: &Negotiated, path: Option<&str>) -> Span {
+/// A child of the current span. Disabled unless a subscriber wants it.
+pub(crate) fn connection(path: Option<&str>, protocol: Option<&str>, is_compressed: bool) -> Span {
     tracing::debug_span!(
         target: TARGET,
         NAME,
         path,
-        protocol = start.protocol.as_deref(),
-        compression = start.codec.is_some(),
+        protocol,
+        compression = is_compressed,
         cause = Empty,
         received.messages = Empty,
         received.bytes = Empty,
@@ -27,15 +25,15 @@ pub(crate) fn connection(start: &Negotiated, path: Option<&str>) -> Span {
     )
 }
 
-/// The connection has ended.
+/// Records the end of a connection in its span.
 pub(super) fn end(shared: &Shared) {
     let Some(cause) = shared.close_cause() else {
         return;
     };
-    // Whoever runs the connection has perhaps another span around it.
+    // The task that runs the connection may have another span around it.
     let span = Span::current();
-    let known = |it: &tracing::Metadata<'_>| it.name() == NAME && it.target() == TARGET;
-    if span.metadata().is_some_and(known) {
+    let is_ours = |span: &tracing::Metadata<'_>| span.name() == NAME && span.target() == TARGET;
+    if span.metadata().is_some_and(is_ours) {
         let (received, sent) = shared.traffic();
         span.record("cause", tracing::field::display(&cause));
         span.record("received.messages", received.messages);

@@ -60,6 +60,7 @@ pub(super) const FLOORS: &[Floors] = &[
         "byte_stream start",
     ]),
     // Plain parts below, what takes the lock above.
+    // Plain parts below, what takes the lock above. Its `mod.rs` is where the lock is.
     Floors("socket/shared", &[
         "driver_task hints life pool tally waiters",
         "inbox queue",
@@ -105,22 +106,10 @@ pub(super) const MAX_LINES: usize = 500;
 /// begin with, and why. One that excuses nothing fails.
 #[rustfmt::skip]
 pub(super) const EXCEPTIONS: &[Exception] = &[
-    Exception("layers", "transport", "streams of bytes are moving there"),
-    Exception("layers", "socket/shared.rs", "it becomes a folder of plain parts"),
-    Exception("floors", "socket", "its three floors are being built"),
-    Exception("facades", "socket/", "`WebSocket` moves out of `mod.rs`"),
-    Exception("homes", "socket", "see `floors` and `facades`"),
-    Exception("circles", "socket/ tracker/", "the driver has a permit of the tracker, \
-        which has what the driver shares"),
     Exception("floors", "protocol", "its types are moving to their floors"),
     Exception("facades", "protocol/", "see `floors`"),
     Exception("circles", "protocol/", "see `floors`"),
     Exception("homes", "protocol/", "`part.rs` and `fill.rs` dissolve"),
     Exception("circles", "extension/", "both compressors are to stand on a leaf"),
-    Exception("floors", "handshake", "it is being split by grammar"),
-    Exception("facades", "handshake/", "see `floors`"),
-    Exception("floors", "upgrade client testing", "they are being split by what they are"),
-    Exception("facades", "upgrade/ client/ testing/", "see `floors`"),
-    Exception("circles", "client/", "see `floors`"),
     Exception("documents", "src/design.md", "it is being rewritten"),
 ];
