@@ -10,19 +10,12 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::outbox::Outbox;
+use super::outbox::{Mark, Outbox};
 use crate::extension::Encoder;
 use crate::frame::{Header, Rsv, mask};
 
 /// What a thread's buffers may keep.
 const LARGEST: usize = 256 * 1024;
-
-/// A place in an [`Outbox`]: all that is pushed later stands behind it.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Mark {
-    pub(super) bytes: usize,
-    pub(super) large: usize,
-}
 
 /// What encoding needs room for; a thread has one.
 #[derive(Default)]

@@ -46,15 +46,14 @@ use bytes::Bytes;
 pub use crate::extension::Extension;
 pub(crate) use crate::extension::{Codec, Coding};
 pub(crate) use crate::frame::utf8::Validator;
-pub(crate) use encode::Mark;
 #[cfg(feature = "socket")]
 pub(crate) use fill::Sink;
-pub(crate) use outbox::LARGE;
+#[cfg(feature = "socket")]
+pub(crate) use outbox::Encoded;
 pub use outbox::Outbox;
+pub(crate) use outbox::{LARGE, Mark};
 pub use part::Part;
 pub(crate) use pong::Pongs;
-#[cfg(feature = "socket")]
-pub(crate) use prepared::Encoded;
 pub use prepared::Prepared;
 pub use read::Reader;
 pub use write::{Closed, Writer};

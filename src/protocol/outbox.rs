@@ -5,8 +5,6 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
-use super::encode::Mark;
-use super::prepared::Encoded;
 use crate::frame::Header;
 
 /// A payload of this many bytes or more is not copied but written from where it is.
@@ -215,6 +213,30 @@ impl Outbox {
             *at -= end - kept;
         }
         dropped
+    }
+}
+
+/// A place in an [`Outbox`]: all that is pushed later stands behind it.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Mark {
+    pub(super) bytes: usize,
+    pub(super) large: usize,
+}
+
+/// A frame that any number of sockets may send as it is.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    /// The header, and the payload unless it is large.
+    pub(super) bytes: Vec<u8>,
+    /// The payload, if it is large.
+    pub(super) payload: Option<Bytes>,
+}
+
+impl Encoded {
+    /// The length of the frame.
+    #[cfg(feature = "socket")]
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() + self.payload.as_ref().map_or(0, Bytes::len)
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
-
-use super::outbox::{LARGE, Outbox};
+use super::outbox::{Encoded, LARGE, Outbox};
 use super::{Role, Writer};
 use crate::Message;
 use crate::extension::Terms;
@@ -32,23 +30,6 @@ struct Frame {
     encoding: Encoding,
     /// What they made of it: mostly none or one.
     twins: OnceLock<Box<Twin>>,
-}
-
-/// A frame that any number of sockets may send as it is.
-#[derive(Debug)]
-pub(crate) struct Encoded {
-    /// The header, and the payload unless it is large.
-    pub(super) bytes: Vec<u8>,
-    /// The payload, if it is large.
-    pub(super) payload: Option<Bytes>,
-}
-
-impl Encoded {
-    /// The length of the frame.
-    #[cfg(feature = "socket")]
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len() + self.payload.as_ref().map_or(0, Bytes::len)
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::close::Closing;
+#[cfg(feature = "socket")]
+use super::outbox::Encoded;
 use super::outbox::{LARGE, Outbox};
 use super::part::Fragments;
-#[cfg(feature = "socket")]
-use super::prepared::Encoded;
 use super::{Coding, Prepared, Role};
 use crate::close::{CloseFrame, cut};
 use crate::error::Violation;
