@@ -1,7 +1,7 @@
 //! The closing handshake (RFC 6455, section 7).
 
 #[cfg(feature = "socket")]
-use super::Reader;
+use super::read::Reader;
 use crate::CloseCode;
 use crate::close::CloseFrame;
 use crate::error::Violation;

@@ -1,8 +1,6 @@
 //! Payloads of data frames that come in parts, and where they go.
 
-use std::ops::ControlFlow;
-
-use super::Event;
+use super::event::{Event, Sink, Step};
 use super::read::{Reader, State};
 use crate::Message;
 use crate::error::Violation;
@@ -143,41 +141,4 @@ enum Frame {
     Unfinished,
     /// And of its message, if it was the last.
     Finished(Option<Message>),
-}
-
-/// Where events go, as they come; it breaks when it has had enough.
-pub(crate) trait Sink {
-    fn event(&mut self, event: Event) -> ControlFlow<()>;
-
-    /// A message that came the shortest way. What takes it stands on that way.
-    fn message(&mut self, message: Message) -> ControlFlow<()>;
-}
-
-impl<F: FnMut(Event) -> ControlFlow<()>> Sink for F {
-    #[inline]
-    fn event(&mut self, event: Event) -> ControlFlow<()> {
-        self(event)
-    }
-
-    #[inline]
-    fn message(&mut self, message: Message) -> ControlFlow<()> {
-        self(Event::Message(message))
-    }
-}
-
-/// What a [`Reader::step`] came to.
-pub(super) enum Step {
-    /// Go on with the rest of the input.
-    More,
-    /// All input is taken, or the sink has had enough.
-    Stop,
-}
-
-impl From<ControlFlow<()>> for Step {
-    fn from(flow: ControlFlow<()>) -> Self {
-        match flow {
-            ControlFlow::Continue(()) => Step::More,
-            ControlFlow::Break(()) => Step::Stop,
-        }
-    }
 }

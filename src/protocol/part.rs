@@ -5,9 +5,10 @@ use std::cell::RefCell;
 use bytes::Bytes;
 
 use super::assembly::Assembly;
+use super::event::Part;
 use super::outbox::{LARGE, Outbox};
 use super::read::Reader;
-use super::write::{Closed, Writer};
+use super::write::{Closed, Fragments, Writer};
 use crate::Message;
 use crate::frame::{MAX_HEADER, Opcode, mask};
 use crate::message::{Kind, Text};
@@ -18,25 +19,6 @@ const PART: usize = 64 * 1024;
 /// How much of what it has made a decompressor may still refer to: the largest
 /// window (RFC 7692, section 7.1.2.1).
 const WINDOW: usize = 32 * 1024;
-
-/// Whether more of a message follows a part of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// More follows.
-    More,
-    /// This is the last.
-    Last,
-}
-
-/// Whether a message is being sent in parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fragments {
-    None,
-    /// Its first fragment is queued, its last is not. Section 5.4: "The fragments
-    /// of one message MUST NOT be interleaved between the fragments of another
-    /// message", and a whole message is one fragment.
-    Begun,
-}
 
 thread_local! {
     /// Room for a part. A connection that finds nothing to read leaves it to the

@@ -3,7 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use super::outbox::{Encoded, LARGE, Outbox};
-use super::{Role, Writer};
+use super::role::Role;
+use super::write::Writer;
 use crate::Message;
 use crate::extension::Terms;
 use crate::frame::{Header, MAX_HEADER, Opcode};

@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use super::assembly::Assembly;
 use super::close::parse_close_frame;
-use super::fill::{Sink, Step};
-use super::{Codec, Event, Role};
+use super::event::{Event, Sink, Step};
+use super::role::Role;
 use crate::error::Violation;
+use crate::extension::Codec;
 use crate::frame::{Header, MAX_CONTROL, MAX_HEADER, Opcode, Rsv, mask, utf8};
 use crate::message::payload::{INLINE, Payload};
 use crate::message::{Kind, Text};

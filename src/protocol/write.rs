@@ -11,10 +11,11 @@ use super::close::Closing;
 #[cfg(feature = "socket")]
 use super::outbox::Encoded;
 use super::outbox::{LARGE, Outbox};
-use super::part::Fragments;
-use super::{Coding, Prepared, Role};
+use super::prepared::Prepared;
+use super::role::Role;
 use crate::close::{CloseFrame, cut};
 use crate::error::Violation;
+use crate::extension::Coding;
 use crate::frame::{Header, MAX_CONTROL, MAX_HEADER, Opcode, Rsv, mask};
 use crate::{CloseCode, Message};
 
@@ -29,6 +30,16 @@ impl fmt::Display for Closed {
 }
 
 impl std::error::Error for Closed {}
+
+/// Whether a message is being sent in parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fragments {
+    None,
+    /// Its first fragment is queued, its last is not. Section 5.4: "The fragments
+    /// of one message MUST NOT be interleaved between the fragments of another
+    /// message", and a whole message is one fragment.
+    Begun,
+}
 
 /// Encodes frames into an [`Outbox`].
 #[derive(Debug)]

@@ -8,7 +8,10 @@ mod pieces;
 mod refusals;
 
 use super::*;
+use crate::close::CloseFrame;
+use crate::error::Violation;
 use crate::frame::{Header, Opcode, Rsv, mask};
+use crate::{CloseCode, Config, Message};
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 

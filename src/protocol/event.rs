@@ -1,0 +1,68 @@
+//! What the reader finds in the bytes, and where it goes.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+use crate::Message;
+use crate::close::CloseFrame;
+
+/// What arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A whole message.
+    Message(Message),
+    /// A ping, with its payload. It has been answered if it came from a [`Connection`].
+    Ping(Bytes),
+    /// A pong, with its payload.
+    Pong(Bytes),
+    /// A close frame. The reply is queued if one was due.
+    Close(Option<CloseFrame>),
+}
+
+/// Whether more of a message follows a part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// More follows.
+    More,
+    /// This is the last.
+    Last,
+}
+
+/// Where events go, as they come; it breaks when it has had enough.
+pub(crate) trait Sink {
+    fn event(&mut self, event: Event) -> ControlFlow<()>;
+
+    /// A message that came the shortest way. What takes it stands on that way.
+    fn message(&mut self, message: Message) -> ControlFlow<()>;
+}
+
+impl<F: FnMut(Event) -> ControlFlow<()>> Sink for F {
+    #[inline]
+    fn event(&mut self, event: Event) -> ControlFlow<()> {
+        self(event)
+    }
+
+    #[inline]
+    fn message(&mut self, message: Message) -> ControlFlow<()> {
+        self(Event::Message(message))
+    }
+}
+
+/// What a [`Reader::step`] came to.
+pub(super) enum Step {
+    /// Go on with the rest of the input.
+    More,
+    /// All input is taken, or the sink has had enough.
+    Stop,
+}
+
+impl From<ControlFlow<()>> for Step {
+    fn from(flow: ControlFlow<()>) -> Self {
+        match flow {
+            ControlFlow::Continue(()) => Step::More,
+            ControlFlow::Break(()) => Step::Stop,
+        }
+    }
+}
