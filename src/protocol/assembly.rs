@@ -1,5 +1,8 @@
 //! The message that is arriving: one contiguous buffer, whatever its fragments.
-//! What of it is taken away in parts while it arrives is `part`'s business.
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
 
 use crate::Message;
 use crate::error::Violation;
@@ -8,6 +11,19 @@ use crate::message::Text;
 
 /// What a message's buffer grows by at least, if so much is still to come.
 const LEAST_GROWTH: usize = 1024;
+
+/// How much room there is for a part that is read to where it belongs.
+pub(super) const PART: usize = 64 * 1024;
+
+/// How much of what it has made a decompressor may still refer to: the largest
+/// window (RFC 7692, section 7.1.2.1).
+const WINDOW: usize = 32 * 1024;
+
+thread_local! {
+    /// Room for a part. A connection that finds nothing to read leaves it to the
+    /// next one.
+    static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A message of which not everything has arrived.
 pub(super) struct Assembly {
@@ -79,6 +95,62 @@ impl Assembly {
                 Ok(Text::from_validated(buffer).into())
             }
             None => Ok(buffer.into()),
+        }
+    }
+
+    /// How much room to make for payload of which `left` bytes are to come, at
+    /// least, when it is read to where it belongs.
+    pub(super) fn room_to_fill(&mut self, left: usize) -> usize {
+        if self.taken == 0 {
+            return 1;
+        }
+        if self.buffer.capacity() == 0 {
+            self.buffer = SPARE.try_with(RefCell::take).unwrap_or_default();
+        }
+        left.min(PART)
+    }
+
+    pub(super) fn take_part(&mut self) -> Option<Message> {
+        let unfinished = self.text.as_ref().map_or(0, |it| it.unfinished());
+        let end = self.buffer.len() - unfinished;
+        if end == self.kept {
+            self.release();
+            return None;
+        }
+        self.taken += end - self.kept;
+        let part = match end > self.buffer.capacity() / 2 && self.rsv.is_none() {
+            true => {
+                let rest = self.buffer.split_off(end);
+                let mut part = std::mem::replace(&mut self.buffer, rest);
+                part.shrink_to_fit();
+                Bytes::from(part)
+            }
+            false => {
+                let part = Bytes::copy_from_slice(&self.buffer[self.kept..end]);
+                self.kept = match self.rsv.is_none() {
+                    true => 0,
+                    false => end.min(WINDOW),
+                };
+                self.buffer.drain(..end - self.kept);
+                self.buffer.shrink_to(2 * PART);
+                self.release();
+                part
+            }
+        };
+        Some(match self.text {
+            Some(_) => Text::from_validated(part).into(),
+            None => part.into(),
+        })
+    }
+
+    /// Who has nothing to put into it needs no buffer.
+    fn release(&mut self) {
+        if self.buffer.is_empty() && self.taken > 0 {
+            let buffer = std::mem::take(&mut self.buffer);
+            if (PART..=2 * PART).contains(&buffer.capacity()) {
+                // While the thread ends, there is nobody to keep it for.
+                let _ = SPARE.try_with(|spare| *spare.borrow_mut() = buffer);
+            }
         }
     }
 }

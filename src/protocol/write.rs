@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::close::Closing;
+use super::event::Part;
 #[cfg(feature = "socket")]
 use super::outbox::Encoded;
 use super::outbox::{LARGE, Outbox};
@@ -17,6 +18,7 @@ use crate::close::{CloseFrame, cut};
 use crate::error::Violation;
 use crate::extension::Coding;
 use crate::frame::{Header, MAX_CONTROL, MAX_HEADER, Opcode, Rsv, mask};
+use crate::message::Kind;
 use crate::{CloseCode, Message};
 
 /// Nothing can be sent any more: a close frame was queued, or the peer has gone.
@@ -328,6 +330,55 @@ impl Writer {
                 payload.freeze()
             }
         });
+    }
+
+    /// Queues a part of a message of this kind as a fragment (RFC 6455, section
+    /// 5.4). Only the payload of `part` counts. Between the first part and the
+    /// last no message may be queued, control frames may.
+    ///
+    /// No extension encodes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] after a close frame.
+    pub fn part(
+        &mut self,
+        kind: Kind,
+        part: &Message,
+        which: Part,
+        out: &mut Outbox,
+    ) -> Result<(), Closed> {
+        if !self.is_open() {
+            return Err(Closed);
+        }
+        let opcode = match (self.fragments, kind) {
+            (Fragments::Begun, _) => Opcode::Continuation,
+            (Fragments::None, Kind::Text) => Opcode::Text,
+            (Fragments::None, Kind::Binary) => Opcode::Binary,
+        };
+        self.fragments = match which {
+            Part::More => Fragments::Begun,
+            Part::Last => Fragments::None,
+        };
+        let mut header = self.header(opcode, part.len());
+        header.fin = which == Part::Last;
+        if part.len() >= LARGE {
+            self.large_frame(header, part.clone().into_bytes(), out);
+            return Ok(());
+        }
+        out.bytes.reserve(MAX_HEADER + part.len());
+        header.encode(&mut out.bytes);
+        let start = out.bytes.len();
+        out.bytes.extend_from_slice(part.as_bytes());
+        if let Some(key) = header.masking_key {
+            mask::apply(key, &mut out.bytes[start..]);
+        }
+        Ok(())
+    }
+
+    /// Whether a message has begun that is sent in parts, and not ended.
+    pub fn is_within_message(&self) -> bool {
+        self.fragments == Fragments::Begun
     }
 }
 
