@@ -4,6 +4,7 @@
 mod closing;
 #[cfg(feature = "deflate")]
 mod compressed;
+mod outbox;
 mod parts;
 mod pieces;
 mod refusals;

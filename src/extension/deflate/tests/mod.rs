@@ -2,6 +2,7 @@
 //! `protocol`, against another library in `tests/interop`.
 
 mod busy;
+mod history;
 mod negotiate;
 
 use std::borrow::Cow;
