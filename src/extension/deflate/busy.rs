@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use zlib_rs::Deflate;
 
-use super::compress::{Terms, compress, tell};
 use super::history::History;
+use super::zlib::{Terms, compress, tell};
 
 /// Within how many messages of the thread a busy connection sends again, and so
 /// how many are busy at a time at most. A compressor has 200 to 330 KB: more of

@@ -2,6 +2,13 @@
 
 use std::collections::VecDeque;
 
+/// Whether a message may refer to the ones before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Context {
+    TakenOver,
+    None,
+}
+
 /// The last bytes of a connection's compressed messages before they were
 /// compressed, as many as the window holds. The next message may refer to them.
 ///

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 
 use zlib_rs::{Inflate, InflateFlush, Status};
 
-use super::history::{History, tail};
-use super::{Context, TAIL};
+use super::history::{Context, History, tail};
+use super::zlib::TAIL;
 use crate::error::Violation;
 
 /// How much is decompressed at a time: the limit is looked at in between.

@@ -2,24 +2,16 @@
 
 use std::sync::Arc;
 
-use super::compress::{Compressor, Terms};
+use super::codec::Codec;
+use super::compress::Compressor;
+use super::history::Context;
 use super::inflate::Decompressor;
-use super::{Codec, Context};
+use super::zlib::Terms;
 use crate::config::{Compression, Slot};
-use crate::extension::{self, Known, Parameters};
+use crate::extension::{self, Parameters};
 
-pub(crate) const KNOWN: Known = Known {
-    name: "permessage-deflate",
-    accept: |config, parameters| {
-        let accepted = accept(config.compression.as_ref()?, parameters)?;
-        Some(extension::Agreed::Deflate(accepted))
-    },
-    offer: |config| config.compression.as_ref().map(offer),
-    conclude: |config, parameters| {
-        let concluded = conclude(config.compression.as_ref()?, parameters)?;
-        Some(extension::Agreed::Deflate(concluded))
-    },
-};
+/// As it is registered (section 5).
+pub(crate) const NAME: &str = "permessage-deflate";
 
 /// The largest window there is, and what holds where none is named.
 const LARGEST: u8 = 15;
@@ -55,7 +47,7 @@ impl Eq for Agreed {}
 
 impl Agreed {
     pub(crate) fn answer(&self) -> String {
-        format!("{}{}", KNOWN.name, self.answer)
+        format!("{}{}", NAME, self.answer)
     }
 
     pub(crate) fn codec(self) -> Box<dyn extension::Codec> {
@@ -75,7 +67,7 @@ impl Agreed {
 /// A server may always leave the contexts aside (7.1.1.1, 7.1.1.2), whether it
 /// was asked to or not; window bits of the client only if it offered to take
 /// some (7.1.2.2: Firefox does not, and fails the connection).
-fn accept(compression: &Compression, parameters: &mut Parameters<'_>) -> Option<Agreed> {
+pub(crate) fn accept(compression: &Compression, parameters: &mut Parameters<'_>) -> Option<Agreed> {
     let offered = Named::read(parameters)?;
     // A maximum for the server has a value; the client's own may be left open.
     let server_bits = match offered.server_bits {
@@ -128,17 +120,20 @@ fn accept(compression: &Compression, parameters: &mut Parameters<'_>) -> Option<
 }
 
 /// What a client offers. It can always keep to a smaller window, and says so.
-fn offer(compression: &Compression) -> String {
+pub(crate) fn offer(compression: &Compression) -> String {
     let contexts = match compression.contexts {
         Some(_) => "",
         None => "; server_no_context_takeover; client_no_context_takeover",
     };
-    format!("{}{contexts}; client_max_window_bits", KNOWN.name)
+    format!("{}{contexts}; client_max_window_bits", NAME)
 }
 
 /// Whether a server's answer is one to [`offer`]. Sections 7.1.1 and 7.1.2 say
 /// when a client must fail the connection instead.
-fn conclude(compression: &Compression, parameters: &mut Parameters<'_>) -> Option<Agreed> {
+pub(crate) fn conclude(
+    compression: &Compression,
+    parameters: &mut Parameters<'_>,
+) -> Option<Agreed> {
     let answered = Named::read(parameters)?;
     let bits = |bits: Option<Option<u8>>| match bits {
         None => Some(LARGEST),

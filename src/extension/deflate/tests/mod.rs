@@ -9,21 +9,27 @@ use std::borrow::Cow;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::zlib::TAIL;
 use crate::Config;
 use crate::config::Compression;
-use crate::extension;
+use crate::error::Violation;
+use crate::extension::{self, KNOWN, Known};
+use crate::frame::Rsv;
 
 type Codec = Box<dyn extension::Codec>;
+
+fn known() -> &'static Known {
+    &KNOWN[0]
+}
 
 /// What a server with this configuration makes of an offer, written as it
 /// stands in the header behind the name.
 fn accept(compression: Compression, offer: &str) -> Option<extension::Agreed> {
-    negotiate(KNOWN.accept, compression, offer)
+    negotiate(known().accept, compression, offer)
 }
 
 fn conclude(compression: Compression, answer: &str) -> Option<extension::Agreed> {
-    negotiate(KNOWN.conclude, compression, answer)
+    negotiate(known().conclude, compression, answer)
 }
 
 fn negotiate(
@@ -59,7 +65,7 @@ pub(crate) fn agree(
     server: Compression,
     client: Compression,
 ) -> (extension::Agreed, extension::Agreed) {
-    let offered = (KNOWN.offer)(&Config::new().compression(client.clone())).unwrap();
+    let offered = (known().offer)(&Config::new().compression(client.clone())).unwrap();
     let offered = offered.strip_prefix("permessage-deflate; ").unwrap();
     let accepted = accept(server, &offered.replace("; ", ";")).unwrap();
     let answered = accepted.answer().replace("; ", ";");
@@ -395,9 +401,9 @@ fn a_message_that_never_ends_takes_no_decompressor_from_the_others() {
 #[test]
 fn what_an_idle_connection_holds_is_small() {
     assert!(
-        size_of::<super::Codec>() <= 80,
+        size_of::<super::codec::Codec>() <= 80,
         "{}",
-        size_of::<super::Codec>()
+        size_of::<super::codec::Codec>()
     );
     assert!(size_of::<extension::Coding>() <= 12);
 }
@@ -421,7 +427,7 @@ proptest! {
     ) {
         for compression in [shared(), dedicated()] {
             let config = Config::new().compression(compression);
-            for side in [KNOWN.accept, KNOWN.conclude] {
+            for side in [known().accept, known().conclude] {
                 let mut parameters = parameters
                     .iter()
                     .map(|(name, value)| (&**name, value.as_deref().map(Cow::Borrowed)));

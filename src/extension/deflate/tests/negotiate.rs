@@ -103,11 +103,11 @@ fn an_offer_that_breaks_the_rules_is_declined() {
 
 #[test]
 fn nothing_is_agreed_on_unless_the_configuration_says_so() {
-    let none = (KNOWN.accept)(&Config::new(), &mut std::iter::empty());
+    let none = (known().accept)(&Config::new(), &mut std::iter::empty());
     assert_eq!(none, None);
-    assert_eq!((KNOWN.offer)(&Config::new()), None);
+    assert_eq!((known().offer)(&Config::new()), None);
     assert_eq!(
-        (KNOWN.conclude)(&Config::new(), &mut std::iter::empty()),
+        (known().conclude)(&Config::new(), &mut std::iter::empty()),
         None
     );
 }
@@ -115,7 +115,7 @@ fn nothing_is_agreed_on_unless_the_configuration_says_so() {
 #[test]
 fn a_client_fails_on_an_answer_that_is_none_to_its_offer() {
     assert_eq!(
-        (KNOWN.offer)(&Config::new().compression(shared())).unwrap(),
+        (known().offer)(&Config::new().compression(shared())).unwrap(),
         "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
          client_max_window_bits"
     );

@@ -1,0 +1,53 @@
+//! An extension that both sides have agreed on.
+
+use super::codec::Codec;
+#[cfg(feature = "deflate")]
+use super::deflate;
+
+/// An extension as both sides have agreed on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Agreed {
+    #[cfg(feature = "deflate")]
+    Deflate(deflate::Agreed),
+}
+
+impl Agreed {
+    pub(crate) fn name(&self) -> &'static str {
+        match *self {
+            #[cfg(feature = "deflate")]
+            Agreed::Deflate(_) => deflate::NAME,
+        }
+    }
+
+    /// The server's answer, a value of `Sec-WebSocket-Extensions`.
+    pub(crate) fn answer(&self) -> String {
+        match *self {
+            #[cfg(feature = "deflate")]
+            Agreed::Deflate(ref agreed) => agreed.answer(),
+        }
+    }
+
+    /// What transforms the messages of one connection.
+    pub(crate) fn codec(self) -> Box<dyn Codec> {
+        match self {
+            #[cfg(feature = "deflate")]
+            Agreed::Deflate(agreed) => agreed.codec(),
+        }
+    }
+}
+
+/// An extension that client and server have agreed on
+/// (RFC 6455, section 9), with its parameters; for a
+/// [`Connection`](crate::protocol::Connection).
+///
+/// [`Agreement::extension`](crate::handshake::Agreement::extension) has it, with
+/// the feature `handshake`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension(pub(crate) Agreed);
+
+impl Extension {
+    /// As it is registered: `permessage-deflate`.
+    pub fn name(&self) -> &'static str {
+        self.0.name()
+    }
+}
