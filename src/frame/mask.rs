@@ -21,6 +21,13 @@ pub(crate) fn apply(key: [u8; 4], payload: &mut [u8]) {
     }
 }
 
+/// Masks or unmasks the next `part` of a payload; the key moves on with it.
+#[inline]
+pub(crate) fn apply_next(key: &mut [u8; 4], part: &mut [u8]) {
+    apply(*key, part);
+    *key = after(*key, part.len());
+}
+
 /// From this length on a payload is unmasked while it is copied. Of a smaller one
 /// both passes stay in the nearest cache, and its allocation is of its own length.
 pub(crate) const ONE_PASS: usize = 4 * 1024;

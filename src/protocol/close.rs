@@ -1,7 +1,5 @@
 //! The closing handshake (RFC 6455, section 7).
 
-#[cfg(feature = "socket")]
-use super::read::Reader;
 use crate::CloseCode;
 use crate::close::CloseFrame;
 use crate::error::Violation;
@@ -39,15 +37,6 @@ impl Closing {
     /// Whether messages and pings may still be queued.
     pub(crate) fn may_send(self) -> bool {
         self == Closing::Open
-    }
-}
-
-#[cfg(feature = "socket")]
-impl Reader {
-    /// Whether the peer is to end the stream first: a client's does. (Servers do
-    /// not mask.)
-    pub(crate) fn leaves_last(&self) -> bool {
-        !self.masked
     }
 }
 

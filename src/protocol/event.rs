@@ -49,20 +49,3 @@ impl<F: FnMut(Event) -> ControlFlow<()>> Sink for F {
         self(Event::Message(message))
     }
 }
-
-/// What a [`Reader::step`] came to.
-pub(super) enum Step {
-    /// Go on with the rest of the input.
-    More,
-    /// All input is taken, or the sink has had enough.
-    Stop,
-}
-
-impl From<ControlFlow<()>> for Step {
-    fn from(flow: ControlFlow<()>) -> Self {
-        match flow {
-            ControlFlow::Continue(()) => Step::More,
-            ControlFlow::Break(()) => Step::Stop,
-        }
-    }
-}

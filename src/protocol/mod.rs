@@ -36,6 +36,7 @@ mod pong;
 mod prepared;
 mod read;
 mod role;
+mod state;
 #[cfg(test)]
 mod tests;
 mod write;

@@ -4,13 +4,14 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-use super::assembly::Assembly;
+use super::assembly::{Assembly, Rest};
 use super::close::parse_close_frame;
-use super::event::{Event, Sink, Step};
-use super::role::Role;
+use super::event::{Event, Sink};
+use super::role::{Role, Side};
+use super::state::{PartialControl, ReadState};
 use crate::error::Violation;
 use crate::extension::Codec;
-use crate::frame::{Header, MAX_CONTROL, MAX_HEADER, Opcode, Rsv, mask, utf8};
+use crate::frame::{Header, MAX_CONTROL, Opcode, Rsv, mask, utf8};
 use crate::message::payload::{INLINE, Payload};
 use crate::message::{Kind, Text};
 use crate::{Config, Message};
@@ -24,53 +25,18 @@ const MAX_EMPTY_FRAGMENTS: u16 = 1024;
 /// Between two reads it keeps an incomplete header (13 bytes at most) and the
 /// message that is being assembled, nothing else. No byte is parsed twice.
 pub struct Reader {
-    pub(super) masked: bool,
-    pub(super) state: State,
-    pub(super) assembly: Option<Box<Assembly>>,
-    pub(super) empty_fragments: u16,
-    pub(super) frames: u32,
+    side: Side,
+    state: ReadState,
+    assembly: Option<Box<Assembly>>,
+    empty_fragments: u16,
+    frames: u32,
     /// The longest message in one frame whose length is in one byte.
-    pub(super) short_limit: u8,
-    pub(super) frame_limit: usize,
-    pub(super) message_limit: usize,
+    short_limit: u8,
+    frame_limit: usize,
+    message_limit: usize,
     /// What an extension makes of payloads; also of those that are sent, since it
     /// is the one who reads that writes.
-    pub(super) codec: Option<Box<dyn Codec>>,
-}
-
-/// ```text
-///            header complete               payload complete
-///   Header ──────────────────► Payload ──────────────────────► Header
-///     ▲          │                                               │
-///     │          └── control ──► Control ── payload complete ────┤
-///     └─────────────────────────────────────────────────────────┘
-///   any ── close frame, violation ──► End
-/// ```
-pub(super) enum State {
-    /// Within a header, of which this much has arrived.
-    Header {
-        bytes: [u8; MAX_HEADER - 1],
-        length: u8,
-    },
-    /// Within the payload of a data frame.
-    /// The key begins with the byte that is next.
-    Payload {
-        key: Option<[u8; 4]>,
-        left: usize,
-        fin: bool,
-    },
-    /// Within the payload of a control frame. That is seldom cut, so it is boxed.
-    Control(Box<Control>),
-    /// After a close frame or a violation: the rest is discarded.
-    End,
-}
-
-/// A control frame of which not everything has arrived.
-pub(super) struct Control {
-    opcode: Opcode,
-    key: Option<[u8; 4]>,
-    left: usize,
-    payload: Vec<u8>,
+    codec: Option<Box<dyn Codec>>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -83,11 +49,8 @@ impl Reader {
     /// A reader at the beginning of a conversation.
     pub fn new(role: Role, config: &Config) -> Self {
         Reader {
-            masked: matches!(role, Role::Server),
-            state: State::Header {
-                bytes: [0; MAX_HEADER - 1],
-                length: 0,
-            },
+            side: role.side(),
+            state: ReadState::BETWEEN_FRAMES,
             assembly: None,
             empty_fragments: 0,
             frames: 0,
@@ -107,6 +70,11 @@ impl Reader {
         self
     }
 
+    #[cfg(feature = "socket")]
+    pub(crate) fn side(&self) -> Side {
+        self.side
+    }
+
     /// The extension, for the frames that are sent.
     pub(crate) fn codec(&mut self) -> Option<&mut (dyn Codec + 'static)> {
         self.codec.as_deref_mut()
@@ -114,8 +82,7 @@ impl Reader {
 
     /// Whether nothing of a message or frame has begun to arrive.
     pub fn is_between_messages(&self) -> bool {
-        self.assembly.is_none()
-            && matches!(self.state, State::Header { length: 0, .. } | State::End)
+        self.assembly.is_none() && (self.state.is_between_frames() || self.is_ended())
     }
 
     /// How many frames have been completed; it wraps.
@@ -125,13 +92,13 @@ impl Reader {
 
     /// Whether the payload of a data frame is arriving.
     pub fn is_within_payload(&self) -> bool {
-        matches!(self.state, State::Payload { .. })
+        matches!(self.state, ReadState::Payload { .. })
     }
 
     /// Whether a close frame or a violation has ended the conversation: what
     /// still arrives is discarded.
     pub fn is_ended(&self) -> bool {
-        matches!(self.state, State::End)
+        matches!(self.state, ReadState::End)
     }
 
     /// Takes bytes off the beginning of `input`: returns how many, and the event
@@ -196,8 +163,8 @@ impl Reader {
                 }
             }
             match self.step(&mut input[at..], sink) {
-                Ok((taken, Step::More)) => at += taken,
-                Ok((taken, Step::Stop)) => return Ok(at + taken),
+                Ok((taken, ControlFlow::Continue(()))) => at += taken,
+                Ok((taken, ControlFlow::Break(()))) => return Ok(at + taken),
                 Err(violation) => {
                     self.end();
                     return Err(violation);
@@ -225,9 +192,8 @@ impl Reader {
             return None;
         };
         let length = usize::from(*second & 0x7f);
-        let between = matches!(self.state, State::Header { length: 0, .. });
-        if !(between
-            && self.masked
+        if !(self.state.is_between_frames()
+            && self.side == Side::Server
             && self.assembly.is_none()
             && length <= usize::from(self.short_limit))
             || rest.len() < length
@@ -241,88 +207,61 @@ impl Reader {
         Some((kind, [*a, *b, *c, *d], length))
     }
 
-    pub(super) fn end(&mut self) {
-        self.state = State::End;
+    fn end(&mut self) {
+        self.state = ReadState::End;
         self.assembly = None;
         if let Some(codec) = &mut self.codec {
             codec.stop_decoding();
         }
     }
 
-    fn step(&mut self, input: &mut [u8], sink: &mut dyn Sink) -> Result<(usize, Step), Violation> {
+    fn step(
+        &mut self,
+        input: &mut [u8],
+        sink: &mut dyn Sink,
+    ) -> Result<(usize, ControlFlow<()>), Violation> {
         match &mut self.state {
-            State::Header { bytes, length: 0 } => match Header::decode(input)? {
+            ReadState::Header(partial) if partial.is_empty() => match Header::decode(input)? {
                 Some((header, taken)) => self.begin(header, &mut input[taken..], taken, sink),
                 None => {
-                    bytes[..input.len()].copy_from_slice(input);
-                    self.state = State::Header {
-                        bytes: *bytes,
-                        length: input.len() as u8,
-                    };
-                    Ok((input.len(), Step::Stop))
+                    partial.begin(input);
+                    Ok((input.len(), ControlFlow::Break(())))
                 }
             },
-            State::Header { bytes, length } => {
-                // The rest of a header that was cut.
-                let before = usize::from(*length);
-                let mut header = [0; MAX_HEADER];
-                header[..before].copy_from_slice(&bytes[..before]);
-                let taken = input.len().min(MAX_HEADER - before);
-                let end = before + taken;
-                header[before..end].copy_from_slice(&input[..taken]);
-                match Header::decode(&header[..end])? {
-                    Some((header, whole)) => {
-                        let taken = whole - before;
-                        self.begin(header, &mut input[taken..], taken, sink)
-                    }
-                    None => {
-                        bytes[..end].copy_from_slice(&header[..end]);
-                        *length = end as u8;
-                        Ok((taken, Step::Stop))
-                    }
-                }
-            }
-            State::Payload { key, left, .. } => {
+            ReadState::Header(partial) => match partial.resume(input)? {
+                (taken, Some(header)) => self.begin(header, &mut input[taken..], taken, sink),
+                (taken, None) => Ok((taken, ControlFlow::Break(()))),
+            },
+            ReadState::Payload { key, left, .. } => {
                 let taken = input.len().min(*left);
                 let part = &mut input[..taken];
                 if let Some(key) = key {
-                    mask::apply(*key, part);
-                    *key = mask::after(*key, taken);
+                    mask::apply_next(key, part);
                 }
                 *left -= taken;
-                let step = self.append(part, sink)?;
-                Ok((taken, step))
+                let flow = self.append(part, sink)?;
+                Ok((taken, flow))
             }
-            State::Control(control) => {
-                let taken = input.len().min(control.left);
-                let part = &mut input[..taken];
-                if let Some(key) = control.key {
-                    mask::apply(mask::after(key, control.payload.len()), part);
+            ReadState::Control(control) => {
+                let taken = control.resume(input);
+                if !control.is_complete() {
+                    return Ok((taken, ControlFlow::Break(())));
                 }
-                control.payload.extend_from_slice(part);
-                control.left -= taken;
-                if control.left > 0 {
-                    return Ok((taken, Step::Stop));
-                }
-                let State::Control(control) = self.next_frame() else {
-                    return Ok((taken, Step::More));
+                let ReadState::Control(control) = self.next_frame() else {
+                    return Ok((taken, ControlFlow::Continue(())));
                 };
                 let event = self.control(control.opcode, &control.payload)?;
-                Ok((taken, sink.event(event).into()))
+                Ok((taken, sink.event(event)))
             }
-            State::End => Ok((input.len(), Step::Stop)),
+            ReadState::End => Ok((input.len(), ControlFlow::Break(()))),
         }
     }
 
     /// Expects a header next; returns the state that has ended.
     #[inline]
-    pub(super) fn next_frame(&mut self) -> State {
+    fn next_frame(&mut self) -> ReadState {
         self.frames = self.frames.wrapping_add(1);
-        let header = State::Header {
-            bytes: [0; MAX_HEADER - 1],
-            length: 0,
-        };
-        std::mem::replace(&mut self.state, header)
+        std::mem::replace(&mut self.state, ReadState::BETWEEN_FRAMES)
     }
 
     /// A header of `taken` bytes is complete; `input` is what follows it. Checks
@@ -334,13 +273,13 @@ impl Reader {
         input: &mut [u8],
         taken: usize,
         sink: &mut dyn Sink,
-    ) -> Result<(usize, Step), Violation> {
-        match (self.masked, header.masking_key) {
+    ) -> Result<(usize, ControlFlow<()>), Violation> {
+        match (self.side, header.masking_key) {
             // Section 5.1: "The server MUST close the connection upon receiving
             // a frame that is not masked", "A client MUST close a connection if
             // it detects a masked frame."
-            (true, None) => return Err(Violation::UnmaskedFrame),
-            (false, Some(_)) => return Err(Violation::MaskedFrame),
+            (Side::Server, None) => return Err(Violation::UnmaskedFrame),
+            (Side::Client, Some(_)) => return Err(Violation::MaskedFrame),
             _ => {}
         }
         if !header.rsv.is_none() {
@@ -370,24 +309,17 @@ impl Reader {
                 _ => Message::Binary(payload.into()),
             };
             self.next_frame();
-            return Ok((taken + length, sink.event(Event::Message(message)).into()));
+            return Ok((taken + length, sink.event(Event::Message(message))));
         }
         if header.opcode != Opcode::Continuation {
-            self.assembly = Some(Box::new(Assembly {
-                buffer: Vec::new(),
-                text: (header.opcode == Opcode::Text).then(utf8::Validator::default),
-                rsv: header.rsv,
-                wire_length: 0,
-                taken: 0,
-                kept: 0,
-            }));
+            self.assembly = Some(Box::new(Assembly::new(&header)));
         }
-        self.state = State::Payload {
+        self.state = ReadState::Payload {
             key: header.masking_key,
             left: length,
             fin: header.fin,
         };
-        Ok((taken, Step::More))
+        Ok((taken, ControlFlow::Continue(())))
     }
 
     #[cold]
@@ -414,7 +346,7 @@ impl Reader {
             .filter(|&length| length <= limit)
             .ok_or(Violation::FrameTooLarge { limit })?;
         let limit = self.message_limit;
-        let before = self.assembly.as_ref().map_or(0, |it| it.wire_length);
+        let before = self.assembly.as_ref().map_or(0, |it| it.wire_length());
         // Both are at most a limit, so neither side overflows.
         if length > limit.saturating_sub(before) {
             return Err(Violation::MessageTooLarge { limit });
@@ -437,18 +369,13 @@ impl Reader {
         input: &mut [u8],
         taken: usize,
         sink: &mut dyn Sink,
-    ) -> Result<(usize, Step), Violation> {
+    ) -> Result<(usize, ControlFlow<()>), Violation> {
         // 125 at most: the header was refused otherwise.
         let length = header.length as usize;
         debug_assert!(length <= MAX_CONTROL);
         if input.len() < length {
-            self.state = State::Control(Box::new(Control {
-                opcode: header.opcode,
-                key: header.masking_key,
-                left: length,
-                payload: Vec::new(),
-            }));
-            return Ok((taken, Step::More));
+            self.state = ReadState::Control(Box::new(PartialControl::new(&header)));
+            return Ok((taken, ControlFlow::Continue(())));
         }
         let payload = &mut input[..length];
         if let Some(key) = header.masking_key {
@@ -456,7 +383,7 @@ impl Reader {
         }
         self.next_frame();
         let event = self.control(header.opcode, payload)?;
-        Ok((taken + length, sink.event(event).into()))
+        Ok((taken + length, sink.event(event)))
     }
 
     fn control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Event, Violation> {
@@ -478,55 +405,32 @@ impl Reader {
 
     /// Takes a part of a data frame's payload, which has been unmasked and
     /// counted off `left`.
-    pub(super) fn append(&mut self, part: &[u8], sink: &mut dyn Sink) -> Result<Step, Violation> {
-        let (State::Payload { left, fin, .. }, Some(assembly)) = (&self.state, &mut self.assembly)
+    fn append(&mut self, part: &[u8], sink: &mut dyn Sink) -> Result<ControlFlow<()>, Violation> {
+        let (&ReadState::Payload { left, fin, .. }, Some(assembly)) =
+            (&self.state, &mut self.assembly)
         else {
-            return Ok(Step::More);
+            return Ok(ControlFlow::Continue(()));
         };
-        let (left, fin) = (*left, *fin);
-        assembly.wire_length += part.len();
-        match &mut self.codec {
-            Some(codec) if !assembly.rsv.is_none() => {
-                let before = assembly.buffer.len();
-                let last = fin && left == 0;
-                let buffer = &mut assembly.buffer;
-                let limit = self.message_limit;
-                // What was taken away counts, and is no longer there.
-                let room = limit - (assembly.taken - assembly.kept);
-                codec
-                    .decode(assembly.rsv, part, last, buffer, room)
-                    .map_err(|violation| match violation {
-                        Violation::MessageTooLarge { .. } => Violation::MessageTooLarge { limit },
-                        other => other,
-                    })?;
-                if let Some(text) = &mut assembly.text {
-                    text.push(&assembly.buffer[before..])?;
-                }
-            }
-            _ => {
-                if let Some(text) = &mut assembly.text {
-                    text.push(part)?;
-                }
-                assembly.reserve(part.len(), left, fin, self.message_limit)?;
-                assembly.buffer.extend_from_slice(part);
-            }
-        }
-        match self.finish_frame()? {
-            Frame::Unfinished => Ok(Step::Stop),
-            Frame::Finished(None) => Ok(Step::More),
-            Frame::Finished(Some(message)) => Ok(sink.event(Event::Message(message)).into()),
-        }
+        let codec = self.codec.as_deref_mut();
+        assembly.append(part, Rest { left, fin }, codec, self.message_limit)?;
+        Ok(match self.finish_frame()? {
+            Progress::Within => ControlFlow::Break(()),
+            Progress::FrameEnded => ControlFlow::Continue(()),
+            Progress::MessageEnded(message) => sink.event(Event::Message(message)),
+        })
     }
 
     /// Ends the frame if its payload is complete, and the message with its last frame.
-    fn finish_frame(&mut self) -> Result<Frame, Violation> {
-        let State::Payload { left: 0, fin, .. } = self.state else {
-            return Ok(Frame::Unfinished);
+    fn finish_frame(&mut self) -> Result<Progress, Violation> {
+        let ReadState::Payload { left: 0, fin, .. } = self.state else {
+            return Ok(Progress::Within);
         };
         self.next_frame();
         let assembly = if fin { self.assembly.take() } else { None };
-        let message = assembly.map(|it| it.finish()).transpose()?;
-        Ok(Frame::Finished(message))
+        Ok(match assembly {
+            Some(assembly) => Progress::MessageEnded(assembly.finish()?),
+            None => Progress::FrameEnded,
+        })
     }
 
     /// The buffer of the message that is arriving, if at least `worthwhile`
@@ -542,26 +446,20 @@ impl Reader {
         &mut self,
         worthwhile: usize,
     ) -> Result<Option<(&mut Vec<u8>, usize)>, Violation> {
-        let (State::Payload { left, fin, .. }, Some(assembly)) = (&self.state, &mut self.assembly)
+        let (&ReadState::Payload { left, fin, .. }, Some(assembly)) =
+            (&self.state, &mut self.assembly)
         else {
             return Ok(None);
         };
-        if *left < worthwhile || assembly.wire_length < worthwhile || !assembly.rsv.is_none() {
+        if left < worthwhile || !assembly.is_worth_filling(worthwhile) {
             return Ok(None);
         }
-        let least = assembly.room_to_fill(*left);
-        if assembly.buffer.capacity() - assembly.buffer.len() < least {
-            let reserved = assembly.reserve(least, *left - least, *fin, self.message_limit);
-            if reserved.is_err() {
-                self.end();
-                return Err(Violation::OutOfMemory);
-            }
+        let reserved = assembly.reserve_to_fill(Rest { left, fin }, self.message_limit);
+        if let Err(violation) = reserved {
+            self.end();
+            return Err(violation);
         }
-        let Some(assembly) = &mut self.assembly else {
-            return Ok(None);
-        };
-        let room = (assembly.buffer.capacity() - assembly.buffer.len()).min(*left);
-        Ok(Some((&mut assembly.buffer, room)))
+        Ok(self.assembly.as_mut().map(|assembly| assembly.spare(left)))
     }
 
     /// `count` bytes of payload were read to the end of the
@@ -572,31 +470,27 @@ impl Reader {
     ///
     /// The first violation; afterwards all input is discarded.
     pub fn filled(&mut self, count: usize) -> Result<Option<Event>, Violation> {
-        let (State::Payload { key, left, .. }, Some(assembly)) =
+        let (ReadState::Payload { key, left, .. }, Some(assembly)) =
             (&mut self.state, &mut self.assembly)
         else {
             return Ok(None);
         };
-        let start = assembly.buffer.len() - count;
-        let part = &mut assembly.buffer[start..];
-        if let Some(key) = key {
-            mask::apply(*key, part);
-            *key = mask::after(*key, count);
-        }
         *left -= count;
-        assembly.wire_length += count;
-        let valid = match &mut assembly.text {
-            Some(text) => text.push(part),
-            None => Ok(()),
-        };
-        match valid.and_then(|()| self.finish_frame()) {
-            Ok(Frame::Finished(message)) => Ok(message.map(Event::Message)),
-            Ok(Frame::Unfinished) => Ok(None),
+        let filled = assembly.filled(count, key);
+        match filled.and_then(|()| self.finish_frame()) {
+            Ok(Progress::MessageEnded(message)) => Ok(Some(Event::Message(message))),
+            Ok(_) => Ok(None),
             Err(violation) => {
                 self.end();
                 Err(violation)
             }
         }
+    }
+
+    /// How many bytes the message that is arriving has room for, if there is one.
+    #[cfg(test)]
+    pub(super) fn assembly_capacity(&self) -> Option<usize> {
+        self.assembly.as_ref().map(|assembly| assembly.capacity())
     }
 
     /// Takes away what has arrived of the message that is arriving, if that is
@@ -613,17 +507,18 @@ impl Reader {
 
     /// How many bytes [`take_part`](Self::take_part) would bring, or up to three more.
     pub fn part_length(&self) -> usize {
-        self.assembly
-            .as_ref()
-            .map_or(0, |it| it.buffer.len() - it.kept)
+        self.assembly.as_ref().map_or(0, |it| it.part_length())
     }
 }
 
-/// What a part of a payload made of its frame.
-enum Frame {
-    Unfinished,
-    /// And of its message, if it was the last.
-    Finished(Option<Message>),
+/// How far a part of a payload brought its frame.
+enum Progress {
+    /// More of the frame is to come.
+    Within,
+    /// The frame has ended, its message goes on.
+    FrameEnded,
+    /// The frame was the last of this message.
+    MessageEnded(Message),
 }
 
 /// A copy of the first `length` bytes of `input`, unmasked. It gets a place of

@@ -16,7 +16,31 @@ pub enum Role {
     },
 }
 
+/// A [`Role`] in one byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Server,
+    Client,
+}
+
+impl Side {
+    /// Whether this side lets the peer close the TCP connection first. RFC 6455,
+    /// section 7.1.1: it "SHOULD be closed first by the server, so that it holds
+    /// the TIME_WAIT state and not the client".
+    #[cfg(feature = "socket")]
+    pub(crate) fn closes_tcp_last(self) -> bool {
+        self == Side::Client
+    }
+}
+
 impl Role {
+    pub(super) fn side(self) -> Side {
+        match self {
+            Role::Server => Side::Server,
+            Role::Client { .. } => Side::Client,
+        }
+    }
+
     pub(super) fn new_masking_key(self) -> Option<[u8; 4]> {
         match self {
             Role::Server => None,

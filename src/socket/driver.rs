@@ -378,7 +378,7 @@ where
         let this = self.project();
         let Some(wire) = this.wire else { return };
         if fin == Fin::Due {
-            if wire.reader.leaves_last() && wire.poll_discard(cx).is_pending() {
+            if wire.reader.side().closes_tcp_last() && wire.poll_discard(cx).is_pending() {
                 return;
             }
             match wire.poll_shutdown(cx) {

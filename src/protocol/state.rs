@@ -1,0 +1,115 @@
+//! What a reader keeps of a frame of which not everything has arrived.
+
+use crate::error::Violation;
+use crate::frame::{Header, MAX_HEADER, Opcode, mask};
+
+/// Where in which frame the next byte belongs.
+///
+/// ```text
+///            header complete               payload complete
+///   Header ──────────────────► Payload ──────────────────────► Header
+///     ▲          │                                               │
+///     │          └── control ──► Control ── payload complete ────┤
+///     └─────────────────────────────────────────────────────────┘
+///   any ── close frame, violation ──► End
+/// ```
+pub(super) enum ReadState {
+    /// Within a header, or between two frames.
+    Header(PartialHeader),
+    /// Within the payload of a data frame.
+    Payload {
+        /// The masking key, turned so that it begins with the byte that is next.
+        key: Option<[u8; 4]>,
+        left: usize,
+        fin: bool,
+    },
+    /// Within the payload of a control frame. These are seldom cut: boxed, they
+    /// do not make every reader larger.
+    Control(Box<PartialControl>),
+    /// After a close frame or a violation: all that arrives is discarded.
+    End,
+}
+
+impl ReadState {
+    /// A frame begins with the next byte.
+    pub(super) const BETWEEN_FRAMES: Self = ReadState::Header(PartialHeader {
+        bytes: [0; MAX_HEADER - 1],
+        length: 0,
+    });
+
+    /// Whether a frame begins with the next byte.
+    #[inline(always)]
+    pub(super) fn is_between_frames(&self) -> bool {
+        matches!(self, ReadState::Header(header) if header.is_empty())
+    }
+}
+
+/// The beginning of a header whose end has not arrived.
+pub(super) struct PartialHeader {
+    bytes: [u8; MAX_HEADER - 1],
+    length: u8,
+}
+
+impl PartialHeader {
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Keeps `input`, in which a header begins and does not end.
+    pub(super) fn begin(&mut self, input: &[u8]) {
+        self.bytes[..input.len()].copy_from_slice(input);
+        self.length = input.len() as u8;
+    }
+
+    /// Goes on with `input`: returns how many bytes of it belong to the header,
+    /// and the header once it is complete.
+    pub(super) fn resume(&mut self, input: &[u8]) -> Result<(usize, Option<Header>), Violation> {
+        let before = usize::from(self.length);
+        let mut header = [0; MAX_HEADER];
+        header[..before].copy_from_slice(&self.bytes[..before]);
+        let taken = input.len().min(MAX_HEADER - before);
+        let end = before + taken;
+        header[before..end].copy_from_slice(&input[..taken]);
+        if let Some((header, length)) = Header::decode(&header[..end])? {
+            return Ok((length - before, Some(header)));
+        }
+        self.begin(&header[..end]);
+        Ok((taken, None))
+    }
+}
+
+/// A control frame of which not everything has arrived.
+pub(super) struct PartialControl {
+    pub(super) opcode: Opcode,
+    pub(super) payload: Vec<u8>,
+    key: Option<[u8; 4]>,
+    left: usize,
+}
+
+impl PartialControl {
+    pub(super) fn new(header: &Header) -> Self {
+        PartialControl {
+            opcode: header.opcode,
+            payload: Vec::new(),
+            key: header.masking_key,
+            left: header.length as usize,
+        }
+    }
+
+    /// Goes on with `input`: returns how many bytes of it belong to the frame.
+    pub(super) fn resume(&mut self, input: &mut [u8]) -> usize {
+        let taken = input.len().min(self.left);
+        let part = &mut input[..taken];
+        if let Some(key) = &mut self.key {
+            mask::apply_next(key, part);
+        }
+        self.payload.extend_from_slice(part);
+        self.left -= taken;
+        taken
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.left == 0
+    }
+}
