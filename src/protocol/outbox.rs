@@ -5,7 +5,8 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
-use crate::frame::Header;
+use crate::frame::{Header, MAX_HEADER, Opcode, Rsv};
+use crate::message::Kind;
 
 /// A payload of this many bytes or more is not copied but written from where it is.
 pub(crate) const LARGE: usize = 16 * 1024;
@@ -227,15 +228,55 @@ pub(crate) struct Mark {
 #[derive(Debug)]
 pub(crate) struct Encoded {
     /// The header, and the payload unless it is large.
-    pub(super) bytes: Vec<u8>,
+    bytes: Vec<u8>,
     /// The payload, if it is large.
-    pub(super) payload: Option<Bytes>,
+    payload: Option<Bytes>,
 }
 
 impl Encoded {
+    /// The frame of a whole message, as a server sends it.
+    pub(super) fn new(kind: Kind, rsv: Rsv, payload: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(MAX_HEADER + payload.len());
+        server_header(kind, rsv, payload.len()).encode(&mut bytes);
+        bytes.extend_from_slice(payload);
+        Encoded {
+            bytes,
+            payload: None,
+        }
+    }
+
+    /// The same for a payload that is not copied.
+    pub(super) fn large(kind: Kind, payload: Bytes) -> Self {
+        let mut bytes = Vec::with_capacity(MAX_HEADER);
+        server_header(kind, Rsv::NONE, payload.len()).encode(&mut bytes);
+        Encoded {
+            bytes,
+            payload: Some(payload),
+        }
+    }
+
     /// The length of the frame.
     #[cfg(feature = "socket")]
     pub(crate) fn len(&self) -> usize {
         self.bytes.len() + self.payload.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+fn server_header(kind: Kind, rsv: Rsv, length: usize) -> Header {
+    Header {
+        fin: true,
+        rsv,
+        opcode: opcode(kind),
+        masking_key: None,
+        length: length as u64,
+    }
+}
+
+/// The opcode of a message's first frame.
+#[inline]
+pub(super) fn opcode(kind: Kind) -> Opcode {
+    match kind {
+        Kind::Text => Opcode::Text,
+        Kind::Binary => Opcode::Binary,
     }
 }

@@ -2,12 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::outbox::{Encoded, LARGE, Outbox};
-use super::role::Role;
-use super::write::Writer;
+use super::outbox::{Encoded, LARGE};
 use crate::Message;
 use crate::extension::Terms;
-use crate::frame::{Header, MAX_HEADER, Opcode};
+use crate::frame::Rsv;
 
 /// On how many different terms a message is encoded for many. Those who have
 /// agreed on yet others get it as it is.
@@ -53,17 +51,14 @@ impl Prepared {
     /// Encodes the frame.
     pub fn new(message: impl Into<Message>) -> Self {
         let message = message.into();
-        let mut outbox = Outbox::default();
-        Writer::new(Role::Server)
-            .message(&message, &mut outbox)
-            .expect("a new writer is open");
-        let payload = (message.len() >= LARGE).then(|| message.clone().into_bytes());
+        let plain = if message.len() < LARGE {
+            Encoded::new(message.kind(), Rsv::NONE, message.as_bytes())
+        } else {
+            Encoded::large(message.kind(), message.clone().into_bytes())
+        };
         Prepared(Arc::new(Frame {
             message,
-            plain: Arc::new(Encoded {
-                bytes: outbox.bytes,
-                payload,
-            }),
+            plain: Arc::new(plain),
             encoding: Encoding::Allowed,
             twins: OnceLock::new(),
         }))
@@ -117,25 +112,9 @@ impl Prepared {
 impl Twin {
     fn new(message: &Message, terms: Terms) -> Self {
         let mut payload = Vec::new();
-        let frame = terms.encode(message.as_bytes(), &mut payload).map(|rsv| {
-            let header = Header {
-                fin: true,
-                rsv,
-                opcode: match message {
-                    Message::Text(_) => Opcode::Text,
-                    Message::Binary(_) => Opcode::Binary,
-                },
-                masking_key: None,
-                length: payload.len() as u64,
-            };
-            let mut frame = Vec::with_capacity(MAX_HEADER + payload.len());
-            header.encode(&mut frame);
-            frame.extend_from_slice(&payload);
-            Arc::new(Encoded {
-                bytes: frame,
-                payload: None,
-            })
-        });
+        let frame = terms
+            .encode(message.as_bytes(), &mut payload)
+            .map(|rsv| Arc::new(Encoded::new(message.kind(), rsv, &payload)));
         Twin {
             terms,
             frame,

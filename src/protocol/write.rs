@@ -11,7 +11,7 @@ use super::close::Closing;
 use super::event::Part;
 #[cfg(feature = "socket")]
 use super::outbox::Encoded;
-use super::outbox::{LARGE, Outbox};
+use super::outbox::{LARGE, Outbox, opcode};
 use super::prepared::Prepared;
 use super::role::Role;
 use crate::close::{CloseFrame, cut};
@@ -48,7 +48,7 @@ pub(super) enum Fragments {
 pub struct Writer {
     role: Role,
     closing: Closing,
-    pub(super) fragments: Fragments,
+    fragments: Fragments,
 }
 
 impl Writer {
@@ -104,7 +104,7 @@ impl Writer {
         let end = out.bytes.len() + 2 + length;
         out.bytes.reserve(2 + words.len());
         out.bytes
-            .extend_from_slice(&[0x80 | opcode(message) as u8, length as u8]);
+            .extend_from_slice(&[0x80 | opcode(message.kind()) as u8, length as u8]);
         out.bytes.extend_from_slice(words);
         out.bytes.truncate(end);
         Some(length)
@@ -114,9 +114,9 @@ impl Writer {
     fn long_message(&mut self, message: &Message, out: &mut Outbox) {
         let payload = message.as_bytes();
         if payload.len() < LARGE {
-            self.frame(opcode(message), payload, out);
+            self.frame(opcode(message.kind()), payload, out);
         } else {
-            let header = self.header(opcode(message), payload.len());
+            let header = self.header(opcode(message.kind()), payload.len());
             self.large_frame(header, message.clone().into_bytes(), out);
         }
     }
@@ -297,7 +297,7 @@ impl Writer {
     }
 
     #[inline]
-    pub(super) fn header(&self, opcode: Opcode, length: usize) -> Header {
+    fn header(&self, opcode: Opcode, length: usize) -> Header {
         Header {
             fin: true,
             rsv: Rsv::NONE,
@@ -319,7 +319,7 @@ impl Writer {
         }
     }
 
-    pub(super) fn large_frame(&mut self, header: Header, payload: Bytes, out: &mut Outbox) {
+    fn large_frame(&mut self, header: Header, payload: Bytes, out: &mut Outbox) {
         header.encode(&mut out.bytes);
         out.push_large(match header.masking_key {
             None => payload,
@@ -353,8 +353,7 @@ impl Writer {
         }
         let opcode = match (self.fragments, kind) {
             (Fragments::Begun, _) => Opcode::Continuation,
-            (Fragments::None, Kind::Text) => Opcode::Text,
-            (Fragments::None, Kind::Binary) => Opcode::Binary,
+            (Fragments::None, kind) => opcode(kind),
         };
         self.fragments = match which {
             Part::More => Fragments::Begun,
@@ -379,12 +378,5 @@ impl Writer {
     /// Whether a message has begun that is sent in parts, and not ended.
     pub fn is_within_message(&self) -> bool {
         self.fragments == Fragments::Begun
-    }
-}
-
-fn opcode(message: &Message) -> Opcode {
-    match message {
-        Message::Text(_) => Opcode::Text,
-        Message::Binary(_) => Opcode::Binary,
     }
 }
