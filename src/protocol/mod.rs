@@ -39,6 +39,7 @@ mod role;
 mod state;
 #[cfg(test)]
 mod tests;
+mod whole;
 mod write;
 
 pub use crate::extension::Extension;

@@ -9,10 +9,10 @@ use super::close::parse_close_frame;
 use super::event::{Event, Sink};
 use super::role::{Role, Side};
 use super::state::{PartialControl, ReadState};
+use super::whole::{short_message, unmask};
 use crate::error::Violation;
 use crate::extension::Codec;
 use crate::frame::{Header, MAX_CONTROL, Opcode, Rsv, mask, utf8};
-use crate::message::payload::{INLINE, Payload};
 use crate::message::{Kind, Text};
 use crate::{Config, Message};
 
@@ -173,38 +173,14 @@ impl Reader {
         }
     }
 
-    /// Nearly every frame is of one shape, which its first two bytes show: a whole
-    /// message of at most 125 bytes, masked, between others. It needs a quarter
-    /// of what the long way takes; all that is different, wrong or not all there
-    /// goes that way. Returns its kind, masking key and length.
+    /// A [`short_message`] at the beginning of `input`, if one may stand there and
+    /// is within the limits.
     #[inline(always)]
     fn short_message(&self, input: &[u8]) -> Option<(Kind, [u8; 4], usize)> {
-        let [
-            first @ (0x81 | 0x82),
-            second @ 0x80..=0xfd,
-            a,
-            b,
-            c,
-            d,
-            rest @ ..,
-        ] = input
-        else {
-            return None;
-        };
-        let length = usize::from(*second & 0x7f);
-        if !(self.state.is_between_frames()
-            && self.side == Side::Server
-            && self.assembly.is_none()
-            && length <= usize::from(self.short_limit))
-            || rest.len() < length
-        {
-            return None;
-        }
-        let kind = match first {
-            0x81 => Kind::Text,
-            _ => Kind::Binary,
-        };
-        Some((kind, [*a, *b, *c, *d], length))
+        let (kind, key, length) = short_message(input)?;
+        let may_begin =
+            self.state.is_between_frames() && self.side == Side::Server && self.assembly.is_none();
+        (may_begin && length <= usize::from(self.short_limit)).then_some((kind, key, length))
     }
 
     fn end(&mut self) {
@@ -519,29 +495,4 @@ enum Progress {
     FrameEnded,
     /// The frame was the last of this message.
     MessageEnded(Message),
-}
-
-/// A copy of the first `length` bytes of `input`, unmasked. It gets a place of
-/// its own, so that a message that is kept pins nothing but itself.
-#[inline(always)]
-fn unmask(key: Option<[u8; 4]>, input: &mut [u8], length: usize) -> Payload {
-    if length <= INLINE {
-        let key = mask::wide(key.unwrap_or_default());
-        // What stands beyond the payload, usually the next frame, is taken too:
-        // a copy of a fixed length is the cheaper one.
-        if let Some(words) = input.first_chunk() {
-            return Payload::inline(words, length, key);
-        }
-        let mut words = [0; INLINE + 1];
-        words[..length].copy_from_slice(&input[..length]);
-        return Payload::inline(&words, length, key);
-    }
-    let payload = &mut input[..length];
-    if let Some(key) = key {
-        if length >= mask::ONE_PASS {
-            return mask::copy(key, payload).into();
-        }
-        mask::apply(key, payload);
-    }
-    Payload::copy_from_slice(payload)
 }
