@@ -31,14 +31,14 @@ pub enum Part {
 }
 
 /// Where events go, as they come; it breaks when it has had enough.
-pub(crate) trait Sink {
+pub(crate) trait EventSink {
     fn event(&mut self, event: Event) -> ControlFlow<()>;
 
     /// A message that came the shortest way. What takes it stands on that way.
     fn message(&mut self, message: Message) -> ControlFlow<()>;
 }
 
-impl<F: FnMut(Event) -> ControlFlow<()>> Sink for F {
+impl<F: FnMut(Event) -> ControlFlow<()>> EventSink for F {
     #[inline]
     fn event(&mut self, event: Event) -> ControlFlow<()> {
         self(event)

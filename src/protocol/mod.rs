@@ -47,7 +47,7 @@ pub(crate) use crate::extension::{Codec, Coding};
 pub(crate) use crate::frame::utf8::Validator;
 pub use connection::Connection;
 #[cfg(feature = "socket")]
-pub(crate) use event::Sink;
+pub(crate) use event::EventSink;
 pub use event::{Event, Part};
 #[cfg(feature = "socket")]
 pub(crate) use outbox::Encoded;

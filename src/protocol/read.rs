@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::assembly::{Assembly, Rest};
 use super::close::parse_close_frame;
-use super::event::{Event, Sink};
+use super::event::{Event, EventSink};
 use super::role::{Role, Side};
 use super::state::{PartialControl, ReadState};
 use super::whole::{short_message, unmask};
@@ -137,7 +137,7 @@ impl Reader {
     pub(crate) fn drain_to(
         &mut self,
         input: &mut [u8],
-        sink: &mut impl Sink,
+        sink: &mut impl EventSink,
     ) -> Result<usize, Violation> {
         let mut at = 0;
         loop {
@@ -194,7 +194,7 @@ impl Reader {
     fn step(
         &mut self,
         input: &mut [u8],
-        sink: &mut dyn Sink,
+        sink: &mut dyn EventSink,
     ) -> Result<(usize, ControlFlow<()>), Violation> {
         match &mut self.state {
             ReadState::Header(partial) if partial.is_empty() => match Header::decode(input)? {
@@ -248,7 +248,7 @@ impl Reader {
         header: Header,
         input: &mut [u8],
         taken: usize,
-        sink: &mut dyn Sink,
+        sink: &mut dyn EventSink,
     ) -> Result<(usize, ControlFlow<()>), Violation> {
         match (self.side, header.masking_key) {
             // Section 5.1: "The server MUST close the connection upon receiving
@@ -344,7 +344,7 @@ impl Reader {
         header: Header,
         input: &mut [u8],
         taken: usize,
-        sink: &mut dyn Sink,
+        sink: &mut dyn EventSink,
     ) -> Result<(usize, ControlFlow<()>), Violation> {
         // 125 at most: the header was refused otherwise.
         let length = header.length as usize;
@@ -381,7 +381,11 @@ impl Reader {
 
     /// Takes a part of a data frame's payload, which has been unmasked and
     /// counted off `left`.
-    fn append(&mut self, part: &[u8], sink: &mut dyn Sink) -> Result<ControlFlow<()>, Violation> {
+    fn append(
+        &mut self,
+        part: &[u8],
+        sink: &mut dyn EventSink,
+    ) -> Result<ControlFlow<()>, Violation> {
         let (&ReadState::Payload { left, fin, .. }, Some(assembly)) =
             (&self.state, &mut self.assembly)
         else {

@@ -17,7 +17,7 @@ use super::shared::Shared;
 use crate::Message;
 use crate::close::CloseFrame;
 use crate::error::Violation;
-use crate::protocol::{Event, LARGE, Mark, Pongs, Reader, Sink};
+use crate::protocol::{Event, EventSink, LARGE, Mark, Pongs, Reader};
 
 /// How much one read asks for while nobody waits for it.
 const AHEAD: usize = 16 * 1024;
@@ -63,7 +63,7 @@ struct Taking<'a> {
     control: &'a mut Control,
 }
 
-impl Sink for Taking<'_> {
+impl EventSink for Taking<'_> {
     fn event(&mut self, event: Event) -> ControlFlow<()> {
         match event {
             Event::Message(message) => return self.message(message),
