@@ -9,7 +9,7 @@ use crate::frame::Rsv;
 
 /// On how many different terms a message is encoded for many. Those who have
 /// agreed on yet others get it as it is.
-const TERMS: usize = 8;
+const MAX_VARIANTS: usize = 8;
 
 /// A message whose frame is encoded once and then shared by every socket that
 /// it is sent to, and compressed at most once for all sockets that compress
@@ -18,17 +18,17 @@ const TERMS: usize = 8;
 /// The bytes are a copy of their own, so a prepared message pins no other
 /// buffer (payloads of 16 KiB and more are shared with the message).
 #[derive(Clone, Debug)]
-pub struct Prepared(Arc<Frame>);
+pub struct Prepared(Arc<PreparedMessage>);
 
 #[derive(Debug)]
-struct Frame {
+struct PreparedMessage {
     message: Message,
     /// As a server sends it.
     plain: Arc<Encoded>,
     /// Whether extensions may encode it.
     encoding: Encoding,
     /// What they made of it: mostly none or one.
-    twins: OnceLock<Box<Twin>>,
+    variants: OnceLock<Box<Variant>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +40,11 @@ enum Encoding {
 
 /// The frame in a form that an extension gave it, and those on other terms.
 #[derive(Debug)]
-struct Twin {
+struct Variant {
     terms: Terms,
     /// `None` if the message is better sent as it is.
     frame: Option<Arc<Encoded>>,
-    next: OnceLock<Box<Twin>>,
+    next: OnceLock<Box<Variant>>,
 }
 
 impl Prepared {
@@ -56,11 +56,11 @@ impl Prepared {
         } else {
             Encoded::large(message.kind(), message.clone().into_bytes())
         };
-        Prepared(Arc::new(Frame {
+        Prepared(Arc::new(PreparedMessage {
             message,
             plain: Arc::new(plain),
             encoding: Encoding::Allowed,
-            twins: OnceLock::new(),
+            variants: OnceLock::new(),
         }))
     }
 
@@ -69,11 +69,11 @@ impl Prepared {
     #[cfg(feature = "deflate")]
     #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
     pub fn uncompressed(message: impl Into<Message>) -> Self {
-        let Prepared(mut frame) = Prepared::new(message);
-        if let Some(frame) = Arc::get_mut(&mut frame) {
-            frame.encoding = Encoding::AsIs;
+        let Prepared(mut prepared) = Prepared::new(message);
+        if let Some(prepared) = Arc::get_mut(&mut prepared) {
+            prepared.encoding = Encoding::AsIs;
         }
-        Prepared(frame)
+        Prepared(prepared)
     }
 
     /// The message.
@@ -92,13 +92,13 @@ impl Prepared {
         if self.is_as_is() {
             return None;
         }
-        let mut place = &self.0.twins;
-        for _ in 0..TERMS {
-            let twin = place.get_or_init(|| Box::new(Twin::new(&self.0.message, terms)));
-            if twin.terms == terms {
-                return twin.frame.as_ref();
+        let mut place = &self.0.variants;
+        for _ in 0..MAX_VARIANTS {
+            let variant = place.get_or_init(|| Box::new(Variant::new(&self.0.message, terms)));
+            if variant.terms == terms {
+                return variant.frame.as_ref();
             }
-            place = &twin.next;
+            place = &variant.next;
         }
         None
     }
@@ -109,13 +109,13 @@ impl Prepared {
     }
 }
 
-impl Twin {
+impl Variant {
     fn new(message: &Message, terms: Terms) -> Self {
         let mut payload = Vec::new();
         let frame = terms
             .encode(message.as_bytes(), &mut payload)
             .map(|rsv| Arc::new(Encoded::new(message.kind(), rsv, &payload)));
-        Twin {
+        Variant {
             terms,
             frame,
             next: OnceLock::new(),

@@ -170,7 +170,7 @@ impl Writer {
     /// The frame of a prepared message, where it is the same for all who send it:
     /// nobody masks or marks it, and no context is needed to encode it.
     #[cfg(feature = "socket")]
-    pub(crate) fn common_frame<'a>(
+    pub(crate) fn shared_frame<'a>(
         &self,
         coding: Option<Coding>,
         prepared: &'a Prepared,

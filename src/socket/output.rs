@@ -36,7 +36,7 @@ impl State {
         coding: Option<Coding>,
     ) -> Result<(), Closed> {
         if self.outbox.is_none() && self.common.is_none() && self.behind().is_none() {
-            self.common = self.writer.common_frame(coding, prepared).cloned();
+            self.common = self.writer.shared_frame(coding, prepared).cloned();
             if self.common.is_some() {
                 return Ok(());
             }
