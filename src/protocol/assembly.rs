@@ -14,7 +14,7 @@ use crate::message::Text;
 const LEAST_GROWTH: usize = 1024;
 
 /// How much room there is for a part that is read to where it belongs.
-pub(super) const PART: usize = 64 * 1024;
+pub(super) const PART_CAPACITY: usize = 64 * 1024;
 
 /// How much of what it has made a decompressor may still refer to: the largest
 /// window (RFC 7692, section 7.1.2.1).
@@ -181,7 +181,7 @@ impl Assembly {
         if self.buffer.capacity() == 0 {
             self.buffer = SPARE.try_with(RefCell::take).unwrap_or_default();
         }
-        left.min(PART)
+        left.min(PART_CAPACITY)
     }
 
     /// Whether payload of this message should be read to where it belongs.
@@ -255,7 +255,7 @@ impl Assembly {
                     false => end.min(WINDOW),
                 };
                 self.buffer.drain(..end - self.kept);
-                self.buffer.shrink_to(2 * PART);
+                self.buffer.shrink_to(2 * PART_CAPACITY);
                 self.release();
                 part
             }
@@ -270,7 +270,7 @@ impl Assembly {
     fn release(&mut self) {
         if self.buffer.is_empty() && self.taken > 0 {
             let buffer = std::mem::take(&mut self.buffer);
-            if (PART..=2 * PART).contains(&buffer.capacity()) {
+            if (PART_CAPACITY..=2 * PART_CAPACITY).contains(&buffer.capacity()) {
                 // While the thread ends, there is nobody to keep it for.
                 let _ = SPARE.try_with(|spare| *spare.borrow_mut() = buffer);
             }

@@ -15,7 +15,7 @@ use crate::extension::Encoder;
 use crate::frame::{Header, Rsv, mask};
 
 /// What a thread's buffers may keep.
-const LARGEST: usize = 256 * 1024;
+const MAX_KEPT_CAPACITY: usize = 256 * 1024;
 
 /// What encoding needs room for; a thread has one.
 #[derive(Default)]
@@ -47,7 +47,7 @@ impl Outbox {
         } = &buffers;
         if [frames, plain, encoded]
             .iter()
-            .all(|it| it.capacity() <= LARGEST)
+            .all(|it| it.capacity() <= MAX_KEPT_CAPACITY)
         {
             let _ = BUFFERS.try_with(|kept| kept.replace(buffers));
         }

@@ -24,11 +24,11 @@ const fn soon(terms: Terms) -> u64 {
 const PLACES: usize = 64;
 
 /// After so many messages more a compressor that nobody has used is given up.
-const LONG: u64 = 1024;
+const UNUSED_AFTER: u64 = 1024;
 
 /// Bytes that one compressor sees. The library counts them, on some systems in 32
 /// bits.
-const MOST: u64 = 1 << 30;
+const MAX_INPUT: u64 = 1 << 30;
 
 /// All that one direction has carried: its end, and the name of it, by which a
 /// compressor is known that has seen it.
@@ -71,7 +71,7 @@ impl Place {
     fn knows(&self, sent: &Remembered) -> bool {
         self.connection == sent.connection
             && self.seen == Some(sent.messages)
-            && self.compressor.total_in() < MOST
+            && self.compressor.total_in() < MAX_INPUT
     }
 }
 
@@ -171,7 +171,7 @@ impl Places {
     fn give_up_one(&mut self) {
         let (at, now) = ((self.now % PLACES as u64) as usize, self.now);
         if let Some(place) = self.places.get_mut(at) {
-            place.take_if(|it| now > it.until + LONG);
+            place.take_if(|it| now > it.until + UNUSED_AFTER);
         }
     }
 

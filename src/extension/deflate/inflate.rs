@@ -13,10 +13,10 @@ const STEP: usize = 16 * 1024;
 
 /// Decompressors that a thread keeps. One is in use at a time, but for messages
 /// of which the rest is yet to come.
-const KEPT: usize = 4;
+const MAX_KEPT_DECOMPRESSORS: usize = 4;
 
 /// No sender refers back further (RFC 1951, section 2).
-const LARGEST_WINDOW: usize = 1 << 15;
+const MAX_WINDOW: usize = 1 << 15;
 
 /// How often a message may go on after a last block, and how many bytes it must
 /// bring for each time beyond these. Whoever has us begin anew for less wants
@@ -147,7 +147,7 @@ impl Decompressor {
     fn begin(&self, out: &[u8]) -> Result<Box<Inflate>, Violation> {
         let [first, second] = self.history.as_ref().map_or([&[][..]; 2], |it| it.pieces());
         let mut inflate = take();
-        for known in [first, second, tail(out, LARGEST_WINDOW)] {
+        for known in [first, second, tail(out, MAX_WINDOW)] {
             if !known.is_empty() {
                 inflate
                     .set_dictionary(known)
@@ -229,7 +229,7 @@ fn give(inflate: Box<Inflate>) {
     // While the thread ends, there is nobody to keep it for.
     let _ = DECOMPRESSORS.try_with(|kept| {
         let mut kept = kept.borrow_mut();
-        if kept.len() < KEPT {
+        if kept.len() < MAX_KEPT_DECOMPRESSORS {
             kept.push(inflate);
         }
     });

@@ -14,7 +14,7 @@ use crate::extension::{self, Parameters};
 pub(crate) const NAME: &str = "permessage-deflate";
 
 /// The largest window there is, and what holds where none is named.
-const LARGEST: u8 = 15;
+const MAX_WINDOW_BITS: u8 = 15;
 
 /// What both sides have agreed on.
 #[derive(Clone, Debug)]
@@ -86,15 +86,17 @@ pub(crate) fn accept(compression: &Compression, parameters: &mut Parameters<'_>)
     };
     let ours = Direction {
         context: context(offered.server_without_context),
-        window_bits: compression.window_bits.min(server_bits.unwrap_or(LARGEST)),
+        window_bits: compression
+            .window_bits
+            .min(server_bits.unwrap_or(MAX_WINDOW_BITS)),
     };
     let context = context(offered.client_without_context);
     let theirs = Direction {
         context,
         window_bits: match (context, offered.client_bits) {
             // The thread's decompressors take any window.
-            (Context::None, _) | (_, None) => LARGEST,
-            (_, Some(bits)) => compression.window_bits.min(bits.unwrap_or(LARGEST)),
+            (Context::None, _) | (_, None) => MAX_WINDOW_BITS,
+            (_, Some(bits)) => compression.window_bits.min(bits.unwrap_or(MAX_WINDOW_BITS)),
         },
     };
     let mut answer = String::new();
@@ -107,7 +109,7 @@ pub(crate) fn accept(compression: &Compression, parameters: &mut Parameters<'_>)
     if server_bits.is_some() {
         answer += &format!("; server_max_window_bits={}", ours.window_bits);
     }
-    if offered.client_bits.is_some() && theirs.window_bits < LARGEST {
+    if offered.client_bits.is_some() && theirs.window_bits < MAX_WINDOW_BITS {
         answer += &format!("; client_max_window_bits={}", theirs.window_bits);
     }
     Some(Agreed {
@@ -136,7 +138,7 @@ pub(crate) fn conclude(
 ) -> Option<Agreed> {
     let answered = Named::read(parameters)?;
     let bits = |bits: Option<Option<u8>>| match bits {
-        None => Some(LARGEST),
+        None => Some(MAX_WINDOW_BITS),
         // In an answer, both have values.
         Some(bits) => bits,
     };

@@ -14,10 +14,10 @@ pub(super) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 /// The smallest window that the library takes for deflate without a header.
 /// It never refers back further than the window less 262 bytes, here 250: what
 /// it makes fits a window of 256 bytes (8 bits) as well.
-const SMALLEST: u8 = 9;
+const MIN_WINDOW_BITS: u8 = 9;
 
 /// Compressors that a thread keeps, of different terms.
-const KEPT: usize = 2;
+const MAX_KEPT_COMPRESSORS: usize = 2;
 
 /// All that the compressed form of a message depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Terms {
 
     /// The same for a window that is not larger than that.
     pub(super) fn within(mut self, window_bits: u8) -> Self {
-        self.window_bits = self.window_bits.min(window_bits).max(SMALLEST);
+        self.window_bits = self.window_bits.min(window_bits).max(MIN_WINDOW_BITS);
         self
     }
 
@@ -129,7 +129,7 @@ fn give(terms: Terms, compressor: Deflate) {
     // While the thread ends, there is nobody to keep it for.
     let _ = COMPRESSORS.try_with(|kept| {
         let mut kept = kept.borrow_mut();
-        if kept.len() == KEPT {
+        if kept.len() == MAX_KEPT_COMPRESSORS {
             kept.remove(0);
         }
         kept.push((terms, compressor));

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::assembly::PART;
+use super::super::assembly::PART_CAPACITY;
 use super::super::*;
 use crate::error::Violation;
 use crate::frame::mask;
@@ -111,8 +111,8 @@ fn a_large_payload_is_read_to_where_it_belongs_and_taken_away() {
     loop {
         let buffer = reader.payload_buffer(LARGE).unwrap();
         let Some((buffer, room)) = buffer else { break };
-        assert!((1..=PART).contains(&room), "{room}");
-        assert!(buffer.capacity() <= PART, "{}", buffer.capacity());
+        assert!((1..=PART_CAPACITY).contains(&room), "{room}");
+        assert!(buffer.capacity() <= PART_CAPACITY, "{}", buffer.capacity());
         let count = room.min(rest.len());
         buffer.extend_from_slice(&rest[..count]);
         rest = &rest[count..];
