@@ -8,7 +8,7 @@ use super::deflate;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Agreed {
     #[cfg(feature = "deflate")]
-    Deflate(deflate::Agreed),
+    Deflate(deflate::DeflateAgreement),
 }
 
 impl Agreed {

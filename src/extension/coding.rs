@@ -38,7 +38,7 @@ impl Coding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Terms {
     #[cfg(feature = "deflate")]
-    Deflate(deflate::Terms),
+    Deflate(deflate::Settings),
 }
 
 impl Terms {
@@ -47,7 +47,7 @@ impl Terms {
     pub(crate) fn encode(self, payload: &[u8], out: &mut Vec<u8>) -> Option<Rsv> {
         match self {
             #[cfg(feature = "deflate")]
-            Terms::Deflate(terms) => terms.encode(payload, out),
+            Terms::Deflate(settings) => settings.encode(payload, out),
         }
     }
 }

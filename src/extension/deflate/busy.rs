@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use zlib_rs::Deflate;
 
 use super::history::History;
-use super::zlib::{Terms, compress, tell};
+use super::zlib::{Settings, compress, tell};
 
 /// Within how many messages of the thread a busy connection sends again, and so
 /// how many are busy at a time at most. A compressor has 200 to 330 KB: more of
 /// them would not stay in the cache, and to fetch one from memory takes longer than
 /// to tell another what it must know. Not so if that is much, and the level a fast
 /// one, which looks at little of what the compressor has.
-const fn soon(terms: Terms) -> u64 {
-    match (terms.level(), terms.window_bits()) {
+const fn soon(settings: Settings) -> u64 {
+    match (settings.level(), settings.window_bits()) {
         (1 | 2, 14..) => PLACES as u64,
         _ => 16,
     }
@@ -44,7 +44,7 @@ pub(super) struct Remembered {
 
 struct Place {
     compressor: Deflate,
-    terms: Terms,
+    settings: Settings,
     connection: u64,
     /// How many messages the compressor has seen. If the peer has not seen them too,
     /// it is of no use to the connection, and the place is free.
@@ -89,17 +89,22 @@ impl Remembered {
 
     /// Compresses the next message; says whether it got smaller. If it did not,
     /// it goes as it is, and nothing of it is remembered.
-    pub(super) fn compress(&mut self, terms: Terms, payload: &[u8], out: &mut Vec<u8>) -> bool {
+    pub(super) fn compress(
+        &mut self,
+        settings: Settings,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> bool {
         let compressed = BUSY.try_with(|busy| {
             let mut busy = busy.borrow_mut();
-            let place = busy.place_of(self, terms)?;
+            let place = busy.place_of(self, settings)?;
             let smaller = compress(&mut place.compressor, payload, out);
             place.seen = smaller.then(|| self.messages + 1);
             Some(smaller)
         });
         let smaller = match compressed {
             Ok(Some(smaller)) => smaller,
-            _ => terms.compress_after(self.history.pieces(), payload, out),
+            _ => settings.compress_after(self.history.pieces(), payload, out),
         };
         if smaller {
             self.messages += 1;
@@ -132,10 +137,10 @@ impl Places {
 
     /// The place of a connection, with a compressor that knows what it has sent;
     /// `None` if it is not busy.
-    fn place_of(&mut self, sent: &mut Remembered, terms: Terms) -> Option<&mut Place> {
+    fn place_of(&mut self, sent: &mut Remembered, settings: Settings) -> Option<&mut Place> {
         self.now += 1;
         self.give_up_one();
-        let soon = soon(terms);
+        let soon = soon(settings);
         let is_busy = self.now.saturating_sub(sent.last) <= soon;
         sent.last = self.now;
         let known = self.places.get(sent.place).and_then(Option::as_ref);
@@ -146,16 +151,16 @@ impl Places {
             sent.place = self.free_place()?;
             let place = &mut self.places[sent.place];
             let mut compressor = match place.take() {
-                Some(mut place) if place.terms == terms => {
+                Some(mut place) if place.settings == settings => {
                     place.compressor.reset();
                     place.compressor
                 }
-                _ => terms.compressor(),
+                _ => settings.compressor(),
             };
             tell(&mut compressor, sent.history.pieces()).then_some(())?;
             *place = Some(Place {
                 compressor,
-                terms,
+                settings,
                 connection: sent.connection,
                 seen: None,
                 until: 0,

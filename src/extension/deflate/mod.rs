@@ -16,7 +16,7 @@ mod negotiate;
 mod tests;
 mod zlib;
 
-pub(super) use negotiate::{Agreed, NAME, accept, conclude, offer};
-pub(super) use zlib::Terms;
+pub(super) use negotiate::{DeflateAgreement, NAME, accept, conclude, offer};
+pub(super) use zlib::Settings;
 #[cfg(test)]
 pub(crate) use {tests::agree, zlib::compressions};

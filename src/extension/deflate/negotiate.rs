@@ -6,7 +6,7 @@ use super::codec::Codec;
 use super::compress::Compressor;
 use super::history::Context;
 use super::inflate::Decompressor;
-use super::zlib::Terms;
+use super::zlib::Settings;
 use crate::config::{Compression, Slot};
 use crate::extension::{self, Parameters};
 
@@ -18,11 +18,11 @@ const MAX_WINDOW_BITS: u8 = 15;
 
 /// What both sides have agreed on.
 #[derive(Clone, Debug)]
-pub(crate) struct Agreed {
+pub(crate) struct DeflateAgreement {
     /// How this side compresses, and the peer.
     ours: Direction,
     theirs: Direction,
-    terms: Terms,
+    settings: Settings,
     /// The parameters of the answer.
     answer: String,
     /// Held as long as one of the directions keeps its context.
@@ -37,23 +37,23 @@ struct Direction {
     window_bits: u8,
 }
 
-impl PartialEq for Agreed {
+impl PartialEq for DeflateAgreement {
     fn eq(&self, other: &Self) -> bool {
-        (self.ours, self.theirs, self.terms) == (other.ours, other.theirs, other.terms)
+        (self.ours, self.theirs, self.settings) == (other.ours, other.theirs, other.settings)
     }
 }
 
-impl Eq for Agreed {}
+impl Eq for DeflateAgreement {}
 
-impl Agreed {
+impl DeflateAgreement {
     pub(crate) fn answer(&self) -> String {
         format!("{}{}", NAME, self.answer)
     }
 
     pub(crate) fn codec(self) -> Box<dyn extension::Codec> {
-        let terms = self.terms.within(self.ours.window_bits);
+        let settings = self.settings.within(self.ours.window_bits);
         Box::new(Codec {
-            compressor: Compressor::new(self.ours.context, terms),
+            compressor: Compressor::new(self.ours.context, settings),
             decompressor: Decompressor::new(self.theirs.context, self.theirs.window_bits),
             _slot: self.slot,
         })
@@ -67,7 +67,10 @@ impl Agreed {
 /// A server may always leave the contexts aside (7.1.1.1, 7.1.1.2), whether it
 /// was asked to or not; window bits of the client only if it offered to take
 /// some (7.1.2.2: Firefox does not, and fails the connection).
-pub(crate) fn accept(compression: &Compression, parameters: &mut Parameters<'_>) -> Option<Agreed> {
+pub(crate) fn accept(
+    compression: &Compression,
+    parameters: &mut Parameters<'_>,
+) -> Option<DeflateAgreement> {
     let offered = Named::read(parameters)?;
     // A maximum for the server has a value; the client's own may be left open.
     let server_bits = match offered.server_bits {
@@ -112,10 +115,10 @@ pub(crate) fn accept(compression: &Compression, parameters: &mut Parameters<'_>)
     if offered.client_bits.is_some() && theirs.window_bits < MAX_WINDOW_BITS {
         answer += &format!("; client_max_window_bits={}", theirs.window_bits);
     }
-    Some(Agreed {
+    Some(DeflateAgreement {
         ours,
         theirs,
-        terms: Terms::of(compression),
+        settings: Settings::of(compression),
         answer,
         slot: slot.map(Arc::new),
     })
@@ -135,7 +138,7 @@ pub(crate) fn offer(compression: &Compression) -> String {
 pub(crate) fn conclude(
     compression: &Compression,
     parameters: &mut Parameters<'_>,
-) -> Option<Agreed> {
+) -> Option<DeflateAgreement> {
     let answered = Named::read(parameters)?;
     let bits = |bits: Option<Option<u8>>| match bits {
         None => Some(MAX_WINDOW_BITS),
@@ -154,7 +157,7 @@ pub(crate) fn conclude(
         true => Context::None,
         false => Context::TakenOver,
     };
-    Some(Agreed {
+    Some(DeflateAgreement {
         // Nobody hinders a client from leaving its own context aside, and
         // without a slot it does. What the server does was for it to say.
         ours: Direction {
@@ -165,7 +168,7 @@ pub(crate) fn conclude(
             context: context(answered.server_without_context),
             window_bits: server_bits,
         },
-        terms: Terms::of(compression),
+        settings: Settings::of(compression),
         answer: String::new(),
         slot: slot.map(Arc::new),
     })

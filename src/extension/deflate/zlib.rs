@@ -16,12 +16,12 @@ pub(super) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 /// it makes fits a window of 256 bytes (8 bits) as well.
 const MIN_WINDOW_BITS: u8 = 9;
 
-/// Compressors that a thread keeps, of different terms.
+/// Compressors that a thread keeps, of different settings.
 const MAX_KEPT_COMPRESSORS: usize = 2;
 
 /// All that the compressed form of a message depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Terms {
+pub(crate) struct Settings {
     level: u8,
     window_bits: u8,
     memory_level: u8,
@@ -30,16 +30,16 @@ pub(crate) struct Terms {
 }
 
 /// Fills what would be padding. A byte has other values, by which an `Option` of
-/// the terms says that there are none: every connection has one.
+/// the settings says that there are none: every connection has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Set {
     Yes,
 }
 
-impl Terms {
+impl Settings {
     pub(super) fn of(compression: &Compression) -> Self {
-        Terms {
+        Settings {
             level: compression.level,
             window_bits: compression.window_bits,
             memory_level: compression.memory_level,
@@ -106,14 +106,14 @@ impl Terms {
 }
 
 thread_local! {
-    static COMPRESSORS: RefCell<Vec<(Terms, Deflate)>> = const { RefCell::new(Vec::new()) };
+    static COMPRESSORS: RefCell<Vec<(Settings, Deflate)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A compressor without a history.
-fn take(terms: Terms) -> Deflate {
+fn take(settings: Settings) -> Deflate {
     let kept = COMPRESSORS.try_with(|kept| {
         let mut kept = kept.borrow_mut();
-        let at = kept.iter().position(|(it, _)| *it == terms)?;
+        let at = kept.iter().position(|(it, _)| *it == settings)?;
         Some(kept.remove(at).1)
     });
     match kept {
@@ -121,18 +121,18 @@ fn take(terms: Terms) -> Deflate {
             compressor.reset();
             compressor
         }
-        _ => terms.compressor(),
+        _ => settings.compressor(),
     }
 }
 
-fn give(terms: Terms, compressor: Deflate) {
+fn give(settings: Settings, compressor: Deflate) {
     // While the thread ends, there is nobody to keep it for.
     let _ = COMPRESSORS.try_with(|kept| {
         let mut kept = kept.borrow_mut();
         if kept.len() == MAX_KEPT_COMPRESSORS {
             kept.remove(0);
         }
-        kept.push((terms, compressor));
+        kept.push((settings, compressor));
     });
 }
 
