@@ -11,14 +11,14 @@ use crate::frame::Rsv;
 
 /// Both directions of one connection: what an idle one holds is this, and what
 /// it takes over.
-pub(super) struct Codec {
+pub(super) struct DeflateCodec {
     pub(super) compressor: Compressor,
     pub(super) decompressor: Decompressor,
     /// Held as long as one of the directions has a history.
     pub(super) _slot: Option<Arc<Slot>>,
 }
 
-impl Decoder for Codec {
+impl Decoder for DeflateCodec {
     fn reserved_bits(&self) -> Rsv {
         Rsv::RSV1
     }
@@ -39,7 +39,7 @@ impl Decoder for Codec {
     }
 }
 
-impl Encoder for Codec {
+impl Encoder for DeflateCodec {
     fn coding(&self) -> Coding {
         self.compressor.coding()
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::codec::Codec;
+use super::codec::DeflateCodec;
 use super::compress::Compressor;
 use super::history::Context;
 use super::inflate::Decompressor;
@@ -52,7 +52,7 @@ impl DeflateAgreement {
 
     pub(crate) fn codec(self) -> Box<dyn extension::Codec> {
         let settings = self.settings.within(self.ours.window_bits);
-        Box::new(Codec {
+        Box::new(DeflateCodec {
             compressor: Compressor::new(self.ours.context, settings),
             decompressor: Decompressor::new(self.theirs.context, self.theirs.window_bits),
             _slot: self.slot,

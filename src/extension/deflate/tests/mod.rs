@@ -401,9 +401,9 @@ fn a_message_that_never_ends_takes_no_decompressor_from_the_others() {
 #[test]
 fn what_an_idle_connection_holds_is_small() {
     assert!(
-        size_of::<super::codec::Codec>() <= 80,
+        size_of::<super::codec::DeflateCodec>() <= 80,
         "{}",
-        size_of::<super::codec::Codec>()
+        size_of::<super::codec::DeflateCodec>()
     );
     assert!(size_of::<extension::Coding>() <= 12);
 }
