@@ -5,9 +5,11 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 
-use super::payload::{Payload, SHOWN};
+use super::payload::{MAX_SHOWN, Payload};
 
 /// The payload of a binary message. It dereferences to `[u8]`.
+///
+/// Cloning is cheap: the bytes are shared.
 ///
 /// ```
 /// use hyper_ws::message::Binary;
@@ -19,7 +21,12 @@ use super::payload::{Payload, SHOWN};
 pub struct Binary(Payload);
 
 impl Binary {
-    /// The bytes, without copying (but for very few).
+    /// Bytes from the program itself. They are never copied, however many they are.
+    pub fn from_static(bytes: &'static [u8]) -> Self {
+        Binary(Bytes::from_static(bytes).into())
+    }
+
+    /// Returns the bytes. Only up to 23 of them are copied.
     pub fn into_bytes(self) -> Bytes {
         self.0.into_bytes()
     }
@@ -43,16 +50,16 @@ impl AsRef<[u8]> for Binary {
     }
 }
 
-/// Long payloads are cut.
+/// Shows the first 64 bytes of a long payload, and its length.
 impl fmt::Debug for Binary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.len() <= SHOWN {
+        if self.len() <= MAX_SHOWN {
             return write!(f, "b\"{}\"", self.escape_ascii());
         }
         write!(
             f,
             "b\"{}\".. ({} bytes)",
-            self[..SHOWN].escape_ascii(),
+            self[..MAX_SHOWN].escape_ascii(),
             self.len()
         )
     }
@@ -79,5 +86,25 @@ impl From<Vec<u8>> for Binary {
 impl From<&[u8]> for Binary {
     fn from(bytes: &[u8]) -> Self {
         Binary(Payload::copy_from_slice(bytes))
+    }
+}
+
+/// For literals: `Binary::from(b"..")`.
+impl<const N: usize> From<&[u8; N]> for Binary {
+    fn from(bytes: &[u8; N]) -> Self {
+        Binary::from(&bytes[..])
+    }
+}
+
+impl From<Binary> for Bytes {
+    fn from(binary: Binary) -> Self {
+        binary.into_bytes()
+    }
+}
+
+/// The bytes are copied if they are few or shared.
+impl From<Binary> for Vec<u8> {
+    fn from(binary: Binary) -> Self {
+        binary.into_bytes().into()
     }
 }

@@ -1,4 +1,4 @@
-//! What a conversation consists of: messages, and how it is said goodbye.
+//! Messages: what a conversation consists of.
 //!
 //! RFC 6455 knows two kinds of message, text and binary (section 5.6). Pings,
 //! pongs and close frames are the library's business and never appear here.
@@ -9,6 +9,7 @@ pub(crate) mod payload;
 mod tests;
 mod text;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
@@ -40,7 +41,7 @@ pub enum Message {
     Binary(Binary),
 }
 
-/// What a message's payload is (RFC 6455, section 5.6).
+/// Whether a message is text or binary (RFC 6455, section 5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 // Exhaustive on purpose, as `Message` is.
 pub enum Kind {
@@ -51,7 +52,29 @@ pub enum Kind {
 }
 
 impl Message {
-    /// Whether it is text or binary.
+    /// A text message.
+    ///
+    /// ```
+    /// use hyper_ws::Message;
+    ///
+    /// assert_eq!(Message::text("hello"), Message::from("hello"));
+    /// ```
+    pub fn text(text: impl Into<Text>) -> Self {
+        Message::Text(text.into())
+    }
+
+    /// A binary message.
+    ///
+    /// ```
+    /// use hyper_ws::Message;
+    ///
+    /// assert_eq!(Message::binary(b"\x01\x02"), Message::from(vec![1, 2]));
+    /// ```
+    pub fn binary(bytes: impl Into<Binary>) -> Self {
+        Message::Binary(bytes.into())
+    }
+
+    /// Returns whether the message is text or binary.
     pub fn kind(&self) -> Kind {
         match self {
             Message::Text(_) => Kind::Text,
@@ -59,17 +82,27 @@ impl Message {
         }
     }
 
-    /// The length of the payload in bytes.
+    /// Returns whether this is a text message.
+    pub fn is_text(&self) -> bool {
+        self.kind() == Kind::Text
+    }
+
+    /// Returns whether this is a binary message.
+    pub fn is_binary(&self) -> bool {
+        self.kind() == Kind::Binary
+    }
+
+    /// Returns the length of the payload in bytes.
     pub fn len(&self) -> usize {
         self.as_bytes().len()
     }
 
-    /// Whether the payload is empty. An empty message is a message.
+    /// Returns whether the payload is empty. An empty message is sent like any other.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The payload as bytes, whichever kind the message is of.
+    /// Returns the payload as bytes, of a text message too.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Message::Text(text) => text.as_bytes(),
@@ -77,7 +110,8 @@ impl Message {
         }
     }
 
-    /// The payload as bytes, whichever kind the message is of.
+    /// Returns the payload as bytes, of a text message too. Only up to 23 of them
+    /// are copied.
     pub fn into_bytes(self) -> Bytes {
         match self {
             Message::Text(text) => text.into_bytes(),
@@ -92,7 +126,7 @@ impl Message {
         }
     }
 
-    /// The payload as text, if this is a text message.
+    /// Returns the payload of a text message; `None` for a binary one.
     ///
     /// Costs a pass over the text: see [`Text`].
     pub fn as_text(&self) -> Option<&str> {
@@ -101,9 +135,26 @@ impl Message {
             Message::Binary(_) => None,
         }
     }
+
+    /// Returns the payload of a text message, without a copy; `None` for a binary
+    /// one, which is dropped. Match on the message to keep it.
+    ///
+    /// ```
+    /// use hyper_ws::Message;
+    ///
+    /// let text: Option<String> = Message::from("hello").into_text().map(String::from);
+    /// assert_eq!(text.as_deref(), Some("hello"));
+    /// assert_eq!(Message::binary(b"hello").into_text(), None);
+    /// ```
+    pub fn into_text(self) -> Option<Text> {
+        match self {
+            Message::Text(text) => Some(text),
+            Message::Binary(_) => None,
+        }
+    }
 }
 
-/// Short messages are shown whole, long ones by their length.
+/// Shows the first 64 bytes of a long message, and its length.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -137,6 +188,18 @@ impl From<String> for Message {
     }
 }
 
+impl From<&String> for Message {
+    fn from(text: &String) -> Self {
+        Message::Text(text.into())
+    }
+}
+
+impl From<Cow<'_, str>> for Message {
+    fn from(text: Cow<'_, str>) -> Self {
+        Message::Text(text.into())
+    }
+}
+
 impl From<Bytes> for Message {
     fn from(bytes: Bytes) -> Self {
         Message::Binary(bytes.into())
@@ -152,5 +215,26 @@ impl From<Vec<u8>> for Message {
 impl From<&[u8]> for Message {
     fn from(bytes: &[u8]) -> Self {
         Message::Binary(bytes.into())
+    }
+}
+
+/// For literals: `Message::from(b"..")`.
+impl<const N: usize> From<&[u8; N]> for Message {
+    fn from(bytes: &[u8; N]) -> Self {
+        Message::Binary(bytes.into())
+    }
+}
+
+/// The payload, of either kind.
+impl From<Message> for Bytes {
+    fn from(message: Message) -> Self {
+        message.into_bytes()
+    }
+}
+
+/// The payload, of either kind. It is copied if it is short or shared.
+impl From<Message> for Vec<u8> {
+    fn from(message: Message) -> Self {
+        message.into_bytes().into()
     }
 }

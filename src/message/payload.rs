@@ -9,7 +9,7 @@ use bytes::Bytes;
 pub(crate) const INLINE: usize = 23;
 
 /// How many bytes of a payload `Debug` shows.
-pub(super) const SHOWN: usize = 64;
+pub(super) const MAX_SHOWN: usize = 64;
 
 /// A payload. Up to 23 bytes need no allocation; a chat's or a game's messages
 /// are often no longer, and sixteen that arrive at once would overflow what an

@@ -1,26 +1,31 @@
 //! The payload of a text message.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
 use bytes::Bytes;
 
-use super::payload::{Payload, SHOWN};
+use super::payload::{MAX_SHOWN, Payload};
 
 /// The payload of a text message: bytes that are known to be UTF-8.
 ///
-/// It dereferences to `str`. This crate contains no unsafe code, so each
-/// dereference checks the bytes again, at some 20 to 100 GB/s (with the
-/// default feature `simdutf8`): nothing for one use, but keep the `&str` of a
-/// long text instead of indexing the `Text` in a loop. [`len`](Text::len),
-/// [`is_empty`](Text::is_empty), [`as_bytes`](Text::as_bytes) and
-/// [`into_bytes`](Text::into_bytes) cost nothing.
+/// It dereferences to `str` and compares with strings. Cloning is cheap: the
+/// bytes are shared.
+///
+/// This crate contains no unsafe code, so each dereference checks the bytes
+/// again, at some 20 to 100 GB/s (with the default feature `simdutf8`). For one
+/// use that is nothing; but keep the `&str` of a long text instead of indexing the
+/// `Text` in a loop. [`len`](Text::len), [`is_empty`](Text::is_empty),
+/// [`as_bytes`](Text::as_bytes), [`into_bytes`](Text::into_bytes) and comparing
+/// do not check.
 ///
 /// ```
 /// use hyper_ws::message::Text;
 ///
 /// let text = Text::try_from(vec![0xc3, 0xa9])?;
-/// assert_eq!(&*text, "é");
+/// assert_eq!(text, "é");
+/// assert_eq!(text.chars().count(), 1);
 /// assert!(Text::try_from(vec![0xc3]).is_err());
 /// # Ok::<(), std::str::Utf8Error>(())
 /// ```
@@ -28,7 +33,12 @@ use super::payload::{Payload, SHOWN};
 pub struct Text(Payload);
 
 impl Text {
-    /// A text whose bytes the reader has validated as they arrived.
+    /// A text from the program itself. It is never copied, however long it is.
+    pub fn from_static(text: &'static str) -> Self {
+        Text(Bytes::from_static(text.as_bytes()).into())
+    }
+
+    /// A text whose bytes the reader validated as they arrived.
     pub(crate) fn from_validated(payload: impl Into<Payload>) -> Self {
         let payload = payload.into();
         debug_assert!(std::str::from_utf8(payload.as_slice()).is_ok());
@@ -39,7 +49,7 @@ impl Text {
         &self.0
     }
 
-    /// The text.
+    /// Returns the text as a string slice, after checking the bytes again.
     pub fn as_str(&self) -> &str {
         #[cfg(feature = "simdutf8")]
         let text = simdutf8::basic::from_utf8(self.0.as_slice()).ok();
@@ -48,22 +58,22 @@ impl Text {
         text.expect("a text was validated before it was made")
     }
 
-    /// The bytes of the text.
+    /// Returns the bytes of the text.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_slice()
     }
 
-    /// The bytes of the text, without copying (but for very short ones).
+    /// Returns the bytes of the text. Only up to 23 of them are copied.
     pub fn into_bytes(self) -> Bytes {
         self.0.into_bytes()
     }
 
-    /// The length in bytes.
+    /// Returns the length in bytes.
     pub fn len(&self) -> usize {
         self.as_bytes().len()
     }
 
-    /// Whether there is no text.
+    /// Returns whether the text has no characters.
     pub fn is_empty(&self) -> bool {
         self.as_bytes().is_empty()
     }
@@ -95,14 +105,14 @@ impl fmt::Display for Text {
     }
 }
 
-/// Long texts are cut.
+/// Shows the first 64 bytes of a long text, and its length.
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.as_str();
-        if text.len() <= SHOWN {
+        if text.len() <= MAX_SHOWN {
             return fmt::Debug::fmt(text, f);
         }
-        let end = (0..=SHOWN)
+        let end = (0..=MAX_SHOWN)
             .rev()
             .find(|&at| text.is_char_boundary(at))
             .unwrap_or(0);
@@ -110,17 +120,24 @@ impl fmt::Debug for Text {
     }
 }
 
-impl PartialEq<str> for Text {
-    fn eq(&self, other: &str) -> bool {
-        self.as_bytes() == other.as_bytes()
-    }
+/// `text == string` and `string == text`, byte by byte.
+macro_rules! compares_with {
+    ($($string:ty),*) => {$(
+        impl PartialEq<$string> for Text {
+            fn eq(&self, other: &$string) -> bool {
+                self.as_bytes() == other.as_bytes()
+            }
+        }
+
+        impl PartialEq<Text> for $string {
+            fn eq(&self, other: &Text) -> bool {
+                self.as_bytes() == other.as_bytes()
+            }
+        }
+    )*};
 }
 
-impl PartialEq<&str> for Text {
-    fn eq(&self, other: &&str) -> bool {
-        self.as_bytes() == other.as_bytes()
-    }
-}
+compares_with!(str, &str, String);
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
@@ -131,6 +148,36 @@ impl From<String> for Text {
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
         Text(Payload::copy_from_slice(text.as_bytes()))
+    }
+}
+
+impl From<&String> for Text {
+    fn from(text: &String) -> Self {
+        Text::from(text.as_str())
+    }
+}
+
+impl From<Cow<'_, str>> for Text {
+    fn from(text: Cow<'_, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => text.into(),
+            Cow::Owned(text) => text.into(),
+        }
+    }
+}
+
+/// Checks the bytes again, as a dereference does. They are copied if they are few
+/// or shared.
+impl From<Text> for String {
+    fn from(text: Text) -> Self {
+        String::from_utf8(text.into_bytes().into())
+            .expect("a text was validated before it was made")
+    }
+}
+
+impl From<Text> for Bytes {
+    fn from(text: Text) -> Self {
+        text.into_bytes()
     }
 }
 
