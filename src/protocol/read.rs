@@ -55,10 +55,10 @@ impl Reader {
             empty_fragments: 0,
             frames: 0,
             short_limit: config
-                .frame_limit()
+                .get_max_frame_size()
                 .min(config.max_message_size)
                 .min(MAX_CONTROL) as u8,
-            frame_limit: config.frame_limit(),
+            frame_limit: config.get_max_frame_size(),
             message_limit: config.max_message_size,
             codec: None,
         }
