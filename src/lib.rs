@@ -91,6 +91,7 @@ pub use close::CloseCode;
 pub use config::Config;
 pub use error::Error;
 pub use message::Message;
+pub use protocol::Prepared;
 #[cfg(feature = "server")]
 pub use middleware::{WebSocketLayer, WebSocketService};
 #[cfg(feature = "socket")]

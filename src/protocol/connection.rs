@@ -1,4 +1,4 @@
-//! Both halves for one thread of control.
+//! Both halves of the protocol in one object.
 
 use super::event::Event;
 use super::outbox::Outbox;
@@ -11,19 +11,19 @@ use crate::error::Violation;
 use crate::extension::Extension;
 use crate::{CloseCode, Config, Message};
 
-/// One side of a conversation: a [`Reader`] and a [`Writer`] for those who have
-/// one thread of control. See the [module documentation](super).
+/// One side of a WebSocket connection, without IO. See the
+/// [module documentation](super).
 #[derive(Debug)]
 pub struct Connection {
     reader: Reader,
     writer: Writer,
     outbox: Outbox,
-    /// Pings that have not been answered.
+    /// Pings that are yet to be answered.
     pongs: Pongs,
 }
 
 impl Connection {
-    /// A conversation whose opening handshake is done.
+    /// A connection whose opening handshake is done.
     pub fn new(role: Role, config: &Config) -> Self {
         Connection {
             reader: Reader::new(role, config),
@@ -33,8 +33,8 @@ impl Connection {
         }
     }
 
-    /// With the extension that both sides have agreed on, if they have; before
-    /// anything is sent or received.
+    /// Adds the extension that both sides agreed on, if any. Call it before anything
+    /// is sent or received.
     ///
     /// ```
     /// # #[cfg(all(feature = "deflate", feature = "handshake"))]
@@ -70,17 +70,17 @@ impl Connection {
         self
     }
 
-    /// Takes bytes off the beginning of `input`: returns how many, and the event
-    /// that they complete. Without an event, all of `input` has been taken.
+    /// Takes bytes from the beginning of `input`. Returns how many, and the event
+    /// that they complete. If there is no event, all of `input` was taken.
     ///
-    /// Pings and close frames are answered by the way. Of more than sixteen pings
-    /// that arrive before [`transmit`](Self::transmit) is called, the first
-    /// fifteen and the newest are answered (RFC 6455, section 5.5.3).
+    /// Pings and close frames are answered on the way. If more than sixteen pings
+    /// arrive before [`transmit`](Self::transmit) is called, the first fifteen and
+    /// the newest are answered (RFC 6455, section 5.5.3).
     ///
     /// # Errors
     ///
-    /// The first violation. The close frame that answers it is queued already;
-    /// all that still arrives is discarded.
+    /// The first violation. The close frame that answers it is already queued, and
+    /// all further input is discarded.
     pub fn receive(&mut self, input: &mut [u8]) -> Result<(usize, Option<Event>), Violation> {
         let (taken, event) = self.reader.read(input).inspect_err(|&violation| {
             self.pongs.clear();
@@ -97,13 +97,13 @@ impl Connection {
         Ok((taken, event))
     }
 
-    /// Pings that have not been answered never will be.
+    /// Drops the pings that are yet to be answered.
     #[cfg(feature = "testing")]
     pub(crate) fn forget_pings(&mut self) {
         self.pongs.clear();
     }
 
-    /// Nothing more will arrive.
+    /// Tells the connection that the peer has ended the stream.
     pub fn receive_end(&mut self) {
         self.writer.received_end();
     }
@@ -122,7 +122,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues a message that was encoded before.
+    /// Queues a message whose frame was encoded before.
     ///
     /// # Errors
     ///
@@ -140,7 +140,7 @@ impl Connection {
         }
     }
 
-    /// Queues a ping. A payload beyond 125 bytes is cut.
+    /// Queues a ping. A payload of more than 125 bytes is cut.
     ///
     /// # Errors
     ///
@@ -149,24 +149,25 @@ impl Connection {
         self.writer.ping(payload, &mut self.outbox)
     }
 
-    /// Begins the closing handshake. A reason beyond 123 bytes is cut.
+    /// Begins the closing handshake. A reason of more than 123 bytes is cut, between
+    /// two characters.
     ///
     /// # Errors
     ///
-    /// [`Closed`] if it has begun before.
+    /// [`Closed`] if it has begun already.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Closed> {
         self.flush_pongs();
         self.writer.close(code, reason, &mut self.outbox)
     }
 
-    /// What is to be written: write its [`chunk`](Outbox::chunk)s,
+    /// Returns what is to be written. Write its [`chunk`](Outbox::chunk) and
     /// [`advance`](Outbox::advance) it, until it is empty.
     pub fn transmit(&mut self) -> &mut Outbox {
         self.flush_pongs();
         &mut self.outbox
     }
 
-    /// Everything that is to be written, as one buffer.
+    /// Takes all that is to be written, as one buffer.
     pub fn take_output(&mut self) -> Vec<u8> {
         let mut output = vec![];
         let outbox = self.transmit();
@@ -179,10 +180,12 @@ impl Connection {
         output
     }
 
-    /// Whether the conversation is over: write what is left and end the stream.
-    /// After a violation, go on reading until the peer ends it too, within a
-    /// deadline: a stream that is dropped with unread bytes is reset, and the
-    /// peer may lose the close frame.
+    /// Returns whether the connection is over: write what is left, then end the
+    /// stream.
+    ///
+    /// After a violation, go on reading until the peer ends the stream too, within a
+    /// deadline. TCP resets a connection that is dropped with unread bytes, and the
+    /// peer may then lose the close frame.
     pub fn is_finished(&self) -> bool {
         self.writer.is_done() || self.reader.is_ended()
     }

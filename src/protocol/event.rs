@@ -1,4 +1,4 @@
-//! What the reader finds in the bytes, and where it goes.
+//! What the reader finds in the bytes, and where it puts it.
 
 use std::ops::ControlFlow;
 
@@ -7,21 +7,23 @@ use bytes::Bytes;
 use crate::Message;
 use crate::close::CloseFrame;
 
-/// What arrived.
+/// Something that arrived, complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
     /// A whole message.
     Message(Message),
-    /// A ping, with its payload. It has been answered if it came from a [`Connection`].
+    /// A ping, with its payload. A [`Connection`](super::Connection) has queued the
+    /// answer.
     Ping(Bytes),
     /// A pong, with its payload.
     Pong(Bytes),
-    /// A close frame. The reply is queued if one was due.
+    /// A close frame. A [`Connection`](super::Connection) has queued the reply, if
+    /// one was due.
     Close(Option<CloseFrame>),
 }
 
-/// Whether more of a message follows a part of it.
+/// Whether a part of a message is its last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// More follows.
@@ -30,11 +32,12 @@ pub enum Part {
     Last,
 }
 
-/// Where events go, as they come; it breaks when it has had enough.
+/// Takes events as the reader finds them, and breaks when it wants no more.
 pub(crate) trait EventSink {
     fn event(&mut self, event: Event) -> ControlFlow<()>;
 
-    /// A message that came the shortest way. What takes it stands on that way.
+    /// Takes a message from the fast path. It is separate from
+    /// [`event`](Self::event) so that it is inlined into the read loop.
     fn message(&mut self, message: Message) -> ControlFlow<()>;
 }
 

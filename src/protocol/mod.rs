@@ -1,15 +1,14 @@
 //! The protocol without IO: bytes in, events out; messages in, bytes out.
 //!
-//! A [`Connection`] reads no clock, opens no socket and spawns no task, so it
-//! runs wherever bytes come from: under another runtime, in a simulation, in a
-//! fuzzer. With `default-features = false` this module is what the crate is,
-//! on `bytes` alone. Everybody else uses a [`WebSocket`](crate::WebSocket),
-//! which is built from the same two halves.
+//! A [`Connection`] reads no clock, opens no socket and spawns no task. So it
+//! runs anywhere: under another runtime, in a simulation, in a fuzzer. With
+//! `default-features = false` the crate consists of this module and depends on
+//! `bytes` alone. Servers and clients use a [`WebSocket`](crate::WebSocket)
+//! instead, which is built from the same two halves.
 //!
-//! **The contract: give [`receive`](Connection::receive) what arrives until it
-//! has taken all of it; after any call, write [`transmit`](Connection::transmit)
-//! until it is empty; when [`is_finished`](Connection::is_finished), end the
-//! stream.**
+//! **The contract: pass what arrives to [`receive`](Connection::receive) until all
+//! of it is taken. After any call, write [`transmit`](Connection::transmit) until it
+//! is empty. Once [`is_finished`](Connection::is_finished), end the stream.**
 //!
 //! ```
 //! use hyper_ws::protocol::{Connection, Event, Role};
@@ -46,15 +45,19 @@ pub use crate::extension::Extension;
 pub(crate) use crate::extension::{Codec, Coding};
 pub(crate) use crate::frame::utf8::Validator;
 pub use connection::Connection;
+pub use event::Event;
 #[cfg(feature = "socket")]
 pub(crate) use event::EventSink;
-pub use event::{Event, Part};
 #[cfg(feature = "socket")]
 pub(crate) use outbox::Encoded;
 pub use outbox::Outbox;
 pub(crate) use outbox::{LARGE, Mark};
 pub(crate) use pong::Pongs;
 pub use prepared::Prepared;
-pub use read::Reader;
 pub use role::Role;
-pub use write::{Closed, Writer};
+pub use write::Closed;
+
+// The halves are for `socket`, which owns one in the driver and one under the
+// lock, and for the benchmarks. They may change in any release.
+#[doc(hidden)]
+pub use {event::Part, read::Reader, write::Writer};

@@ -7,27 +7,37 @@ use crate::Message;
 use crate::extension::Terms;
 use crate::frame::Rsv;
 
-/// On how many different terms a message is encoded for many. Those who have
-/// agreed on yet others get it as it is.
+/// How many compressed variants a message may have. Sockets that agreed on yet
+/// other terms send it uncompressed.
 const MAX_VARIANTS: usize = 8;
 
-/// A message whose frame is encoded once and then shared by every socket that
-/// it is sent to, and compressed at most once for all sockets that compress
-/// alike, when the first of them gets it. Cloning is cheap.
+/// A message whose frame is encoded once, for any number of sockets.
 ///
-/// The bytes are a copy of their own, so a prepared message pins no other
-/// buffer (payloads of 16 KiB and more are shared with the message).
+/// All sockets that it is sent to share the frame. It is compressed at most once for
+/// all sockets that compress alike, when the first of them sends it. Cloning is
+/// cheap.
+///
+/// The frame is a copy of the payload, so it keeps no other buffer alive. Only
+/// payloads of 16 KiB and more are shared with the message.
+///
+/// ```
+/// use hyper_ws::Prepared;
+///
+/// let prepared = Prepared::new("to all");
+/// assert_eq!(prepared.message().as_text(), Some("to all"));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Prepared(Arc<PreparedMessage>);
 
 #[derive(Debug)]
 struct PreparedMessage {
     message: Message,
-    /// As a server sends it.
+    /// Its frame, as a server sends it.
     plain: Arc<Encoded>,
     /// Whether extensions may encode it.
     encoding: Encoding,
-    /// What they made of it: mostly none or one.
+    /// Its compressed frames: usually none or one. A list that only grows, so that
+    /// it is read without a lock.
     variants: OnceLock<Box<Variant>>,
 }
 
@@ -38,11 +48,11 @@ enum Encoding {
     AsIs,
 }
 
-/// The frame in a form that an extension gave it, and those on other terms.
+/// The frame as an extension encodes it on certain terms, and the next variant.
 #[derive(Debug)]
 struct Variant {
     terms: Terms,
-    /// `None` if the message is better sent as it is.
+    /// `None` if encoding does not make the message smaller.
     frame: Option<Arc<Encoded>>,
     next: OnceLock<Box<Variant>>,
 }
@@ -64,8 +74,8 @@ impl Prepared {
         }))
     }
 
-    /// Encodes the frame of a message that is not to be compressed, on no
-    /// socket: one that holds a secret beside something that others choose.
+    /// Encodes the frame of a message that no socket may compress: one that holds a
+    /// secret together with data that an attacker can choose.
     #[cfg(feature = "deflate")]
     #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
     pub fn uncompressed(message: impl Into<Message>) -> Self {
@@ -76,18 +86,18 @@ impl Prepared {
         Prepared(prepared)
     }
 
-    /// The message.
+    /// Returns the message.
     pub fn message(&self) -> &Message {
         &self.0.message
     }
 
-    /// The frame as a server sends it.
+    /// Returns the frame as a server sends it.
     pub(crate) fn plain(&self) -> &Arc<Encoded> {
         &self.0.plain
     }
 
-    /// The frame as a server sends it on these terms; `None` if the message is
-    /// better sent as it is. Encoded once, by whoever comes first.
+    /// Returns the frame as a server sends it on these terms; `None` if the message
+    /// is to be sent as it is. The first caller encodes it, later ones share it.
     pub(crate) fn encoded(&self, terms: Terms) -> Option<&Arc<Encoded>> {
         if self.is_as_is() {
             return None;
@@ -103,7 +113,7 @@ impl Prepared {
         None
     }
 
-    /// Whether no extension may encode it.
+    /// Returns whether no extension may encode it.
     pub(crate) fn is_as_is(&self) -> bool {
         self.0.encoding != Encoding::Allowed
     }

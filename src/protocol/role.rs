@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Which side of the conversation this is. They differ in who masks
+/// Which side of the connection this is. Clients mask their frames, servers do not
 /// (RFC 6455, section 5.1).
 #[derive(Clone, Copy)]
 pub enum Role {
@@ -10,27 +10,10 @@ pub enum Role {
     Server,
     /// Sends masked frames, receives unmasked ones.
     Client {
-        /// Gives the masking key of the next frame. Section 5.3: it "needs to be
+        /// Returns the masking key of the next frame. Section 5.3: it "needs to be
         /// unpredictable", from "a strong source of entropy".
         masking_key: fn() -> [u8; 4],
     },
-}
-
-/// A [`Role`] in one byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Server,
-    Client,
-}
-
-impl Side {
-    /// Whether this side lets the peer close the TCP connection first. RFC 6455,
-    /// section 7.1.1: it "SHOULD be closed first by the server, so that it holds
-    /// the TIME_WAIT state and not the client".
-    #[cfg(feature = "socket")]
-    pub(crate) fn closes_tcp_last(self) -> bool {
-        self == Side::Client
-    }
 }
 
 impl Role {
@@ -51,9 +34,23 @@ impl Role {
 
 impl fmt::Debug for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Role::Server => "Server",
-            Role::Client { .. } => "Client",
-        })
+        fmt::Debug::fmt(&self.side(), f)
+    }
+}
+
+/// A [`Role`] in one byte: each reader has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Server,
+    Client,
+}
+
+impl Side {
+    /// Returns whether the peer is to close the TCP connection first. RFC 6455,
+    /// section 7.1.1: it "SHOULD be closed first by the server, so that it holds
+    /// the TIME_WAIT state and not the client".
+    #[cfg(feature = "socket")]
+    pub(crate) fn closes_tcp_last(self) -> bool {
+        self == Side::Client
     }
 }
