@@ -91,9 +91,9 @@ pub use close::CloseCode;
 pub use config::Config;
 pub use error::Error;
 pub use message::Message;
-pub use protocol::Prepared;
 #[cfg(feature = "server")]
 pub use middleware::{WebSocketLayer, WebSocketService};
+pub use protocol::Prepared;
 #[cfg(feature = "socket")]
 pub use socket::{Sender, WebSocket};
 #[cfg(feature = "server")]

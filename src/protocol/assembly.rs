@@ -1,4 +1,4 @@
-//! The message that is arriving: one contiguous buffer, whatever its fragments.
+//! The message that is arriving: one contiguous buffer for all its fragments.
 
 use std::cell::RefCell;
 
@@ -10,56 +10,64 @@ use crate::extension::Codec;
 use crate::frame::{Header, Opcode, Rsv, mask, utf8};
 use crate::message::Text;
 
-/// What a message's buffer grows by at least, if so much is still to come.
+/// A message's buffer grows by at least this, if as much is still to come.
 const LEAST_GROWTH: usize = 1024;
 
-/// How much room there is for a part that is read to where it belongs.
+/// How much room to make for a part that is read directly into the buffer.
 pub(super) const PART_CAPACITY: usize = 64 * 1024;
 
-/// How much of what it has made a decompressor may still refer to: the largest
-/// window (RFC 7692, section 7.1.2.1).
+/// How much of its output a decompressor may refer to: the largest window
+/// (RFC 7692, section 7.1.2.1).
 const WINDOW: usize = 32 * 1024;
 
 thread_local! {
-    /// Room for a part. A connection that finds nothing to read leaves it to the
+    /// A buffer for a part. A connection that has nothing to read leaves it to the
     /// next one.
     static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A message of which not everything has arrived.
+/// A message that has not arrived completely.
+///
+/// `take_part` takes away what has arrived; then the buffer begins with what is left:
+///
+/// ```text
+///   payload:  ├──── taken ────────────────┤
+///   buffer:                  ├─── kept ───┼── arrived since ──┤
+/// ```
 pub(super) struct Assembly {
     buffer: Vec<u8>,
     /// `None` for a binary message.
     text: Option<utf8::Validator>,
     /// The reserved bits of its first frame.
     rsv: Rsv,
-    /// Bytes of payload on the wire: what an extension may turn into more.
+    /// Bytes of payload that arrived, as they were on the wire; an extension may make
+    /// more of them.
     wire_length: usize,
-    /// Bytes of payload that were taken away in parts ...
+    /// Bytes of payload that were taken away in parts.
     taken: usize,
-    /// ... and how many of these are still at the beginning of the buffer,
-    /// because a decompressor refers to them.
+    /// How many of these are still at the beginning of the buffer, because a
+    /// decompressor may refer to them.
     kept: usize,
 }
 
-/// What of a frame is yet to come.
+/// The part of a frame that is yet to arrive.
 #[derive(Clone, Copy)]
 pub(super) struct Rest {
-    /// Bytes of its payload.
+    /// How many bytes of payload.
     pub(super) left: usize,
-    /// Whether it is the last frame of its message.
+    /// Whether the frame is the last of its message.
     pub(super) fin: bool,
 }
 
 impl Rest {
-    /// Whether the message has ended.
+    /// Returns whether the message is complete.
     fn is_end(self) -> bool {
         self.fin && self.left == 0
     }
 }
 
 impl Assembly {
-    /// The message that begins with this frame.
+    /// Begins the message whose first frame has this header.
     pub(super) fn new(header: &Header) -> Self {
         Assembly {
             buffer: Vec::new(),
@@ -71,12 +79,12 @@ impl Assembly {
         }
     }
 
-    /// How many bytes of payload have arrived, as they were on the wire.
+    /// Returns how many bytes of payload have arrived, as they were on the wire.
     pub(super) fn wire_length(&self) -> usize {
         self.wire_length
     }
 
-    /// Takes the next `part` of the payload, which has been unmasked.
+    /// Appends the next `part` of the payload, which is unmasked.
     pub(super) fn append(
         &mut self,
         part: &[u8],
@@ -98,7 +106,7 @@ impl Assembly {
         }
     }
 
-    /// Appends what an extension makes of `part`.
+    /// Appends what an extension decodes from `part`.
     fn decode(
         &mut self,
         part: &[u8],
@@ -107,7 +115,7 @@ impl Assembly {
         limit: usize,
     ) -> Result<(), Violation> {
         let before = self.buffer.len();
-        // What was taken away counts, and is no longer there.
+        // Bytes that were taken away count, but are no longer in the buffer.
         let room = limit - (self.taken - self.kept);
         codec
             .decode(self.rsv, part, rest.is_end(), &mut self.buffer, room)
@@ -121,18 +129,18 @@ impl Assembly {
         Ok(())
     }
 
-    /// Makes room for the next `part` bytes, of a frame of which `rest` is to come
-    /// after them: as much again as has arrived with them, so that what is announced
-    /// and does not come costs nothing; but never more than is announced or
-    /// allowed.
+    /// Makes room for the next `part` bytes, after which `rest` of the frame is yet to
+    /// arrive.
+    ///
+    /// The buffer grows by as much as has arrived, so an announced length costs nothing
+    /// until its bytes come. It never grows beyond what is announced or allowed.
     fn reserve(&mut self, part: usize, rest: Rest, limit: usize) -> Result<(), Violation> {
         let length = self.buffer.len();
         if self.buffer.capacity() - length >= part {
             return Ok(());
         }
-        // Of the last frame it is known where the message ends. Before it,
-        // growing by doubles keeps many small fragments from costing more than
-        // their bytes.
+        // The last frame says where the message ends. Before it, doubling keeps many
+        // small fragments from costing more than their bytes.
         let announced = if rest.fin {
             part + rest.left
         } else {
@@ -140,7 +148,7 @@ impl Assembly {
         };
         let growth = match self.taken {
             0 => length + part,
-            // What is to be taken away soon need not have room to grow.
+            // The bytes will be taken away soon: no need for room to grow.
             _ => length,
         };
         let growth = growth.max(LEAST_GROWTH);
@@ -150,6 +158,7 @@ impl Assembly {
             .map_err(|_| Violation::OutOfMemory)
     }
 
+    /// Returns the message, or the rest of it that was not taken away in parts.
     pub(super) fn finish(self) -> Result<Message, Violation> {
         let Assembly {
             mut buffer,
@@ -172,8 +181,8 @@ impl Assembly {
         }
     }
 
-    /// How much room to make for payload of which `left` bytes are to come, at
-    /// least, when it is read to where it belongs.
+    /// Returns how much room [`reserve_to_fill`](Self::reserve_to_fill) makes at least,
+    /// if `left` bytes of the frame are yet to arrive.
     fn room_to_fill(&mut self, left: usize) -> usize {
         if self.taken == 0 {
             return 1;
@@ -184,12 +193,13 @@ impl Assembly {
         left.min(PART_CAPACITY)
     }
 
-    /// Whether payload of this message should be read to where it belongs.
+    /// Returns whether payload should be read directly into the buffer. Not before
+    /// enough has arrived: it would be allocated for a mere announcement.
     pub(super) fn is_worth_filling(&self, worthwhile: usize) -> bool {
         self.wire_length >= worthwhile && self.rsv.is_none()
     }
 
-    /// Makes room to read payload into.
+    /// Makes room in the buffer to read payload into.
     pub(super) fn reserve_to_fill(&mut self, rest: Rest, limit: usize) -> Result<(), Violation> {
         let least = self.room_to_fill(rest.left);
         if self.buffer.capacity() - self.buffer.len() >= least {
@@ -199,8 +209,8 @@ impl Assembly {
         self.reserve(least, Rest { left, ..rest }, limit)
     }
 
-    /// The buffer, and how many bytes may be read into its spare capacity, of
-    /// `left` that are to come.
+    /// Returns the buffer, and how many bytes may be read into its spare capacity, if
+    /// `left` bytes of the frame are yet to arrive.
     pub(super) fn spare(&mut self, left: usize) -> (&mut Vec<u8>, usize) {
         let room = (self.buffer.capacity() - self.buffer.len()).min(left);
         (&mut self.buffer, room)
@@ -229,36 +239,24 @@ impl Assembly {
         self.buffer.capacity()
     }
 
+    /// Returns how many bytes `take_part` would return, or up to three more.
     pub(super) fn part_length(&self) -> usize {
         self.buffer.len() - self.kept
     }
 
+    /// Takes away what has arrived, if there is anything. Of a text, whole characters.
     pub(super) fn take_part(&mut self) -> Option<Message> {
-        let unfinished = self.text.as_ref().map_or(0, |it| it.unfinished());
+        let unfinished = self.text.as_ref().map_or(0, |text| text.unfinished());
         let end = self.buffer.len() - unfinished;
         if end == self.kept {
             self.release();
             return None;
         }
         self.taken += end - self.kept;
-        let part = match end > self.buffer.capacity() / 2 && self.rsv.is_none() {
-            true => {
-                let rest = self.buffer.split_off(end);
-                let mut part = std::mem::replace(&mut self.buffer, rest);
-                part.shrink_to_fit();
-                Bytes::from(part)
-            }
-            false => {
-                let part = Bytes::copy_from_slice(&self.buffer[self.kept..end]);
-                self.kept = match self.rsv.is_none() {
-                    true => 0,
-                    false => end.min(WINDOW),
-                };
-                self.buffer.drain(..end - self.kept);
-                self.buffer.shrink_to(2 * PART_CAPACITY);
-                self.release();
-                part
-            }
+        let part = if end > self.buffer.capacity() / 2 && self.rsv.is_none() {
+            self.split_off_part(end)
+        } else {
+            self.copy_part(end)
         };
         Some(match self.text {
             Some(_) => Text::from_validated(part).into(),
@@ -266,12 +264,34 @@ impl Assembly {
         })
     }
 
-    /// Who has nothing to put into it needs no buffer.
+    /// Gives the buffer away, up to `end`: at least half of it is used.
+    fn split_off_part(&mut self, end: usize) -> Bytes {
+        let rest = self.buffer.split_off(end);
+        let mut part = std::mem::replace(&mut self.buffer, rest);
+        part.shrink_to_fit();
+        part.into()
+    }
+
+    /// Copies the part up to `end`, and keeps the buffer for the next one.
+    fn copy_part(&mut self, end: usize) -> Bytes {
+        let part = Bytes::copy_from_slice(&self.buffer[self.kept..end]);
+        self.kept = if self.rsv.is_none() {
+            0
+        } else {
+            end.min(WINDOW)
+        };
+        self.buffer.drain(..end - self.kept);
+        self.buffer.shrink_to(2 * PART_CAPACITY);
+        self.release();
+        part
+    }
+
+    /// Gives an empty buffer back to the thread: nothing is there to be put into it.
     fn release(&mut self) {
         if self.buffer.is_empty() && self.taken > 0 {
             let buffer = std::mem::take(&mut self.buffer);
             if (PART_CAPACITY..=2 * PART_CAPACITY).contains(&buffer.capacity()) {
-                // While the thread ends, there is nobody to keep it for.
+                // It fails while the thread ends; then the buffer is freed.
                 let _ = SPARE.try_with(|spare| *spare.borrow_mut() = buffer);
             }
         }

@@ -1,4 +1,4 @@
-//! The reading half: bytes in, events out.
+//! The receiving half: bytes in, events out.
 
 use std::ops::ControlFlow;
 
@@ -16,26 +16,46 @@ use crate::frame::{Header, MAX_CONTROL, Opcode, Rsv, mask, utf8};
 use crate::message::{Kind, Text};
 use crate::{Config, Message};
 
-/// How many empty fragments a message may have in a row. Autobahn (6.1.2) wants
-/// some; a peer that sends nothing else wants our time.
+/// How many empty fragments may arrive in a row. Autobahn (6.1.2) sends some. A peer
+/// that sends nothing else only wants to use up our time.
 const MAX_EMPTY_FRAGMENTS: u16 = 1024;
 
-/// Turns bytes into [`Event`]s, whatever pieces they come in.
+/// Turns bytes into [`Event`]s, however the bytes are cut.
 ///
-/// Between two reads it keeps an incomplete header (13 bytes at most) and the
-/// message that is being assembled, nothing else. No byte is parsed twice.
+/// Between two calls it keeps an incomplete header (13 bytes at most) and the
+/// message that is arriving, nothing else. Each byte is parsed once.
+///
+/// # Two ways in
+///
+/// Pass input to [`read`](Self::read) or [`drain`](Self::drain): payloads are copied
+/// out of it.
+///
+/// A large payload can be read without that copy. While
+/// [`payload_buffer`](Self::payload_buffer) returns a buffer, all input must have
+/// been drained: read into the buffer's spare capacity, and report the bytes with
+/// [`filled`](Self::filled). Which of the two ways the next bytes take may be chosen
+/// anew before each read.
+///
+/// # Two ways out
+///
+/// A message arrives as one [`Event::Message`]. To have it in parts instead, call
+/// [`take_part`](Self::take_part) after each `drain` and `filled`; then the event
+/// brings only the rest, which may be empty. Limits hold for the sum of all parts. The
+/// input of a compressed message can become a thousand times as long: pass little at
+/// a time, and check [`part_length`](Self::part_length) in between.
 pub struct Reader {
     side: Side,
     state: ReadState,
     assembly: Option<Box<Assembly>>,
     empty_fragments: u16,
     frames: u32,
-    /// The longest message in one frame whose length is in one byte.
+    /// The longest message that the fast path takes: the limits, and what fits into
+    /// seven bits.
     short_limit: u8,
     frame_limit: usize,
     message_limit: usize,
-    /// What an extension makes of payloads; also of those that are sent, since it
-    /// is the one who reads that writes.
+    /// Decodes payloads. It encodes those that are sent too: the task that reads is
+    /// the one that writes.
     codec: Option<Box<dyn Codec>>,
 }
 
@@ -46,7 +66,7 @@ impl std::fmt::Debug for Reader {
 }
 
 impl Reader {
-    /// A reader at the beginning of a conversation.
+    /// A reader for a connection whose opening handshake is done.
     pub fn new(role: Role, config: &Config) -> Self {
         Reader {
             side: role.side(),
@@ -64,7 +84,7 @@ impl Reader {
         }
     }
 
-    /// With an extension.
+    /// Adds an extension.
     pub(crate) fn with_extension(mut self, codec: Option<Box<dyn Codec>>) -> Self {
         self.codec = codec;
         self
@@ -75,55 +95,57 @@ impl Reader {
         self.side
     }
 
-    /// The extension, for the frames that are sent.
+    /// Returns the extension, to encode frames that are sent.
     pub(crate) fn codec(&mut self) -> Option<&mut (dyn Codec + 'static)> {
         self.codec.as_deref_mut()
     }
 
-    /// Whether nothing of a message or frame has begun to arrive.
+    /// Returns whether no message and no frame has begun to arrive.
     pub fn is_between_messages(&self) -> bool {
         self.assembly.is_none() && (self.state.is_between_frames() || self.is_ended())
     }
 
-    /// How many frames have been completed; it wraps.
+    /// Returns how many frames have arrived completely; it wraps.
     pub fn frames(&self) -> u32 {
         self.frames
     }
 
-    /// Whether the payload of a data frame is arriving.
+    /// Returns whether the payload of a data frame is arriving.
     pub fn is_within_payload(&self) -> bool {
         matches!(self.state, ReadState::Payload { .. })
     }
 
-    /// Whether a close frame or a violation has ended the conversation: what
-    /// still arrives is discarded.
+    /// Returns whether a close frame or a violation was the last event: all further
+    /// input is discarded.
     pub fn is_ended(&self) -> bool {
         matches!(self.state, ReadState::End)
     }
 
-    /// Takes bytes off the beginning of `input`: returns how many, and the event
-    /// that they complete. Without an event, all of `input` has been taken.
-    /// The bytes are unmasked in place.
+    /// Takes bytes from the beginning of `input` and unmasks them in place. Returns how
+    /// many, and the event that they complete. If there is no event, all of `input` was
+    /// taken.
     ///
     /// # Errors
     ///
-    /// The first violation; afterwards all input is discarded.
+    /// The first violation. All further input is discarded.
     pub fn read(&mut self, input: &mut [u8]) -> Result<(usize, Option<Event>), Violation> {
         let mut event = None;
-        let taken = self.drain(input, &mut |it| {
-            event = Some(it);
+        let taken = self.drain(input, &mut |found| {
+            event = Some(found);
             ControlFlow::Break(())
         })?;
         Ok((taken, event))
     }
 
-    /// [`read`](Self::read) for many events: gives each to `sink`, until that
-    /// breaks or all of `input` has been taken. An event is made where it goes,
-    /// instead of being moved there through the results of three functions.
+    /// Takes bytes from the beginning of `input`, and passes each event to `sink` until
+    /// that breaks or all of `input` is taken. Returns how many bytes were taken.
+    ///
+    /// Unlike with [`read`](Self::read), an event is built where it is used, and not
+    /// moved there through the results of three functions.
     ///
     /// # Errors
     ///
-    /// The first violation; afterwards all input is discarded.
+    /// The first violation. All further input is discarded.
     #[inline]
     pub fn drain(
         &mut self,
@@ -143,8 +165,9 @@ impl Reader {
         loop {
             while let Some((kind, key, length)) = self.short_message(&input[at..]) {
                 let payload = unmask(Some(key), &mut input[at + 6..], length);
-                // Not in a function that also has a violation to return: a message
-                // that shares its place with something else is moved in pieces.
+                // Built here, not in a helper that returns `Result<Message, Violation>`:
+                // such a result is copied in pieces of 2 to 16 bytes (design.md, "The
+                // desk").
                 let message = match kind {
                     Kind::Binary => Message::Binary(payload.into()),
                     Kind::Text if utf8::is_valid(payload.as_slice()) => {
@@ -173,8 +196,8 @@ impl Reader {
         }
     }
 
-    /// A [`short_message`] at the beginning of `input`, if one may stand there and
-    /// is within the limits.
+    /// The fast path: a [`short_message`] at the beginning of `input`, if one is allowed
+    /// there and within the limits.
     #[inline(always)]
     fn short_message(&self, input: &[u8]) -> Option<(Kind, [u8; 4], usize)> {
         let (kind, key, length) = short_message(input)?;
@@ -183,6 +206,7 @@ impl Reader {
         (may_begin && length <= usize::from(self.short_limit)).then_some((kind, key, length))
     }
 
+    /// Discards all further input.
     fn end(&mut self) {
         self.state = ReadState::End;
         self.assembly = None;
@@ -191,6 +215,9 @@ impl Reader {
         }
     }
 
+    /// The slow path: takes one frame, or what is there of it. Breaks when all input is
+    /// taken, or the sink wants no more. (Longer than most functions, as a match over a
+    /// wire format may be.)
     fn step(
         &mut self,
         input: &mut [u8],
@@ -233,15 +260,17 @@ impl Reader {
         }
     }
 
-    /// Expects a header next; returns the state that has ended.
+    /// Ends a frame: the next byte begins another. Returns the state of the one that
+    /// ended.
     #[inline]
     fn next_frame(&mut self) -> ReadState {
         self.frames = self.frames.wrapping_add(1);
         std::mem::replace(&mut self.state, ReadState::BETWEEN_FRAMES)
     }
 
-    /// A header of `taken` bytes is complete; `input` is what follows it. Checks
-    /// all that a header can show to be wrong before a byte of payload is kept.
+    /// Begins the frame of a complete header, which took `taken` bytes of input; `input`
+    /// follows it. Before a byte of payload is kept, it checks all that a header can
+    /// show to be wrong.
     #[inline(always)]
     fn begin(
         &mut self,
@@ -270,7 +299,7 @@ impl Reader {
             _ => {}
         }
         let length = self.check_length(&header)?;
-        // The usual case: a whole message in one frame that is all there.
+        // The usual case: a whole message in one frame, all of which has arrived.
         if header.fin
             && header.opcode != Opcode::Continuation
             && header.rsv.is_none()
@@ -307,13 +336,14 @@ impl Reader {
             (Opcode::Text | Opcode::Binary, Some(codec)) => codec.reserved_bits(),
             _ => Rsv::NONE,
         };
-        match header.rsv.within(allowed) {
-            true => Ok(()),
-            false => Err(Violation::ReservedBits),
+        if header.rsv.within(allowed) {
+            Ok(())
+        } else {
+            Err(Violation::ReservedBits)
         }
     }
 
-    /// The length of a data frame's payload, if the limits allow it.
+    /// Returns the length of a data frame's payload, if the limits allow it.
     #[inline]
     fn check_length(&mut self, header: &Header) -> Result<usize, Violation> {
         let limit = self.frame_limit;
@@ -322,7 +352,10 @@ impl Reader {
             .filter(|&length| length <= limit)
             .ok_or(Violation::FrameTooLarge { limit })?;
         let limit = self.message_limit;
-        let before = self.assembly.as_ref().map_or(0, |it| it.wire_length());
+        let before = self
+            .assembly
+            .as_ref()
+            .map_or(0, |assembly| assembly.wire_length());
         // Both are at most a limit, so neither side overflows.
         if length > limit.saturating_sub(before) {
             return Err(Violation::MessageTooLarge { limit });
@@ -338,7 +371,8 @@ impl Reader {
         Ok(length)
     }
 
-    /// Control frames may stand between the fragments of a message (section 5.4).
+    /// Begins a control frame. It may stand between the fragments of a message
+    /// (section 5.4).
     fn begin_control(
         &mut self,
         header: Header,
@@ -346,7 +380,7 @@ impl Reader {
         taken: usize,
         sink: &mut dyn EventSink,
     ) -> Result<(usize, ControlFlow<()>), Violation> {
-        // 125 at most: the header was refused otherwise.
+        // At most 125: longer ones are refused with their header.
         let length = header.length as usize;
         debug_assert!(length <= MAX_CONTROL);
         if input.len() < length {
@@ -374,13 +408,14 @@ impl Reader {
         })
     }
 
-    /// Whether a message has begun and not ended.
+    /// Returns whether a message is arriving that was begun by an earlier frame or
+    /// input.
     pub fn is_within_message(&self) -> bool {
         self.assembly.is_some()
     }
 
-    /// Takes a part of a data frame's payload, which has been unmasked and
-    /// counted off `left`.
+    /// Appends a part of a data frame's payload, which is unmasked and already
+    /// subtracted from `left`.
     fn append(
         &mut self,
         part: &[u8],
@@ -400,7 +435,8 @@ impl Reader {
         })
     }
 
-    /// Ends the frame if its payload is complete, and the message with its last frame.
+    /// Ends the frame if its payload is complete, and the message if that was its last
+    /// frame.
     fn finish_frame(&mut self) -> Result<Progress, Violation> {
         let ReadState::Payload { left: 0, fin, .. } = self.state else {
             return Ok(Progress::Within);
@@ -413,11 +449,11 @@ impl Reader {
         })
     }
 
-    /// The buffer of the message that is arriving, if at least `worthwhile`
-    /// bytes of the current frame's payload are still to come and as many of the
-    /// message have arrived (or it would be allocated for an announcement), and
-    /// how many bytes may be read into its spare capacity. Report what was read
-    /// with [`filled`](Self::filled).
+    /// Returns the buffer of the message that is arriving, and how many bytes may be
+    /// read into its spare capacity.
+    ///
+    /// `None` unless at least `worthwhile` bytes of the message have arrived, and as many
+    /// of the current frame are yet to come; and for a compressed message.
     ///
     /// # Errors
     ///
@@ -442,13 +478,12 @@ impl Reader {
         Ok(self.assembly.as_mut().map(|assembly| assembly.spare(left)))
     }
 
-    /// `count` bytes of payload were read to the end of the
-    /// [`payload_buffer`](Self::payload_buffer). They are unmasked and validated;
-    /// a message that they complete is returned.
+    /// Takes `count` bytes that were read to the end of the
+    /// [`payload_buffer`](Self::payload_buffer). Returns the message if they complete it.
     ///
     /// # Errors
     ///
-    /// The first violation; afterwards all input is discarded.
+    /// The first violation. All further input is discarded.
     pub fn filled(&mut self, count: usize) -> Result<Option<Event>, Violation> {
         let (ReadState::Payload { key, left, .. }, Some(assembly)) =
             (&mut self.state, &mut self.assembly)
@@ -467,36 +502,35 @@ impl Reader {
         }
     }
 
-    /// How many bytes the message that is arriving has room for, if there is one.
+    /// Returns the capacity of the message that is arriving.
     #[cfg(test)]
     pub(super) fn assembly_capacity(&self) -> Option<usize> {
         self.assembly.as_ref().map(|assembly| assembly.capacity())
     }
 
-    /// Takes away what has arrived of the message that is arriving, if that is
-    /// anything; of a text, whole characters. The [`Event::Message`](Event)
-    /// that ends the message brings only the rest of it, which may be empty.
-    ///
-    /// Call it after [`drain`](Self::drain) and [`filled`](Self::filled). Limits
-    /// hold for the sum of all parts. Of a compressed message, an input may make
-    /// a thousand times its length: give small ones, and look at
-    /// [`part_length`](Self::part_length) in between.
+    /// Takes away what has arrived of a message, if there is anything; of a text, whole
+    /// characters. See [the type](Self).
     pub fn take_part(&mut self) -> Option<Message> {
-        self.assembly.as_mut().and_then(|it| it.take_part())
+        self.assembly
+            .as_mut()
+            .and_then(|assembly| assembly.take_part())
     }
 
-    /// How many bytes [`take_part`](Self::take_part) would bring, or up to three more.
+    /// Returns how many bytes [`take_part`](Self::take_part) would return, or up to
+    /// three more.
     pub fn part_length(&self) -> usize {
-        self.assembly.as_ref().map_or(0, |it| it.part_length())
+        self.assembly
+            .as_ref()
+            .map_or(0, |assembly| assembly.part_length())
     }
 }
 
-/// How far a part of a payload brought its frame.
+/// What a part of a payload completed.
 enum Progress {
-    /// More of the frame is to come.
+    /// Nothing.
     Within,
-    /// The frame has ended, its message goes on.
+    /// Its frame, not the message.
     FrameEnded,
-    /// The frame was the last of this message.
+    /// Its frame and this message.
     MessageEnded(Message),
 }

@@ -1,9 +1,9 @@
-//! What a reader keeps of a frame of which not everything has arrived.
+//! The reader's state between two inputs: an incomplete frame.
 
 use crate::error::Violation;
 use crate::frame::{Header, MAX_HEADER, Opcode, mask};
 
-/// Where in which frame the next byte belongs.
+/// The part of a frame that the next byte belongs to.
 ///
 /// ```text
 ///            header complete               payload complete
@@ -18,26 +18,27 @@ pub(super) enum ReadState {
     Header(PartialHeader),
     /// Within the payload of a data frame.
     Payload {
-        /// The masking key, turned so that it begins with the byte that is next.
+        /// The masking key, rotated so that its first byte belongs to the next byte.
         key: Option<[u8; 4]>,
+        /// How many bytes are still to arrive.
         left: usize,
         fin: bool,
     },
-    /// Within the payload of a control frame. These are seldom cut: boxed, they
-    /// do not make every reader larger.
+    /// Within the payload of a control frame. Boxed, since it is rare and would make
+    /// every reader larger.
     Control(Box<PartialControl>),
-    /// After a close frame or a violation: all that arrives is discarded.
+    /// After a close frame or a violation: all input is discarded.
     End,
 }
 
 impl ReadState {
-    /// A frame begins with the next byte.
+    /// The next byte begins a frame.
     pub(super) const BETWEEN_FRAMES: Self = ReadState::Header(PartialHeader {
         bytes: [0; MAX_HEADER - 1],
         length: 0,
     });
 
-    /// Whether a frame begins with the next byte.
+    /// Returns whether the next byte begins a frame.
     #[inline(always)]
     pub(super) fn is_between_frames(&self) -> bool {
         matches!(self, ReadState::Header(header) if header.is_empty())
@@ -56,14 +57,14 @@ impl PartialHeader {
         self.length == 0
     }
 
-    /// Keeps `input`, in which a header begins and does not end.
+    /// Keeps `input`, which is an incomplete header.
     pub(super) fn begin(&mut self, input: &[u8]) {
         self.bytes[..input.len()].copy_from_slice(input);
         self.length = input.len() as u8;
     }
 
-    /// Goes on with `input`: returns how many bytes of it belong to the header,
-    /// and the header once it is complete.
+    /// Continues with `input`. Returns how many bytes of it belong to the header, and
+    /// the header if it is complete.
     pub(super) fn resume(&mut self, input: &[u8]) -> Result<(usize, Option<Header>), Violation> {
         let before = usize::from(self.length);
         let mut header = [0; MAX_HEADER];
@@ -97,7 +98,7 @@ impl PartialControl {
         }
     }
 
-    /// Goes on with `input`: returns how many bytes of it belong to the frame.
+    /// Continues with `input`. Returns how many bytes of it belong to the frame.
     pub(super) fn resume(&mut self, input: &mut [u8]) -> usize {
         let taken = input.len().min(self.left);
         let part = &mut input[..taken];

@@ -1,14 +1,15 @@
-//! Messages of one frame that is all there: what nearly every message is.
+//! Messages in one frame, all of which has arrived: nearly every message.
 
 use crate::frame::mask;
 use crate::message::Kind;
 use crate::message::payload::{INLINE, Payload};
 
-/// Nearly every frame is of one shape, which its first two bytes show: a whole
-/// message of at most 125 bytes, masked. To look for it takes a quarter of what
-/// decoding a header does; all that is different, wrong or not all there goes that
-/// way. Returns its kind, masking key and length; its payload begins at the seventh
-/// byte.
+/// Recognizes the shape of nearly every frame by its first two bytes: a whole message
+/// of at most 125 bytes, masked. Returns its kind, masking key and length; the payload
+/// begins at the seventh byte.
+///
+/// This takes a quarter of the instructions that decoding a header does. Frames of any
+/// other shape, invalid ones and incomplete ones take that way.
 #[inline(always)]
 pub(super) fn short_message(input: &[u8]) -> Option<(Kind, [u8; 4], usize)> {
     let [
@@ -34,14 +35,14 @@ pub(super) fn short_message(input: &[u8]) -> Option<(Kind, [u8; 4], usize)> {
     Some((kind, [*a, *b, *c, *d], length))
 }
 
-/// A copy of the first `length` bytes of `input`, unmasked. It gets a place of
-/// its own, so that a message that is kept pins nothing but itself.
+/// Copies the first `length` bytes of `input` and unmasks them. A message has its own
+/// allocation, so one that is kept keeps nothing else alive.
 #[inline(always)]
 pub(super) fn unmask(key: Option<[u8; 4]>, input: &mut [u8], length: usize) -> Payload {
     if length <= INLINE {
         let key = mask::wide(key.unwrap_or_default());
-        // What stands beyond the payload, usually the next frame, is taken too:
-        // a copy of a fixed length is the cheaper one.
+        // The bytes behind the payload, usually of the next frame, are copied too: a
+        // copy of a fixed length is cheaper.
         if let Some(words) = input.first_chunk() {
             return Payload::inline(words, length, key);
         }
