@@ -26,6 +26,10 @@ thread_local! {
     static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// How many empty fragments may arrive in a row. Autobahn (6.1.2) sends some. A peer
+/// that sends nothing else only wants to use up our time.
+const MAX_EMPTY_FRAGMENTS: u16 = 1024;
+
 /// A message that has not arrived completely.
 ///
 /// `take_part` takes away what has arrived; then the buffer begins with what is left:
@@ -43,6 +47,8 @@ pub(super) struct Assembly {
     /// Bytes of payload that arrived, as they were on the wire; an extension may make
     /// more of them.
     wire_length: usize,
+    /// How many of its frames in a row, up to now, were empty.
+    empty_fragments: u16,
     /// Bytes of payload that were taken away in parts.
     taken: usize,
     /// How many of these are still at the beginning of the buffer, because a
@@ -74,9 +80,23 @@ impl Assembly {
             text: (header.opcode == Opcode::Text).then(utf8::Validator::default),
             rsv: header.rsv,
             wire_length: 0,
+            empty_fragments: 0,
             taken: 0,
             kept: 0,
         }
+    }
+
+    /// Begins a frame with this length of payload.
+    pub(super) fn begin_frame(&mut self, length: usize, fin: bool) -> Result<(), Violation> {
+        if length > 0 || fin {
+            self.empty_fragments = 0;
+            return Ok(());
+        }
+        self.empty_fragments += 1;
+        if self.empty_fragments > MAX_EMPTY_FRAGMENTS {
+            return Err(Violation::EmptyFragments);
+        }
+        Ok(())
     }
 
     /// Returns how many bytes of payload have arrived, as they were on the wire.

@@ -2,23 +2,16 @@
 
 use std::ops::ControlFlow;
 
-use bytes::Bytes;
-
 use super::assembly::{Assembly, Rest};
-use super::close::parse_close_frame;
 use super::event::{Event, EventSink};
 use super::role::{Role, Side};
-use super::state::{PartialControl, ReadState};
+use super::state::{PartialControl, ReadState, control_event};
 use super::whole::{short_message, unmask};
 use crate::error::Violation;
 use crate::extension::Codec;
 use crate::frame::{Header, MAX_CONTROL, Opcode, Rsv, mask, utf8};
 use crate::message::{Kind, Text};
 use crate::{Config, Message};
-
-/// How many empty fragments may arrive in a row. Autobahn (6.1.2) sends some. A peer
-/// that sends nothing else only wants to use up our time.
-const MAX_EMPTY_FRAGMENTS: u16 = 1024;
 
 /// Turns bytes into [`Event`]s, however the bytes are cut.
 ///
@@ -33,8 +26,7 @@ const MAX_EMPTY_FRAGMENTS: u16 = 1024;
 /// A large payload can be read without that copy. While
 /// [`payload_buffer`](Self::payload_buffer) returns a buffer, all input must have
 /// been drained: read into the buffer's spare capacity, and report the bytes with
-/// [`filled`](Self::filled). Which of the two ways the next bytes take may be chosen
-/// anew before each read.
+/// [`filled`](Self::filled). Choose anew before each read.
 ///
 /// # Two ways out
 ///
@@ -47,15 +39,12 @@ pub struct Reader {
     side: Side,
     state: ReadState,
     assembly: Option<Box<Assembly>>,
-    empty_fragments: u16,
     frames: u32,
-    /// The longest message that the fast path takes: the limits, and what fits into
-    /// seven bits.
+    /// The longest message that the fast path takes.
     short_limit: u8,
     frame_limit: usize,
     message_limit: usize,
-    /// Decodes payloads. It encodes those that are sent too: the task that reads is
-    /// the one that writes.
+    /// Also encodes what is sent: the task that reads is the one that writes.
     codec: Option<Box<dyn Codec>>,
 }
 
@@ -72,7 +61,6 @@ impl Reader {
             side: role.side(),
             state: ReadState::BETWEEN_FRAMES,
             assembly: None,
-            empty_fragments: 0,
             frames: 0,
             short_limit: config
                 .get_max_frame_size()
@@ -108,6 +96,11 @@ impl Reader {
     /// Returns how many frames have arrived completely; it wraps.
     pub fn frames(&self) -> u32 {
         self.frames
+    }
+
+    /// Returns whether a message has begun and not ended.
+    pub fn is_within_message(&self) -> bool {
+        self.assembly.is_some()
     }
 
     /// Returns whether the payload of a data frame is arriving.
@@ -179,7 +172,6 @@ impl Reader {
                     }
                 };
                 self.frames = self.frames.wrapping_add(1);
-                self.empty_fragments = 0;
                 at += 6 + length;
                 if sink.message(message).is_break() || at == input.len() {
                     return Ok(at);
@@ -215,9 +207,8 @@ impl Reader {
         }
     }
 
-    /// The slow path: takes one frame, or what is there of it. Breaks when all input is
-    /// taken, or the sink wants no more. (Longer than most functions, as a match over a
-    /// wire format may be.)
+    /// The slow path: takes what is there of one frame. Breaks when all input is taken,
+    /// or the sink wants no more.
     fn step(
         &mut self,
         input: &mut [u8],
@@ -268,9 +259,8 @@ impl Reader {
         std::mem::replace(&mut self.state, ReadState::BETWEEN_FRAMES)
     }
 
-    /// Begins the frame of a complete header, which took `taken` bytes of input; `input`
-    /// follows it. Before a byte of payload is kept, it checks all that a header can
-    /// show to be wrong.
+    /// Begins the frame of a header that took `taken` bytes; `input` follows it. All that
+    /// a header can show to be wrong is found before a byte of payload is kept.
     #[inline(always)]
     fn begin(
         &mut self,
@@ -279,14 +269,7 @@ impl Reader {
         taken: usize,
         sink: &mut dyn EventSink,
     ) -> Result<(usize, ControlFlow<()>), Violation> {
-        match (self.side, header.masking_key) {
-            // Section 5.1: "The server MUST close the connection upon receiving
-            // a frame that is not masked", "A client MUST close a connection if
-            // it detects a masked frame."
-            (Side::Server, None) => return Err(Violation::UnmaskedFrame),
-            (Side::Client, Some(_)) => return Err(Violation::MaskedFrame),
-            _ => {}
-        }
+        self.side.check_masking(&header)?;
         if !header.rsv.is_none() {
             self.check_reserved_bits(&header)?;
         }
@@ -316,9 +299,10 @@ impl Reader {
             self.next_frame();
             return Ok((taken + length, sink.event(Event::Message(message))));
         }
-        if header.opcode != Opcode::Continuation {
-            self.assembly = Some(Box::new(Assembly::new(&header)));
-        }
+        // Without an assembly, the frame is the first of a message: see above.
+        self.assembly
+            .get_or_insert_with(|| Box::new(Assembly::new(&header)))
+            .begin_frame(length, header.fin)?;
         self.state = ReadState::Payload {
             key: header.masking_key,
             left: length,
@@ -336,16 +320,13 @@ impl Reader {
             (Opcode::Text | Opcode::Binary, Some(codec)) => codec.reserved_bits(),
             _ => Rsv::NONE,
         };
-        if header.rsv.within(allowed) {
-            Ok(())
-        } else {
-            Err(Violation::ReservedBits)
-        }
+        let is_allowed = header.rsv.within(allowed);
+        is_allowed.then_some(()).ok_or(Violation::ReservedBits)
     }
 
     /// Returns the length of a data frame's payload, if the limits allow it.
     #[inline]
-    fn check_length(&mut self, header: &Header) -> Result<usize, Violation> {
+    fn check_length(&self, header: &Header) -> Result<usize, Violation> {
         let limit = self.frame_limit;
         let length = usize::try_from(header.length)
             .ok()
@@ -359,14 +340,6 @@ impl Reader {
         // Both are at most a limit, so neither side overflows.
         if length > limit.saturating_sub(before) {
             return Err(Violation::MessageTooLarge { limit });
-        }
-        if length > 0 || header.fin {
-            self.empty_fragments = 0;
-        } else {
-            self.empty_fragments += 1;
-            if self.empty_fragments > MAX_EMPTY_FRAGMENTS {
-                return Err(Violation::EmptyFragments);
-            }
         }
         Ok(length)
     }
@@ -397,21 +370,11 @@ impl Reader {
     }
 
     fn control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Event, Violation> {
-        Ok(match opcode {
-            Opcode::Ping => Event::Ping(Bytes::copy_from_slice(payload)),
-            Opcode::Pong => Event::Pong(Bytes::copy_from_slice(payload)),
-            _ => {
-                let frame = parse_close_frame(payload)?;
-                self.end();
-                Event::Close(frame)
-            }
-        })
-    }
-
-    /// Returns whether a message is arriving that was begun by an earlier frame or
-    /// input.
-    pub fn is_within_message(&self) -> bool {
-        self.assembly.is_some()
+        let event = control_event(opcode, payload)?;
+        if let Event::Close(_) = event {
+            self.end();
+        }
+        Ok(event)
     }
 
     /// Appends a part of a data frame's payload, which is unmasked and already

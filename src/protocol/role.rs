@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::error::Violation;
+use crate::frame::Header;
+
 /// Which side of the connection this is. Clients mask their frames, servers do not
 /// (RFC 6455, section 5.1).
 #[derive(Clone, Copy)]
@@ -46,6 +49,20 @@ pub(crate) enum Side {
 }
 
 impl Side {
+    /// Returns a violation if a frame that this side receives is masked and should
+    /// not be, or should be and is not.
+    #[inline(always)]
+    pub(super) fn check_masking(self, header: &Header) -> Result<(), Violation> {
+        match (self, header.masking_key) {
+            // Section 5.1: "The server MUST close the connection upon receiving
+            // a frame that is not masked", "A client MUST close a connection if
+            // it detects a masked frame."
+            (Side::Server, None) => Err(Violation::UnmaskedFrame),
+            (Side::Client, Some(_)) => Err(Violation::MaskedFrame),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns whether the peer is to close the TCP connection first. RFC 6455,
     /// section 7.1.1: it "SHOULD be closed first by the server, so that it holds
     /// the TIME_WAIT state and not the client".

@@ -1,5 +1,9 @@
-//! The reader's state between two inputs: an incomplete frame.
+//! The reader's state between two inputs, an incomplete frame; and control frames.
 
+use bytes::Bytes;
+
+use super::close::parse_close_frame;
+use super::event::Event;
 use crate::error::Violation;
 use crate::frame::{Header, MAX_HEADER, Opcode, mask};
 
@@ -113,4 +117,13 @@ impl PartialControl {
     pub(super) fn is_complete(&self) -> bool {
         self.left == 0
     }
+}
+
+/// Returns the event of a complete control frame.
+pub(super) fn control_event(opcode: Opcode, payload: &[u8]) -> Result<Event, Violation> {
+    Ok(match opcode {
+        Opcode::Ping => Event::Ping(Bytes::copy_from_slice(payload)),
+        Opcode::Pong => Event::Pong(Bytes::copy_from_slice(payload)),
+        _ => Event::Close(parse_close_frame(payload)?),
+    })
 }
