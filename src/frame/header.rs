@@ -8,7 +8,7 @@ pub(crate) const MAX_HEADER: usize = 14;
 /// The largest payload of a control frame (RFC 6455, section 5.5).
 pub(crate) const MAX_CONTROL: usize = 125;
 
-/// What a frame carries (RFC 6455, section 5.2).
+/// The kind of a frame (RFC 6455, section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Opcode {
     Continuation = 0,
@@ -32,14 +32,14 @@ impl Opcode {
         })
     }
 
-    /// Close, ping and pong: "Control frames are identified by opcodes where
+    /// Returns whether this is close, ping or pong: "Control frames are identified by opcodes where
     /// the most significant bit of the opcode is 1" (RFC 6455, section 5.5).
     pub(crate) fn is_control(self) -> bool {
         self as u8 & 0x8 != 0
     }
 }
 
-/// The three reserved bits, where they stand in the first byte.
+/// The three reserved bits, at their positions in the first byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rsv(u8);
 
@@ -49,16 +49,16 @@ impl Rsv {
     #[cfg(any(test, feature = "deflate"))]
     pub(crate) const RSV1: Self = Rsv(0x40);
 
-    /// On a frame that is queued, not on the wire: no extension shall encode it.
-    /// Extensions that would use this bit themselves are not known.
+    /// Marks a queued frame that no extension may encode. The mark is removed before the
+    /// frame is written. No known extension uses this bit itself.
     pub(crate) const AS_IS: Self = Rsv(0x10);
 
-    /// Whether no bit is set that is not in `allowed` too.
+    /// Returns whether all bits that are set are in `allowed` too.
     pub(crate) fn within(self, allowed: Rsv) -> bool {
         self.0 & !allowed.0 == 0
     }
 
-    /// Sets the bits on the frame whose first byte this is.
+    /// Sets the bits in the first byte of a frame.
     pub(crate) fn set_on(self, first: &mut u8) {
         *first |= self.0;
     }
@@ -82,16 +82,15 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Whether this is a frame of data that is a message by itself.
+    /// Returns whether the frame is a whole message.
     pub(crate) fn is_message(&self) -> bool {
         self.fin && matches!(self.opcode, Opcode::Text | Opcode::Binary)
     }
 
-    /// Reads a header from the beginning of `input`; `None` if it is not all
-    /// there. Returns its own length too.
+    /// Reads a header from the beginning of `input`. Returns it and its own length, or
+    /// `None` if it is incomplete.
     ///
-    /// What the first two bytes show to be wrong is reported without waiting
-    /// for the rest.
+    /// What is wrong with the first two bytes is reported without waiting for the rest.
     #[inline]
     pub(crate) fn decode(input: &[u8]) -> Result<Option<(Header, usize)>, Violation> {
         let &[first, second, ref rest @ ..] = input else {
@@ -157,7 +156,7 @@ impl Header {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let first = (self.fin as u8) << 7 | self.rsv.0 | self.opcode as u8;
         let masked = (self.masking_key.is_some() as u8) << 7;
-        // Arrays of a known length, which are stored without a call.
+        // Arrays of a constant length are stored without a call.
         match self.length {
             0..=125 => out.extend_from_slice(&[first, masked | self.length as u8]),
             126..=0xffff => {

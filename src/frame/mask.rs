@@ -1,7 +1,7 @@
 //! Masking (RFC 6455, section 5.3): each payload byte is combined with one of
 //! the four bytes of the key, in turn, by exclusive or.
 
-/// Masks or unmasks `payload`, to whose first byte belongs the first of the key.
+/// Masks or unmasks `payload`, beginning with the first byte of the key.
 #[inline]
 pub(crate) fn apply(key: [u8; 4], payload: &mut [u8]) {
     let half = u32::from_ne_bytes(key);
@@ -21,18 +21,20 @@ pub(crate) fn apply(key: [u8; 4], payload: &mut [u8]) {
     }
 }
 
-/// Masks or unmasks the next `part` of a payload; the key moves on with it.
+/// Masks or unmasks the next `part` of a payload, and rotates the key for the part that
+/// follows.
 #[inline]
 pub(crate) fn apply_next(key: &mut [u8; 4], part: &mut [u8]) {
     apply(*key, part);
     *key = after(*key, part.len());
 }
 
-/// From this length on a payload is unmasked while it is copied. Of a smaller one
-/// both passes stay in the nearest cache, and its allocation is of its own length.
+/// Payloads of this length and more are unmasked while they are copied. For smaller
+/// ones both passes stay in the nearest cache, and the allocation has exactly their
+/// length.
 pub(crate) const ONE_PASS: usize = 4 * 1024;
 
-/// A copy of `payload`, masked or unmasked: one pass over memory instead of two.
+/// Copies `payload` and masks or unmasks the copy: one pass over memory instead of two.
 #[inline(never)]
 pub(crate) fn copy(key: [u8; 4], payload: &[u8]) -> Vec<u8> {
     let whole = wide(key);
@@ -44,19 +46,19 @@ pub(crate) fn copy(key: [u8; 4], payload: &[u8]) -> Vec<u8> {
     copy.extend(
         rest.iter()
             .zip(key.iter().cycle())
-            .map(|(it, key)| it ^ key),
+            .map(|(byte, key)| byte ^ key),
     );
     copy
 }
 
-/// The key twice, in the order of memory.
+/// Returns the key twice, in the order of memory.
 #[inline]
 pub(crate) fn wide(key: [u8; 4]) -> u64 {
     let half = u64::from(u32::from_ne_bytes(key));
     half << 32 | half
 }
 
-/// The key as it goes on after `count` bytes.
+/// Returns the key for the payload after its first `count` bytes.
 #[inline]
 pub(crate) fn after(mut key: [u8; 4], count: usize) -> [u8; 4] {
     key.rotate_left(count % 4);

@@ -1,30 +1,31 @@
-//! The bytes of a message: small ones where they are, others shared.
+//! The bytes of a message: few are stored inline, more are shared.
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
-/// How many bytes fit beside the length into the place of a [`Bytes`].
+/// How many bytes, and their length, fit into the size of a [`Bytes`].
 pub(crate) const INLINE: usize = 23;
 
 /// How many bytes of a payload `Debug` shows.
 pub(super) const MAX_SHOWN: usize = 64;
 
-/// A payload. Up to 23 bytes need no allocation; a chat's or a game's messages
-/// are often no longer, and sixteen that arrive at once would overflow what an
-/// allocator keeps at hand of one size.
+/// A payload. Up to 23 bytes are stored without an allocation.
+///
+/// Messages of a chat or a game are often that short. Sixteen that arrive at once would
+/// use up what an allocator keeps ready of one size.
 #[derive(Clone)]
 pub(crate) enum Payload {
     Inline(Inline),
     Shared(Bytes),
 }
 
-/// Bytes, and in the last one how many they are.
+/// Bytes, and in the last one their number.
 ///
-/// A message is moved several times on its way. Aligned and without parts it
-/// is moved by whole words; stored in pieces and read as words, the processor
-/// would have to wait each time until the pieces have left its store buffer.
+/// A message is moved several times on its way. Aligned and without fields, it is moved
+/// in whole words. If it were written in pieces and read in words, the processor would
+/// have to wait each time until the pieces have left its store buffer.
 #[derive(Clone, Copy)]
 #[repr(align(8))]
 pub(crate) struct Inline([u8; INLINE + 1]);
@@ -50,8 +51,8 @@ impl Inline {
     #[inline]
     fn as_slice(&self) -> &[u8] {
         let [bytes @ .., length] = &self.0;
-        // It is at most as many as there are; where the compiler cannot see
-        // that, a comparison is cheaper than what leads to a panic.
+        // `length` is never larger than `bytes`. The compiler does not know that, and
+        // this comparison is cheaper than a path to a panic.
         bytes.get(..usize::from(*length)).unwrap_or(bytes)
     }
 }
@@ -68,8 +69,8 @@ impl Payload {
         }
     }
 
-    /// The first `length` bytes of `words`, which are combined with `key` by
-    /// exclusive or, again and again. What stands beyond them is never looked at.
+    /// Stores the first `length` bytes of `words`, combined with `key` by exclusive or.
+    /// The bytes beyond them are never looked at.
     #[inline]
     pub(crate) fn inline(words: &[u8; INLINE + 1], length: usize, key: u64) -> Self {
         Payload::Inline(Inline::new(words, length, key))
@@ -83,7 +84,7 @@ impl Payload {
         }
     }
 
-    /// The bytes of a small payload, and how many of them are its.
+    /// Returns the bytes of an inline payload, and how many of them belong to it.
     #[inline]
     pub(crate) fn as_inline(&self) -> Option<(&[u8; INLINE + 1], usize)> {
         match self {
@@ -100,7 +101,7 @@ impl Payload {
     }
 }
 
-/// Payloads are what their bytes are, wherever these stand.
+/// Compares the bytes, however they are stored.
 impl PartialEq for Payload {
     fn eq(&self, other: &Self) -> bool {
         self.as_slice() == other.as_slice()
