@@ -4,7 +4,7 @@ use super::codec::Codec;
 #[cfg(feature = "deflate")]
 use super::deflate;
 
-/// An extension as both sides have agreed on it.
+/// An extension with the parameters that both sides agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Agreed {
     #[cfg(feature = "deflate")]
@@ -19,7 +19,7 @@ impl Agreed {
         }
     }
 
-    /// The server's answer, a value of `Sec-WebSocket-Extensions`.
+    /// Returns the server's answer, a value of `Sec-WebSocket-Extensions`.
     pub(crate) fn answer(&self) -> String {
         match *self {
             #[cfg(feature = "deflate")]
@@ -27,7 +27,7 @@ impl Agreed {
         }
     }
 
-    /// What transforms the messages of one connection.
+    /// Makes the codec of one connection.
     pub(crate) fn codec(self) -> Box<dyn Codec> {
         match self {
             #[cfg(feature = "deflate")]
@@ -36,17 +36,16 @@ impl Agreed {
     }
 }
 
-/// An extension that client and server have agreed on
-/// (RFC 6455, section 9), with its parameters; for a
-/// [`Connection`](crate::protocol::Connection).
+/// An extension that client and server agreed on (RFC 6455, section 9), with its
+/// parameters, for a [`Connection`](crate::protocol::Connection).
 ///
-/// [`Agreement::extension`](crate::handshake::Agreement::extension) has it, with
-/// the feature `handshake`.
+/// With the feature `handshake`,
+/// [`Agreement::extension`](crate::handshake::Agreement::extension) returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extension(pub(crate) Agreed);
 
 impl Extension {
-    /// As it is registered: `permessage-deflate`.
+    /// Returns the registered name: `permessage-deflate`.
     pub fn name(&self) -> &'static str {
         self.0.name()
     }

@@ -1,21 +1,21 @@
-//! What those who queue messages must know of an extension.
+//! How an extension encodes messages, for the code that queues them.
 
 #[cfg(feature = "deflate")]
 use super::deflate;
 use crate::frame::Rsv;
 
-/// How messages are encoded, as far as the one who queues them must know.
+/// How the messages of a connection are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
-    /// In the context of the messages before.
+    /// Each after the ones before it: only this connection can use the result.
     InContext,
-    /// Each for itself: the encoded form serves every connection with equal terms.
+    /// Each by itself: all connections with equal terms can use the result.
     #[cfg(feature = "deflate")]
     Independent(Terms),
 }
 
 impl Coding {
-    /// The same, but for one connection only.
+    /// Returns the same for a connection whose encoded messages no other can use.
     pub(crate) fn unshared(self) -> Self {
         match self {
             #[cfg(feature = "deflate")]
@@ -24,7 +24,7 @@ impl Coding {
         }
     }
 
-    /// On which terms a message may be encoded for many connections at once.
+    /// Returns the terms on which a message can be encoded for many connections at once.
     pub(crate) fn independent(self) -> Option<Terms> {
         match self {
             Coding::InContext => None,
@@ -34,7 +34,7 @@ impl Coding {
     }
 }
 
-/// All that the encoded form of a message depends on.
+/// Everything that the encoded form of a message depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Terms {
     #[cfg(feature = "deflate")]
@@ -42,7 +42,7 @@ pub(crate) enum Terms {
 }
 
 impl Terms {
-    /// Like [`Encoder::encode`].
+    /// See [`Encoder::encode`](super::Encoder::encode).
     #[cfg_attr(not(feature = "deflate"), expect(unused_variables, clippy::ptr_arg))]
     pub(crate) fn encode(self, payload: &[u8], out: &mut Vec<u8>) -> Option<Rsv> {
         match self {

@@ -1,4 +1,4 @@
-//! The extensions that there are.
+//! The table of extensions.
 
 use super::agreed::Agreed;
 #[cfg(feature = "deflate")]
@@ -6,7 +6,7 @@ use super::deflate;
 use super::parameters::Parameters;
 use crate::Config;
 
-/// Every extension, the favourite first.
+/// All extensions, in order of preference.
 pub(crate) const KNOWN: &[Known] = &[
     #[cfg(feature = "deflate")]
     Known {
@@ -26,11 +26,13 @@ pub(crate) const KNOWN: &[Known] = &[
 /// How an extension is negotiated (RFC 6455, section 9.1).
 pub(crate) struct Known {
     pub(crate) name: &'static str,
-    /// The server's side: whether the configuration has it, and an offer of it
-    /// with these parameters can be accepted.
+    /// Accepts an offer with these parameters, for a server. `None` if the configuration
+    /// has the extension turned off, or the offer cannot be accepted.
     pub(crate) accept: fn(&Config, &mut Parameters<'_>) -> Option<Agreed>,
-    /// The client's side: what to offer, if the configuration has it.
+    /// Returns what a client offers. `None` if the configuration has the extension turned
+    /// off.
     pub(crate) offer: fn(&Config) -> Option<String>,
-    /// The client's side: whether the answer is one to that offer.
+    /// Checks a server's answer, for a client. `None` if it is not an answer to that
+    /// offer.
     pub(crate) conclude: fn(&Config, &mut Parameters<'_>) -> Option<Agreed>,
 }

@@ -1,11 +1,10 @@
-//! The seam for extensions (RFC 6455, section 9): what transforms payloads
-//! between the frame and the message.
+//! Extensions (RFC 6455, section 9) transform payloads between frames and messages.
 //!
-//! The traits are private until a second extension shows what they must look
-//! like. `protocol` and `socket` hold them boxed, so no type carries a parameter
-//! for them and a connection without extensions pays one null check. Nobody
-//! outside of this module knows which extensions there are: `handshake` goes
-//! through [`KNOWN`], and hands on what was [`Agreed`].
+//! The traits are private until a second extension shows what they must look like.
+//! `protocol` and `socket` hold them boxed: no type has a parameter for them, and a
+//! connection without extensions pays one null check. Only this module knows which
+//! extensions exist: `handshake` goes through [`KNOWN`], and passes on what was
+//! [`Agreed`].
 
 mod agreed;
 mod codec;

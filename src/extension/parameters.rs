@@ -2,6 +2,6 @@
 
 use std::borrow::Cow;
 
-/// The parameters of an offer or an answer, in their order, quotes removed; the
-/// same one may come twice.
+/// The parameters of an offer or an answer, in order and without quotes. The same one
+/// may occur twice.
 pub(crate) type Parameters<'a> = dyn Iterator<Item = (&'a str, Option<Cow<'a, str>>)> + 'a;

@@ -9,8 +9,7 @@ use crate::error::Violation;
 use crate::extension::{Coding, Decoder, Encoder};
 use crate::frame::Rsv;
 
-/// Both directions of one connection: what an idle one holds is this, and what
-/// it takes over.
+/// Both directions of one connection. An idle connection holds this, and its histories.
 pub(super) struct DeflateCodec {
     pub(super) compressor: Compressor,
     pub(super) decompressor: Decompressor,

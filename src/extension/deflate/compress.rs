@@ -1,16 +1,16 @@
 //! The sending half (RFC 7692, section 7.2.1).
 
-use super::busy::Remembered;
+use super::busy::SentMessages;
 use super::history::Context;
 use super::zlib::Settings;
 use crate::extension::{self, Coding};
 use crate::frame::Rsv;
 
-/// Compresses one connection's messages.
+/// Compresses the messages of one connection.
 pub(super) struct Compressor {
     settings: Settings,
-    /// What the peer knows, if it takes the context over.
-    remembered: Option<Box<Remembered>>,
+    /// What the peer knows of earlier messages, with context takeover.
+    sent: Option<Box<SentMessages>>,
 }
 
 impl Compressor {
@@ -18,12 +18,12 @@ impl Compressor {
         let takes_over = context == Context::TakenOver;
         Compressor {
             settings,
-            remembered: takes_over.then(|| Box::new(Remembered::new(settings.window_bits()))),
+            sent: takes_over.then(|| Box::new(SentMessages::new(settings.window_bits()))),
         }
     }
 
     pub(super) fn coding(&self) -> Coding {
-        match self.remembered {
+        match self.sent {
             Some(_) => Coding::InContext,
             None => Coding::Independent(extension::Terms::Deflate(self.settings)),
         }
@@ -34,10 +34,10 @@ impl Compressor {
     }
 
     pub(super) fn encode(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Option<Rsv> {
-        let Some(remembered) = &mut self.remembered else {
+        let Some(sent) = &mut self.sent else {
             return self.settings.encode(payload, out);
         };
         let wanted = self.settings.wants(payload.len());
-        (wanted && remembered.compress(self.settings, payload, out)).then_some(Rsv::RSV1)
+        (wanted && sent.compress(self.settings, payload, out)).then_some(Rsv::RSV1)
     }
 }

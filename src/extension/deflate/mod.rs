@@ -1,10 +1,10 @@
 //! permessage-deflate (RFC 7692).
 //!
-//! [`negotiate`] decides what both sides agree on, [`compress`] and [`inflate`]
-//! do it. Compressors and decompressors belong to the thread and are borrowed for
-//! the length of one message. Where a context is taken over, what they must know
-//! of the messages before is a connection's [`history`]; the few connections that
-//! are [`busy`] keep their compressors.
+//! [`negotiate`] decides on the parameters, [`compress`] and [`inflate`] transform
+//! messages by them. Compressors and decompressors belong to the thread, and are used
+//! for one message at a time. With context takeover, a connection has a [`history`]:
+//! what they must know of its earlier messages. The few connections that are [`busy`]
+//! keep a compressor.
 
 mod busy;
 mod codec;

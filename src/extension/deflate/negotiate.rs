@@ -1,4 +1,4 @@
-//! Which parameters both sides agree on (RFC 7692, section 7.1).
+//! Negotiation of the parameters (RFC 7692, section 7.1).
 
 use std::sync::Arc;
 
@@ -10,22 +10,22 @@ use super::zlib::Settings;
 use crate::config::{Compression, Slot};
 use crate::extension::{self, Parameters};
 
-/// As it is registered (section 5).
+/// The registered name (section 5).
 pub(crate) const NAME: &str = "permessage-deflate";
 
-/// The largest window there is, and what holds where none is named.
+/// The largest window, which holds if none is named.
 const MAX_WINDOW_BITS: u8 = 15;
 
-/// What both sides have agreed on.
+/// The parameters that both sides agreed on.
 #[derive(Clone, Debug)]
 pub(crate) struct DeflateAgreement {
-    /// How this side compresses, and the peer.
+    /// How this side compresses, and how the peer does.
     ours: Direction,
     theirs: Direction,
     settings: Settings,
     /// The parameters of the answer.
     answer: String,
-    /// Held as long as one of the directions keeps its context.
+    /// Held as long as one of the directions has a context.
     slot: Option<Arc<Slot>>,
 }
 
@@ -60,19 +60,21 @@ impl DeflateAgreement {
     }
 }
 
-/// Section 7.1: "A server MUST decline an extension negotiation offer for this
-/// extension if any of the following conditions are met": a parameter that is
-/// not known, an invalid value, or a parameter that comes twice.
+/// Accepts or declines an offer.
 ///
-/// A server may always leave the contexts aside (7.1.1.1, 7.1.1.2), whether it
-/// was asked to or not; window bits of the client only if it offered to take
-/// some (7.1.2.2: Firefox does not, and fails the connection).
+/// Section 7.1: "A server MUST decline an extension negotiation offer for this
+/// extension if any of the following conditions are met": an unknown parameter, an
+/// invalid value, or a parameter that occurs twice.
+///
+/// A server may always decline contexts (7.1.1.1, 7.1.1.2), asked to or not. It may set
+/// window bits for the client only if the client offered that (7.1.2.2; Firefox does
+/// not, and fails the connection).
 pub(crate) fn accept(
     compression: &Compression,
     parameters: &mut Parameters<'_>,
 ) -> Option<DeflateAgreement> {
     let offered = Named::read(parameters)?;
-    // A maximum for the server has a value; the client's own may be left open.
+    // The server's maximum must have a value, the client's need not.
     let server_bits = match offered.server_bits {
         Some(None) => return None,
         bits => bits.flatten(),
@@ -97,7 +99,7 @@ pub(crate) fn accept(
     let theirs = Direction {
         context,
         window_bits: match (context, offered.client_bits) {
-            // The thread's decompressors take any window.
+            // The decompressors of the thread take any window.
             (Context::None, _) | (_, None) => MAX_WINDOW_BITS,
             (_, Some(bits)) => compression.window_bits.min(bits.unwrap_or(MAX_WINDOW_BITS)),
         },
@@ -124,7 +126,7 @@ pub(crate) fn accept(
     })
 }
 
-/// What a client offers. It can always keep to a smaller window, and says so.
+/// Returns what a client offers. It can always keep to a smaller window, and says so.
 pub(crate) fn offer(compression: &Compression) -> String {
     let contexts = match compression.contexts {
         Some(_) => "",
@@ -133,8 +135,8 @@ pub(crate) fn offer(compression: &Compression) -> String {
     format!("{}{contexts}; client_max_window_bits", NAME)
 }
 
-/// Whether a server's answer is one to [`offer`]. Sections 7.1.1 and 7.1.2 say
-/// when a client must fail the connection instead.
+/// Checks a server's answer to [`offer`]. `None` if the client must fail the connection
+/// (sections 7.1.1 and 7.1.2).
 pub(crate) fn conclude(
     compression: &Compression,
     parameters: &mut Parameters<'_>,
@@ -142,7 +144,7 @@ pub(crate) fn conclude(
     let answered = Named::read(parameters)?;
     let bits = |bits: Option<Option<u8>>| match bits {
         None => Some(MAX_WINDOW_BITS),
-        // In an answer, both have values.
+        // In an answer, both must have values.
         Some(bits) => bits,
     };
     let (server_bits, client_bits) = (bits(answered.server_bits)?, bits(answered.client_bits)?);
@@ -153,13 +155,16 @@ pub(crate) fn conclude(
         .contexts
         .as_ref()
         .and_then(|contexts| contexts.take());
-    let context = |declined: bool| match declined {
-        true => Context::None,
-        false => Context::TakenOver,
+    let context = |declined: bool| {
+        if declined {
+            Context::None
+        } else {
+            Context::TakenOver
+        }
     };
     Some(DeflateAgreement {
-        // Nobody hinders a client from leaving its own context aside, and
-        // without a slot it does. What the server does was for it to say.
+        // A client may always give up its own context, and without a slot it does. The
+        // server's context was the server's decision.
         ours: Direction {
             context: context(answered.client_without_context || slot.is_none()),
             window_bits: compression.window_bits.min(client_bits),
@@ -174,7 +179,7 @@ pub(crate) fn conclude(
     })
 }
 
-/// The parameters by their names; each comes once at most, with a valid value.
+/// The parameters by name. Each occurs at most once, with a valid value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Named {
     server_without_context: bool,
@@ -211,8 +216,10 @@ impl Named {
     }
 }
 
+/// Parses the value of a window parameter, which may be missing.
+///
 /// Sections 7.1.2.1 and 7.1.2.2: "a decimal integer value without leading zeroes
-/// between 8 to 15, inclusive". Whether there must be one is for the caller.
+/// between 8 to 15, inclusive".
 fn window_bits(value: Option<&str>) -> Option<Option<u8>> {
     Some(match value {
         None => None,

@@ -1,4 +1,5 @@
-//! The library's compressor, and those that a thread keeps (RFC 7692, section 7.2.1).
+//! The raw compressor, its settings, and the compressors that a thread keeps (RFC 7692,
+//! section 7.2.1).
 
 use std::cell::RefCell;
 
@@ -7,19 +8,19 @@ use zlib_rs::{Deflate, DeflateConfig, DeflateError, DeflateFlush, Status};
 use crate::config::Compression;
 use crate::frame::Rsv;
 
-/// Section 7.2.1: what a sender removes from the end of every message, and a
-/// receiver puts back (7.2.2): the length of an empty block without compression.
+/// The end of every compressed message: the length of an empty block without
+/// compression. The sender removes it (section 7.2.1), the receiver adds it (7.2.2).
 pub(super) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// The smallest window that the library takes for deflate without a header.
-/// It never refers back further than the window less 262 bytes, here 250: what
-/// it makes fits a window of 256 bytes (8 bits) as well.
+/// The smallest window that the library accepts for deflate without a header. The
+/// library never refers back further than the window less 262 bytes, here 250. So the
+/// result also fits a window of 256 bytes (8 bits).
 const MIN_WINDOW_BITS: u8 = 9;
 
-/// Compressors that a thread keeps, of different settings.
+/// How many compressors a thread keeps, each with other settings.
 const MAX_KEPT_COMPRESSORS: usize = 2;
 
-/// All that the compressed form of a message depends on.
+/// Everything that the compressed form of a message depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     level: u8,
@@ -29,8 +30,8 @@ pub(crate) struct Settings {
     threshold: u32,
 }
 
-/// Fills what would be padding. A byte has other values, by which an `Option` of
-/// the settings says that there are none: every connection has one.
+/// Takes the place of a padding byte. Its unused values let an `Option<Settings>` be as
+/// small as `Settings`: every connection has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Set {
@@ -44,12 +45,12 @@ impl Settings {
             window_bits: compression.window_bits,
             memory_level: compression.memory_level,
             set: Set::Yes,
-            // No message has 4 GiB that is not to be compressed.
+            // Saturates: a threshold of 4 GiB is above every message.
             threshold: u32::try_from(compression.threshold).unwrap_or(u32::MAX),
         }
     }
 
-    /// The same for a window that is not larger than that.
+    /// Returns the same settings with a window of at most `window_bits`.
     pub(super) fn within(mut self, window_bits: u8) -> Self {
         self.window_bits = self.window_bits.min(window_bits).max(MIN_WINDOW_BITS);
         self
@@ -63,7 +64,7 @@ impl Settings {
         self.window_bits
     }
 
-    /// A compressor that knows nothing.
+    /// Makes a compressor.
     pub(super) fn compressor(self) -> Deflate {
         Deflate::new_with_config(DeflateConfig {
             level: self.level.into(),
@@ -74,13 +75,14 @@ impl Settings {
         })
     }
 
-    /// Section 7.2.3.6 has a form for the empty message; it is longer than none.
+    /// Returns whether a message of this length should be compressed. Not an empty one:
+    /// its compressed form (section 7.2.3.6) has a byte.
     pub(super) fn wants(self, length: usize) -> bool {
         length > 0 && length >= self.threshold as usize
     }
 
-    /// Compresses a message on its own, with a compressor of the thread. `None`
-    /// if it would not get smaller.
+    /// Compresses a message by itself, with a compressor of the thread. `None` if it does
+    /// not get smaller.
     pub(crate) fn encode(self, payload: &[u8], out: &mut Vec<u8>) -> Option<Rsv> {
         #[cfg(test)]
         COMPRESSIONS.set(COMPRESSIONS.get() + usize::from(self.wants(payload.len())));
@@ -91,7 +93,8 @@ impl Settings {
             .then_some(Rsv::RSV1)
     }
 
-    /// The same for a peer that knows these bytes; says whether it got smaller.
+    /// Compresses a message for a peer that knows these bytes. Returns whether it got
+    /// smaller.
     pub(super) fn compress_after(
         self,
         known: [&[u8]; 2],
@@ -99,7 +102,7 @@ impl Settings {
         out: &mut Vec<u8>,
     ) -> bool {
         let mut compressor = take(self);
-        let smaller = tell(&mut compressor, known) && compress(&mut compressor, payload, out);
+        let smaller = prime(&mut compressor, known) && compress(&mut compressor, payload, out);
         give(self, compressor);
         smaller
     }
@@ -109,11 +112,11 @@ thread_local! {
     static COMPRESSORS: RefCell<Vec<(Settings, Deflate)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A compressor without a history.
+/// Takes a compressor from the thread, without a history.
 fn take(settings: Settings) -> Deflate {
     let kept = COMPRESSORS.try_with(|kept| {
         let mut kept = kept.borrow_mut();
-        let at = kept.iter().position(|(it, _)| *it == settings)?;
+        let at = kept.iter().position(|(of, _)| *of == settings)?;
         Some(kept.remove(at).1)
     });
     match kept {
@@ -125,8 +128,9 @@ fn take(settings: Settings) -> Deflate {
     }
 }
 
+/// Gives a compressor back to the thread.
 fn give(settings: Settings, compressor: Deflate) {
-    // While the thread ends, there is nobody to keep it for.
+    // It fails while the thread ends; then the compressor is freed.
     let _ = COMPRESSORS.try_with(|kept| {
         let mut kept = kept.borrow_mut();
         if kept.len() == MAX_KEPT_COMPRESSORS {
@@ -136,14 +140,14 @@ fn give(settings: Settings, compressor: Deflate) {
     });
 }
 
-/// Has a compressor know these bytes.
-pub(super) fn tell(compressor: &mut Deflate, known: [&[u8]; 2]) -> bool {
-    let mut pieces = known.into_iter().filter(|it| !it.is_empty());
-    pieces.all(|it| compressor.set_dictionary(it).is_ok())
+/// Gives a compressor the bytes that the next message may refer to. Returns whether it
+/// took them.
+pub(super) fn prime(compressor: &mut Deflate, known: [&[u8]; 2]) -> bool {
+    let mut pieces = known.into_iter().filter(|piece| !piece.is_empty());
+    pieces.all(|piece| compressor.set_dictionary(piece).is_ok())
 }
 
-/// Compresses a message after what the compressor knows; says whether it got
-/// smaller.
+/// Compresses a message. Returns whether it got smaller.
 pub(super) fn compress(compressor: &mut Deflate, payload: &[u8], out: &mut Vec<u8>) -> bool {
     append_compressed(compressor, payload, out).is_ok() && out.len() < payload.len()
 }
@@ -157,14 +161,14 @@ fn append_compressed(
 ) -> Result<(), DeflateError> {
     let mut rest = payload;
     let mut end = out.len();
-    // Most of what is worth compressing gets smaller by half.
+    // Most messages that are worth compressing get smaller by half.
     out.resize(end + payload.len() / 2 + 64, 0);
     loop {
         let (taken, made) = (compressor.total_in(), compressor.total_out());
         let status = compressor.compress(rest, &mut out[end..], DeflateFlush::SyncFlush)?;
         rest = &rest[(compressor.total_in() - taken) as usize..];
         end += (compressor.total_out() - made) as usize;
-        // Room that is left says that all has come out (zlib's rule).
+        // Room is left, so all of the output is there (a rule of zlib).
         if rest.is_empty() && end < out.len() {
             break;
         }
@@ -185,7 +189,7 @@ thread_local! {
     static COMPRESSIONS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// How many messages this thread has compressed on their own.
+/// Returns how many messages this thread has compressed by themselves.
 #[cfg(test)]
 pub(crate) fn compressions() -> usize {
     COMPRESSIONS.get()

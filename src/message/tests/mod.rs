@@ -28,10 +28,14 @@ fn a_message_is_small_to_move() {
 fn a_text_compares_with_strings_both_ways() {
     let text = Text::from("é");
     let string = String::from("é");
-    assert!(text == *"é" && *"é" == text);
-    assert!(text == "é" && "é" == text);
-    assert!(text == string && string == text);
-    assert!(text != "e" && String::new() != text);
+    assert_eq!(text, *"é");
+    assert_eq!(*"é", text);
+    assert_eq!(text, "é");
+    assert_eq!("é", text);
+    assert_eq!(text, string);
+    assert_eq!(string, text);
+    assert_ne!(text, "e");
+    assert_ne!(String::new(), text);
 }
 
 #[test]
