@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_peer_said_cannot_break_a_log_line() {
+    fn the_peers_reason_cannot_break_a_log_line() {
         let frame = CloseFrame::new(CloseCode::NORMAL, "bye\nERROR forged");
         let shown = CloseCause::Remote(Some(frame)).to_string();
         assert!(!shown.contains('\n'), "{shown}");

@@ -1,4 +1,4 @@
-//! Messages: what a conversation consists of.
+//! Messages, texts and binary payloads.
 //!
 //! RFC 6455 knows two kinds of message, text and binary (section 5.6). Pings,
 //! pongs and close frames are the library's business and never appear here.

@@ -1,9 +1,9 @@
-//! What can be compressed how, and by how many connections.
+//! Settings of compression, and the limit of contexts.
 
 use super::super::compression::Compression;
 
 #[test]
-fn what_no_compressor_can_do_becomes_the_nearest_that_it_can() {
+fn settings_out_of_range_become_the_nearest_possible() {
     let most = Compression::shared()
         .level(200)
         .window_bits(200)
@@ -23,7 +23,7 @@ fn what_no_compressor_can_do_becomes_the_nearest_that_it_can() {
 }
 
 #[test]
-fn contexts_are_counted_over_all_clones_and_come_back() {
+fn contexts_are_counted_over_all_clones_and_released() {
     let compression = Compression::dedicated().limit(2);
     let clone = compression.clone();
     let take = |compression: &Compression| compression.contexts.as_ref().unwrap().take();

@@ -1,4 +1,4 @@
-//! Defaults, and what is set.
+//! Defaults, setters and getters.
 
 #[cfg(feature = "deflate")]
 mod compression;

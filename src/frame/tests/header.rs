@@ -8,7 +8,7 @@ fn decode(bytes: &[u8]) -> Result<Option<(Header, usize)>, Violation> {
 }
 
 #[test]
-fn every_header_survives_the_wire_and_is_never_taken_for_whole_too_early() {
+fn every_header_round_trips_and_is_incomplete_until_its_last_byte() {
     for length in [
         0,
         1,

@@ -95,7 +95,7 @@ fn bytes_become_binary_messages_and_messages_bytes() {
 }
 
 #[test]
-fn what_is_static_is_not_copied() {
+fn static_payloads_are_not_copied() {
     static TEXT: &str = "short";
     let text = Text::from_static(TEXT);
     assert_eq!(text.as_bytes().as_ptr(), TEXT.as_ptr());
@@ -104,7 +104,7 @@ fn what_is_static_is_not_copied() {
 }
 
 #[test]
-fn a_text_that_nobody_shares_becomes_a_string_without_a_copy() {
+fn an_unshared_text_becomes_a_string_without_a_copy() {
     let string = "x".repeat(1000);
     let place = string.as_ptr();
     let string = String::from(Message::from(string).into_text().unwrap());

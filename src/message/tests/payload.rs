@@ -1,4 +1,4 @@
-//! Payloads that stand in place, and shared ones.
+//! Inline and shared payloads.
 
 use bytes::Bytes;
 

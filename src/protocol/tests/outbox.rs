@@ -36,7 +36,7 @@ fn drain(mut outbox: Outbox, step: usize) -> Vec<u8> {
 }
 
 #[test]
-fn frames_leave_in_order_whatever_is_written_at_a_time() {
+fn frames_leave_in_order_however_many_bytes_a_write_takes() {
     let lengths = [3, LARGE, 0, LARGE + 5, 200, LARGE, LARGE];
     let whole = drain(outbox(&lengths), usize::MAX);
     assert_eq!(whole.len(), outbox(&lengths).len());
@@ -46,7 +46,7 @@ fn frames_leave_in_order_whatever_is_written_at_a_time() {
 }
 
 #[test]
-fn dropping_the_oldest_cuts_whole_frames_only() {
+fn drop_oldest_drops_whole_frames_only() {
     let lengths = [3, LARGE, 10, LARGE, 4];
     let total = outbox(&lengths).len();
     for limit in 0..=total {
@@ -62,7 +62,7 @@ fn dropping_the_oldest_cuts_whole_frames_only() {
 }
 
 #[test]
-fn a_control_frame_in_front_stays_and_shelters_nobody() {
+fn drop_oldest_keeps_control_frames_and_drops_messages_behind_them() {
     let mut outbox = Outbox::default();
     let mut writer = Writer::new(Role::Server);
     writer.pong(b"first", &mut outbox);

@@ -34,8 +34,8 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Feeds the pieces, and after each takes away what has arrived: the messages,
-/// each in its parts.
+/// Feeds the pieces, and takes away what has arrived after each. Returns the messages,
+/// each as its parts.
 fn in_parts(reader: &mut Reader, pieces: &[&[u8]]) -> Result<Vec<Vec<Message>>, Violation> {
     let mut messages = vec![vec![]];
     for piece in pieces {
@@ -65,7 +65,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn the_parts_of_a_text_are_texts_and_together_they_are_it(
+    fn the_parts_of_a_text_are_valid_utf8_and_add_up_to_it(
         texts in prop::collection::vec("[a-zé€𝄞]{0,60}", 1..8),
         fragments in 1usize..5,
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
@@ -102,7 +102,7 @@ proptest! {
 }
 
 #[test]
-fn a_large_payload_is_read_to_where_it_belongs_and_taken_away() {
+fn a_large_payload_is_read_into_its_buffer_and_taken_away() {
     let payload: Vec<u8> = (0..1_000_000).map(|at| (at % 253) as u8).collect();
     let bytes = frame(0x82, &payload);
     let mut reader = Reader::new(Role::Server, &Config::new());
@@ -121,7 +121,7 @@ fn a_large_payload_is_read_to_where_it_belongs_and_taken_away() {
         }
         parts.extend(reader.take_part());
     }
-    // Too little is left for that.
+    // Too little is left to be read into the buffer.
     let last = in_parts(&mut reader, &[rest]).unwrap().remove(0);
     parts.extend(last);
     assert!(joined(&parts) == payload);
@@ -130,7 +130,7 @@ fn a_large_payload_is_read_to_where_it_belongs_and_taken_away() {
 }
 
 #[test]
-fn limits_hold_for_the_sum_and_text_is_checked_over_parts() {
+fn limits_and_utf8_hold_across_parts() {
     for (config, bytes, expected) in [
         (
             Config::new().max_message_size(10),
@@ -160,7 +160,7 @@ fn limits_hold_for_the_sum_and_text_is_checked_over_parts() {
 }
 
 #[test]
-fn what_is_taken_away_holds_nothing_but_itself() {
+fn a_part_that_is_taken_away_keeps_no_other_memory_alive() {
     let mut reader = Reader::new(Role::Server, &Config::new().max_message_size(1 << 30));
     let mut pieces = [frame(0x02, b"x"), frame(0x00, b"x").repeat(9_999)].concat();
     let mut larger = frame(0x02, &[7; 100_000]);
@@ -173,7 +173,7 @@ fn what_is_taken_away_holds_nothing_but_itself() {
         let capacity = bytes.try_into_mut().expect("the only handle").capacity();
         assert!(capacity <= length + 64, "{capacity} for {length}");
     }
-    // And the reader holds nothing of what it has given away.
+    // The reader keeps nothing of it either.
     for _ in 0..100 {
         in_parts(&mut reader, &[&frame(0x02, &[1; 50_000])[..40_000]]).unwrap();
         assert_eq!(reader.assembly_capacity(), Some(0));
@@ -251,7 +251,7 @@ fn an_overflow_policy_does_not_cut_a_message_in_parts() {
     writer.message(&large, &mut behind).unwrap();
     writer.message(&Message::from("last"), &mut behind).unwrap();
     outbox.append(&mut behind);
-    // All whole messages but the last go.
+    // All whole messages but the last are dropped.
     assert_eq!(outbox.drop_oldest(LARGE + 60), 4);
     let mut wire = vec![];
     while !outbox.is_empty() {
@@ -273,7 +273,7 @@ mod compressed {
     use crate::config::Compression;
     use crate::protocol::Extension;
 
-    /// Compresses messages as one side does, and a reader as the other side has.
+    /// A connection that compresses, and the reader of its peer.
     fn pair(compression: Compression, config: &Config) -> (Connection, Reader) {
         let (ours, theirs) = crate::extension::agree(compression.clone(), compression);
         let client =
@@ -291,7 +291,7 @@ mod compressed {
     }
 
     #[test]
-    fn parts_are_decompressed_as_they_come_and_contexts_go_on() {
+    fn parts_are_decompressed_as_they_arrive_and_contexts_continue() {
         for compression in [
             Compression::shared(),
             Compression::dedicated(),
@@ -315,7 +315,7 @@ mod compressed {
     }
 
     #[test]
-    fn the_limit_holds_for_what_parts_were_decompressed_to() {
+    fn the_limit_holds_for_the_decompressed_sum_of_parts() {
         let config = Config::new().max_message_size(100_000);
         let (mut client, mut reader) = pair(Compression::shared(), &config);
         client.send(vec![0; 100_001]).unwrap();

@@ -1,9 +1,9 @@
-//! What a direction remembers.
+//! The history of a direction.
 
 use super::super::history::{History, tail};
 
 #[test]
-fn the_last_bytes_stay_and_never_more_than_the_window() {
+fn the_history_is_the_last_bytes_up_to_the_window() {
     let mut history = History::new(9);
     let mut all = vec![];
     for length in [0, 1, 100, 300, 200, 511, 512, 513, 5_000, 3, 0, 700, 1, 400] {
