@@ -1,7 +1,7 @@
 //! How an extension encodes messages, for the code that queues them.
 
 #[cfg(feature = "deflate")]
-use super::deflate;
+use super::deflate::Settings;
 use crate::frame::Rsv;
 
 /// How the messages of a connection are encoded.
@@ -38,7 +38,7 @@ impl Coding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Terms {
     #[cfg(feature = "deflate")]
-    Deflate(deflate::Settings),
+    Deflate(Settings),
 }
 
 impl Terms {

@@ -3,7 +3,7 @@
 use super::busy::SentMessages;
 use super::history::Context;
 use super::zlib::Settings;
-use crate::extension::{self, Coding};
+use crate::extension::{Coding, Terms};
 use crate::frame::Rsv;
 
 /// Compresses the messages of one connection.
@@ -25,7 +25,7 @@ impl Compressor {
     pub(super) fn coding(&self) -> Coding {
         match self.sent {
             Some(_) => Coding::InContext,
-            None => Coding::Independent(extension::Terms::Deflate(self.settings)),
+            None => Coding::Independent(Terms::Deflate(self.settings)),
         }
     }
 

@@ -8,7 +8,7 @@ use super::history::Context;
 use super::inflate::Decompressor;
 use super::zlib::Settings;
 use crate::config::{Compression, Slot};
-use crate::extension::{self, Parameters};
+use crate::extension::{Codec, Parameters};
 
 /// The registered name (section 5).
 pub(crate) const NAME: &str = "permessage-deflate";
@@ -50,7 +50,7 @@ impl DeflateAgreement {
         format!("{}{}", NAME, self.answer)
     }
 
-    pub(crate) fn codec(self) -> Box<dyn extension::Codec> {
+    pub(crate) fn codec(self) -> Box<dyn Codec> {
         let settings = self.settings.within(self.ours.window_bits);
         Box::new(DeflateCodec {
             compressor: Compressor::new(self.ours.context, settings),
