@@ -1,4 +1,4 @@
-//! How a conversation is said goodbye: close codes and close frames.
+//! Close codes and close frames.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use crate::message::Text;
 
 /// The code in a close frame (RFC 6455, section 7.4).
 ///
-/// Only codes that may appear on the wire exist: those of the IANA registry
-/// that are not reserved, 3000 to 3999 (libraries and frameworks) and 4000 to
-/// 4999 (private use).
+/// Only codes that may be sent can be constructed: those of the IANA registry that are
+/// not reserved, 3000 to 3999 (libraries and frameworks), and 4000 to 4999 (private
+/// use).
 ///
 /// ```
 /// use hyper_ws::CloseCode;
@@ -20,8 +20,8 @@ use crate::message::Text;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CloseCode(u16);
 
-/// THE table: constant, code, name and what it says. A code that is not in it
-/// and not in the two ranges below cannot be constructed, sent or accepted.
+/// The table of close codes: constant, code, name and documentation. A code that is
+/// neither in it nor in the two ranges below cannot be constructed, sent or accepted.
 macro_rules! close_codes {
     ($($name:ident = $code:literal, $text:literal, $doc:literal;)*) => {
         impl CloseCode {
@@ -30,7 +30,7 @@ macro_rules! close_codes {
                 pub const $name: Self = CloseCode($code);
             )*
 
-            /// The code, if it may appear in a close frame.
+            /// Returns the code, if it may be sent in a close frame.
             pub const fn new(code: u16) -> Option<Self> {
                 match code {
                     $($code => Some(CloseCode(code)),)*
@@ -53,20 +53,20 @@ macro_rules! close_codes {
 close_codes! {
     NORMAL = 1000, "normal closure", "the purpose of the connection has been fulfilled.";
     GOING_AWAY = 1001, "going away", "the server is shutting down, or the page was left.";
-    PROTOCOL_ERROR = 1002, "protocol error", "a frame was not as RFC 6455 says.";
-    UNSUPPORTED_DATA = 1003, "unsupported data", "a kind of message that the endpoint cannot accept.";
-    INVALID_PAYLOAD = 1007, "invalid payload data", "a payload was not what its kind demands, as text that is not UTF-8.";
-    POLICY_VIOLATION = 1008, "policy violation", "the endpoint does not put up with this; the generic refusal.";
+    PROTOCOL_ERROR = 1002, "protocol error", "a frame violates RFC 6455.";
+    UNSUPPORTED_DATA = 1003, "unsupported data", "the endpoint does not accept messages of this kind.";
+    INVALID_PAYLOAD = 1007, "invalid payload data", "a payload is not consistent with its kind, such as text that is not UTF-8.";
+    POLICY_VIOLATION = 1008, "policy violation", "a message violates the endpoint's policy; the generic refusal.";
     MESSAGE_TOO_BIG = 1009, "message too big", "a message exceeds the endpoint's limit.";
-    MANDATORY_EXTENSION = 1010, "mandatory extension", "sent by clients that miss an extension they need.";
-    INTERNAL_ERROR = 1011, "internal error", "the server met a condition it did not expect.";
-    SERVICE_RESTART = 1012, "service restart", "the server restarts; come back after a pause.";
+    MANDATORY_EXTENSION = 1010, "mandatory extension", "sent by a client that needs an extension which the server did not accept.";
+    INTERNAL_ERROR = 1011, "internal error", "the server met an unexpected condition.";
+    SERVICE_RESTART = 1012, "service restart", "the server restarts; reconnect after a pause.";
     TRY_AGAIN_LATER = 1013, "try again later", "the server is overloaded, or this peer is too slow.";
     BAD_GATEWAY = 1014, "bad gateway", "a server upstream of the gateway failed.";
 }
 
 impl CloseCode {
-    /// The number on the wire.
+    /// Returns the number on the wire.
     pub const fn value(self) -> u16 {
         self.0
     }
@@ -78,29 +78,28 @@ impl fmt::Debug for CloseCode {
     }
 }
 
-/// The number and its name: `1001 (going away)`.
+/// Shows the number and its name: `1001 (going away)`.
 impl fmt::Display for CloseCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.0, self.name())
     }
 }
 
-/// What a close frame says: a code and a reason for people (RFC 6455, section 5.5.1).
+/// The content of a close frame: a code, and a reason for people (RFC 6455, section
+/// 5.5.1).
 ///
-/// A close frame may also say nothing at all; that is `None` where a
-/// `Option<CloseFrame>` stands.
+/// A close frame may also be empty: that is `None` of an `Option<CloseFrame>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseFrame {
-    /// Why the conversation ends.
+    /// Why the connection is closed.
     pub code: CloseCode,
-    /// The reason in words, 123 bytes at most. Escape it before you log it:
-    /// it is what the peer sent.
+    /// The reason in words, at most 123 bytes. Escape it before you log it: the peer
+    /// wrote it.
     pub reason: Text,
 }
 
 impl CloseFrame {
-    /// A close frame. A reason that does not fit (123 bytes) is cut at a
-    /// character boundary.
+    /// A close frame. A reason of more than 123 bytes is cut, between two characters.
     pub fn new(code: CloseCode, reason: &str) -> Self {
         CloseFrame {
             code,
@@ -109,8 +108,8 @@ impl CloseFrame {
     }
 }
 
-/// What of a reason fits into a control frame beside the code: RFC 6455,
-/// section 5.5, "All control frames MUST have a payload length of 125 bytes or less".
+/// Cuts a reason to what fits into a control frame together with the code. RFC 6455,
+/// section 5.5: "All control frames MUST have a payload length of 125 bytes or less".
 pub(crate) fn cut(reason: &str) -> &str {
     let mut end = reason.len().min(123);
     while !reason.is_char_boundary(end) {

@@ -1,9 +1,9 @@
-//! What can go wrong, and how a conversation ended.
+//! Errors, violations, and the causes that end a connection.
 //!
-//! Three types for three questions. [`Violation`]: what did the peer do that
+//! Three types answer three questions. [`Violation`]: what did the peer do that
 //! RFC 6455 or a limit forbids? [`Error`]: why did my call fail?
-//! [`CloseCause`]: how did this conversation end? A refused *handshake* is
-//! none of these: that is a [`Rejection`](crate::handshake::Rejection).
+//! [`CloseCause`]: how did this connection end? For a refused *handshake* there is
+//! a fourth, [`Rejection`](crate::handshake::Rejection).
 
 use std::fmt;
 use std::io;
@@ -13,11 +13,11 @@ use crate::close::{CloseCode, CloseFrame};
 /// Any error, boxed: what a handler may return.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a peer did that RFC 6455 or a limit of ours forbids.
+/// A breach of RFC 6455, or of a limit, by the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
-    /// A reserved bit is set that no extension has negotiated (section 5.2).
+    /// A reserved bit is set that no negotiated extension uses (section 5.2).
     ReservedBits,
     /// An opcode that RFC 6455 does not define (section 5.2).
     ReservedOpcode(u8),
@@ -33,15 +33,15 @@ pub enum Violation {
     NonMinimalLength,
     /// The most significant bit of a 64-bit length is set (section 5.2).
     InvalidLength,
-    /// A continuation frame, but no message has begun (section 5.4).
+    /// A continuation frame arrived outside of a message (section 5.4).
     UnexpectedContinuation,
-    /// A new message begins inside an unfinished one (section 5.4).
+    /// A new message began before the last frame of another (section 5.4).
     InterruptedMessage,
-    /// More than 1,024 empty fragments in a row.
+    /// More than 1,024 empty fragments arrived in a row.
     EmptyFragments,
     /// A text message or the reason of a close frame is not UTF-8 (section 8.1).
     InvalidUtf8,
-    /// A close frame with half a code, or a code that may not be sent (sections
+    /// A close frame has half a code, or a code that must not be sent (sections
     /// 5.5.1 and 7.4).
     InvalidCloseFrame,
     /// A frame announces more bytes than the limit allows.
@@ -49,19 +49,19 @@ pub enum Violation {
         /// The limit in bytes.
         limit: usize,
     },
-    /// A message grows beyond the limit.
+    /// A message has more bytes than the limit allows.
     MessageTooLarge {
         /// The limit in bytes.
         limit: usize,
     },
     /// A compressed message cannot be decompressed (RFC 7692, section 7.2.2).
     InvalidCompression,
-    /// There is no memory for the message.
+    /// Memory for the message could not be allocated.
     OutOfMemory,
 }
 
 impl Violation {
-    /// The code of the close frame that answers the violation.
+    /// Returns the code of the close frame that answers the violation.
     pub fn close_code(self) -> CloseCode {
         match self {
             Violation::ReservedBits
@@ -75,9 +75,9 @@ impl Violation {
             | Violation::UnexpectedContinuation
             | Violation::InterruptedMessage
             | Violation::InvalidCloseFrame => CloseCode::PROTOCOL_ERROR,
-            // Section 8.1 sends the reader to section 7.4.1: 1007.
+            // Section 8.1, by way of section 7.4.1: 1007.
             Violation::InvalidUtf8 => CloseCode::INVALID_PAYLOAD,
-            // RFC 7692 names no code: it is data that is not what it says.
+            // RFC 7692 names no code. 1007 is for data that is not of its type.
             Violation::InvalidCompression => CloseCode::INVALID_PAYLOAD,
             Violation::EmptyFragments => CloseCode::POLICY_VIOLATION,
             Violation::FrameTooLarge { .. }
@@ -90,7 +90,7 @@ impl Violation {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Violation::ReservedBits => f.write_str("a reserved bit is set that nothing negotiated"),
+            Violation::ReservedBits => f.write_str("a reserved bit is set that no extension uses"),
             Violation::ReservedOpcode(opcode) => write!(f, "opcode {opcode} is reserved"),
             Violation::UnmaskedFrame => f.write_str("a client must mask its frames"),
             Violation::MaskedFrame => f.write_str("a server must not mask its frames"),
@@ -99,41 +99,41 @@ impl fmt::Display for Violation {
             Violation::NonMinimalLength => f.write_str("a length is not in its shortest form"),
             Violation::InvalidLength => f.write_str("the top bit of a 64-bit length is set"),
             Violation::UnexpectedContinuation => {
-                f.write_str("a continuation frame, but no message has begun")
+                f.write_str("a continuation frame outside of a message")
             }
             Violation::InterruptedMessage => {
-                f.write_str("a new message begins inside an unfinished one")
+                f.write_str("a new message began inside an unfinished one")
             }
             Violation::EmptyFragments => f.write_str("too many empty fragments in a row"),
             Violation::InvalidUtf8 => {
                 f.write_str("a text message or close reason is not valid UTF-8")
             }
-            Violation::InvalidCloseFrame => f.write_str("a malformed close frame"),
+            Violation::InvalidCloseFrame => f.write_str("a close frame is malformed"),
             Violation::FrameTooLarge { limit } => {
                 write!(f, "a frame exceeds the limit of {limit} bytes")
             }
             Violation::MessageTooLarge { limit } => {
                 write!(f, "a message exceeds the limit of {limit} bytes")
             }
-            Violation::InvalidCompression => f.write_str("a compressed message is damaged"),
-            Violation::OutOfMemory => f.write_str("no memory for the message"),
+            Violation::InvalidCompression => f.write_str("a compressed message is invalid"),
+            Violation::OutOfMemory => f.write_str("out of memory for a message"),
         }
     }
 }
 
 impl std::error::Error for Violation {}
 
-/// How a conversation ended: the first thing that ended it, exactly one.
+/// How a connection ended: the first cause, and only that one.
 ///
-/// Only [`Remote`](CloseCause::Remote) and [`Local`](CloseCause::Local) are a
-/// closing handshake as RFC 6455, section 7, describes it; what the web calls
-/// code 1006 is [`Lost`](CloseCause::Lost).
+/// Only [`Remote`](CloseCause::Remote) and [`Local`](CloseCause::Local) mean a
+/// regular closing handshake (RFC 6455, section 7). Code 1006 of browsers is
+/// [`Lost`](CloseCause::Lost).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseCause {
-    /// The peer closed, with this frame (`None`: an empty one).
+    /// The peer closed, with this frame. `None` stands for an empty one.
     Remote(Option<CloseFrame>),
-    /// This side closed: [`close`](crate::WebSocket::close), or the
+    /// This side closed: [`close`](crate::WebSocket::close) was called, or the
     /// `WebSocket` was dropped.
     Local(CloseCode),
     /// The connection ended without a closing handshake (code 1006 in a browser).
@@ -144,9 +144,9 @@ pub enum CloseCause {
     PingTimeout,
     /// A message that had begun was not finished in time.
     MessageTimeout,
-    /// The peer did not read what was sent to it in time.
+    /// The peer did not read in time what was sent to it.
     WriteTimeout,
-    /// The peer read too slowly, and the overflow policy says to close.
+    /// The peer read too slowly, and the overflow policy is to close.
     Overflow,
     /// The server was drained (see [`Tracker`](crate::tracker::Tracker)).
     Drained(CloseCode),
@@ -158,13 +158,13 @@ pub enum CloseCause {
     HandlerPanicked,
     /// Reading or writing failed.
     Io(io::ErrorKind),
-    /// The connection was cut off on purpose, without a closing handshake.
+    /// This side cut the connection off, without a closing handshake.
     Aborted,
 }
 
 impl CloseCause {
-    /// The name of this kind of cause, for metrics and logs: lower-case words
-    /// with underscores, which do not change.
+    /// Returns the name of this kind of cause, for metrics and logs: lower-case
+    /// words with underscores. The names are stable.
     pub fn name(&self) -> &'static str {
         match self {
             CloseCause::Remote(_) => "remote",
@@ -191,11 +191,11 @@ impl fmt::Display for CloseCause {
             CloseCause::Remote(None) => f.write_str("closed by the peer"),
             CloseCause::Remote(Some(frame)) => {
                 write!(f, "closed by the peer: {}", frame.code)?;
-                match frame.reason.is_empty() {
-                    true => Ok(()),
-                    // It is the peer's text: no control character may reach a log.
-                    false => write!(f, " \"{}\"", frame.reason.escape_debug()),
+                if frame.reason.is_empty() {
+                    return Ok(());
                 }
+                // The peer wrote the text: no control character may reach a log.
+                write!(f, " \"{}\"", frame.reason.escape_debug())
             }
             CloseCause::Local(code) => write!(f, "closed by this side: {code}"),
             CloseCause::Lost => f.write_str("the connection was lost"),
@@ -205,7 +205,7 @@ impl fmt::Display for CloseCause {
             CloseCause::WriteTimeout => f.write_str("the peer did not read in time"),
             CloseCause::Overflow => f.write_str("the peer read too slowly"),
             CloseCause::Drained(code) => write!(f, "drained: {code}"),
-            CloseCause::Unfinished => f.write_str("a message was sent in part only"),
+            CloseCause::Unfinished => f.write_str("a message was not sent to its end"),
             CloseCause::HandlerFailed => f.write_str("the handler failed"),
             CloseCause::HandlerPanicked => f.write_str("the handler panicked"),
             CloseCause::Io(kind) => write!(f, "the connection failed: {kind}"),
@@ -214,13 +214,12 @@ impl fmt::Display for CloseCause {
     }
 }
 
-/// Why a call on a socket failed.
+/// The reason why a call on a socket failed.
 ///
-/// The ordinary end of a conversation is not an error: `recv` returns
-/// `Ok(None)` then.
-///
-/// It is one pointer, so that results which carry a message are not laid out,
-/// and moved, byte by byte for the sake of errors.
+/// The ordinary end of a connection is not an error: `recv` returns `Ok(None)` then.
+//
+// One pointer: the size of a `Result` with a message is then that of the message,
+// and it is moved in whole words.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -228,11 +227,11 @@ struct Inner {
     source: Option<BoxError>,
 }
 
-/// What kind of [`Error`] it is.
+/// The kind of an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The conversation has ended, or is ending: nothing can be sent any more.
+    /// The connection has ended or is closing: nothing more can be sent.
     Closed,
     /// The peer broke the protocol or a limit.
     Violation(Violation),
@@ -240,13 +239,13 @@ pub enum ErrorKind {
     PingTimeout,
     /// A message that had begun was not finished in time.
     MessageTimeout,
-    /// The peer did not read what was sent to it in time.
+    /// The peer did not read in time what was sent to it.
     WriteTimeout,
-    /// The conversation ended within the message that was being received in chunks.
+    /// The connection ended within a message that was received in chunks.
     Unfinished,
-    /// Bytes that are not UTF-8 were written into a text message that is sent in chunks.
+    /// A chunk of a text message that was being sent is not UTF-8.
     NotText,
-    /// Reading or writing failed; the source says how.
+    /// Reading or writing failed; the [source](std::error::Error::source) says how.
     Io,
     /// The connection was not handed over after the handshake; the source says why.
     Upgrade,
@@ -255,22 +254,38 @@ pub enum ErrorKind {
 }
 
 impl Error {
-    /// What kind of error it is.
+    /// Returns the kind of error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Whether the conversation had ended before the call.
+    /// Returns whether the call failed because the connection has ended or is
+    /// closing.
     pub fn is_closed(&self) -> bool {
         self.0.kind == ErrorKind::Closed
     }
 
-    /// The violation, if the peer committed one.
+    /// Returns the violation, if the peer committed one.
     pub fn violation(&self) -> Option<Violation> {
         match self.0.kind {
             ErrorKind::Violation(violation) => Some(violation),
             _ => None,
         }
+    }
+
+    // Named constructors: a `From` impl would be public, and `?` in a handler
+    // would turn errors of the user's own files into errors of the socket.
+
+    pub(crate) fn from_kind(kind: ErrorKind) -> Self {
+        Error::new(kind, None)
+    }
+
+    pub(crate) fn from_violation(violation: Violation) -> Self {
+        Error::from_kind(ErrorKind::Violation(violation))
+    }
+
+    pub(crate) fn from_io(error: io::Error) -> Self {
+        Error::new(ErrorKind::Io, Some(error.into()))
     }
 
     #[cfg(feature = "server")]
@@ -291,23 +306,23 @@ impl Error {
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        Error::new(kind, None)
+        Error::from_kind(kind)
     }
 }
 
 impl From<Violation> for Error {
     fn from(violation: Violation) -> Self {
-        ErrorKind::Violation(violation).into()
+        Error::from_violation(violation)
     }
 }
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
-        Error::new(ErrorKind::Io, Some(error.into()))
+        Error::from_io(error)
     }
 }
 
-/// For those who speak `std::io`; the error is inside.
+/// For code that returns [`io::Error`]; this error is inside.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let source = error.0.source.as_deref();
@@ -319,7 +334,7 @@ impl From<Error> for io::Error {
             }
             ErrorKind::Unfinished => io::ErrorKind::UnexpectedEof,
             _ => source
-                .and_then(|it| it.downcast_ref::<io::Error>())
+                .and_then(|source| source.downcast_ref::<io::Error>())
                 .map_or(io::ErrorKind::Other, io::Error::kind),
         };
         io::Error::new(kind, error)
@@ -344,11 +359,12 @@ impl fmt::Display for Error {
             ErrorKind::MessageTimeout => CloseCause::MessageTimeout.fmt(f),
             ErrorKind::WriteTimeout => CloseCause::WriteTimeout.fmt(f),
             ErrorKind::Unfinished => f.write_str("the WebSocket ended within a message"),
-            ErrorKind::NotText => f.write_str("what was written into a text message is not UTF-8"),
+            ErrorKind::NotText => f.write_str("text messages must be valid UTF-8"),
             ErrorKind::Io => f.write_str("reading or writing failed"),
             ErrorKind::Upgrade => f.write_str(
-                "the connection was not handed over: serve the connection with `.with_upgrades()` \
-                 (hyper-util's `auto`: `serve_connection_with_upgrades`)",
+                "the connection was not handed over after the handshake \
+                 (serve the connection with `.with_upgrades()`; \
+                 hyper-util's `auto`: `serve_connection_with_upgrades`)",
             ),
             ErrorKind::Connect => f.write_str("the WebSocket was not opened"),
         }
@@ -371,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_peer_said_cannot_break_a_log_line() {
+    fn the_peers_reason_cannot_break_a_log_line() {
         let frame = CloseFrame::new(CloseCode::NORMAL, "bye\nERROR forged");
         let shown = CloseCause::Remote(Some(frame)).to_string();
         assert!(!shown.contains('\n'), "{shown}");
@@ -380,7 +396,7 @@ mod tests {
     #[test]
     fn a_missing_with_upgrades_is_named() {
         assert!(
-            Error::from(ErrorKind::Upgrade)
+            Error::from_kind(ErrorKind::Upgrade)
                 .to_string()
                 .contains(".with_upgrades()")
         );

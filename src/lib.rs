@@ -263,6 +263,7 @@ pub use error::Error;
 pub use message::Message;
 #[cfg(feature = "server")]
 pub use middleware::{WebSocketLayer, WebSocketService};
+pub use protocol::Prepared;
 #[cfg(feature = "socket")]
 pub use socket::{Sender, WebSocket};
 #[cfg(feature = "server")]

@@ -1,4 +1,4 @@
-//! Whether and how messages are compressed (RFC 7692).
+//! Compression of messages (RFC 7692).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,9 +13,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// let config = Config::new().compression(Compression::shared().threshold(1024));
 /// ```
 ///
-/// What is secret must not be compressed together with what an attacker may
-/// choose: the length would tell (CRIME, BREACH; RFC 7692, section 8). Each
-/// message can be excepted: `send_uncompressed`, `Prepared::uncompressed`.
+/// Do not compress a secret together with data that an attacker can choose: the
+/// compressed length reveals whether they match (CRIME, BREACH; RFC 7692,
+/// section 8). Use `send_uncompressed` or `Prepared::uncompressed` for such
+/// messages.
 #[derive(Clone, Debug)]
 pub struct Compression {
     pub(crate) level: u8,
@@ -25,7 +26,7 @@ pub struct Compression {
     pub(crate) contexts: Option<Contexts>,
 }
 
-/// The contexts of all connections with one configuration, and its clones.
+/// Counts the connections that have contexts, over all clones of one configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Contexts {
     count: Arc<AtomicUsize>,
@@ -37,10 +38,11 @@ pub(crate) struct Contexts {
 pub(crate) struct Slot(Arc<AtomicUsize>);
 
 impl Compression {
-    /// Every message stands for itself (no context takeover in either
-    /// direction). Compressors and decompressors belong to the thread, for the
-    /// length of a message: an idle connection holds none, and a message to
-    /// many sockets is compressed once.
+    /// Compresses each message by itself (no context takeover in either direction).
+    ///
+    /// Compressors and decompressors belong to the thread and are used for one
+    /// message at a time: an idle connection holds none. A message to many sockets
+    /// is compressed once.
     pub fn shared() -> Self {
         Compression {
             level: 6,
@@ -51,18 +53,22 @@ impl Compression {
         }
     }
 
-    /// Every connection remembers its messages of before (context takeover), as
-    /// far as the client agrees: smaller by a third, say, where messages resemble
-    /// each other. What it remembers is as much as its windows hold, 4 KiB each
-    /// way unless [`window_bits`](Self::window_bits) says otherwise; 32 KiB of what
-    /// it receives from a client that does not offer to use less (Firefox). That
-    /// grows with the messages that were compressed.
-    /// Compressors belong to the thread here too: a thread keeps up to sixteen more
-    /// for the connections that send most, of some 200 KB each; up to 64, of 330 KB,
-    /// with level 1 or 2 and a window of 14 or 15 bits.
+    /// Compresses each message after the earlier ones of its connection (context
+    /// takeover), as far as the client agrees.
     ///
-    /// At most [`limit`](Self::limit) connections have this; others get the
-    /// [`shared`](Self::shared) mode.
+    /// Where messages resemble each other, they become about a third smaller than in
+    /// the [`shared`](Self::shared) mode. In return, each connection remembers what
+    /// its windows hold: 4 KiB each way unless [`window_bits`](Self::window_bits)
+    /// says otherwise, and 32 KiB of what it receives from a client that does not
+    /// offer to use less (Firefox). That memory grows with the messages that were
+    /// compressed.
+    ///
+    /// Compressors belong to the thread here too. A thread keeps up to 16 more, of
+    /// some 200 KB each, for the connections that send most. With level 1 or 2 and a
+    /// window of 14 or 15 bits it keeps up to 64, of 330 KB each.
+    ///
+    /// At most [`limit`](Self::limit) connections have contexts; further ones get
+    /// the shared mode.
     pub fn dedicated() -> Self {
         Compression {
             contexts: Some(Contexts {
@@ -73,36 +79,37 @@ impl Compression {
         }
     }
 
-    /// How much time to spend, from 1 (fast) to 9 (small); 6 unless set.
+    /// Sets how much time to spend, from 1 (fast) to 9 (small); 6 unless set.
     pub fn level(mut self, level: u8) -> Self {
         self.level = level.clamp(1, 9);
         self
     }
 
-    /// How far back a message refers, as a power of two from 9 (512 bytes) to
-    /// 15 (32 KiB); 12 unless set. A client may ask for less.
+    /// Sets how far back a message may refer, as a power of two from 9 (512 bytes)
+    /// to 15 (32 KiB); 12 unless set. A client may ask for less.
     pub fn window_bits(mut self, bits: u8) -> Self {
         self.window_bits = bits.clamp(9, 15);
         self
     }
 
-    /// How much a compressor buffers, from 1 to 9; 8 unless set. Small values save
-    /// some ten kilobytes for each thread, and cost time and size with long
-    /// messages.
+    /// Sets how much memory a compressor uses for its state, from 1 to 9; 8 unless
+    /// set. Small values save some ten kilobytes for each thread. They cost time, and
+    /// size with long messages.
     pub fn memory_level(mut self, level: u8) -> Self {
         self.memory_level = level.clamp(1, 9);
         self
     }
 
-    /// Messages of fewer bytes are sent as they are; 512 unless set.
+    /// Sets how many bytes a message must have to be compressed; 512 unless set.
     pub fn threshold(mut self, bytes: usize) -> Self {
         self.threshold = bytes;
         self
     }
 
-    /// How many connections may have contexts of their own at once; 4,096
-    /// unless set. All that share this value, or clones of it, count together.
-    /// Without effect in the shared mode.
+    /// Sets how many connections may have contexts at once; 4,096 unless set.
+    ///
+    /// All connections that use this value or a clone of it count together. In the
+    /// shared mode it has no effect.
     pub fn limit(mut self, connections: usize) -> Self {
         if let Some(contexts) = &mut self.contexts {
             contexts.limit = connections;
@@ -111,8 +118,37 @@ impl Compression {
     }
 }
 
+/// What was set, or the default.
+impl Compression {
+    /// Returns the level, from 1 (fast) to 9 (small).
+    pub fn get_level(&self) -> u8 {
+        self.level
+    }
+
+    /// Returns how far back a message may refer, as a power of two.
+    pub fn get_window_bits(&self) -> u8 {
+        self.window_bits
+    }
+
+    /// Returns how much memory a compressor uses, from 1 to 9.
+    pub fn get_memory_level(&self) -> u8 {
+        self.memory_level
+    }
+
+    /// Returns how many bytes a message must have to be compressed.
+    pub fn get_threshold(&self) -> usize {
+        self.threshold
+    }
+
+    /// Returns how many connections may have contexts at once, `None` in the shared
+    /// mode.
+    pub fn get_limit(&self) -> Option<usize> {
+        self.contexts.as_ref().map(|contexts| contexts.limit)
+    }
+}
+
 impl Contexts {
-    /// Takes one of them, if one is left.
+    /// Counts one connection more; `None` if the limit is reached.
     pub(crate) fn take(&self) -> Option<Slot> {
         self.count
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
@@ -126,44 +162,5 @@ impl Contexts {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_no_compressor_can_do_becomes_the_nearest_that_it_can() {
-        let most = Compression::shared()
-            .level(200)
-            .window_bits(200)
-            .memory_level(200);
-        assert_eq!(
-            (most.level, most.window_bits, most.memory_level),
-            (9, 15, 9)
-        );
-        let least = Compression::shared()
-            .level(0)
-            .window_bits(0)
-            .memory_level(0);
-        assert_eq!(
-            (least.level, least.window_bits, least.memory_level),
-            (1, 9, 1)
-        );
-    }
-
-    #[test]
-    fn contexts_are_counted_over_all_clones_and_come_back() {
-        let compression = Compression::dedicated().limit(2);
-        let clone = compression.clone();
-        let take = |it: &Compression| it.contexts.as_ref().unwrap().take();
-        let first = take(&compression);
-        let second = take(&clone);
-        assert!(first.is_some() && second.is_some());
-        assert!(take(&compression).is_none());
-        drop(first);
-        assert!(take(&clone).is_some());
-        assert!(Compression::shared().limit(9).contexts.is_none());
     }
 }

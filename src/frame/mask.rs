@@ -1,7 +1,7 @@
 //! Masking (RFC 6455, section 5.3): each payload byte is combined with one of
 //! the four bytes of the key, in turn, by exclusive or.
 
-/// Masks or unmasks `payload`, to whose first byte belongs the first of the key.
+/// Masks or unmasks `payload`, beginning with the first byte of the key.
 #[inline]
 pub(crate) fn apply(key: [u8; 4], payload: &mut [u8]) {
     let half = u32::from_ne_bytes(key);
@@ -21,11 +21,20 @@ pub(crate) fn apply(key: [u8; 4], payload: &mut [u8]) {
     }
 }
 
-/// From this length on a payload is unmasked while it is copied. Of a smaller one
-/// both passes stay in the nearest cache, and its allocation is of its own length.
+/// Masks or unmasks the next `part` of a payload, and rotates the key for the part that
+/// follows.
+#[inline]
+pub(crate) fn apply_next(key: &mut [u8; 4], part: &mut [u8]) {
+    apply(*key, part);
+    *key = after(*key, part.len());
+}
+
+/// Payloads of this length and more are unmasked while they are copied. For smaller
+/// ones both passes stay in the nearest cache, and the allocation has exactly their
+/// length.
 pub(crate) const ONE_PASS: usize = 4 * 1024;
 
-/// A copy of `payload`, masked or unmasked: one pass over memory instead of two.
+/// Copies `payload` and masks or unmasks the copy: one pass over memory instead of two.
 #[inline(never)]
 pub(crate) fn copy(key: [u8; 4], payload: &[u8]) -> Vec<u8> {
     let whole = wide(key);
@@ -37,57 +46,21 @@ pub(crate) fn copy(key: [u8; 4], payload: &[u8]) -> Vec<u8> {
     copy.extend(
         rest.iter()
             .zip(key.iter().cycle())
-            .map(|(it, key)| it ^ key),
+            .map(|(byte, key)| byte ^ key),
     );
     copy
 }
 
-/// The key twice, in the order of memory.
+/// Returns the key twice, in the order of memory.
 #[inline]
 pub(crate) fn wide(key: [u8; 4]) -> u64 {
     let half = u64::from(u32::from_ne_bytes(key));
     half << 32 | half
 }
 
-/// The key as it goes on after `count` bytes.
+/// Returns the key for the payload after its first `count` bytes.
 #[inline]
 pub(crate) fn after(mut key: [u8; 4], count: usize) -> [u8; 4] {
     key.rotate_left(count % 4);
     key
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn byte_by_byte(key: [u8; 4], offset: usize, payload: &mut [u8]) {
-        for (at, byte) in payload.iter_mut().enumerate() {
-            *byte ^= key[(offset + at) % 4];
-        }
-    }
-
-    #[test]
-    fn words_and_bytes_agree_at_every_length_and_offset() {
-        let key = [0x37, 0xfa, 0x21, 0x3d];
-        for length in 0..70_usize {
-            for offset in 0..9 {
-                let payload: Vec<u8> = (0..length).map(|it| (it * 7) as u8).collect();
-                let (mut fast, mut slow) = (payload.clone(), payload.clone());
-                apply(after(key, offset), &mut fast);
-                byte_by_byte(key, offset, &mut slow);
-                assert_eq!(fast, slow, "length {length}, offset {offset}");
-                assert_eq!(copy(after(key, offset), &payload), slow);
-                apply(after(key, offset), &mut fast);
-                assert_eq!(fast, payload);
-            }
-        }
-    }
-
-    #[test]
-    fn the_example_of_the_rfc() {
-        // Section 5.7: a masked "Hello".
-        let mut payload = [0x7f, 0x9f, 0x4d, 0x51, 0x58];
-        apply([0x37, 0xfa, 0x21, 0x3d], &mut payload);
-        assert_eq!(&payload, b"Hello");
-    }
 }

@@ -1,8 +1,8 @@
-//! UTF-8 that arrives in pieces.
+//! Validation of UTF-8 that arrives in pieces.
 
 use crate::error::Violation;
 
-/// Whether `bytes` are UTF-8.
+/// Returns whether `bytes` are valid UTF-8.
 #[inline]
 pub(crate) fn is_valid(bytes: &[u8]) -> bool {
     #[cfg(feature = "simdutf8")]
@@ -11,30 +11,30 @@ pub(crate) fn is_valid(bytes: &[u8]) -> bool {
     return std::str::from_utf8(bytes).is_ok();
 }
 
-/// Where `bytes` stop being UTF-8; `None` for the length of the mistake means
-/// that they end within a character.
+/// Returns where `bytes` stop being valid UTF-8, and the length of what is wrong there;
+/// no length if they end within a character.
 fn mistake(bytes: &[u8]) -> Option<(usize, Option<usize>)> {
     #[cfg(feature = "simdutf8")]
     return simdutf8::compat::from_utf8(bytes)
         .err()
-        .map(|it| (it.valid_up_to(), it.error_len()));
+        .map(|error| (error.valid_up_to(), error.error_len()));
     #[cfg(not(feature = "simdutf8"))]
     return std::str::from_utf8(bytes)
         .err()
-        .map(|it| (it.valid_up_to(), it.error_len()));
+        .map(|error| (error.valid_up_to(), error.error_len()));
 }
 
-/// Validates a text piece by piece, wherever it is cut, and fails on the first
-/// byte that no UTF-8 can have there.
+/// Validates a text piece by piece, wherever it is cut. It fails at the first byte that
+/// cannot be at its position in UTF-8.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Validator {
-    /// The beginning of a character whose end has not arrived.
+    /// The beginning of a character that is not complete yet.
     carried: [u8; 4],
     length: u8,
 }
 
 impl Validator {
-    /// Takes the next piece.
+    /// Validates the next piece.
     pub(crate) fn push(&mut self, mut piece: &[u8]) -> Result<(), Violation> {
         while self.length > 0 {
             let Some((&next, rest)) = piece.split_first() else {
@@ -62,84 +62,17 @@ impl Validator {
         }
     }
 
-    /// How many bytes at the end of what was taken are the beginning of a
-    /// character whose end has not arrived.
+    /// Returns how many bytes at the end, up to now, belong to a character that is not
+    /// complete yet.
     pub(crate) fn unfinished(&self) -> usize {
         usize::from(self.length)
     }
 
-    /// The text ends here: no character may be unfinished.
+    /// Validates the end of the text: no character may be incomplete.
     pub(crate) fn finish(&self) -> Result<(), Violation> {
         match self.length {
             0 => Ok(()),
             _ => Err(Violation::InvalidUtf8),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SAMPLES: &[&[u8]] = &[
-        b"",
-        b"plain",
-        "é€𝄞 mixed ß text 漢字 🎉".as_bytes(),
-        b"\xc3",
-        b"\xe2\x82",
-        b"\xf0\x9d\x84",
-        b"\xff",
-        b"ok\xc3\x28",
-        b"\xe0\x80\x80",
-        b"\xed\xa0\x80",
-        b"\xf4\x90\x80\x80",
-        b"\xf5\x80\x80\x80",
-        b"\xf0\x80\x80\x80",
-        b"\x80",
-        b"\xc0\xaf",
-    ];
-
-    fn in_pieces(pieces: &[&[u8]]) -> bool {
-        let mut validator = Validator::default();
-        pieces.iter().all(|piece| validator.push(piece).is_ok()) && validator.finish().is_ok()
-    }
-
-    #[test]
-    fn every_cut_agrees_with_the_standard_library() {
-        for sample in SAMPLES {
-            let valid = std::str::from_utf8(sample).is_ok();
-            assert_eq!(is_valid(sample), valid, "{sample:x?}");
-            for first in 0..=sample.len() {
-                for second in first..=sample.len() {
-                    let pieces = [&sample[..first], &sample[first..second], &sample[second..]];
-                    assert_eq!(
-                        in_pieces(&pieces),
-                        valid,
-                        "{sample:x?} at {first}, {second}"
-                    );
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn fails_on_the_first_bad_byte() {
-        // (sample, how many bytes are still the beginning of some text)
-        for (sample, good) in [
-            (&b"\xe0\x80\x80"[..], 1),
-            (b"\xed\xa0\x80", 1),
-            (b"\xf4\x90\x80\x80", 1),
-            (b"ab\xff", 2),
-            (b"\xf0\x9d\x84x", 3),
-        ] {
-            let mut validator = Validator::default();
-            for byte in &sample[..good] {
-                validator.push(std::slice::from_ref(byte)).unwrap();
-            }
-            assert_eq!(
-                validator.push(&sample[good..=good]),
-                Err(Violation::InvalidUtf8)
-            );
         }
     }
 }

@@ -1,27 +1,31 @@
-//! The bytes of a message: small ones where they are, others shared.
+//! The bytes of a message: few are stored inline, more are shared.
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
-/// How many bytes fit beside the length into the place of a [`Bytes`].
+/// How many bytes, and their length, fit into the size of a [`Bytes`].
 pub(crate) const INLINE: usize = 23;
 
-/// A payload. Up to 23 bytes need no allocation; a chat's or a game's messages
-/// are often no longer, and sixteen that arrive at once would overflow what an
-/// allocator keeps at hand of one size.
+/// How many bytes of a payload `Debug` shows.
+pub(super) const MAX_SHOWN: usize = 64;
+
+/// A payload. Up to 23 bytes are stored without an allocation.
+///
+/// Messages of a chat or a game are often that short. Sixteen that arrive at once would
+/// use up what an allocator keeps ready of one size.
 #[derive(Clone)]
 pub(crate) enum Payload {
     Inline(Inline),
     Shared(Bytes),
 }
 
-/// Bytes, and in the last one how many they are.
+/// Bytes, and in the last one their number.
 ///
-/// A message is moved several times on its way. Aligned and without parts it
-/// is moved by whole words; stored in pieces and read as words, the processor
-/// would have to wait each time until the pieces have left its store buffer.
+/// A message is moved several times on its way. Aligned and without fields, it is moved
+/// in whole words. If it were written in pieces and read in words, the processor would
+/// have to wait each time until the pieces have left its store buffer.
 #[derive(Clone, Copy)]
 #[repr(align(8))]
 pub(crate) struct Inline([u8; INLINE + 1]);
@@ -47,8 +51,8 @@ impl Inline {
     #[inline]
     fn as_slice(&self) -> &[u8] {
         let [bytes @ .., length] = &self.0;
-        // It is at most as many as there are; where the compiler cannot see
-        // that, a comparison is cheaper than what leads to a panic.
+        // `length` is never larger than `bytes`. The compiler does not know that, and
+        // this comparison is cheaper than a path to a panic.
         bytes.get(..usize::from(*length)).unwrap_or(bytes)
     }
 }
@@ -65,8 +69,8 @@ impl Payload {
         }
     }
 
-    /// The first `length` bytes of `words`, which are combined with `key` by
-    /// exclusive or, again and again. What stands beyond them is never looked at.
+    /// Stores the first `length` bytes of `words`, combined with `key` by exclusive or.
+    /// The bytes beyond them are never looked at.
     #[inline]
     pub(crate) fn inline(words: &[u8; INLINE + 1], length: usize, key: u64) -> Self {
         Payload::Inline(Inline::new(words, length, key))
@@ -80,7 +84,7 @@ impl Payload {
         }
     }
 
-    /// The bytes of a small payload, and how many of them are its.
+    /// Returns the bytes of an inline payload, and how many of them belong to it.
     #[inline]
     pub(crate) fn as_inline(&self) -> Option<(&[u8; INLINE + 1], usize)> {
         match self {
@@ -97,7 +101,7 @@ impl Payload {
     }
 }
 
-/// Payloads are what their bytes are, wherever these stand.
+/// Compares the bytes, however they are stored.
 impl PartialEq for Payload {
     fn eq(&self, other: &Self) -> bool {
         self.as_slice() == other.as_slice()
@@ -139,38 +143,5 @@ impl From<Bytes> for Payload {
 impl From<Vec<u8>> for Payload {
     fn from(bytes: Vec<u8>) -> Self {
         Payload::Shared(bytes.into())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_payload_is_as_large_as_bytes_are() {
-        assert_eq!(size_of::<Payload>(), size_of::<Bytes>());
-    }
-
-    #[test]
-    fn a_payload_of_any_length_is_what_was_put_in() {
-        for length in 0..100 {
-            let plain: Vec<u8> = (0..length).collect();
-            let copied = Payload::copy_from_slice(&plain);
-            let shared = Payload::from(plain.clone());
-            assert!(copied == shared);
-            if plain.len() <= INLINE {
-                let mut words = [9; INLINE + 1];
-                words[..plain.len()].copy_from_slice(&plain);
-                assert!(copied == Payload::inline(&words, plain.len(), 0));
-                let key = [1, 2, 3, 200, 1, 2, 3, 200];
-                let masked = std::array::from_fn(|at| words[at] ^ key[at % 8]);
-                let key = u64::from_ne_bytes(key);
-                assert!(copied == Payload::inline(&masked, plain.len(), key));
-            }
-            for payload in [copied, shared] {
-                assert_eq!(payload.as_slice(), plain);
-                assert_eq!(payload.into_bytes(), plain);
-            }
-        }
     }
 }

@@ -1,12 +1,10 @@
 //! The closing handshake (RFC 6455, section 7).
 
-#[cfg(feature = "socket")]
-use super::Reader;
 use crate::CloseCode;
 use crate::close::CloseFrame;
 use crate::error::Violation;
 
-/// Where the closing handshake stands.
+/// How far the closing handshake has come.
 ///
 /// ```text
 ///           send close                receive close
@@ -19,38 +17,30 @@ use crate::error::Violation;
 ///          in the same call)
 /// ```
 ///
-/// In `Sent` and `Done` nothing more is sent (section 5.5.1: "The application
-/// MUST NOT send any more data frames after sending a Close frame"). In
-/// `Failed` and `Done` nothing more is understood: bytes that still arrive are
-/// discarded (section 7.1.7).
+/// Only in `Open` may messages be queued (section 5.5.1: "The application MUST NOT
+/// send any more data frames after sending a Close frame"). In `Failed` and `Done`
+/// all bytes that arrive are discarded (section 7.1.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closing {
     /// Both sides may send.
     Open,
-    /// Our close frame is queued or sent, the peer's has not come.
+    /// Our close frame is queued or sent, the peer's has not arrived.
     Sent,
     /// The peer broke the protocol; our close frame is queued or sent.
     Failed,
-    /// Both close frames are through, or the peer has gone.
+    /// Close frames have gone both ways, or the peer has gone.
     Done,
 }
 
 impl Closing {
-    /// Whether messages and pings may still be queued.
+    /// Returns whether messages and pings may still be queued.
     pub(crate) fn may_send(self) -> bool {
         self == Closing::Open
     }
 }
 
-#[cfg(feature = "socket")]
-impl Reader {
-    /// Whether the peer is to end the stream first: a client's does. (Servers do
-    /// not mask.)
-    pub(crate) fn leaves_last(&self) -> bool {
-        !self.masked
-    }
-}
-
+/// Parses the payload of a close frame.
+///
 /// Section 5.5.1: "If there is a body, the first two bytes of the body MUST be a
 /// 2-byte unsigned integer", "Following the 2-byte integer, the body MAY contain
 /// UTF-8-encoded data".
@@ -62,7 +52,7 @@ pub(super) fn parse_close_frame(payload: &[u8]) -> Result<Option<CloseFrame>, Vi
         .split_first_chunk()
         .ok_or(Violation::InvalidCloseFrame)?;
     let code = CloseCode::new(u16::from_be_bytes(*code)).ok_or(Violation::InvalidCloseFrame)?;
-    // Section 8.1 covers the reason too: bytes that should be UTF-8 and are not.
+    // Section 8.1 demands UTF-8 of the reason too.
     let reason = std::str::from_utf8(reason).map_err(|_| Violation::InvalidUtf8)?;
     Ok(Some(CloseFrame {
         code,

@@ -1,36 +1,30 @@
-//! Frames that are queued become those that an extension makes of them.
+//! Extensions encode frames that are already queued.
 //!
-//! Messages are queued as plain frames, and an extension sees them when they are
-//! taken to be written: in the order in which they leave, by the one task that
-//! writes, under no lock. What an overflow policy drops before that, no context
-//! has seen.
+//! Messages are queued as plain frames. An extension encodes them when they are
+//! taken to be written: in the order in which they leave, in the one task that
+//! writes, without a lock. So messages that an overflow policy drops before that
+//! never enter an extension's context.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::outbox::Outbox;
+use super::outbox::{Mark, Outbox};
 use crate::extension::Encoder;
 use crate::frame::{Header, Rsv, mask};
 
-/// What a thread's buffers may keep.
-const LARGEST: usize = 256 * 1024;
+/// Buffers of a larger capacity are not kept by the thread.
+const MAX_KEPT_CAPACITY: usize = 256 * 1024;
 
-/// A place in an [`Outbox`]: all that is pushed later stands behind it.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Mark {
-    pub(super) bytes: usize,
-    pub(super) large: usize,
-}
-
-/// What encoding needs room for; a thread has one.
+/// The buffers that encoding needs. Each thread keeps one set.
 #[derive(Default)]
 struct Buffers {
-    /// The frames that take the place of those that were queued.
+    /// The frames that replace the queued ones.
     frames: Vec<u8>,
-    /// One payload, before and after.
+    /// One payload before encoding, if it has to be unmasked ...
     plain: Vec<u8>,
+    /// ... and after.
     encoded: Vec<u8>,
 }
 
@@ -39,8 +33,9 @@ thread_local! {
 }
 
 impl Outbox {
-    /// Encodes the messages behind `from`, of which nothing has been written,
-    /// but for those that are [`AS_IS`](Rsv::AS_IS) or encoded already.
+    /// Encodes the messages behind `from`, except those that are
+    /// [`AS_IS`](Rsv::AS_IS) or encoded already. Nothing behind `from` may have been
+    /// written.
     pub(crate) fn encode(&mut self, from: Mark, encoder: &mut (impl Encoder + ?Sized)) {
         if !self.has_plain(from, encoder) {
             return;
@@ -54,13 +49,13 @@ impl Outbox {
         } = &buffers;
         if [frames, plain, encoded]
             .iter()
-            .all(|it| it.capacity() <= LARGEST)
+            .all(|buffer| buffer.capacity() <= MAX_KEPT_CAPACITY)
         {
             let _ = BUFFERS.try_with(|kept| kept.replace(buffers));
         }
     }
 
-    /// Whether there is anything to be changed.
+    /// Returns whether there is anything to do behind `from`.
     fn has_plain(&self, from: Mark, encoder: &(impl Encoder + ?Sized)) -> bool {
         let mut large = self.large_from(from);
         let mut at = from.bytes;
@@ -77,6 +72,9 @@ impl Outbox {
         false
     }
 
+    /// Replaces the frames behind `from`. It walks over the queued frames and builds
+    /// the new ones in `buffers`. (Longer than most functions, as a match over a wire
+    /// format may be.)
     fn replace(
         &mut self,
         from: Mark,
@@ -122,7 +120,8 @@ impl Outbox {
                     header.encode(frames);
                     let start = frames.len();
                     frames.extend_from_slice(encoded);
-                    // The key has not been on the wire: this is its first use.
+                    // The queued frame is never written, so this is the key's only
+                    // use on the wire.
                     if let Some(key) = header.masking_key {
                         mask::apply(key, &mut frames[start..]);
                     }
@@ -139,7 +138,7 @@ impl Outbox {
             }
         }
         match from.bytes {
-            // The buffer that was queued in is the thread's from now on.
+            // Nothing before it: swap the buffers instead of copying.
             0 => std::mem::swap(&mut self.bytes, frames),
             start => {
                 self.bytes.truncate(start);
@@ -150,12 +149,14 @@ impl Outbox {
 }
 
 fn is_plain(header: &Header, encoder: &(impl Encoder + ?Sized)) -> bool {
-    // What is sent in parts goes as it is.
+    // Fragments are sent as they are.
     header.is_message() && header.rsv.is_none() && encoder.wants(header.length as usize)
 }
 
-/// The bytes that this thread's buffers have room for.
+/// Returns the total capacity of this thread's buffers.
 #[cfg(test)]
 pub(super) fn kept() -> usize {
-    BUFFERS.with_borrow(|it| it.frames.capacity() + it.plain.capacity() + it.encoded.capacity())
+    BUFFERS.with_borrow(|buffers| {
+        buffers.frames.capacity() + buffers.plain.capacity() + buffers.encoded.capacity()
+    })
 }

@@ -1,15 +1,14 @@
 //! The protocol without IO: bytes in, events out; messages in, bytes out.
 //!
-//! A [`Connection`] reads no clock, opens no socket and spawns no task, so it
-//! runs wherever bytes come from: under another runtime, in a simulation, in a
-//! fuzzer. With `default-features = false` this module is what the crate is,
-//! on `bytes` alone. Everybody else uses a [`WebSocket`](crate::WebSocket),
-//! which is built from the same two halves.
+//! A [`Connection`] reads no clock, opens no socket and spawns no task. So it
+//! runs anywhere: under another runtime, in a simulation, in a fuzzer. With
+//! `default-features = false` the crate consists of this module and depends on
+//! `bytes` alone. Servers and clients use a [`WebSocket`](crate::WebSocket)
+//! instead, which is built from the same two halves.
 //!
-//! **The contract: give [`receive`](Connection::receive) what arrives until it
-//! has taken all of it; after any call, write [`transmit`](Connection::transmit)
-//! until it is empty; when [`is_finished`](Connection::is_finished), end the
-//! stream.**
+//! **The contract: pass what arrives to [`receive`](Connection::receive) until all
+//! of it is taken. After any call, write [`transmit`](Connection::transmit) until it
+//! is empty. Once [`is_finished`](Connection::is_finished), end the stream.**
 //!
 //! ```
 //! use hyper_ws::protocol::{Connection, Event, Role};
@@ -28,266 +27,37 @@
 
 mod assembly;
 mod close;
+mod connection;
 mod encode;
-mod fill;
+mod event;
 mod outbox;
-mod part;
 mod pong;
 mod prepared;
 mod read;
+mod role;
+mod state;
 #[cfg(test)]
 mod tests;
+mod whole;
 mod write;
-
-use std::fmt;
-
-use bytes::Bytes;
 
 pub use crate::extension::Extension;
 pub(crate) use crate::extension::{Codec, Coding};
 pub(crate) use crate::frame::utf8::Validator;
-pub(crate) use encode::Mark;
+pub use connection::Connection;
+pub use event::Event;
 #[cfg(feature = "socket")]
-pub(crate) use fill::Sink;
-pub(crate) use outbox::LARGE;
+pub(crate) use event::EventSink;
+#[cfg(feature = "socket")]
+pub(crate) use outbox::Encoded;
 pub use outbox::Outbox;
-pub use part::Part;
+pub(crate) use outbox::{LARGE, Mark};
 pub(crate) use pong::Pongs;
-#[cfg(feature = "socket")]
-pub(crate) use prepared::Encoded;
 pub use prepared::Prepared;
-pub use read::Reader;
-pub use write::{Closed, Writer};
+pub use role::Role;
+pub use write::Closed;
 
-use crate::close::CloseFrame;
-use crate::error::Violation;
-use crate::{CloseCode, Config, Message};
-
-/// Which side of the conversation this is. They differ in who masks
-/// (RFC 6455, section 5.1).
-#[derive(Clone, Copy)]
-pub enum Role {
-    /// Receives masked frames, sends unmasked ones.
-    Server,
-    /// Sends masked frames, receives unmasked ones.
-    Client {
-        /// Gives the masking key of the next frame. Section 5.3: it "needs to be
-        /// unpredictable", from "a strong source of entropy".
-        masking_key: fn() -> [u8; 4],
-    },
-}
-
-impl Role {
-    fn new_masking_key(self) -> Option<[u8; 4]> {
-        match self {
-            Role::Server => None,
-            Role::Client { masking_key } => Some(masking_key()),
-        }
-    }
-}
-
-impl fmt::Debug for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Role::Server => "Server",
-            Role::Client { .. } => "Client",
-        })
-    }
-}
-
-/// What arrived.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// A whole message.
-    Message(Message),
-    /// A ping, with its payload. It has been answered if it came from a [`Connection`].
-    Ping(Bytes),
-    /// A pong, with its payload.
-    Pong(Bytes),
-    /// A close frame. The reply is queued if one was due.
-    Close(Option<CloseFrame>),
-}
-
-/// One side of a conversation: a [`Reader`] and a [`Writer`] for those who have
-/// one thread of control. See the [module documentation](self).
-#[derive(Debug)]
-pub struct Connection {
-    reader: Reader,
-    writer: Writer,
-    outbox: Outbox,
-    /// Pings that have not been answered.
-    pongs: Pongs,
-}
-
-impl Connection {
-    /// A conversation whose opening handshake is done.
-    pub fn new(role: Role, config: &Config) -> Self {
-        Connection {
-            reader: Reader::new(role, config),
-            writer: Writer::new(role),
-            outbox: Outbox::default(),
-            pongs: Pongs::default(),
-        }
-    }
-
-    /// With the extension that both sides have agreed on, if they have; before
-    /// anything is sent or received.
-    ///
-    /// ```
-    /// # #[cfg(all(feature = "deflate", feature = "handshake"))]
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use http::Request;
-    /// use hyper_ws::Config;
-    /// use hyper_ws::config::Compression;
-    /// use hyper_ws::handshake::Head;
-    /// use hyper_ws::protocol::{Connection, Role};
-    ///
-    /// let request = Request::get("/ws")
-    ///     .header("Host", "a")
-    ///     .header("Connection", "Upgrade")
-    ///     .header("Upgrade", "websocket")
-    ///     .header("Sec-WebSocket-Version", "13")
-    ///     .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
-    ///     .header("Sec-WebSocket-Extensions", "permessage-deflate")
-    ///     .body(())?;
-    /// let config = Config::new().compression(Compression::shared());
-    ///
-    /// let agreement = Head::from(&request).validate()?.agree(&config, None);
-    /// let extension = agreement.extension();
-    /// assert_eq!(extension.as_ref().unwrap().name(), "permessage-deflate");
-    /// let connection = Connection::new(Role::Server, &config).with_extension(extension);
-    /// # Ok(())
-    /// # }
-    /// # #[cfg(not(all(feature = "deflate", feature = "handshake")))]
-    /// # fn main() {}
-    /// ```
-    pub fn with_extension(mut self, extension: Option<Extension>) -> Self {
-        let codec = extension.map(|Extension(agreed)| agreed.codec());
-        self.reader = self.reader.with_extension(codec);
-        self
-    }
-
-    /// Takes bytes off the beginning of `input`: returns how many, and the event
-    /// that they complete. Without an event, all of `input` has been taken.
-    ///
-    /// Pings and close frames are answered by the way. Of more than sixteen pings
-    /// that arrive before [`transmit`](Self::transmit) is called, the first
-    /// fifteen and the newest are answered (RFC 6455, section 5.5.3).
-    ///
-    /// # Errors
-    ///
-    /// The first violation. The close frame that answers it is queued already;
-    /// all that still arrives is discarded.
-    pub fn receive(&mut self, input: &mut [u8]) -> Result<(usize, Option<Event>), Violation> {
-        let (taken, event) = self.reader.read(input).inspect_err(|&violation| {
-            self.pongs.clear();
-            self.writer.fail(violation, &mut self.outbox);
-        })?;
-        match &event {
-            Some(Event::Ping(payload)) => self.pongs.push(payload.clone()),
-            Some(Event::Close(frame)) => {
-                self.flush_pongs();
-                self.writer.received_close(frame.as_ref(), &mut self.outbox);
-            }
-            _ => {}
-        }
-        Ok((taken, event))
-    }
-
-    /// Pings that have not been answered never will be.
-    #[cfg(feature = "testing")]
-    pub(crate) fn forget_pings(&mut self) {
-        self.pongs.clear();
-    }
-
-    /// Nothing more will arrive.
-    pub fn receive_end(&mut self) {
-        self.writer.received_end();
-    }
-
-    /// Queues a message.
-    ///
-    /// # Errors
-    ///
-    /// [`Closed`] after a close frame.
-    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Closed> {
-        let mark = self.outbox.mark();
-        self.writer.message(&message.into(), &mut self.outbox)?;
-        if let Some(codec) = self.reader.codec() {
-            self.outbox.encode(mark, codec);
-        }
-        Ok(())
-    }
-
-    /// Queues a message that was encoded before.
-    ///
-    /// # Errors
-    ///
-    /// [`Closed`] after a close frame.
-    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Closed> {
-        let mark = self.outbox.mark();
-        match self.reader.codec() {
-            None => self.writer.prepared(prepared, &mut self.outbox),
-            Some(codec) => {
-                self.writer
-                    .prepared_for(codec.coding(), prepared, &mut self.outbox)?;
-                self.outbox.encode(mark, codec);
-                Ok(())
-            }
-        }
-    }
-
-    /// Queues a ping. A payload beyond 125 bytes is cut.
-    ///
-    /// # Errors
-    ///
-    /// [`Closed`] after a close frame.
-    pub fn ping(&mut self, payload: &[u8]) -> Result<(), Closed> {
-        self.writer.ping(payload, &mut self.outbox)
-    }
-
-    /// Begins the closing handshake. A reason beyond 123 bytes is cut.
-    ///
-    /// # Errors
-    ///
-    /// [`Closed`] if it has begun before.
-    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Closed> {
-        self.flush_pongs();
-        self.writer.close(code, reason, &mut self.outbox)
-    }
-
-    /// What is to be written: write its [`chunk`](Outbox::chunk)s,
-    /// [`advance`](Outbox::advance) it, until it is empty.
-    pub fn transmit(&mut self) -> &mut Outbox {
-        self.flush_pongs();
-        &mut self.outbox
-    }
-
-    /// Everything that is to be written, as one buffer.
-    pub fn take_output(&mut self) -> Vec<u8> {
-        let mut output = vec![];
-        let outbox = self.transmit();
-        while !outbox.is_empty() {
-            let chunk = outbox.chunk();
-            output.extend_from_slice(chunk);
-            let count = chunk.len();
-            outbox.advance(count);
-        }
-        output
-    }
-
-    /// Whether the conversation is over: write what is left and end the stream.
-    /// After a violation, go on reading until the peer ends it too, within a
-    /// deadline: a stream that is dropped with unread bytes is reset, and the
-    /// peer may lose the close frame.
-    pub fn is_finished(&self) -> bool {
-        self.writer.is_done() || self.reader.is_ended()
-    }
-
-    fn flush_pongs(&mut self) {
-        for payload in self.pongs.drain() {
-            self.writer.pong(&payload, &mut self.outbox);
-        }
-    }
-}
+// The halves are for `socket`, which owns one in the driver and one under the
+// lock, and for the benchmarks. They may change in any release.
+#[doc(hidden)]
+pub use {event::Part, read::Reader, write::Writer};

@@ -1,42 +1,42 @@
-//! Encoded frames on their way out, in call order.
+//! Encoded frames that are to be written, in order.
 
 use std::collections::{VecDeque, vec_deque};
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
-use super::encode::Mark;
-use super::prepared::Encoded;
-use crate::frame::Header;
+use crate::frame::{Header, MAX_HEADER, Opcode, Rsv};
+use crate::message::Kind;
 
-/// A payload of this many bytes or more is not copied but written from where it is.
+/// A payload of this many bytes or more is written from where it is, not copied.
 pub(crate) const LARGE: usize = 16 * 1024;
 
-/// Whole frames, encoded: small ones in one buffer, large payloads beside it.
+/// Encoded frames that are to be written: headers and small payloads in one buffer,
+/// large payloads beside it.
 #[derive(Debug, Default)]
 pub struct Outbox {
     /// Headers, and payloads under 16 KiB.
     pub(crate) bytes: Vec<u8>,
-    /// How much of `bytes` has been written.
+    /// How many of `bytes` have been written.
     start: usize,
-    /// Large payloads, each with the place in `bytes` before which it belongs.
+    /// Large payloads, each with the position in `bytes` before which it belongs.
     large: VecDeque<(usize, Bytes)>,
-    /// The bytes in `large`.
+    /// How many bytes `large` has.
     large_length: usize,
 }
 
 impl Outbox {
-    /// How many bytes are yet to be written.
+    /// Returns how many bytes are yet to be written.
     pub fn len(&self) -> usize {
         self.bytes.len() - self.start + self.large_length
     }
 
-    /// Whether everything has been written.
+    /// Returns whether everything has been written.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The next bytes to write. Call [`advance`](Self::advance) with how many
+    /// Returns the next bytes to write. Call [`advance`](Self::advance) with how many
     /// were written, until the outbox is empty.
     pub fn chunk(&self) -> &[u8] {
         match self.large.front() {
@@ -46,7 +46,8 @@ impl Outbox {
         }
     }
 
-    /// Fills `slices` with what to write next, for a vectored write; returns how many.
+    /// Fills `slices` with the next bytes to write, for a vectored write. Returns how
+    /// many slices are filled.
     pub fn chunks<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut start = self.start;
         let mut count = 0;
@@ -65,20 +66,20 @@ impl Outbox {
         count
     }
 
-    /// The bytes that the buffer holds without growing.
+    /// Returns how many bytes the buffer holds without growing.
     #[cfg(feature = "socket")]
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// Whether a large payload stands beside the buffer, so that a vectored
+    /// Returns whether there are large payloads beside the buffer, so that a vectored
     /// write has more than one slice.
     #[cfg(feature = "socket")]
     pub(crate) fn is_scattered(&self) -> bool {
         !self.large.is_empty()
     }
 
-    /// The first `count` bytes have been written.
+    /// Removes the first `count` bytes, which have been written.
     pub fn advance(&mut self, mut count: usize) {
         while let Some((at, payload)) = self.large.front_mut() {
             let step = count.min(*at - self.start);
@@ -111,7 +112,7 @@ impl Outbox {
         self.large.push_back((self.bytes.len(), payload));
     }
 
-    /// Appends a frame that others send too.
+    /// Appends a frame that other sockets send too.
     #[inline]
     pub(crate) fn push_encoded(&mut self, frame: &Encoded) {
         self.bytes.extend_from_slice(&frame.bytes);
@@ -120,7 +121,7 @@ impl Outbox {
         }
     }
 
-    /// What is pushed from now on stands behind this.
+    /// Returns the current end: all that is pushed later is behind it.
     pub(crate) fn mark(&self) -> Mark {
         Mark {
             bytes: self.bytes.len(),
@@ -128,26 +129,26 @@ impl Outbox {
         }
     }
 
-    /// The large payloads behind `from`.
+    /// Returns the large payloads behind `from`.
     pub(super) fn large_from(&self, from: Mark) -> vec_deque::Iter<'_, (usize, Bytes)> {
         self.large.range(from.large..)
     }
 
-    /// Takes away the large payloads behind `from`.
+    /// Removes the large payloads behind `from`.
     pub(super) fn split_large(&mut self, from: Mark) -> VecDeque<(usize, Bytes)> {
         let large = self.large.split_off(from.large);
         self.large_length -= large.iter().map(|(_, it)| it.len()).sum::<usize>();
         large
     }
 
-    /// Puts a large payload before the place `at` of bytes that are yet to come.
+    /// Appends a large payload that belongs before position `at`; the bytes up to
+    /// there are appended later.
     pub(super) fn join_large(&mut self, at: usize, payload: Bytes) {
         self.large_length += payload.len();
         self.large.push_back((at, payload));
     }
 
-    /// Appends all of `other`, of which nothing has been written yet, and leaves it
-    /// empty.
+    /// Moves all of `other` to the end. Nothing of `other` may have been written.
     #[cfg(any(feature = "socket", test))]
     pub(crate) fn append(&mut self, other: &mut Outbox) {
         debug_assert_eq!(other.start, 0);
@@ -158,31 +159,33 @@ impl Outbox {
         self.large.extend(large.map(|(at, it)| (end + at, it)));
     }
 
-    /// Puts all of `front` before this. Of neither anything has been written yet.
+    /// Moves all of `front` to the beginning. Nothing of either may have been written.
     #[cfg(feature = "socket")]
     pub(crate) fn prepend(&mut self, front: &mut Outbox) {
         front.append(self);
         std::mem::swap(self, front);
     }
 
-    /// Takes whole messages away, the oldest first, until at most `limit` bytes
-    /// are left; returns how many. Control frames stay, and fragments: of their
-    /// message something may have been written. Only for an outbox of which
-    /// nothing has been written yet.
+    /// Drops whole messages, the oldest first, until at most `limit` bytes are left.
+    /// Returns how many.
+    ///
+    /// Control frames stay. Fragments stay too, as the beginning of their message may
+    /// have been written already. Nothing of this outbox may have been written.
     #[cfg(any(feature = "socket", test))]
     pub(crate) fn drop_oldest(&mut self, limit: usize) -> usize {
         debug_assert_eq!(self.start, 0);
         let mut dropped = 0;
-        // What has been looked at: what stays of it, and where it ends.
+        // The frames before `end` have been looked at; those that stay have been moved
+        // to the beginning and end at `kept`.
         let (mut kept, mut end) = (0, 0);
-        // How many of the large payloads stay.
+        // How many large payloads stay.
         let mut kept_large = 0;
         let mut left = self.len();
         while left > limit {
             let Ok(Some((header, header_length))) = Header::decode(&self.bytes[end..]) else {
                 break;
             };
-            // What was encoded here fits into memory, so its length does too.
+            // It was encoded here, so its length fits into a `usize`.
             let payload = header.length as usize;
             let mut frame = end..end + header_length;
             let is_large = match self.large.get(kept_large) {
@@ -218,83 +221,66 @@ impl Outbox {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Message;
-    use crate::protocol::{Role, Writer};
+/// A position in an [`Outbox`], between two frames.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Mark {
+    pub(super) bytes: usize,
+    pub(super) large: usize,
+}
 
-    fn outbox(messages: &[usize]) -> Outbox {
-        let mut outbox = Outbox::default();
-        let mut writer = Writer::new(Role::Server);
-        for (at, &length) in messages.iter().enumerate() {
-            writer
-                .message(&Message::from(vec![at as u8; length]), &mut outbox)
-                .unwrap();
-        }
-        outbox
-    }
+/// An encoded frame that any number of sockets may send.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    /// The header, and the payload unless it is large.
+    bytes: Vec<u8>,
+    /// The payload, if it is large.
+    payload: Option<Bytes>,
+}
 
-    fn drain(mut outbox: Outbox, step: usize) -> Vec<u8> {
-        let mut all = vec![];
-        while !outbox.is_empty() {
-            let mut slices = [IoSlice::new(&[]); 3];
-            let count = outbox.chunks(&mut slices);
-            assert_eq!(slices[0].as_ptr(), outbox.chunk().as_ptr());
-            let mut left = step;
-            for slice in &slices[..count] {
-                let part = &slice[..slice.len().min(left)];
-                all.extend_from_slice(part);
-                left -= part.len();
-            }
-            let written = step.min(slices[..count].iter().map(|it| it.len()).sum());
-            outbox.advance(written);
-        }
-        assert!(outbox.chunk().is_empty());
-        all
-    }
-
-    #[test]
-    fn frames_leave_in_order_whatever_is_written_at_a_time() {
-        let lengths = [3, LARGE, 0, LARGE + 5, 200, LARGE, LARGE];
-        let whole = drain(outbox(&lengths), usize::MAX);
-        assert_eq!(whole.len(), outbox(&lengths).len());
-        for step in [7, 1000, LARGE - 1, LARGE, LARGE + 1, 100_000] {
-            assert!(drain(outbox(&lengths), step) == whole, "step {step}");
+impl Encoded {
+    /// Encodes a whole message as a server sends it.
+    pub(super) fn new(kind: Kind, rsv: Rsv, payload: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(MAX_HEADER + payload.len());
+        server_header(kind, rsv, payload.len()).encode(&mut bytes);
+        bytes.extend_from_slice(payload);
+        Encoded {
+            bytes,
+            payload: None,
         }
     }
 
-    #[test]
-    fn dropping_the_oldest_cuts_whole_frames_only() {
-        let lengths = [3, LARGE, 10, LARGE, 4];
-        let total = outbox(&lengths).len();
-        for limit in 0..=total {
-            let mut cut = outbox(&lengths);
-            let dropped = cut.drop_oldest(limit);
-            assert!(cut.len() <= limit);
-            let kept: Vec<usize> = lengths[dropped..].to_vec();
-            let expected: usize = outbox(&kept).len();
-            assert_eq!(cut.len(), expected, "limit {limit}");
-            let bytes = drain(cut, usize::MAX);
-            assert!(drain(outbox(&lengths), usize::MAX).ends_with(&bytes));
+    /// Encodes a whole message with a [`LARGE`] payload, which is not copied.
+    pub(super) fn large(kind: Kind, payload: Bytes) -> Self {
+        let mut bytes = Vec::with_capacity(MAX_HEADER);
+        server_header(kind, Rsv::NONE, payload.len()).encode(&mut bytes);
+        Encoded {
+            bytes,
+            payload: Some(payload),
         }
     }
 
-    #[test]
-    fn a_control_frame_in_front_stays_and_shelters_nobody() {
-        let mut outbox = Outbox::default();
-        let mut writer = Writer::new(Role::Server);
-        writer.pong(b"first", &mut outbox);
-        for length in [10, LARGE, 20] {
-            let message = Message::from(vec![7; length]);
-            writer.message(&message, &mut outbox).unwrap();
-        }
-        writer.pong(b"second", &mut outbox);
-        writer
-            .message(&Message::from(vec![8; LARGE]), &mut outbox)
-            .unwrap();
-        writer.message(&Message::from("last"), &mut outbox).unwrap();
-        assert_eq!(outbox.drop_oldest(30), 4);
-        assert_eq!(drain(outbox, 3), b"\x8a\x05first\x8a\x06second\x81\x04last");
+    /// Returns the length of the frame.
+    #[cfg(feature = "socket")]
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() + self.payload.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+fn server_header(kind: Kind, rsv: Rsv, length: usize) -> Header {
+    Header {
+        fin: true,
+        rsv,
+        opcode: opcode(kind),
+        masking_key: None,
+        length: length as u64,
+    }
+}
+
+/// Returns the opcode of a message's first frame.
+#[inline]
+pub(super) fn opcode(kind: Kind) -> Opcode {
+    match kind {
+        Kind::Text => Opcode::Text,
+        Kind::Binary => Opcode::Binary,
     }
 }

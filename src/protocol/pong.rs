@@ -1,13 +1,14 @@
-//! Pings that are to be answered.
+//! Pings that are yet to be answered.
 
 use bytes::Bytes;
 
-/// How many pings are answered one by one. A peer that sends more before it
-/// reads the answers gets one for its newest.
-const PENDING: usize = 16;
+/// How many pings are kept. Further ones replace the newest, until the answers can
+/// be written.
+const MAX_PENDING: usize = 16;
 
-/// Pings whose answers cannot be written yet. However many come, only so many
-/// are kept: "If an endpoint receives a Ping frame and has not yet sent Pong
+/// Pings whose answers cannot be written yet.
+///
+/// A flood of pings does not make it grow: "If an endpoint receives a Ping frame and has not yet sent Pong
 /// frame(s) in response to previous Ping frame(s), the endpoint MAY elect to
 /// send a Pong frame for only the most recently processed Ping frame."
 /// (RFC 6455, section 5.5.3.)
@@ -16,7 +17,7 @@ pub(crate) struct Pongs(Vec<Bytes>);
 
 impl Pongs {
     pub(crate) fn push(&mut self, ping: Bytes) {
-        if self.0.len() == PENDING {
+        if self.0.len() == MAX_PENDING {
             self.0.pop();
         }
         self.0.push(ping);
@@ -26,7 +27,7 @@ impl Pongs {
         self.0.is_empty()
     }
 
-    /// Takes the payloads out, the oldest first.
+    /// Takes out the payloads, the oldest first.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Bytes> {
         self.0.drain(..)
     }

@@ -2,53 +2,43 @@
 
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
-
-use super::outbox::{LARGE, Outbox};
-use super::{Role, Writer};
+use super::outbox::{Encoded, LARGE};
 use crate::Message;
 use crate::extension::Terms;
-use crate::frame::{Header, MAX_HEADER, Opcode};
+use crate::frame::Rsv;
 
-/// On how many different terms a message is encoded for many. Those who have
-/// agreed on yet others get it as it is.
-const TERMS: usize = 8;
+/// How many compressed variants a message may have. Sockets that agreed on yet
+/// other terms send it uncompressed.
+const MAX_VARIANTS: usize = 8;
 
-/// A message whose frame is encoded once and then shared by every socket that
-/// it is sent to, and compressed at most once for all sockets that compress
-/// alike, when the first of them gets it. Cloning is cheap.
+/// A message whose frame is encoded once, for any number of sockets.
 ///
-/// The bytes are a copy of their own, so a prepared message pins no other
-/// buffer (payloads of 16 KiB and more are shared with the message).
+/// All sockets that it is sent to share the frame. It is compressed at most once for
+/// all sockets that compress alike, when the first of them sends it. Cloning is
+/// cheap.
+///
+/// The frame is a copy of the payload, so it keeps no other buffer alive. Only
+/// payloads of 16 KiB and more are shared with the message.
+///
+/// ```
+/// use hyper_ws::Prepared;
+///
+/// let prepared = Prepared::new("to all");
+/// assert_eq!(prepared.message().as_text(), Some("to all"));
+/// ```
 #[derive(Clone, Debug)]
-pub struct Prepared(Arc<Frame>);
+pub struct Prepared(Arc<PreparedMessage>);
 
 #[derive(Debug)]
-struct Frame {
+struct PreparedMessage {
     message: Message,
-    /// As a server sends it.
+    /// Its frame, as a server sends it.
     plain: Arc<Encoded>,
     /// Whether extensions may encode it.
     encoding: Encoding,
-    /// What they made of it: mostly none or one.
-    twins: OnceLock<Box<Twin>>,
-}
-
-/// A frame that any number of sockets may send as it is.
-#[derive(Debug)]
-pub(crate) struct Encoded {
-    /// The header, and the payload unless it is large.
-    pub(super) bytes: Vec<u8>,
-    /// The payload, if it is large.
-    pub(super) payload: Option<Bytes>,
-}
-
-impl Encoded {
-    /// The length of the frame.
-    #[cfg(feature = "socket")]
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len() + self.payload.as_ref().map_or(0, Bytes::len)
-    }
+    /// Its compressed frames: usually none or one. A list that only grows, so that
+    /// it is read without a lock.
+    variants: OnceLock<Box<Variant>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,103 +48,84 @@ enum Encoding {
     AsIs,
 }
 
-/// The frame in a form that an extension gave it, and those on other terms.
+/// The frame as an extension encodes it on certain terms, and the next variant.
 #[derive(Debug)]
-struct Twin {
+struct Variant {
     terms: Terms,
-    /// `None` if the message is better sent as it is.
+    /// `None` if encoding does not make the message smaller.
     frame: Option<Arc<Encoded>>,
-    next: OnceLock<Box<Twin>>,
+    next: OnceLock<Box<Variant>>,
 }
 
 impl Prepared {
     /// Encodes the frame.
     pub fn new(message: impl Into<Message>) -> Self {
         let message = message.into();
-        let mut outbox = Outbox::default();
-        Writer::new(Role::Server)
-            .message(&message, &mut outbox)
-            .expect("a new writer is open");
-        let payload = (message.len() >= LARGE).then(|| message.clone().into_bytes());
-        Prepared(Arc::new(Frame {
+        let plain = if message.len() < LARGE {
+            Encoded::new(message.kind(), Rsv::NONE, message.as_bytes())
+        } else {
+            Encoded::large(message.kind(), message.clone().into_bytes())
+        };
+        Prepared(Arc::new(PreparedMessage {
             message,
-            plain: Arc::new(Encoded {
-                bytes: outbox.bytes,
-                payload,
-            }),
+            plain: Arc::new(plain),
             encoding: Encoding::Allowed,
-            twins: OnceLock::new(),
+            variants: OnceLock::new(),
         }))
     }
 
-    /// Encodes the frame of a message that is not to be compressed, on no
-    /// socket: one that holds a secret beside something that others choose.
+    /// Encodes the frame of a message that no socket may compress: one that holds a
+    /// secret together with data that an attacker can choose.
     #[cfg(feature = "deflate")]
     #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
     pub fn uncompressed(message: impl Into<Message>) -> Self {
-        let Prepared(mut frame) = Prepared::new(message);
-        if let Some(frame) = Arc::get_mut(&mut frame) {
-            frame.encoding = Encoding::AsIs;
+        let Prepared(mut prepared) = Prepared::new(message);
+        if let Some(prepared) = Arc::get_mut(&mut prepared) {
+            prepared.encoding = Encoding::AsIs;
         }
-        Prepared(frame)
+        Prepared(prepared)
     }
 
-    /// The message.
+    /// Returns the message.
     pub fn message(&self) -> &Message {
         &self.0.message
     }
 
-    /// The frame as a server sends it.
+    /// Returns the frame as a server sends it.
     pub(crate) fn plain(&self) -> &Arc<Encoded> {
         &self.0.plain
     }
 
-    /// The frame as a server sends it on these terms; `None` if the message is
-    /// better sent as it is. Encoded once, by whoever comes first.
+    /// Returns the frame as a server sends it on these terms; `None` if the message
+    /// is to be sent as it is. The first caller encodes it, later ones share it.
     pub(crate) fn encoded(&self, terms: Terms) -> Option<&Arc<Encoded>> {
         if self.is_as_is() {
             return None;
         }
-        let mut place = &self.0.twins;
-        for _ in 0..TERMS {
-            let twin = place.get_or_init(|| Box::new(Twin::new(&self.0.message, terms)));
-            if twin.terms == terms {
-                return twin.frame.as_ref();
+        let mut place = &self.0.variants;
+        for _ in 0..MAX_VARIANTS {
+            let variant = place.get_or_init(|| Box::new(Variant::new(&self.0.message, terms)));
+            if variant.terms == terms {
+                return variant.frame.as_ref();
             }
-            place = &twin.next;
+            place = &variant.next;
         }
         None
     }
 
-    /// Whether no extension may encode it.
+    /// Returns whether no extension may encode it.
     pub(crate) fn is_as_is(&self) -> bool {
         self.0.encoding != Encoding::Allowed
     }
 }
 
-impl Twin {
+impl Variant {
     fn new(message: &Message, terms: Terms) -> Self {
         let mut payload = Vec::new();
-        let frame = terms.encode(message.as_bytes(), &mut payload).map(|rsv| {
-            let header = Header {
-                fin: true,
-                rsv,
-                opcode: match message {
-                    Message::Text(_) => Opcode::Text,
-                    Message::Binary(_) => Opcode::Binary,
-                },
-                masking_key: None,
-                length: payload.len() as u64,
-            };
-            let mut frame = Vec::with_capacity(MAX_HEADER + payload.len());
-            header.encode(&mut frame);
-            frame.extend_from_slice(&payload);
-            Arc::new(Encoded {
-                bytes: frame,
-                payload: None,
-            })
-        });
-        Twin {
+        let frame = terms
+            .encode(message.as_bytes(), &mut payload)
+            .map(|rsv| Arc::new(Encoded::new(message.kind(), rsv, &payload)));
+        Variant {
             terms,
             frame,
             next: OnceLock::new(),

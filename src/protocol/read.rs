@@ -1,75 +1,51 @@
-//! The reading half: bytes in, events out.
+//! The receiving half: bytes in, events out.
 
 use std::ops::ControlFlow;
 
-use bytes::Bytes;
-
-use super::assembly::Assembly;
-use super::close::parse_close_frame;
-use super::fill::{Sink, Step};
-use super::{Codec, Event, Role};
+use super::assembly::{Assembly, Rest};
+use super::event::{Event, EventSink};
+use super::role::{Role, Side};
+use super::state::{PartialControl, ReadState, control_event};
+use super::whole::{short_message, unmask};
 use crate::error::Violation;
-use crate::frame::{Header, MAX_CONTROL, MAX_HEADER, Opcode, Rsv, mask, utf8};
-use crate::message::payload::{INLINE, Payload};
+use crate::extension::Codec;
+use crate::frame::{Header, MAX_CONTROL, Opcode, Rsv, mask, utf8};
 use crate::message::{Kind, Text};
 use crate::{Config, Message};
 
-/// How many empty fragments a message may have in a row. Autobahn (6.1.2) wants
-/// some; a peer that sends nothing else wants our time.
-const MAX_EMPTY_FRAGMENTS: u16 = 1024;
-
-/// Turns bytes into [`Event`]s, whatever pieces they come in.
+/// Turns bytes into [`Event`]s, however the bytes are cut.
 ///
-/// Between two reads it keeps an incomplete header (13 bytes at most) and the
-/// message that is being assembled, nothing else. No byte is parsed twice.
+/// Between two calls it keeps an incomplete header (13 bytes at most) and the
+/// message that is arriving, nothing else. Each byte is parsed once.
+///
+/// # Two ways in
+///
+/// Pass input to [`read`](Self::read) or [`drain`](Self::drain): payloads are copied
+/// out of it.
+///
+/// A large payload can be read without that copy. While
+/// [`payload_buffer`](Self::payload_buffer) returns a buffer, all input must have
+/// been drained: read into the buffer's spare capacity, and report the bytes with
+/// [`filled`](Self::filled). Choose anew before each read.
+///
+/// # Two ways out
+///
+/// A message arrives as one [`Event::Message`]. To have it in parts instead, call
+/// [`take_part`](Self::take_part) after each `drain` and `filled`; then the event
+/// brings only the rest, which may be empty. Limits hold for the sum of all parts. The
+/// input of a compressed message can become a thousand times as long: pass little at
+/// a time, and check [`part_length`](Self::part_length) in between.
 pub struct Reader {
-    pub(super) masked: bool,
-    pub(super) state: State,
-    pub(super) assembly: Option<Box<Assembly>>,
-    pub(super) empty_fragments: u16,
-    pub(super) frames: u32,
-    /// The longest message in one frame whose length is in one byte.
-    pub(super) short_limit: u8,
-    pub(super) frame_limit: usize,
-    pub(super) message_limit: usize,
-    /// What an extension makes of payloads; also of those that are sent, since it
-    /// is the one who reads that writes.
-    pub(super) codec: Option<Box<dyn Codec>>,
-}
-
-/// ```text
-///            header complete               payload complete
-///   Header ──────────────────► Payload ──────────────────────► Header
-///     ▲          │                                               │
-///     │          └── control ──► Control ── payload complete ────┤
-///     └─────────────────────────────────────────────────────────┘
-///   any ── close frame, violation ──► End
-/// ```
-pub(super) enum State {
-    /// Within a header, of which this much has arrived.
-    Header {
-        bytes: [u8; MAX_HEADER - 1],
-        length: u8,
-    },
-    /// Within the payload of a data frame.
-    /// The key begins with the byte that is next.
-    Payload {
-        key: Option<[u8; 4]>,
-        left: usize,
-        fin: bool,
-    },
-    /// Within the payload of a control frame. That is seldom cut, so it is boxed.
-    Control(Box<Control>),
-    /// After a close frame or a violation: the rest is discarded.
-    End,
-}
-
-/// A control frame of which not everything has arrived.
-pub(super) struct Control {
-    opcode: Opcode,
-    key: Option<[u8; 4]>,
-    left: usize,
-    payload: Vec<u8>,
+    side: Side,
+    state: ReadState,
+    assembly: Option<Box<Assembly>>,
+    frames: u32,
+    /// The longest message that the fast path takes.
+    short_limit: u8,
+    frame_limit: usize,
+    message_limit: usize,
+    /// Also encodes what is sent: the task that reads is the one that writes.
+    codec: Option<Box<dyn Codec>>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -79,83 +55,90 @@ impl std::fmt::Debug for Reader {
 }
 
 impl Reader {
-    /// A reader at the beginning of a conversation.
+    /// A reader for a connection whose opening handshake is done.
     pub fn new(role: Role, config: &Config) -> Self {
         Reader {
-            masked: matches!(role, Role::Server),
-            state: State::Header {
-                bytes: [0; MAX_HEADER - 1],
-                length: 0,
-            },
+            side: role.side(),
+            state: ReadState::BETWEEN_FRAMES,
             assembly: None,
-            empty_fragments: 0,
             frames: 0,
             short_limit: config
-                .frame_limit()
+                .get_max_frame_size()
                 .min(config.max_message_size)
                 .min(MAX_CONTROL) as u8,
-            frame_limit: config.frame_limit(),
+            frame_limit: config.get_max_frame_size(),
             message_limit: config.max_message_size,
             codec: None,
         }
     }
 
-    /// With an extension.
+    /// Adds an extension.
     pub(crate) fn with_extension(mut self, codec: Option<Box<dyn Codec>>) -> Self {
         self.codec = codec;
         self
     }
 
-    /// The extension, for the frames that are sent.
+    #[cfg(feature = "socket")]
+    pub(crate) fn side(&self) -> Side {
+        self.side
+    }
+
+    /// Returns the extension, to encode frames that are sent.
     pub(crate) fn codec(&mut self) -> Option<&mut (dyn Codec + 'static)> {
         self.codec.as_deref_mut()
     }
 
-    /// Whether nothing of a message or frame has begun to arrive.
+    /// Returns whether no message and no frame has begun to arrive.
     pub fn is_between_messages(&self) -> bool {
-        self.assembly.is_none()
-            && matches!(self.state, State::Header { length: 0, .. } | State::End)
+        self.assembly.is_none() && (self.state.is_between_frames() || self.is_ended())
     }
 
-    /// How many frames have been completed; it wraps.
+    /// Returns how many frames have arrived completely; it wraps.
     pub fn frames(&self) -> u32 {
         self.frames
     }
 
-    /// Whether the payload of a data frame is arriving.
+    /// Returns whether a message has begun and not ended.
+    pub fn is_within_message(&self) -> bool {
+        self.assembly.is_some()
+    }
+
+    /// Returns whether the payload of a data frame is arriving.
     pub fn is_within_payload(&self) -> bool {
-        matches!(self.state, State::Payload { .. })
+        matches!(self.state, ReadState::Payload { .. })
     }
 
-    /// Whether a close frame or a violation has ended the conversation: what
-    /// still arrives is discarded.
+    /// Returns whether a close frame or a violation was the last event: all further
+    /// input is discarded.
     pub fn is_ended(&self) -> bool {
-        matches!(self.state, State::End)
+        matches!(self.state, ReadState::End)
     }
 
-    /// Takes bytes off the beginning of `input`: returns how many, and the event
-    /// that they complete. Without an event, all of `input` has been taken.
-    /// The bytes are unmasked in place.
+    /// Takes bytes from the beginning of `input` and unmasks them in place. Returns how
+    /// many, and the event that they complete. If there is no event, all of `input` was
+    /// taken.
     ///
     /// # Errors
     ///
-    /// The first violation; afterwards all input is discarded.
+    /// The first violation. All further input is discarded.
     pub fn read(&mut self, input: &mut [u8]) -> Result<(usize, Option<Event>), Violation> {
         let mut event = None;
-        let taken = self.drain(input, &mut |it| {
-            event = Some(it);
+        let taken = self.drain(input, &mut |found| {
+            event = Some(found);
             ControlFlow::Break(())
         })?;
         Ok((taken, event))
     }
 
-    /// [`read`](Self::read) for many events: gives each to `sink`, until that
-    /// breaks or all of `input` has been taken. An event is made where it goes,
-    /// instead of being moved there through the results of three functions.
+    /// Takes bytes from the beginning of `input`, and passes each event to `sink` until
+    /// that breaks or all of `input` is taken. Returns how many bytes were taken.
+    ///
+    /// Unlike with [`read`](Self::read), an event is built where it is used, and not
+    /// moved there through the results of three functions.
     ///
     /// # Errors
     ///
-    /// The first violation; afterwards all input is discarded.
+    /// The first violation. All further input is discarded.
     #[inline]
     pub fn drain(
         &mut self,
@@ -169,14 +152,15 @@ impl Reader {
     pub(crate) fn drain_to(
         &mut self,
         input: &mut [u8],
-        sink: &mut impl Sink,
+        sink: &mut impl EventSink,
     ) -> Result<usize, Violation> {
         let mut at = 0;
         loop {
             while let Some((kind, key, length)) = self.short_message(&input[at..]) {
                 let payload = unmask(Some(key), &mut input[at + 6..], length);
-                // Not in a function that also has a violation to return: a message
-                // that shares its place with something else is moved in pieces.
+                // Built here, not in a helper that returns `Result<Message, Violation>`:
+                // such a result is copied in pieces of 2 to 16 bytes (design.md, "The
+                // desk").
                 let message = match kind {
                     Kind::Binary => Message::Binary(payload.into()),
                     Kind::Text if utf8::is_valid(payload.as_slice()) => {
@@ -188,15 +172,14 @@ impl Reader {
                     }
                 };
                 self.frames = self.frames.wrapping_add(1);
-                self.empty_fragments = 0;
                 at += 6 + length;
                 if sink.message(message).is_break() || at == input.len() {
                     return Ok(at);
                 }
             }
             match self.step(&mut input[at..], sink) {
-                Ok((taken, Step::More)) => at += taken,
-                Ok((taken, Step::Stop)) => return Ok(at + taken),
+                Ok((taken, ControlFlow::Continue(()))) => at += taken,
+                Ok((taken, ControlFlow::Break(()))) => return Ok(at + taken),
                 Err(violation) => {
                     self.end();
                     return Err(violation);
@@ -205,143 +188,88 @@ impl Reader {
         }
     }
 
-    /// Nearly every frame is of one shape, which its first two bytes show: a whole
-    /// message of at most 125 bytes, masked, between others. It needs a quarter
-    /// of what the long way takes; all that is different, wrong or not all there
-    /// goes that way. Returns its kind, masking key and length.
+    /// The fast path: a [`short_message`] at the beginning of `input`, if one is allowed
+    /// there and within the limits.
     #[inline(always)]
     fn short_message(&self, input: &[u8]) -> Option<(Kind, [u8; 4], usize)> {
-        let [
-            first @ (0x81 | 0x82),
-            second @ 0x80..=0xfd,
-            a,
-            b,
-            c,
-            d,
-            rest @ ..,
-        ] = input
-        else {
-            return None;
-        };
-        let length = usize::from(*second & 0x7f);
-        let between = matches!(self.state, State::Header { length: 0, .. });
-        if !(between
-            && self.masked
-            && self.assembly.is_none()
-            && length <= usize::from(self.short_limit))
-            || rest.len() < length
-        {
-            return None;
-        }
-        let kind = match first {
-            0x81 => Kind::Text,
-            _ => Kind::Binary,
-        };
-        Some((kind, [*a, *b, *c, *d], length))
+        let (kind, key, length) = short_message(input)?;
+        let may_begin =
+            self.state.is_between_frames() && self.side == Side::Server && self.assembly.is_none();
+        (may_begin && length <= usize::from(self.short_limit)).then_some((kind, key, length))
     }
 
-    pub(super) fn end(&mut self) {
-        self.state = State::End;
+    /// Discards all further input.
+    fn end(&mut self) {
+        self.state = ReadState::End;
         self.assembly = None;
         if let Some(codec) = &mut self.codec {
             codec.stop_decoding();
         }
     }
 
-    fn step(&mut self, input: &mut [u8], sink: &mut dyn Sink) -> Result<(usize, Step), Violation> {
+    /// The slow path: takes what is there of one frame. Breaks when all input is taken,
+    /// or the sink wants no more.
+    fn step(
+        &mut self,
+        input: &mut [u8],
+        sink: &mut dyn EventSink,
+    ) -> Result<(usize, ControlFlow<()>), Violation> {
         match &mut self.state {
-            State::Header { bytes, length: 0 } => match Header::decode(input)? {
+            ReadState::Header(partial) if partial.is_empty() => match Header::decode(input)? {
                 Some((header, taken)) => self.begin(header, &mut input[taken..], taken, sink),
                 None => {
-                    bytes[..input.len()].copy_from_slice(input);
-                    self.state = State::Header {
-                        bytes: *bytes,
-                        length: input.len() as u8,
-                    };
-                    Ok((input.len(), Step::Stop))
+                    partial.begin(input);
+                    Ok((input.len(), ControlFlow::Break(())))
                 }
             },
-            State::Header { bytes, length } => {
-                // The rest of a header that was cut.
-                let before = usize::from(*length);
-                let mut header = [0; MAX_HEADER];
-                header[..before].copy_from_slice(&bytes[..before]);
-                let taken = input.len().min(MAX_HEADER - before);
-                let end = before + taken;
-                header[before..end].copy_from_slice(&input[..taken]);
-                match Header::decode(&header[..end])? {
-                    Some((header, whole)) => {
-                        let taken = whole - before;
-                        self.begin(header, &mut input[taken..], taken, sink)
-                    }
-                    None => {
-                        bytes[..end].copy_from_slice(&header[..end]);
-                        *length = end as u8;
-                        Ok((taken, Step::Stop))
-                    }
-                }
-            }
-            State::Payload { key, left, .. } => {
+            ReadState::Header(partial) => match partial.resume(input)? {
+                (taken, Some(header)) => self.begin(header, &mut input[taken..], taken, sink),
+                (taken, None) => Ok((taken, ControlFlow::Break(()))),
+            },
+            ReadState::Payload { key, left, .. } => {
                 let taken = input.len().min(*left);
                 let part = &mut input[..taken];
                 if let Some(key) = key {
-                    mask::apply(*key, part);
-                    *key = mask::after(*key, taken);
+                    mask::apply_next(key, part);
                 }
                 *left -= taken;
-                let step = self.append(part, sink)?;
-                Ok((taken, step))
+                let flow = self.append(part, sink)?;
+                Ok((taken, flow))
             }
-            State::Control(control) => {
-                let taken = input.len().min(control.left);
-                let part = &mut input[..taken];
-                if let Some(key) = control.key {
-                    mask::apply(mask::after(key, control.payload.len()), part);
+            ReadState::Control(control) => {
+                let taken = control.resume(input);
+                if !control.is_complete() {
+                    return Ok((taken, ControlFlow::Break(())));
                 }
-                control.payload.extend_from_slice(part);
-                control.left -= taken;
-                if control.left > 0 {
-                    return Ok((taken, Step::Stop));
-                }
-                let State::Control(control) = self.next_frame() else {
-                    return Ok((taken, Step::More));
+                let ReadState::Control(control) = self.next_frame() else {
+                    return Ok((taken, ControlFlow::Continue(())));
                 };
                 let event = self.control(control.opcode, &control.payload)?;
-                Ok((taken, sink.event(event).into()))
+                Ok((taken, sink.event(event)))
             }
-            State::End => Ok((input.len(), Step::Stop)),
+            ReadState::End => Ok((input.len(), ControlFlow::Break(()))),
         }
     }
 
-    /// Expects a header next; returns the state that has ended.
+    /// Ends a frame: the next byte begins another. Returns the state of the one that
+    /// ended.
     #[inline]
-    pub(super) fn next_frame(&mut self) -> State {
+    fn next_frame(&mut self) -> ReadState {
         self.frames = self.frames.wrapping_add(1);
-        let header = State::Header {
-            bytes: [0; MAX_HEADER - 1],
-            length: 0,
-        };
-        std::mem::replace(&mut self.state, header)
+        std::mem::replace(&mut self.state, ReadState::BETWEEN_FRAMES)
     }
 
-    /// A header of `taken` bytes is complete; `input` is what follows it. Checks
-    /// all that a header can show to be wrong before a byte of payload is kept.
+    /// Begins the frame of a header that took `taken` bytes; `input` follows it. All that
+    /// a header can show to be wrong is found before a byte of payload is kept.
     #[inline(always)]
     fn begin(
         &mut self,
         header: Header,
         input: &mut [u8],
         taken: usize,
-        sink: &mut dyn Sink,
-    ) -> Result<(usize, Step), Violation> {
-        match (self.masked, header.masking_key) {
-            // Section 5.1: "The server MUST close the connection upon receiving
-            // a frame that is not masked", "A client MUST close a connection if
-            // it detects a masked frame."
-            (true, None) => return Err(Violation::UnmaskedFrame),
-            (false, Some(_)) => return Err(Violation::MaskedFrame),
-            _ => {}
-        }
+        sink: &mut dyn EventSink,
+    ) -> Result<(usize, ControlFlow<()>), Violation> {
+        self.side.check_masking(&header)?;
         if !header.rsv.is_none() {
             self.check_reserved_bits(&header)?;
         }
@@ -354,7 +282,7 @@ impl Reader {
             _ => {}
         }
         let length = self.check_length(&header)?;
-        // The usual case: a whole message in one frame that is all there.
+        // The usual case: a whole message in one frame, all of which has arrived.
         if header.fin
             && header.opcode != Opcode::Continuation
             && header.rsv.is_none()
@@ -369,24 +297,18 @@ impl Reader {
                 _ => Message::Binary(payload.into()),
             };
             self.next_frame();
-            return Ok((taken + length, sink.event(Event::Message(message)).into()));
+            return Ok((taken + length, sink.event(Event::Message(message))));
         }
-        if header.opcode != Opcode::Continuation {
-            self.assembly = Some(Box::new(Assembly {
-                buffer: Vec::new(),
-                text: (header.opcode == Opcode::Text).then(utf8::Validator::default),
-                rsv: header.rsv,
-                wire_length: 0,
-                taken: 0,
-                kept: 0,
-            }));
-        }
-        self.state = State::Payload {
+        // Without an assembly, the frame is the first of a message: see above.
+        self.assembly
+            .get_or_insert_with(|| Box::new(Assembly::new(&header)))
+            .begin_frame(length, header.fin)?;
+        self.state = ReadState::Payload {
             key: header.masking_key,
             left: length,
             fin: header.fin,
         };
-        Ok((taken, Step::More))
+        Ok((taken, ControlFlow::Continue(())))
     }
 
     #[cold]
@@ -398,56 +320,45 @@ impl Reader {
             (Opcode::Text | Opcode::Binary, Some(codec)) => codec.reserved_bits(),
             _ => Rsv::NONE,
         };
-        match header.rsv.within(allowed) {
-            true => Ok(()),
-            false => Err(Violation::ReservedBits),
-        }
+        let is_allowed = header.rsv.within(allowed);
+        is_allowed.then_some(()).ok_or(Violation::ReservedBits)
     }
 
-    /// The length of a data frame's payload, if the limits allow it.
+    /// Returns the length of a data frame's payload, if the limits allow it.
     #[inline]
-    fn check_length(&mut self, header: &Header) -> Result<usize, Violation> {
+    fn check_length(&self, header: &Header) -> Result<usize, Violation> {
         let limit = self.frame_limit;
         let length = usize::try_from(header.length)
             .ok()
             .filter(|&length| length <= limit)
             .ok_or(Violation::FrameTooLarge { limit })?;
         let limit = self.message_limit;
-        let before = self.assembly.as_ref().map_or(0, |it| it.wire_length);
+        let before = self
+            .assembly
+            .as_ref()
+            .map_or(0, |assembly| assembly.wire_length());
         // Both are at most a limit, so neither side overflows.
         if length > limit.saturating_sub(before) {
             return Err(Violation::MessageTooLarge { limit });
         }
-        if length > 0 || header.fin {
-            self.empty_fragments = 0;
-        } else {
-            self.empty_fragments += 1;
-            if self.empty_fragments > MAX_EMPTY_FRAGMENTS {
-                return Err(Violation::EmptyFragments);
-            }
-        }
         Ok(length)
     }
 
-    /// Control frames may stand between the fragments of a message (section 5.4).
+    /// Begins a control frame. It may stand between the fragments of a message
+    /// (section 5.4).
     fn begin_control(
         &mut self,
         header: Header,
         input: &mut [u8],
         taken: usize,
-        sink: &mut dyn Sink,
-    ) -> Result<(usize, Step), Violation> {
-        // 125 at most: the header was refused otherwise.
+        sink: &mut dyn EventSink,
+    ) -> Result<(usize, ControlFlow<()>), Violation> {
+        // At most 125: longer ones are refused with their header.
         let length = header.length as usize;
         debug_assert!(length <= MAX_CONTROL);
         if input.len() < length {
-            self.state = State::Control(Box::new(Control {
-                opcode: header.opcode,
-                key: header.masking_key,
-                left: length,
-                payload: Vec::new(),
-            }));
-            return Ok((taken, Step::More));
+            self.state = ReadState::Control(Box::new(PartialControl::new(&header)));
+            return Ok((taken, ControlFlow::Continue(())));
         }
         let payload = &mut input[..length];
         if let Some(key) = header.masking_key {
@@ -455,43 +366,134 @@ impl Reader {
         }
         self.next_frame();
         let event = self.control(header.opcode, payload)?;
-        Ok((taken + length, sink.event(event).into()))
+        Ok((taken + length, sink.event(event)))
     }
 
     fn control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Event, Violation> {
-        Ok(match opcode {
-            Opcode::Ping => Event::Ping(Bytes::copy_from_slice(payload)),
-            Opcode::Pong => Event::Pong(Bytes::copy_from_slice(payload)),
-            _ => {
-                let frame = parse_close_frame(payload)?;
-                self.end();
-                Event::Close(frame)
-            }
+        let event = control_event(opcode, payload)?;
+        if let Event::Close(_) = event {
+            self.end();
+        }
+        Ok(event)
+    }
+
+    /// Appends a part of a data frame's payload, which is unmasked and already
+    /// subtracted from `left`.
+    fn append(
+        &mut self,
+        part: &[u8],
+        sink: &mut dyn EventSink,
+    ) -> Result<ControlFlow<()>, Violation> {
+        let (&ReadState::Payload { left, fin, .. }, Some(assembly)) =
+            (&self.state, &mut self.assembly)
+        else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let codec = self.codec.as_deref_mut();
+        assembly.append(part, Rest { left, fin }, codec, self.message_limit)?;
+        Ok(match self.finish_frame()? {
+            Progress::Within => ControlFlow::Break(()),
+            Progress::FrameEnded => ControlFlow::Continue(()),
+            Progress::MessageEnded(message) => sink.event(Event::Message(message)),
         })
+    }
+
+    /// Ends the frame if its payload is complete, and the message if that was its last
+    /// frame.
+    fn finish_frame(&mut self) -> Result<Progress, Violation> {
+        let ReadState::Payload { left: 0, fin, .. } = self.state else {
+            return Ok(Progress::Within);
+        };
+        self.next_frame();
+        let assembly = if fin { self.assembly.take() } else { None };
+        Ok(match assembly {
+            Some(assembly) => Progress::MessageEnded(assembly.finish()?),
+            None => Progress::FrameEnded,
+        })
+    }
+
+    /// Returns the buffer of the message that is arriving, and how many bytes may be
+    /// read into its spare capacity.
+    ///
+    /// `None` unless at least `worthwhile` bytes of the message have arrived, and as many
+    /// of the current frame are yet to come; and for a compressed message.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::OutOfMemory`].
+    pub fn payload_buffer(
+        &mut self,
+        worthwhile: usize,
+    ) -> Result<Option<(&mut Vec<u8>, usize)>, Violation> {
+        let (&ReadState::Payload { left, fin, .. }, Some(assembly)) =
+            (&self.state, &mut self.assembly)
+        else {
+            return Ok(None);
+        };
+        if left < worthwhile || !assembly.is_worth_filling(worthwhile) {
+            return Ok(None);
+        }
+        let reserved = assembly.reserve_to_fill(Rest { left, fin }, self.message_limit);
+        if let Err(violation) = reserved {
+            self.end();
+            return Err(violation);
+        }
+        Ok(self.assembly.as_mut().map(|assembly| assembly.spare(left)))
+    }
+
+    /// Takes `count` bytes that were read to the end of the
+    /// [`payload_buffer`](Self::payload_buffer). Returns the message if they complete it.
+    ///
+    /// # Errors
+    ///
+    /// The first violation. All further input is discarded.
+    pub fn filled(&mut self, count: usize) -> Result<Option<Event>, Violation> {
+        let (ReadState::Payload { key, left, .. }, Some(assembly)) =
+            (&mut self.state, &mut self.assembly)
+        else {
+            return Ok(None);
+        };
+        *left -= count;
+        let filled = assembly.filled(count, key);
+        match filled.and_then(|()| self.finish_frame()) {
+            Ok(Progress::MessageEnded(message)) => Ok(Some(Event::Message(message))),
+            Ok(_) => Ok(None),
+            Err(violation) => {
+                self.end();
+                Err(violation)
+            }
+        }
+    }
+
+    /// Returns the capacity of the message that is arriving.
+    #[cfg(test)]
+    pub(super) fn assembly_capacity(&self) -> Option<usize> {
+        self.assembly.as_ref().map(|assembly| assembly.capacity())
+    }
+
+    /// Takes away what has arrived of a message, if there is anything; of a text, whole
+    /// characters. See [the type](Self).
+    pub fn take_part(&mut self) -> Option<Message> {
+        self.assembly
+            .as_mut()
+            .and_then(|assembly| assembly.take_part())
+    }
+
+    /// Returns how many bytes [`take_part`](Self::take_part) would return, or up to
+    /// three more.
+    pub fn part_length(&self) -> usize {
+        self.assembly
+            .as_ref()
+            .map_or(0, |assembly| assembly.part_length())
     }
 }
 
-/// A copy of the first `length` bytes of `input`, unmasked. It gets a place of
-/// its own, so that a message that is kept pins nothing but itself.
-#[inline(always)]
-fn unmask(key: Option<[u8; 4]>, input: &mut [u8], length: usize) -> Payload {
-    if length <= INLINE {
-        let key = mask::wide(key.unwrap_or_default());
-        // What stands beyond the payload, usually the next frame, is taken too:
-        // a copy of a fixed length is the cheaper one.
-        if let Some(words) = input.first_chunk() {
-            return Payload::inline(words, length, key);
-        }
-        let mut words = [0; INLINE + 1];
-        words[..length].copy_from_slice(&input[..length]);
-        return Payload::inline(&words, length, key);
-    }
-    let payload = &mut input[..length];
-    if let Some(key) = key {
-        if length >= mask::ONE_PASS {
-            return mask::copy(key, payload).into();
-        }
-        mask::apply(key, payload);
-    }
-    Payload::copy_from_slice(payload)
+/// What a part of a payload completed.
+enum Progress {
+    /// Nothing.
+    Within,
+    /// Its frame, not the message.
+    FrameEnded,
+    /// Its frame and this message.
+    MessageEnded(Message),
 }

@@ -1,4 +1,5 @@
-//! The writing half: messages in, frames out. It knows the closing handshake.
+//! The sending half: messages in, frames out. It also keeps the state of the closing
+//! handshake.
 
 use std::fmt;
 use std::io::IoSlice;
@@ -8,17 +9,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::close::Closing;
-use super::outbox::{LARGE, Outbox};
-use super::part::Fragments;
+use super::event::Part;
 #[cfg(feature = "socket")]
-use super::prepared::Encoded;
-use super::{Coding, Prepared, Role};
+use super::outbox::Encoded;
+use super::outbox::{LARGE, Outbox, opcode};
+use super::prepared::Prepared;
+use super::role::Role;
 use crate::close::{CloseFrame, cut};
 use crate::error::Violation;
+use crate::extension::Coding;
 use crate::frame::{Header, MAX_CONTROL, MAX_HEADER, Opcode, Rsv, mask};
+use crate::message::Kind;
 use crate::{CloseCode, Message};
 
-/// Nothing can be sent any more: a close frame was queued, or the peer has gone.
+/// Nothing more can be sent: a close frame was queued, or the peer has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
 
@@ -30,16 +34,26 @@ impl fmt::Display for Closed {
 
 impl std::error::Error for Closed {}
 
-/// Encodes frames into an [`Outbox`].
+/// Whether a message has been sent in part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fragments {
+    None,
+    /// Its first fragment is queued, its last is not. Section 5.4: "The fragments
+    /// of one message MUST NOT be interleaved between the fragments of another
+    /// message", and a whole message is one fragment.
+    Begun,
+}
+
+/// Encodes messages, pings and close frames into an [`Outbox`].
 #[derive(Debug)]
 pub struct Writer {
     role: Role,
     closing: Closing,
-    pub(super) fragments: Fragments,
+    fragments: Fragments,
 }
 
 impl Writer {
-    /// A writer at the beginning of a conversation.
+    /// A writer for a connection whose opening handshake is done.
     pub fn new(role: Role) -> Self {
         Writer {
             role,
@@ -53,12 +67,12 @@ impl Writer {
         self.role
     }
 
-    /// Whether messages may still be sent.
+    /// Returns whether messages may still be sent.
     pub fn is_open(&self) -> bool {
         self.closing.may_send()
     }
 
-    /// Whether a close frame has gone both ways, or the peer has gone: once the
+    /// Returns whether close frames have gone both ways, or the peer has gone: once the
     /// outbox is written, the connection ends.
     pub fn is_done(&self) -> bool {
         self.closing == Closing::Done
@@ -75,40 +89,41 @@ impl Writer {
             return Err(Closed);
         }
         if self.short_message(message, out).is_none() {
-            self.long_message(message, out);
+            self.message_slow(message, out);
         }
         Ok(())
     }
 
-    /// Queues a message whose payload stands within it, and returns its length;
-    /// `None` if it is to go the long way. Only while the writer is open.
+    /// The fast path: queues a server's message whose payload is stored inline, and
+    /// returns the length of the payload. Otherwise `None`, and nothing is queued. The
+    /// writer must be open.
     #[inline(always)]
     pub(crate) fn short_message(&self, message: &Message, out: &mut Outbox) -> Option<usize> {
         let Role::Server = self.role else { return None };
         let (words, length) = message.payload().as_inline()?;
-        // A copy of a fixed length is the cheaper one; what is too much of it is
-        // taken back.
+        // A copy of a fixed length is cheaper. It is cut to the payload's length
+        // afterwards.
         let end = out.bytes.len() + 2 + length;
         out.bytes.reserve(2 + words.len());
         out.bytes
-            .extend_from_slice(&[0x80 | opcode(message) as u8, length as u8]);
+            .extend_from_slice(&[0x80 | opcode(message.kind()) as u8, length as u8]);
         out.bytes.extend_from_slice(words);
         out.bytes.truncate(end);
         Some(length)
     }
 
     #[inline(never)]
-    fn long_message(&mut self, message: &Message, out: &mut Outbox) {
+    fn message_slow(&mut self, message: &Message, out: &mut Outbox) {
         let payload = message.as_bytes();
         if payload.len() < LARGE {
-            self.frame(opcode(message), payload, out);
+            self.frame(opcode(message.kind()), payload, out);
         } else {
-            let header = self.header(opcode(message), payload.len());
+            let header = self.header(opcode(message.kind()), payload.len());
             self.large_frame(header, message.clone().into_bytes(), out);
         }
     }
 
-    /// Queues the first `length` bytes of `pieces` as a binary message.
+    /// Queues a binary message that consists of the first `length` bytes of `pieces`.
     ///
     /// # Errors
     ///
@@ -154,10 +169,10 @@ impl Writer {
         Ok(())
     }
 
-    /// The frame of a prepared message, where it is the same for all who send it:
-    /// nobody masks or marks it, and no context is needed to encode it.
+    /// Returns the frame of a prepared message, if it is the same for all sockets that
+    /// send it: it is not masked, and encoding it needs no context.
     #[cfg(feature = "socket")]
-    pub(crate) fn common_frame<'a>(
+    pub(crate) fn shared_frame<'a>(
         &self,
         coding: Option<Coding>,
         prepared: &'a Prepared,
@@ -169,7 +184,7 @@ impl Writer {
         }
     }
 
-    /// Queues a message that no extension shall encode. Only where there is one.
+    /// Queues a message that the extension of this connection must not encode.
     #[cfg(feature = "deflate")]
     pub(crate) fn message_as_is(
         &mut self,
@@ -182,7 +197,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Queues a prepared message where there is an extension.
+    /// Queues a prepared message on a connection with an extension.
     pub(crate) fn prepared_for(
         &mut self,
         coding: Coding,
@@ -203,14 +218,14 @@ impl Writer {
         }
         let start = out.bytes.len();
         self.prepared(prepared, out)?;
-        // With these terms it does not get smaller: nobody need try again.
+        // On these terms it does not get smaller: the codec need not try again.
         if terms.is_some() || prepared.is_as_is() {
             Rsv::AS_IS.set_on(&mut out.bytes[start]);
         }
         Ok(())
     }
 
-    /// Queues a ping. A payload beyond 125 bytes is cut.
+    /// Queues a ping. A payload of more than 125 bytes is cut.
     ///
     /// # Errors
     ///
@@ -227,18 +242,19 @@ impl Writer {
         Ok(())
     }
 
-    /// Queues the answer to a ping, unless a close frame went before it.
+    /// Queues the answer to a ping, unless a close frame was queued before.
     pub fn pong(&mut self, payload: &[u8], out: &mut Outbox) {
         if self.closing.may_send() {
             self.frame(Opcode::Pong, payload, out);
         }
     }
 
-    /// Begins the closing handshake. A reason beyond 123 bytes is cut.
+    /// Begins the closing handshake. A reason of more than 123 bytes is cut, between two
+    /// characters.
     ///
     /// # Errors
     ///
-    /// [`Closed`] if it has begun before.
+    /// [`Closed`] if it has begun already.
     pub fn close(&mut self, code: CloseCode, reason: &str, out: &mut Outbox) -> Result<(), Closed> {
         if !self.closing.may_send() {
             return Err(Closed);
@@ -248,7 +264,7 @@ impl Writer {
         Ok(())
     }
 
-    /// The peer's close frame has arrived; the reply is queued if one is due.
+    /// Takes the peer's close frame, and queues the reply if one is due.
     pub fn received_close(&mut self, frame: Option<&CloseFrame>, out: &mut Outbox) {
         if self.closing == Closing::Open {
             // Section 5.5.1: "When sending a Close frame in response, the
@@ -261,8 +277,8 @@ impl Writer {
         self.closing = Closing::Done;
     }
 
-    /// The peer broke the protocol: queues the close frame that says so
-    /// (section 7.1.7, "Fail the WebSocket Connection").
+    /// Queues the close frame that answers a violation (section 7.1.7, "Fail the
+    /// WebSocket Connection").
     pub fn fail(&mut self, violation: Violation, out: &mut Outbox) {
         if self.closing == Closing::Open {
             self.close_frame(violation.close_code(), &violation.to_string(), out);
@@ -270,7 +286,7 @@ impl Writer {
         self.closing = Closing::Failed;
     }
 
-    /// The peer will send nothing more.
+    /// Notes that the peer will send nothing more.
     pub fn received_end(&mut self) {
         self.closing = Closing::Done;
     }
@@ -284,7 +300,7 @@ impl Writer {
     }
 
     #[inline]
-    pub(super) fn header(&self, opcode: Opcode, length: usize) -> Header {
+    fn header(&self, opcode: Opcode, length: usize) -> Header {
         Header {
             fin: true,
             rsv: Rsv::NONE,
@@ -306,23 +322,66 @@ impl Writer {
         }
     }
 
-    pub(super) fn large_frame(&mut self, header: Header, payload: Bytes, out: &mut Outbox) {
+    fn large_frame(&mut self, header: Header, payload: Bytes, out: &mut Outbox) {
         header.encode(&mut out.bytes);
         out.push_large(match header.masking_key {
             None => payload,
             Some(key) => {
-                // In place when nobody else holds the payload.
-                let mut payload = payload.try_into_mut().unwrap_or_else(|it| (&it[..]).into());
+                // In place, unless the payload is shared.
+                let mut payload = payload
+                    .try_into_mut()
+                    .unwrap_or_else(|shared| (&shared[..]).into());
                 mask::apply(key, &mut payload);
                 payload.freeze()
             }
         });
     }
-}
 
-fn opcode(message: &Message) -> Opcode {
-    match message {
-        Message::Text(_) => Opcode::Text,
-        Message::Binary(_) => Opcode::Binary,
+    /// Queues a part of a message of this kind as a fragment (RFC 6455, section 5.4).
+    /// Only the payload of `part` counts. No extension encodes it.
+    ///
+    /// Between the first part and the last, control frames may be queued, and no
+    /// messages.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] after a close frame.
+    pub fn part(
+        &mut self,
+        kind: Kind,
+        part: &Message,
+        which: Part,
+        out: &mut Outbox,
+    ) -> Result<(), Closed> {
+        if !self.is_open() {
+            return Err(Closed);
+        }
+        let opcode = match (self.fragments, kind) {
+            (Fragments::Begun, _) => Opcode::Continuation,
+            (Fragments::None, kind) => opcode(kind),
+        };
+        self.fragments = match which {
+            Part::More => Fragments::Begun,
+            Part::Last => Fragments::None,
+        };
+        let mut header = self.header(opcode, part.len());
+        header.fin = which == Part::Last;
+        if part.len() >= LARGE {
+            self.large_frame(header, part.clone().into_bytes(), out);
+            return Ok(());
+        }
+        out.bytes.reserve(MAX_HEADER + part.len());
+        header.encode(&mut out.bytes);
+        let start = out.bytes.len();
+        out.bytes.extend_from_slice(part.as_bytes());
+        if let Some(key) = header.masking_key {
+            mask::apply(key, &mut out.bytes[start..]);
+        }
+        Ok(())
+    }
+
+    /// Returns whether a message has been sent in part.
+    pub fn is_within_message(&self) -> bool {
+        self.fragments == Fragments::Begun
     }
 }

@@ -186,7 +186,7 @@ impl Drop for MessageWriter<'_> {
     fn drop(&mut self) {
         if self.progress == Progress::Begun {
             let code = CloseCode::INTERNAL_ERROR;
-            let reason = "a message was sent in part only";
+            let reason = "a message was not sent to its end";
             self.shared.close(CloseCause::Unfinished, code, reason);
         }
     }

@@ -1,84 +1,87 @@
-//! Compressors that stay with a connection for as long as it is busy.
+//! Compressors that stay with a connection while it is busy.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use zlib_rs::Deflate;
 
-use super::compress::{Terms, compress, tell};
 use super::history::History;
+use super::zlib::{Settings, compress, prime};
 
-/// Within how many messages of the thread a busy connection sends again, and so
-/// how many are busy at a time at most. A compressor has 200 to 330 KB: more of
-/// them would not stay in the cache, and to fetch one from memory takes longer than
-/// to tell another what it must know. Not so if that is much, and the level a fast
-/// one, which looks at little of what the compressor has.
-const fn soon(terms: Terms) -> u64 {
-    match (terms.level(), terms.window_bits()) {
-        (1 | 2, 14..) => PLACES as u64,
+/// A connection is busy if it sends again within this many messages of its thread. So
+/// this many connections are busy at a time, at most.
+///
+/// A compressor takes 200 to 330 KB. More of them do not stay in the cache, and fetching
+/// one from memory takes longer than priming another with the history. The exception is
+/// a long history with a fast level, which looks at little of the compressor.
+const fn busy_within(settings: Settings) -> u64 {
+    match (settings.level(), settings.window_bits()) {
+        (1 | 2, 14..) => MAX_BUSY as u64,
         _ => 16,
     }
 }
 
-/// How many places there can be.
-const PLACES: usize = 64;
+/// How many compressors a thread keeps for connections, at most.
+const MAX_BUSY: usize = 64;
 
-/// After so many messages more a compressor that nobody has used is given up.
-const LONG: u64 = 1024;
+/// After this many further messages, an unused compressor is freed.
+const UNUSED_AFTER: u64 = 1024;
 
-/// Bytes that one compressor sees. The library counts them, on some systems in 32
+/// How many bytes one compressor sees. The library counts them, on some systems in 32
 /// bits.
-const MOST: u64 = 1 << 30;
+const MAX_INPUT: u64 = 1 << 30;
 
-/// All that one direction has carried: its end, and the name of it, by which a
-/// compressor is known that has seen it.
-pub(super) struct Remembered {
+/// The messages that a connection has compressed: the last of them, and a name by which
+/// a compressor is recognized that has seen them.
+pub(super) struct SentMessages {
     history: History,
     connection: u64,
     messages: u64,
-    /// Where that compressor is, if there is one.
+    /// The index of that compressor, if there is one.
     place: usize,
-    /// When the last message was compressed, counted in messages of the thread.
+    /// When the last message was compressed, as a number of messages of the thread.
     last: u64,
 }
 
-struct Place {
+struct BusyCompressor {
     compressor: Deflate,
-    terms: Terms,
+    settings: Settings,
     connection: u64,
-    /// How many messages the compressor has seen. If the peer has not seen them too,
-    /// it is of no use to the connection, and the place is free.
+    /// How many messages the compressor has seen. `None` if the peer has not seen the same:
+    /// then it is of no use to the connection.
     seen: Option<u64>,
-    /// The message of the thread with which the connection is not busy any more.
+    /// The number of the message of the thread up to which the connection is busy.
     until: u64,
 }
 
-/// The compressors of a thread. A connection gets one when it sends again [`soon`],
-/// and loses it when somebody else does and it has not.
-/// So there is always a place, and where more connections than that take turns,
-/// none has one: they would only take it from each other.
-struct Places {
-    places: Vec<Option<Place>>,
+/// The compressors that a thread keeps for connections.
+///
+/// A connection gets one when it sends again while it is [busy](busy_within). It loses
+/// it when another connection needs one, and it is no longer busy itself. So a busy
+/// connection always finds one. If more connections take turns than can be busy, none is
+/// busy: they would only take the compressors from each other.
+struct BusyCompressors {
+    places: Vec<Option<BusyCompressor>>,
     now: u64,
 }
 
 thread_local! {
-    static BUSY: RefCell<Places> = const { RefCell::new(Places::new()) };
+    static BUSY: RefCell<BusyCompressors> = const { RefCell::new(BusyCompressors::new()) };
 }
 
-impl Place {
-    /// Whether the compressor has seen what the peer has, and no more.
-    fn knows(&self, sent: &Remembered) -> bool {
+impl BusyCompressor {
+    /// Returns whether the compressor has seen exactly what the peer has.
+    fn knows(&self, sent: &SentMessages) -> bool {
         self.connection == sent.connection
             && self.seen == Some(sent.messages)
-            && self.compressor.total_in() < MOST
+            && self.compressor.total_in() < MAX_INPUT
     }
 }
 
-impl Remembered {
+impl SentMessages {
     pub(super) fn new(window_bits: u8) -> Self {
         static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
-        Remembered {
+        SentMessages {
             history: History::new(window_bits),
             connection: CONNECTIONS.fetch_add(1, Ordering::Relaxed),
             messages: 0,
@@ -87,19 +90,24 @@ impl Remembered {
         }
     }
 
-    /// Compresses the next message; says whether it got smaller. If it did not,
-    /// it goes as it is, and nothing of it is remembered.
-    pub(super) fn compress(&mut self, terms: Terms, payload: &[u8], out: &mut Vec<u8>) -> bool {
+    /// Compresses the next message. Returns whether it got smaller. If not, it is sent as
+    /// it is, and does not become part of the history.
+    pub(super) fn compress(
+        &mut self,
+        settings: Settings,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> bool {
         let compressed = BUSY.try_with(|busy| {
             let mut busy = busy.borrow_mut();
-            let place = busy.place_of(self, terms)?;
+            let place = busy.compressor_of(self, settings)?;
             let smaller = compress(&mut place.compressor, payload, out);
             place.seen = smaller.then(|| self.messages + 1);
             Some(smaller)
         });
         let smaller = match compressed {
             Ok(Some(smaller)) => smaller,
-            _ => terms.compress_after(self.history.pieces(), payload, out),
+            _ => settings.compress_after(self.history.pieces(), payload, out),
         };
         if smaller {
             self.messages += 1;
@@ -109,86 +117,89 @@ impl Remembered {
     }
 }
 
-impl Drop for Remembered {
+impl Drop for SentMessages {
     fn drop(&mut self) {
-        // A place in another thread is given up when it has long not been used.
+        // A compressor in another thread is freed when it was not used for long.
         let _ = BUSY.try_with(|busy| {
             let mut busy = busy.borrow_mut();
             if let Some(place) = busy.places.get_mut(self.place) {
-                place.take_if(|it| it.connection == self.connection);
+                place.take_if(|busy| busy.connection == self.connection);
             }
         });
     }
 }
 
-impl Places {
+impl BusyCompressors {
     const fn new() -> Self {
-        Places {
+        BusyCompressors {
             places: Vec::new(),
-            // The first message of a connection is not its next.
-            now: PLACES as u64,
+            // So that the first message of a connection does not count as its next.
+            now: MAX_BUSY as u64,
         }
     }
 
-    /// The place of a connection, with a compressor that knows what it has sent;
-    /// `None` if it is not busy.
-    fn place_of(&mut self, sent: &mut Remembered, terms: Terms) -> Option<&mut Place> {
+    /// Returns a compressor that has seen what the connection sent; `None` if the
+    /// connection is not busy.
+    fn compressor_of(
+        &mut self,
+        sent: &mut SentMessages,
+        settings: Settings,
+    ) -> Option<&mut BusyCompressor> {
         self.now += 1;
-        self.give_up_one();
-        let soon = soon(terms);
-        let is_busy = self.now.saturating_sub(sent.last) <= soon;
+        self.free_unused();
+        let within = busy_within(settings);
+        let is_busy = self.now.saturating_sub(sent.last) <= within;
         sent.last = self.now;
         let known = self.places.get(sent.place).and_then(Option::as_ref);
-        if !known.is_some_and(|it| it.knows(sent)) {
+        if !known.is_some_and(|busy| busy.knows(sent)) {
             if !is_busy {
                 return None;
             }
             sent.place = self.free_place()?;
             let place = &mut self.places[sent.place];
             let mut compressor = match place.take() {
-                Some(mut place) if place.terms == terms => {
+                Some(mut place) if place.settings == settings => {
                     place.compressor.reset();
                     place.compressor
                 }
-                _ => terms.compressor(),
+                _ => settings.compressor(),
             };
-            tell(&mut compressor, sent.history.pieces()).then_some(())?;
-            *place = Some(Place {
+            prime(&mut compressor, sent.history.pieces()).then_some(())?;
+            *place = Some(BusyCompressor {
                 compressor,
-                terms,
+                settings,
                 connection: sent.connection,
                 seen: None,
                 until: 0,
             });
         }
         let place = self.places[sent.place].as_mut()?;
-        place.until = self.now + soon;
+        place.until = self.now + within;
         Some(place)
     }
 
-    /// One after the other is looked at: who keeps a compressor for nobody gives it
-    /// back.
-    fn give_up_one(&mut self) {
-        let (at, now) = ((self.now % PLACES as u64) as usize, self.now);
+    /// Frees a compressor that was not used for long. Each call looks at another one.
+    fn free_unused(&mut self) {
+        let (at, now) = ((self.now % MAX_BUSY as u64) as usize, self.now);
         if let Some(place) = self.places.get_mut(at) {
-            place.take_if(|it| now > it.until + LONG);
+            place.take_if(|busy| now > busy.until + UNUSED_AFTER);
         }
     }
 
     fn free_place(&mut self) -> Option<usize> {
-        let is_free = |it: &Option<Place>| match it {
+        let is_free = |place: &Option<BusyCompressor>| match place {
             Some(place) => place.seen.is_none() || self.now > place.until,
             None => true,
         };
         self.places.iter().position(is_free).or_else(|| {
             let at = self.places.len();
-            (at < PLACES).then(|| self.places.push(None))?;
+            (at < MAX_BUSY).then(|| self.places.push(None))?;
             Some(at)
         })
     }
 }
 
-/// How many compressors this thread keeps for connections.
+/// Returns how many compressors this thread keeps for connections.
 #[cfg(test)]
 pub(super) fn kept() -> usize {
     BUSY.with_borrow(|busy| busy.places.iter().flatten().count())

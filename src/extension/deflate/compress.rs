@@ -1,227 +1,43 @@
 //! The sending half (RFC 7692, section 7.2.1).
 
-use std::cell::RefCell;
-
-use zlib_rs::{Deflate, DeflateConfig, DeflateError, DeflateFlush, Status};
-
-use super::busy::Remembered;
-use super::{Context, TAIL};
-use crate::config::Compression;
-use crate::extension::{self, Coding};
+use super::busy::SentMessages;
+use super::history::Context;
+use super::zlib::Settings;
+use crate::extension::{Coding, Terms};
 use crate::frame::Rsv;
 
-/// The smallest window that the library takes for deflate without a header.
-/// It never refers back further than the window less 262 bytes, here 250: what
-/// it makes fits a window of 256 bytes (8 bits) as well.
-const SMALLEST: u8 = 9;
-
-/// Compressors that a thread keeps, of different terms.
-const KEPT: usize = 2;
-
-/// All that the compressed form of a message depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Terms {
-    level: u8,
-    window_bits: u8,
-    memory_level: u8,
-    set: Set,
-    threshold: u32,
-}
-
-/// Fills what would be padding. A byte has other values, by which an `Option` of
-/// the terms says that there are none: every connection has one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum Set {
-    Yes,
-}
-
-impl Terms {
-    pub(super) fn of(compression: &Compression) -> Self {
-        Terms {
-            level: compression.level,
-            window_bits: compression.window_bits,
-            memory_level: compression.memory_level,
-            set: Set::Yes,
-            // No message has 4 GiB that is not to be compressed.
-            threshold: u32::try_from(compression.threshold).unwrap_or(u32::MAX),
-        }
-    }
-
-    /// The same for a window that is not larger than that.
-    pub(super) fn within(mut self, window_bits: u8) -> Self {
-        self.window_bits = self.window_bits.min(window_bits).max(SMALLEST);
-        self
-    }
-
-    pub(super) const fn level(self) -> u8 {
-        self.level
-    }
-
-    pub(super) const fn window_bits(self) -> u8 {
-        self.window_bits
-    }
-
-    /// A compressor that knows nothing.
-    pub(super) fn compressor(self) -> Deflate {
-        Deflate::new_with_config(DeflateConfig {
-            level: self.level.into(),
-            // Negative: without a header.
-            window_bits: -i32::from(self.window_bits),
-            mem_level: self.memory_level.into(),
-            ..DeflateConfig::default()
-        })
-    }
-
-    /// Section 7.2.3.6 has a form for the empty message; it is longer than none.
-    fn wants(self, length: usize) -> bool {
-        length > 0 && length >= self.threshold as usize
-    }
-
-    /// Compresses a message on its own, with a compressor of the thread. `None`
-    /// if it would not get smaller.
-    pub(crate) fn encode(self, payload: &[u8], out: &mut Vec<u8>) -> Option<Rsv> {
-        #[cfg(test)]
-        COMPRESSIONS.set(COMPRESSIONS.get() + usize::from(self.wants(payload.len())));
-        if !self.wants(payload.len()) {
-            return None;
-        }
-        self.compress_after([&[]; 2], payload, out)
-            .then_some(Rsv::RSV1)
-    }
-
-    /// The same for a peer that knows these bytes; says whether it got smaller.
-    pub(super) fn compress_after(
-        self,
-        known: [&[u8]; 2],
-        payload: &[u8],
-        out: &mut Vec<u8>,
-    ) -> bool {
-        let mut compressor = take(self);
-        let smaller = tell(&mut compressor, known) && compress(&mut compressor, payload, out);
-        give(self, compressor);
-        smaller
-    }
-}
-
-thread_local! {
-    static COMPRESSORS: RefCell<Vec<(Terms, Deflate)>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A compressor without a history.
-fn take(terms: Terms) -> Deflate {
-    let kept = COMPRESSORS.try_with(|kept| {
-        let mut kept = kept.borrow_mut();
-        let at = kept.iter().position(|(it, _)| *it == terms)?;
-        Some(kept.remove(at).1)
-    });
-    match kept {
-        Ok(Some(mut compressor)) => {
-            compressor.reset();
-            compressor
-        }
-        _ => terms.compressor(),
-    }
-}
-
-fn give(terms: Terms, compressor: Deflate) {
-    // While the thread ends, there is nobody to keep it for.
-    let _ = COMPRESSORS.try_with(|kept| {
-        let mut kept = kept.borrow_mut();
-        if kept.len() == KEPT {
-            kept.remove(0);
-        }
-        kept.push((terms, compressor));
-    });
-}
-
-/// Compresses one connection's messages.
+/// Compresses the messages of one connection.
 pub(super) struct Compressor {
-    terms: Terms,
-    /// What the peer knows, if it takes the context over.
-    remembered: Option<Box<Remembered>>,
+    settings: Settings,
+    /// What the peer knows of earlier messages, with context takeover.
+    sent: Option<Box<SentMessages>>,
 }
 
 impl Compressor {
-    pub(super) fn new(context: Context, terms: Terms) -> Self {
+    pub(super) fn new(context: Context, settings: Settings) -> Self {
         let takes_over = context == Context::TakenOver;
         Compressor {
-            terms,
-            remembered: takes_over.then(|| Box::new(Remembered::new(terms.window_bits))),
+            settings,
+            sent: takes_over.then(|| Box::new(SentMessages::new(settings.window_bits()))),
         }
     }
 
     pub(super) fn coding(&self) -> Coding {
-        match self.remembered {
+        match self.sent {
             Some(_) => Coding::InContext,
-            None => Coding::Independent(extension::Terms::Deflate(self.terms)),
+            None => Coding::Independent(Terms::Deflate(self.settings)),
         }
     }
 
     pub(super) fn wants(&self, length: usize) -> bool {
-        self.terms.wants(length)
+        self.settings.wants(length)
     }
 
     pub(super) fn encode(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Option<Rsv> {
-        let Some(remembered) = &mut self.remembered else {
-            return self.terms.encode(payload, out);
+        let Some(sent) = &mut self.sent else {
+            return self.settings.encode(payload, out);
         };
-        let wanted = self.terms.wants(payload.len());
-        (wanted && remembered.compress(self.terms, payload, out)).then_some(Rsv::RSV1)
+        let wanted = self.settings.wants(payload.len());
+        (wanted && sent.compress(self.settings, payload, out)).then_some(Rsv::RSV1)
     }
-}
-
-/// Has a compressor know these bytes.
-pub(super) fn tell(compressor: &mut Deflate, known: [&[u8]; 2]) -> bool {
-    let mut pieces = known.into_iter().filter(|it| !it.is_empty());
-    pieces.all(|it| compressor.set_dictionary(it).is_ok())
-}
-
-/// Compresses a message after what the compressor knows; says whether it got
-/// smaller.
-pub(super) fn compress(compressor: &mut Deflate, payload: &[u8], out: &mut Vec<u8>) -> bool {
-    append_compressed(compressor, payload, out).is_ok() && out.len() < payload.len()
-}
-
-/// Appends the compressed form of `payload`, up to a byte boundary and without
-/// the [`TAIL`].
-fn append_compressed(
-    compressor: &mut Deflate,
-    payload: &[u8],
-    out: &mut Vec<u8>,
-) -> Result<(), DeflateError> {
-    let mut rest = payload;
-    let mut end = out.len();
-    // Most of what is worth compressing gets smaller by half.
-    out.resize(end + payload.len() / 2 + 64, 0);
-    loop {
-        let (taken, made) = (compressor.total_in(), compressor.total_out());
-        let status = compressor.compress(rest, &mut out[end..], DeflateFlush::SyncFlush)?;
-        rest = &rest[(compressor.total_in() - taken) as usize..];
-        end += (compressor.total_out() - made) as usize;
-        // Room that is left says that all has come out (zlib's rule).
-        if rest.is_empty() && end < out.len() {
-            break;
-        }
-        if status == Status::BufError && end < out.len() {
-            return Err(DeflateError::StreamError);
-        }
-        out.resize(end + rest.len() + 1024, 0);
-    }
-    if !out[..end].ends_with(&TAIL) {
-        return Err(DeflateError::StreamError);
-    }
-    out.truncate(end - TAIL.len());
-    Ok(())
-}
-
-#[cfg(test)]
-thread_local! {
-    static COMPRESSIONS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
-}
-
-/// How many messages this thread has compressed on their own.
-#[cfg(test)]
-pub(crate) fn compressions() -> usize {
-    COMPRESSIONS.get()
 }

@@ -1,16 +1,23 @@
-//! What one direction has carried (RFC 7692, section 7.1.1).
+//! The earlier messages of one direction (RFC 7692, section 7.1.1).
 
 use std::collections::VecDeque;
 
-/// The last bytes of a connection's compressed messages before they were
-/// compressed, as many as the window holds. The next message may refer to them.
+/// Whether a message may refer to earlier ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Context {
+    TakenOver,
+    None,
+}
+
+/// The last bytes of a connection's compressed messages before they were compressed, as
+/// many as the window holds. The next message may refer to them.
 ///
-/// This is all that a connection keeps to take its context over: a compressor or
-/// a decompressor of the thread is told about it before each message. One of its
-/// own would have fifty times the size, and be out of the CPU's cache by the next
-/// message, unless that comes [soon](super::busy).
+/// This is all that a connection keeps for context takeover: a compressor or
+/// decompressor of the thread is primed with it before each message. One of its own
+/// would be fifty times as large. It would also be out of the CPU's cache by the next
+/// message, unless the connection is [busy](super::busy).
 pub(super) struct History {
-    /// A ring: of a large window little is touched for a small message.
+    /// A ring: a small message touches little of a large window.
     bytes: VecDeque<u8>,
     window: usize,
 }
@@ -23,13 +30,18 @@ impl History {
         }
     }
 
-    /// All of it, in two pieces.
+    /// Returns all of it, in two pieces.
     pub(super) fn pieces(&self) -> [&[u8]; 2] {
         let (first, second) = self.bytes.as_slices();
         [first, second]
     }
 
-    /// The window moves on over a message.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Moves the window on over a message.
     pub(super) fn add(&mut self, message: &[u8]) {
         let message = tail(message, self.window);
         let length = self.bytes.len();
@@ -37,7 +49,7 @@ impl History {
         self.bytes.drain(..leaves);
         let length = length - leaves;
         if self.bytes.capacity() - length < message.len() {
-            // By doubles, but never beyond the window.
+            // Doubles, but never beyond the window.
             let more = message.len().max(length).min(self.window - length);
             self.bytes.reserve_exact(more);
         }
@@ -45,24 +57,7 @@ impl History {
     }
 }
 
+/// Returns the last `length` bytes.
 pub(super) fn tail(bytes: &[u8], length: usize) -> &[u8] {
     &bytes[bytes.len().saturating_sub(length)..]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_bytes_stay_and_never_more_than_the_window() {
-        let mut history = History::new(9);
-        let mut all = vec![];
-        for length in [0, 1, 100, 300, 200, 511, 512, 513, 5_000, 3, 0, 700, 1, 400] {
-            let message: Vec<_> = (0..length).map(|at| (at + all.len()) as u8).collect();
-            history.add(&message);
-            all.extend_from_slice(&message);
-            assert_eq!(history.pieces().concat(), tail(&all, 512), "{length}");
-            assert!(history.bytes.capacity() <= 512);
-        }
-    }
 }

@@ -4,44 +4,44 @@ use std::cell::RefCell;
 
 use zlib_rs::{Inflate, InflateFlush, Status};
 
-use super::history::{History, tail};
-use super::{Context, TAIL};
+use super::history::{Context, History, tail};
+use super::zlib::TAIL;
 use crate::error::Violation;
 
-/// How much is decompressed at a time: the limit is looked at in between.
+/// How much is decompressed at a time: the limit is checked in between.
 const STEP: usize = 16 * 1024;
 
-/// Decompressors that a thread keeps. One is in use at a time, but for messages
-/// of which the rest is yet to come.
-const KEPT: usize = 4;
+/// How many decompressors a thread keeps. One is in use at a time, and one more for each
+/// message that is still arriving.
+const MAX_KEPT_DECOMPRESSORS: usize = 4;
 
-/// No sender refers back further (RFC 1951, section 2).
-const LARGEST_WINDOW: usize = 1 << 15;
+/// How far back a compressed message may refer (RFC 1951, section 2).
+const MAX_WINDOW: usize = 1 << 15;
 
-/// How often a message may go on after a last block, and how many bytes it must
-/// bring for each time beyond these. Whoever has us begin anew for less wants
-/// our time.
+/// How many times a message may go on after a last block without further conditions. For
+/// each time more, it must have brought [`BYTES_OF_RESTART`]: beginning anew costs time,
+/// and a peer that sends less only wants to use that up.
 const RESTARTS: u32 = 4;
 const BYTES_OF_RESTART: usize = 64;
 
-/// Decompresses one connection's messages.
+/// Decompresses the messages of one connection.
 pub(super) struct Decompressor {
-    /// Only while a message is arriving.
+    /// `None` between two messages.
     inflate: Option<Box<Inflate>>,
-    message: Arriving,
-    /// What the peer may refer to, if it takes its context over.
+    message: MessageState,
+    /// What the peer may refer to, with context takeover.
     history: Option<Box<History>>,
 }
 
-/// The message of which not everything has arrived.
+/// How far the message that is arriving has come.
 #[derive(Default)]
-struct Arriving {
-    /// Compressed bytes.
+struct MessageState {
+    /// How many compressed bytes have arrived.
     taken: usize,
     /// How often decompressing began anew.
     restarts: u32,
-    /// Whether what has arrived ended with a last block. Section 7.2.3.4: a
-    /// sender may use them, and another block follows.
+    /// Whether the last block that arrived is marked as the last. Section 7.2.3.4: a
+    /// sender may do that, and another block follows.
     ended: bool,
 }
 
@@ -50,7 +50,7 @@ impl Decompressor {
         let takes_over = context == Context::TakenOver;
         Decompressor {
             inflate: None,
-            message: Arriving::default(),
+            message: MessageState::default(),
             history: takes_over.then(|| Box::new(History::new(window_bits))),
         }
     }
@@ -67,10 +67,7 @@ impl Decompressor {
             if !part.is_empty() {
                 self.feed(part, step, out, limit)?;
             }
-            match last {
-                true => self.finish(step, out),
-                false => Ok(()),
-            }
+            if last { self.finish(step, out) } else { Ok(()) }
         })
     }
 
@@ -78,7 +75,7 @@ impl Decompressor {
         *self = Decompressor::new(Context::None, 0);
     }
 
-    /// Decompresses `input`, which ends where it ends.
+    /// Decompresses `input`, wherever it is cut.
     fn feed(
         &mut self,
         mut input: &[u8],
@@ -101,21 +98,20 @@ impl Decompressor {
             if status == Status::StreamEnd {
                 self.message.ended = true;
             } else if made < step.len() {
-                // Room that is left says that all has come out (zlib's rule).
-                return match input.is_empty() {
-                    true => Ok(()),
-                    false => Err(Violation::InvalidCompression),
-                };
+                // Room is left, so all of the output is there (a rule of zlib).
+                let is_taken = input.is_empty();
+                return is_taken.then_some(()).ok_or(Violation::InvalidCompression);
             }
         }
     }
 
-    /// The message is complete: puts back what its sender removed. Whether the
-    /// blocks end there is seen by a byte too many, of which nothing is taken
-    /// between two blocks if one asks to stop there.
+    /// Ends the message: adds the [`TAIL`] that its sender removed.
+    ///
+    /// To see whether the blocks end there, it adds one byte too many. Asked to stop
+    /// between two blocks, the library does not take that byte.
     fn finish(&mut self, step: &mut [u8], out: &[u8]) -> Result<(), Violation> {
-        // An empty payload is no block at all, but what it means is clear; and
-        // after a last block there is nothing to be completed.
+        // An empty payload is not even a block, but its meaning is clear. After a last
+        // block, nothing is missing.
         if self.message.taken > 0 && !self.message.ended {
             let [first, second, third, fourth] = TAIL;
             let tail = [first, second, third, fourth, 0];
@@ -130,11 +126,11 @@ impl Decompressor {
         if let Some(history) = &mut self.history {
             history.add(out);
         }
-        self.message = Arriving::default();
+        self.message = MessageState::default();
         Ok(())
     }
 
-    /// The decompressor of this message, of which there is `out` already.
+    /// Returns the decompressor of this message, which has brought `out` so far.
     fn inflate(&mut self, out: &[u8]) -> Result<&mut Inflate, Violation> {
         let inflate = match self.inflate.take() {
             Some(inflate) => inflate,
@@ -143,11 +139,15 @@ impl Decompressor {
         Ok(self.inflate.insert(inflate))
     }
 
-    /// One that knows what the peer may refer to.
+    /// Takes a decompressor from the thread, and primes it with what the peer may refer
+    /// to.
     fn begin(&self, out: &[u8]) -> Result<Box<Inflate>, Violation> {
-        let [first, second] = self.history.as_ref().map_or([&[][..]; 2], |it| it.pieces());
+        let [first, second] = self
+            .history
+            .as_ref()
+            .map_or([&[][..]; 2], |history| history.pieces());
         let mut inflate = take();
-        for known in [first, second, tail(out, LARGEST_WINDOW)] {
+        for known in [first, second, tail(out, MAX_WINDOW)] {
             if !known.is_empty() {
                 inflate
                     .set_dictionary(known)
@@ -157,8 +157,7 @@ impl Decompressor {
         Ok(inflate)
     }
 
-    /// Goes on after a last block: with another decompressor that is told what
-    /// this one knew.
+    /// Goes on after a last block, with a decompressor that is primed anew.
     fn restart(&mut self) -> Result<(), Violation> {
         self.message.restarts += 1;
         let beyond = self.message.restarts.saturating_sub(RESTARTS);
@@ -173,7 +172,7 @@ impl Decompressor {
     }
 }
 
-/// One call of the library: what it has taken and made.
+/// Calls the library once. Returns how many bytes it took and made.
 fn run(
     inflate: &mut Inflate,
     input: &[u8],
@@ -197,7 +196,7 @@ fn append(out: &mut Vec<u8>, part: &[u8], limit: usize) -> Result<(), Violation>
         return Err(Violation::MessageTooLarge { limit });
     }
     if out.capacity() - out.len() < part.len() {
-        // By doubles, but never beyond the limit.
+        // Doubles, but never beyond the limit.
         out.try_reserve_exact(part.len().max(out.len().min(left)))
             .map_err(|_| Violation::OutOfMemory)?;
     }
@@ -205,15 +204,14 @@ fn append(out: &mut Vec<u8>, part: &[u8], limit: usize) -> Result<(), Violation>
     Ok(())
 }
 
-/// Boxed: between here and a connection only the pointer moves.
-type Kept = Vec<Box<Inflate>>;
-
 thread_local! {
-    static DECOMPRESSORS: RefCell<Kept> = const { RefCell::new(Vec::new()) };
+    // Boxed: only the pointer moves between here and a connection.
+    #[expect(clippy::vec_box)]
+    static DECOMPRESSORS: RefCell<Vec<Box<Inflate>>> = const { RefCell::new(Vec::new()) };
     static STEP_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A decompressor without a history, for any window.
+/// Takes a decompressor from the thread: without a history, for any window.
 fn take() -> Box<Inflate> {
     let kept = DECOMPRESSORS.try_with(|kept| kept.borrow_mut().pop());
     match kept {
@@ -225,17 +223,18 @@ fn take() -> Box<Inflate> {
     }
 }
 
+/// Gives a decompressor back to the thread.
 fn give(inflate: Box<Inflate>) {
-    // While the thread ends, there is nobody to keep it for.
+    // It fails while the thread ends; then the decompressor is freed.
     let _ = DECOMPRESSORS.try_with(|kept| {
         let mut kept = kept.borrow_mut();
-        if kept.len() < KEPT {
+        if kept.len() < MAX_KEPT_DECOMPRESSORS {
             kept.push(inflate);
         }
     });
 }
 
-/// Runs `with` on the thread's buffer to decompress into.
+/// Calls `with` with the thread's buffer to decompress into.
 fn with_step<R>(with: impl FnOnce(&mut [u8]) -> R) -> R {
     let mut step = STEP_BUFFER
         .try_with(|step| std::mem::take(&mut *step.borrow_mut()))

@@ -1,39 +1,31 @@
-//! Which parameters both sides agree on (RFC 7692, section 7.1).
+//! Negotiation of the parameters (RFC 7692, section 7.1).
 
 use std::sync::Arc;
 
-use super::compress::{Compressor, Terms};
+use super::codec::DeflateCodec;
+use super::compress::Compressor;
+use super::history::Context;
 use super::inflate::Decompressor;
-use super::{Codec, Context};
+use super::zlib::Settings;
 use crate::config::{Compression, Slot};
-use crate::extension::{self, Known, Parameters};
+use crate::extension::{Codec, Parameters};
 
-pub(crate) const KNOWN: Known = Known {
-    name: "permessage-deflate",
-    accept: |config, parameters| {
-        let accepted = accept(config.compression.as_ref()?, parameters)?;
-        Some(extension::Agreed::Deflate(accepted))
-    },
-    offer: |config| config.compression.as_ref().map(offer),
-    conclude: |config, parameters| {
-        let concluded = conclude(config.compression.as_ref()?, parameters)?;
-        Some(extension::Agreed::Deflate(concluded))
-    },
-};
+/// The registered name (section 5).
+pub(crate) const NAME: &str = "permessage-deflate";
 
-/// The largest window there is, and what holds where none is named.
-const LARGEST: u8 = 15;
+/// The largest window, which holds if none is named.
+const MAX_WINDOW_BITS: u8 = 15;
 
-/// What both sides have agreed on.
+/// The parameters that both sides agreed on.
 #[derive(Clone, Debug)]
-pub(crate) struct Agreed {
-    /// How this side compresses, and the peer.
+pub(crate) struct DeflateAgreement {
+    /// How this side compresses, and how the peer does.
     ours: Direction,
     theirs: Direction,
-    terms: Terms,
+    settings: Settings,
     /// The parameters of the answer.
     answer: String,
-    /// Held as long as one of the directions keeps its context.
+    /// Held as long as one of the directions has a context.
     slot: Option<Arc<Slot>>,
 }
 
@@ -45,39 +37,44 @@ struct Direction {
     window_bits: u8,
 }
 
-impl PartialEq for Agreed {
+impl PartialEq for DeflateAgreement {
     fn eq(&self, other: &Self) -> bool {
-        (self.ours, self.theirs, self.terms) == (other.ours, other.theirs, other.terms)
+        (self.ours, self.theirs, self.settings) == (other.ours, other.theirs, other.settings)
     }
 }
 
-impl Eq for Agreed {}
+impl Eq for DeflateAgreement {}
 
-impl Agreed {
+impl DeflateAgreement {
     pub(crate) fn answer(&self) -> String {
-        format!("{}{}", KNOWN.name, self.answer)
+        format!("{}{}", NAME, self.answer)
     }
 
-    pub(crate) fn codec(self) -> Box<dyn extension::Codec> {
-        let terms = self.terms.within(self.ours.window_bits);
-        Box::new(Codec {
-            compressor: Compressor::new(self.ours.context, terms),
+    pub(crate) fn codec(self) -> Box<dyn Codec> {
+        let settings = self.settings.within(self.ours.window_bits);
+        Box::new(DeflateCodec {
+            compressor: Compressor::new(self.ours.context, settings),
             decompressor: Decompressor::new(self.theirs.context, self.theirs.window_bits),
             _slot: self.slot,
         })
     }
 }
 
-/// Section 7.1: "A server MUST decline an extension negotiation offer for this
-/// extension if any of the following conditions are met": a parameter that is
-/// not known, an invalid value, or a parameter that comes twice.
+/// Accepts or declines an offer.
 ///
-/// A server may always leave the contexts aside (7.1.1.1, 7.1.1.2), whether it
-/// was asked to or not; window bits of the client only if it offered to take
-/// some (7.1.2.2: Firefox does not, and fails the connection).
-fn accept(compression: &Compression, parameters: &mut Parameters<'_>) -> Option<Agreed> {
+/// Section 7.1: "A server MUST decline an extension negotiation offer for this
+/// extension if any of the following conditions are met": an unknown parameter, an
+/// invalid value, or a parameter that occurs twice.
+///
+/// A server may always decline contexts (7.1.1.1, 7.1.1.2), asked to or not. It may set
+/// window bits for the client only if the client offered that (7.1.2.2; Firefox does
+/// not, and fails the connection).
+pub(crate) fn accept(
+    compression: &Compression,
+    parameters: &mut Parameters<'_>,
+) -> Option<DeflateAgreement> {
     let offered = Named::read(parameters)?;
-    // A maximum for the server has a value; the client's own may be left open.
+    // The server's maximum must have a value, the client's need not.
     let server_bits = match offered.server_bits {
         Some(None) => return None,
         bits => bits.flatten(),
@@ -94,15 +91,17 @@ fn accept(compression: &Compression, parameters: &mut Parameters<'_>) -> Option<
     };
     let ours = Direction {
         context: context(offered.server_without_context),
-        window_bits: compression.window_bits.min(server_bits.unwrap_or(LARGEST)),
+        window_bits: compression
+            .window_bits
+            .min(server_bits.unwrap_or(MAX_WINDOW_BITS)),
     };
     let context = context(offered.client_without_context);
     let theirs = Direction {
         context,
         window_bits: match (context, offered.client_bits) {
-            // The thread's decompressors take any window.
-            (Context::None, _) | (_, None) => LARGEST,
-            (_, Some(bits)) => compression.window_bits.min(bits.unwrap_or(LARGEST)),
+            // The decompressors of the thread take any window.
+            (Context::None, _) | (_, None) => MAX_WINDOW_BITS,
+            (_, Some(bits)) => compression.window_bits.min(bits.unwrap_or(MAX_WINDOW_BITS)),
         },
     };
     let mut answer = String::new();
@@ -115,34 +114,37 @@ fn accept(compression: &Compression, parameters: &mut Parameters<'_>) -> Option<
     if server_bits.is_some() {
         answer += &format!("; server_max_window_bits={}", ours.window_bits);
     }
-    if offered.client_bits.is_some() && theirs.window_bits < LARGEST {
+    if offered.client_bits.is_some() && theirs.window_bits < MAX_WINDOW_BITS {
         answer += &format!("; client_max_window_bits={}", theirs.window_bits);
     }
-    Some(Agreed {
+    Some(DeflateAgreement {
         ours,
         theirs,
-        terms: Terms::of(compression),
+        settings: Settings::of(compression),
         answer,
         slot: slot.map(Arc::new),
     })
 }
 
-/// What a client offers. It can always keep to a smaller window, and says so.
-fn offer(compression: &Compression) -> String {
+/// Returns what a client offers. It can always keep to a smaller window, and says so.
+pub(crate) fn offer(compression: &Compression) -> String {
     let contexts = match compression.contexts {
         Some(_) => "",
         None => "; server_no_context_takeover; client_no_context_takeover",
     };
-    format!("{}{contexts}; client_max_window_bits", KNOWN.name)
+    format!("{}{contexts}; client_max_window_bits", NAME)
 }
 
-/// Whether a server's answer is one to [`offer`]. Sections 7.1.1 and 7.1.2 say
-/// when a client must fail the connection instead.
-fn conclude(compression: &Compression, parameters: &mut Parameters<'_>) -> Option<Agreed> {
+/// Checks a server's answer to [`offer`]. `None` if the client must fail the connection
+/// (sections 7.1.1 and 7.1.2).
+pub(crate) fn conclude(
+    compression: &Compression,
+    parameters: &mut Parameters<'_>,
+) -> Option<DeflateAgreement> {
     let answered = Named::read(parameters)?;
     let bits = |bits: Option<Option<u8>>| match bits {
-        None => Some(LARGEST),
-        // In an answer, both have values.
+        None => Some(MAX_WINDOW_BITS),
+        // In an answer, both must have values.
         Some(bits) => bits,
     };
     let (server_bits, client_bits) = (bits(answered.server_bits)?, bits(answered.client_bits)?);
@@ -153,13 +155,16 @@ fn conclude(compression: &Compression, parameters: &mut Parameters<'_>) -> Optio
         .contexts
         .as_ref()
         .and_then(|contexts| contexts.take());
-    let context = |declined: bool| match declined {
-        true => Context::None,
-        false => Context::TakenOver,
+    let context = |declined: bool| {
+        if declined {
+            Context::None
+        } else {
+            Context::TakenOver
+        }
     };
-    Some(Agreed {
-        // Nobody hinders a client from leaving its own context aside, and
-        // without a slot it does. What the server does was for it to say.
+    Some(DeflateAgreement {
+        // A client may always give up its own context, and without a slot it does. The
+        // server's context was the server's decision.
         ours: Direction {
             context: context(answered.client_without_context || slot.is_none()),
             window_bits: compression.window_bits.min(client_bits),
@@ -168,13 +173,13 @@ fn conclude(compression: &Compression, parameters: &mut Parameters<'_>) -> Optio
             context: context(answered.server_without_context),
             window_bits: server_bits,
         },
-        terms: Terms::of(compression),
+        settings: Settings::of(compression),
         answer: String::new(),
         slot: slot.map(Arc::new),
     })
 }
 
-/// The parameters by their names; each comes once at most, with a valid value.
+/// The parameters by name. Each occurs at most once, with a valid value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Named {
     server_without_context: bool,
@@ -211,8 +216,10 @@ impl Named {
     }
 }
 
+/// Parses the value of a window parameter, which may be missing.
+///
 /// Sections 7.1.2.1 and 7.1.2.2: "a decimal integer value without leading zeroes
-/// between 8 to 15, inclusive". Whether there must be one is for the caller.
+/// between 8 to 15, inclusive".
 fn window_bits(value: Option<&str>) -> Option<Option<u8>> {
     Some(match value {
         None => None,

@@ -54,7 +54,7 @@ fn a_close_frame_carries_exactly_the_code_and_the_reason() {
 }
 
 #[test]
-fn after_a_close_frame_nothing_is_sent_and_nothing_is_understood() {
+fn after_a_close_frame_nothing_is_sent_and_input_is_discarded() {
     for (mut connection, from) in both() {
         connection.close(CloseCode::NORMAL, "").unwrap();
         assert_eq!(connection.send("late"), Err(Closed));
@@ -62,7 +62,7 @@ fn after_a_close_frame_nothing_is_sent_and_nothing_is_understood() {
         assert_eq!(connection.close(CloseCode::NORMAL, ""), Err(Closed));
         assert_eq!(sent_close_code(&mut connection), Some(1000));
         assert!(!connection.is_finished(), "the peer has not answered");
-        // What was on its way arrives; a ping is not answered any more.
+        // Messages still arrive; a ping is not answered any more.
         let (events, _) = feed(&mut connection, &from.frame(0x81, b"crossing"));
         assert_eq!(events, [Event::Message("crossing".into())]);
         feed(&mut connection, &from.frame(0x89, b"?"));

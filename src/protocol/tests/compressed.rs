@@ -7,7 +7,7 @@ fn modes() -> [Compression; 2] {
     [Compression::shared(), Compression::dedicated()].map(|it| it.threshold(0))
 }
 
-/// Both ends of a conversation.
+/// Both ends of a connection.
 fn pair(compression: Compression) -> (Connection, Connection) {
     let (ours, theirs) = crate::extension::agree(compression.clone(), compression);
     (
@@ -54,7 +54,7 @@ fn messages_go_both_ways_compressed_and_come_out_whole() {
 }
 
 #[test]
-fn what_was_queued_before_stays_as_it_was_encoded() {
+fn frames_that_are_encoded_are_not_encoded_again() {
     for compression in modes() {
         let (mut server, mut client) = pair(compression);
         let messages = [20_000, 3, 500, 40_000, 17_000].map(|it| vec![b'a'; it]);
@@ -76,7 +76,7 @@ fn what_was_queued_before_stays_as_it_was_encoded() {
 }
 
 #[test]
-fn the_mark_of_compression_stands_on_first_frames_of_messages_only() {
+fn only_the_first_frame_of_a_message_may_be_marked_compressed() {
     let payload = payload();
     for compression in modes() {
         for (bytes, expected) in [
@@ -166,7 +166,7 @@ fn many_small_fragments_are_one_message() {
 }
 
 #[test]
-fn a_large_message_leaves_no_large_buffers_to_the_thread() {
+fn a_large_message_leaves_no_large_buffers_in_the_thread() {
     for compression in modes() {
         let (mut server, mut client) = pair(compression);
         for size in [100_000, 10_000_000] {

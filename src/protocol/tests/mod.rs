@@ -1,14 +1,19 @@
-//! The rules of RFC 6455, without IO: bytes in, events and bytes out. What holds
-//! for both roles is tested for both.
+//! The rules of RFC 6455, without IO: bytes in, events and bytes out. Rules that hold
+//! for both roles are tested for both.
 
 mod closing;
 #[cfg(feature = "deflate")]
 mod compressed;
+mod outbox;
+mod parts;
 mod pieces;
 mod refusals;
 
 use super::*;
+use crate::close::CloseFrame;
+use crate::error::Violation;
 use crate::frame::{Header, Opcode, Rsv, mask};
+use crate::{CloseCode, Config, Message};
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
@@ -24,14 +29,14 @@ fn client() -> Connection {
     Connection::new(CLIENT, &Config::new())
 }
 
-/// What the peer of such a connection puts on the wire.
+/// The peer that writes a frame.
 #[derive(Clone, Copy, Debug)]
 enum From {
     Client,
     Server,
 }
 
-/// Both roles' connections, with who talks to them.
+/// A connection of each role, with the peer that talks to it.
 fn both() -> [(Connection, From); 2] {
     [(server(), From::Client), (client(), From::Server)]
 }
@@ -53,7 +58,7 @@ impl From {
     }
 }
 
-/// A frame with any first byte, so that wrong ones can be made too.
+/// A frame with any first byte, so that it may be invalid.
 fn raw_frame(first: u8, payload: &[u8], key: Option<[u8; 4]>) -> Vec<u8> {
     let header = Header {
         fin: true,
@@ -73,7 +78,7 @@ fn raw_frame(first: u8, payload: &[u8], key: Option<[u8; 4]>) -> Vec<u8> {
     bytes
 }
 
-/// Feeds all bytes; returns the events, and the violation that ended them.
+/// Feeds all bytes. Returns the events, and the violation that ended them.
 fn feed(connection: &mut Connection, bytes: &[u8]) -> (Vec<Event>, Option<Violation>) {
     feed_in_pieces(connection, &[bytes])
 }
@@ -109,7 +114,7 @@ fn violation(bytes: &[u8], connection: &mut Connection) -> Option<Violation> {
     feed(connection, bytes).1
 }
 
-/// The close code in the output, whoever wrote it.
+/// Returns the close code in the output, masked or not.
 fn sent_close_code(connection: &mut Connection) -> Option<u16> {
     let mut output = connection.take_output();
     let mut rest = &mut output[..];
@@ -188,7 +193,7 @@ fn fragments_become_one_message_with_control_frames_between_them() {
 }
 
 #[test]
-fn pings_are_answered_in_order_and_of_a_flood_the_newest() {
+fn pings_are_answered_in_order_and_a_flood_by_its_newest() {
     for (pings, answered) in [(1, 1), (10, 10), (16, 16), (100_000, 16)] {
         let mut server = server();
         let mut bytes = vec![];
@@ -204,7 +209,7 @@ fn pings_are_answered_in_order_and_of_a_flood_the_newest() {
 }
 
 #[test]
-fn a_prepared_message_is_the_frame_that_would_have_been_sent() {
+fn a_prepared_message_is_sent_as_the_same_bytes() {
     for length in [0, 5, 126, 16_384, 70_000] {
         let message = Message::from(vec![9; length]);
         let prepared = Prepared::new(message.clone());
@@ -219,7 +224,7 @@ fn a_prepared_message_is_the_frame_that_would_have_been_sent() {
 }
 
 #[test]
-fn a_message_pins_no_memory_but_its_own() {
+fn a_message_keeps_no_other_memory_alive() {
     let config = Config::new().max_message_size(1 << 20);
     let mut server = Connection::new(Role::Server, &config);
     let from = From::Client;

@@ -1,10 +1,10 @@
-//! Bytes may come in whatever pieces.
+//! Input may be cut anywhere.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// A stretch of conversation: valid frames, now and then something broken.
+/// Some frames: valid ones, and now and then an invalid one.
 fn conversation() -> impl Strategy<Value = Vec<u8>> {
     let payload = prop_oneof![
         6 => "[a-zé€𝄞]{0,40}".prop_map(String::into_bytes),
@@ -64,8 +64,8 @@ proptest! {
         head in 0usize..30_000,
         step in 1usize..70_000,
     ) {
-        // What a driver does with a large payload: the first bytes come with
-        // others, the rest is read to where it belongs.
+        // As a driver reads a large payload: the first bytes come with other input, the
+        // rest is read into the payload's buffer.
         let bytes = From::Client.frame(0x82, &payload);
         let mut reader = Reader::new(Role::Server, &Config::new());
         let (first, mut rest) = bytes.split_at(20 + head);

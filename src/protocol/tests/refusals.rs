@@ -1,4 +1,4 @@
-//! What is refused, and with which code.
+//! Violations, and the codes that answer them.
 
 use super::*;
 
@@ -132,7 +132,7 @@ fn text_must_be_utf8_and_fails_on_the_first_bad_byte() {
 }
 
 #[test]
-fn limits_refuse_before_a_byte_of_payload_has_come() {
+fn limits_are_enforced_by_the_header_alone() {
     for (mut connection, from) in with(Config::new().max_message_size(1000)) {
         assert_eq!(
             violation(&from.frame(0x82, &[0; 1000]), &mut connection),
@@ -166,7 +166,7 @@ fn limits_refuse_before_a_byte_of_payload_has_come() {
 }
 
 #[test]
-fn announced_lengths_near_the_end_of_64_bits_overflow_nothing() {
+fn announced_lengths_near_2_to_the_64_do_not_overflow() {
     for length in [
         1 << 40,
         1 << 62,
@@ -190,7 +190,7 @@ fn announced_lengths_near_the_end_of_64_bits_overflow_nothing() {
 }
 
 #[test]
-fn empty_fragments_are_accepted_but_not_for_ever() {
+fn empty_fragments_are_accepted_up_to_a_limit() {
     for (mut connection, from) in both() {
         assert_eq!(violation(&from.frame(0x01, b""), &mut connection), None);
         let fragments = from.frame(0x00, b"").repeat(1023);
@@ -207,7 +207,7 @@ fn empty_fragments_are_accepted_but_not_for_ever() {
 }
 
 #[test]
-fn counters_begin_anew_with_every_message() {
+fn counters_restart_with_every_message() {
     let mut connection = Connection::new(Role::Server, &Config::new().max_message_size(64));
     let from = From::Client;
     let message = [

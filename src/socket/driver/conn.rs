@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use super::buffers::{Buffers, INPUT};
 use super::coop::yield_now;
 use crate::Message;
-use crate::protocol::{Event, LARGE, Mark, Pongs, Reader, Sink};
+use crate::protocol::{Event, EventSink, LARGE, Mark, Pongs, Reader};
 use crate::socket::shared::{Arrived, Control, Demand, Inbox, ReadEnd};
 
 /// How many bytes one read asks for while the handler is busy.
@@ -101,7 +101,7 @@ struct Taking<'a> {
     control: &'a mut Control,
 }
 
-impl Sink for Taking<'_> {
+impl EventSink for Taking<'_> {
     fn event(&mut self, event: Event) -> ControlFlow<()> {
         match event {
             Event::Message(message) => return self.message(message),
@@ -410,7 +410,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
     /// waits for the server's FIN first.
     pub(super) fn linger(&mut self, fin: Fin, cx: &mut Context<'_>) {
         if fin == Fin::Due {
-            if self.reader.leaves_last() && self.poll_discard(cx).is_pending() {
+            if self.reader.side().closes_tcp_last() && self.poll_discard(cx).is_pending() {
                 return;
             }
             match Pin::new(&mut self.io).poll_shutdown(cx) {

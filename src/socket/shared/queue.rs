@@ -172,7 +172,7 @@ impl SendQueue {
         coding: Option<Coding>,
     ) -> Result<(), Closed> {
         if let Queued::Nothing = self.queued
-            && let Some(frame) = self.writer.common_frame(coding, prepared)
+            && let Some(frame) = self.writer.shared_frame(coding, prepared)
         {
             self.queued = Queued::Shared(frame.clone());
             return Ok(());

@@ -106,10 +106,5 @@ pub(super) const MAX_LINES: usize = 500;
 /// begin with, and why. One that excuses nothing fails.
 #[rustfmt::skip]
 pub(super) const EXCEPTIONS: &[Exception] = &[
-    Exception("floors", "protocol", "its types are moving to their floors"),
-    Exception("facades", "protocol/", "see `floors`"),
-    Exception("circles", "protocol/", "see `floors`"),
-    Exception("homes", "protocol/", "`part.rs` and `fill.rs` dissolve"),
-    Exception("circles", "extension/", "both compressors are to stand on a leaf"),
     Exception("documents", "src/design.md", "it is being rewritten"),
 ];

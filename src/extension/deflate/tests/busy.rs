@@ -4,7 +4,7 @@ use super::super::busy::kept;
 use super::*;
 
 #[test]
-fn contexts_hold_whoever_takes_turns_and_in_whatever_thread() {
+fn contexts_hold_across_turns_and_threads() {
     let other = std::sync::mpsc::channel::<Box<dyn FnOnce() + Send>>();
     std::thread::scope(|scope| {
         let (work, jobs) = other;
@@ -24,7 +24,7 @@ fn contexts_hold_whoever_takes_turns_and_in_whatever_thread() {
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
-            // Few of them for a while, then others, then all.
+            // A few of them for a while, then more, then all.
             let busy = [4, 20, 24][turn / 100 % 3];
             let at = (random >> 33) as usize % busy;
             let (mut sender, mut receiver) = pairs[at].take().unwrap();
@@ -53,7 +53,7 @@ fn contexts_hold_whoever_takes_turns_and_in_whatever_thread() {
     });
 }
 
-/// Each sends a message, so many times.
+/// Lets each send a message, this many times.
 fn in_turn(codecs: &mut [Codec], times: usize) {
     for turn in 0..times {
         for codec in &mut *codecs {
@@ -63,7 +63,7 @@ fn in_turn(codecs: &mut [Codec], times: usize) {
 }
 
 #[test]
-fn who_sends_now_and_then_gets_no_compressor_of_its_own() {
+fn a_connection_that_sends_rarely_keeps_no_compressor() {
     let mut codecs: Vec<_> = (0..40).map(|_| server(dedicated())).collect();
     in_turn(&mut codecs, 3);
     assert_eq!(kept(), 0);
@@ -74,7 +74,7 @@ fn who_sends_now_and_then_gets_no_compressor_of_its_own() {
 }
 
 #[test]
-fn more_of_a_fast_level_keep_what_would_take_long_to_tell() {
+fn a_fast_level_with_a_large_window_keeps_more_compressors() {
     let mode = dedicated().level(1).window_bits(15);
     let mut codecs: Vec<_> = (0..80).map(|_| server(mode.clone())).collect();
     in_turn(&mut codecs, 3);
@@ -84,7 +84,7 @@ fn more_of_a_fast_level_keep_what_would_take_long_to_tell() {
 }
 
 #[test]
-fn what_does_not_get_smaller_does_not_take_one_compressor_after_the_other() {
+fn messages_that_do_not_get_smaller_use_one_compressor_again() {
     let mut codec = server(dedicated());
     for _ in 0..20 {
         assert_eq!(encode(&mut codec, &noise(1_000)), None);
@@ -100,14 +100,14 @@ fn a_connection_that_is_gone_leaves_no_compressor() {
         assert_eq!(kept(), 16);
         codecs
     };
-    // Not even if the last message was not to be compressed.
+    // Not even if its last message did not get smaller.
     let mut codecs = busy();
     for codec in &mut codecs {
         assert_eq!(encode(codec, &noise(1_000)), None);
     }
     drop(codecs);
     assert_eq!(kept(), 0);
-    // Of one that went in another thread, not for long.
+    // The compressor of one that was dropped in another thread is freed later.
     let codecs = busy();
     std::thread::spawn(move || drop(codecs)).join().unwrap();
     for turn in 0..1_200 {

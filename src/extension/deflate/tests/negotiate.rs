@@ -1,4 +1,4 @@
-//! What is offered, and what is answered.
+//! Offers and answers.
 
 use super::*;
 
@@ -6,9 +6,9 @@ use super::*;
 fn every_combination_of_parameters_gets_the_answer_that_the_rfc_allows() {
     const NONE: &str = "server_no_context_takeover;client_no_context_takeover";
     for (offer, in_shared_mode, with_contexts) in [
-        // Firefox's: nothing may be said of the client's window.
+        // Firefox: the answer must not name the client's window.
         ("", NONE, ""),
-        // Chromium's: it keeps to a smaller one where that saves us memory.
+        // Chromium: it accepts a smaller window, which saves the server memory.
         ("client_max_window_bits", NONE, "client_max_window_bits=12"),
         (
             "client_max_window_bits=15",
@@ -102,20 +102,20 @@ fn an_offer_that_breaks_the_rules_is_declined() {
 }
 
 #[test]
-fn nothing_is_agreed_on_unless_the_configuration_says_so() {
-    let none = (KNOWN.accept)(&Config::new(), &mut std::iter::empty());
+fn without_compression_in_the_config_nothing_is_agreed() {
+    let none = (known().accept)(&Config::new(), &mut std::iter::empty());
     assert_eq!(none, None);
-    assert_eq!((KNOWN.offer)(&Config::new()), None);
+    assert_eq!((known().offer)(&Config::new()), None);
     assert_eq!(
-        (KNOWN.conclude)(&Config::new(), &mut std::iter::empty()),
+        (known().conclude)(&Config::new(), &mut std::iter::empty()),
         None
     );
 }
 
 #[test]
-fn a_client_fails_on_an_answer_that_is_none_to_its_offer() {
+fn a_client_refuses_an_answer_that_does_not_fit_its_offer() {
     assert_eq!(
-        (KNOWN.offer)(&Config::new().compression(shared())).unwrap(),
+        (known().offer)(&Config::new().compression(shared())).unwrap(),
         "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
          client_max_window_bits"
     );
@@ -129,7 +129,7 @@ fn a_client_fails_on_an_answer_that_is_none_to_its_offer() {
     }
     assert!(conclude(dedicated(), "").is_some());
     for answer in [
-        // Asked for and not granted.
+        // Demanded by the client, and not granted.
         "",
         "client_no_context_takeover",
         // Without its value.

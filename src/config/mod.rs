@@ -1,0 +1,320 @@
+//! Connection settings: limits, timeouts, allowed origins and compression.
+
+#[cfg(feature = "deflate")]
+mod compression;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[cfg(feature = "deflate")]
+pub use compression::Compression;
+#[cfg(feature = "deflate")]
+pub(crate) use compression::Slot;
+
+/// How a connection behaves. The defaults are safe.
+///
+/// Each setting has a setter of its name, and a getter that begins with `get_`
+/// (as [`std::process::Command`] names them: the plain name belongs to the setter,
+/// which is called far more often).
+///
+/// ```
+/// use std::time::Duration;
+/// use hyper_ws::Config;
+///
+/// let config = Config::new()
+///     .max_message_size(64 * 1024)
+///     .keep_alive(Duration::from_secs(15), Duration::from_secs(10))
+///     .allow_origins(["https://example.com"]);
+/// ```
+///
+/// Put a `Config` into an [`Arc`] to share it: whatever takes one takes
+/// `impl Into<Arc<Config>>`, so that one serves all connections.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) max_message_size: usize,
+    pub(crate) max_frame_size: Option<usize>,
+    pub(crate) output_limit: usize,
+    pub(crate) overflow: Overflow,
+    pub(crate) keep_alive: Option<KeepAlive>,
+    pub(crate) close_timeout: Duration,
+    pub(crate) message_timeout: Option<Duration>,
+    pub(crate) write_timeout: Option<Duration>,
+    pub(crate) origins: Origins,
+    pub(crate) hosts: Option<Vec<String>>,
+    #[cfg(feature = "deflate")]
+    pub(crate) compression: Option<Compression>,
+}
+
+/// What happens to a message when the output queue is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// The sender waits until the peer has read enough.
+    Wait,
+    /// The new message is dropped.
+    DropNewest,
+    /// The oldest messages in the queue are dropped until the new one fits. No
+    /// message is cut.
+    DropOldest,
+    /// The connection is closed with 1013: the peer reads too slowly.
+    Close,
+}
+
+/// When to ping a silent peer, and how long to wait for its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeepAlive {
+    pub(crate) interval: Duration,
+    pub(crate) timeout: Duration,
+}
+
+/// The origins whose pages may open a socket.
+#[derive(Clone)]
+pub(crate) enum Origins {
+    /// The origin that the request itself was sent to.
+    Same,
+    /// These, byte by byte.
+    List(Vec<String>),
+    /// Those for which this returns `true`.
+    If(Arc<dyn Fn(&str) -> bool + Send + Sync>),
+    /// All.
+    Any,
+}
+
+impl fmt::Debug for Origins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origins::Same => f.write_str("Same"),
+            Origins::List(list) => f.debug_tuple("List").field(list).finish(),
+            Origins::If(_) => f.write_str("If(..)"),
+            Origins::Any => f.write_str("Any"),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            max_message_size: 1024 * 1024,
+            max_frame_size: None,
+            output_limit: 64 * 1024,
+            overflow: Overflow::Wait,
+            keep_alive: Some(KeepAlive {
+                // Together less than the 60 s after which proxies cut idle connections.
+                interval: Duration::from_secs(25),
+                timeout: Duration::from_secs(20),
+            }),
+            close_timeout: Duration::from_secs(10),
+            message_timeout: Some(Duration::from_secs(60)),
+            write_timeout: Some(Duration::from_secs(30)),
+            origins: Origins::Same,
+            hosts: None,
+            #[cfg(feature = "deflate")]
+            compression: None,
+        }
+    }
+}
+
+impl Config {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the largest message to accept, in bytes; 1 MiB unless set.
+    ///
+    /// A larger one closes the connection with 1009. It is refused as soon as its
+    /// length is known, before its bytes are kept.
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.max_message_size = bytes;
+        self
+    }
+
+    /// Sets the largest frame to accept, in bytes; the size of the largest message
+    /// unless set.
+    pub fn max_frame_size(mut self, bytes: usize) -> Self {
+        self.max_frame_size = Some(bytes);
+        self
+    }
+
+    /// Sets how many bytes may wait to be written; 64 KiB unless set.
+    ///
+    /// An empty queue accepts one message of any size.
+    pub fn output_limit(mut self, bytes: usize) -> Self {
+        self.output_limit = bytes;
+        self
+    }
+
+    /// Sets what [`WebSocket::send`](crate::WebSocket::send) and
+    /// [`Sender::send`](crate::Sender::send) do when the output queue is full;
+    /// [`Overflow::Wait`] unless set.
+    ///
+    /// Other ways to send do not depend on it: `try_send` returns that the queue is
+    /// full, `reserve` and `Sink` wait.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// Sets when to ping a silent peer and when to give it up; 25 s and 20 s unless
+    /// set.
+    ///
+    /// A peer is pinged when nothing was received from it for `interval`. The
+    /// connection ends if nothing is received for another `timeout`.
+    pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.keep_alive = Some(KeepAlive { interval, timeout });
+        self
+    }
+
+    /// Turns pings off. A peer that vanishes silently is then noticed only when
+    /// something is sent to it.
+    pub fn no_keep_alive(mut self) -> Self {
+        self.keep_alive = None;
+        self
+    }
+
+    /// Sets how long the closing handshake may take; 10 s unless set.
+    ///
+    /// For a client this includes the time until the server ends the TCP
+    /// connection (RFC 6455, section 7.1.1).
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.close_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a message may take from its first byte to its last; 60 s
+    /// unless set. `None` sets no limit.
+    pub fn message_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.message_timeout = timeout.into();
+        self
+    }
+
+    /// Sets how long queued output may make no progress at all; 30 s unless set.
+    /// `None` sets no limit.
+    pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.write_timeout = timeout.into();
+        self
+    }
+
+    /// Accepts pages of these origins only.
+    ///
+    /// An origin is a scheme, a host and, unless it is the default of the scheme, a
+    /// port: `https://example.com`, `http://localhost:8080`. Requests without
+    /// an `Origin` header do not come from a page and are accepted.
+    ///
+    /// Unless set, pages of the origin that the request was sent to are accepted:
+    /// the same host and port, over HTTP/2 the same scheme too. An HTTP/1.1 request
+    /// does not say its scheme, so a page of `http://` is accepted where one of
+    /// `https://` is. Name the origin where that matters.
+    pub fn allow_origins<O: Into<String>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
+        self.origins = Origins::List(origins.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Accepts pages of the origins for which `allowed` returns `true`.
+    pub fn allow_origins_if(
+        mut self,
+        allowed: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.origins = Origins::If(Arc::new(allowed));
+        self
+    }
+
+    /// Accepts pages of every origin.
+    ///
+    /// Dangerous: any page on the web can then open a socket with the cookies of
+    /// the user who visits it (cross-site WebSocket hijacking; RFC 6455,
+    /// section 10.2). Use it only where a connection has no rights, or proves them
+    /// by something other than cookies.
+    pub fn danger_allow_any_origin(mut self) -> Self {
+        self.origins = Origins::Any;
+        self
+    }
+
+    /// Accepts requests to these hosts only.
+    ///
+    /// A host is written as in the `Host` header. Its port is compared only if you
+    /// give one. This stops DNS rebinding, which the same-origin rule cannot see.
+    pub fn hosts<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
+        self.hosts = Some(hosts.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Compresses messages where the peer agrees to it (RFC 7692); off unless set.
+    ///
+    /// [`max_message_size`](Self::max_message_size) limits the decompressed size,
+    /// and decompressing stops there.
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = Some(compression);
+        self
+    }
+}
+
+/// What was set, or the default.
+impl Config {
+    /// Returns the largest message that is accepted, in bytes.
+    pub fn get_max_message_size(&self) -> usize {
+        self.max_message_size
+    }
+
+    /// Returns the largest frame that is accepted, in bytes.
+    pub fn get_max_frame_size(&self) -> usize {
+        self.max_frame_size.unwrap_or(self.max_message_size)
+    }
+
+    /// Returns how many bytes may wait to be written.
+    pub fn get_output_limit(&self) -> usize {
+        self.output_limit
+    }
+
+    /// Returns what `send` does when the output queue is full.
+    pub fn get_overflow(&self) -> Overflow {
+        self.overflow
+    }
+
+    /// Returns the interval and the timeout of pings, `None` if they are turned off.
+    pub fn get_keep_alive(&self) -> Option<(Duration, Duration)> {
+        self.keep_alive
+            .map(|keep_alive| (keep_alive.interval, keep_alive.timeout))
+    }
+
+    /// Returns how long the closing handshake may take.
+    pub fn get_close_timeout(&self) -> Duration {
+        self.close_timeout
+    }
+
+    /// Returns how long a message may take to arrive.
+    pub fn get_message_timeout(&self) -> Option<Duration> {
+        self.message_timeout
+    }
+
+    /// Returns how long queued output may make no progress.
+    pub fn get_write_timeout(&self) -> Option<Duration> {
+        self.write_timeout
+    }
+
+    /// Returns the origins of [`allow_origins`](Self::allow_origins), `None` if
+    /// another rule decides.
+    pub fn get_allowed_origins(&self) -> Option<&[String]> {
+        match &self.origins {
+            Origins::List(origins) => Some(origins),
+            Origins::Same | Origins::If(_) | Origins::Any => None,
+        }
+    }
+
+    /// Returns the hosts that requests may be sent to, `None` if any.
+    pub fn get_hosts(&self) -> Option<&[String]> {
+        self.hosts.as_deref()
+    }
+
+    /// Returns how messages are compressed, `None` if they are not.
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    pub fn get_compression(&self) -> Option<&Compression> {
+        self.compression.as_ref()
+    }
+}

@@ -1,0 +1,52 @@
+//! Settings of compression, and the limit of contexts.
+
+use super::super::compression::Compression;
+
+#[test]
+fn settings_out_of_range_become_the_nearest_possible() {
+    let most = Compression::shared()
+        .level(200)
+        .window_bits(200)
+        .memory_level(200);
+    assert_eq!(
+        (most.level, most.window_bits, most.memory_level),
+        (9, 15, 9)
+    );
+    let least = Compression::shared()
+        .level(0)
+        .window_bits(0)
+        .memory_level(0);
+    assert_eq!(
+        (least.level, least.window_bits, least.memory_level),
+        (1, 9, 1)
+    );
+}
+
+#[test]
+fn contexts_are_counted_over_all_clones_and_released() {
+    let compression = Compression::dedicated().limit(2);
+    let clone = compression.clone();
+    let take = |compression: &Compression| compression.contexts.as_ref().unwrap().take();
+    let first = take(&compression);
+    let second = take(&clone);
+    assert!(first.is_some() && second.is_some());
+    assert!(take(&compression).is_none());
+    drop(first);
+    assert!(take(&clone).is_some());
+    assert!(Compression::shared().limit(9).contexts.is_none());
+}
+
+#[test]
+fn every_getter_returns_what_was_set() {
+    let compression = Compression::shared()
+        .level(1)
+        .window_bits(10)
+        .memory_level(2)
+        .threshold(3);
+    assert_eq!(compression.get_level(), 1);
+    assert_eq!(compression.get_window_bits(), 10);
+    assert_eq!(compression.get_memory_level(), 2);
+    assert_eq!(compression.get_threshold(), 3);
+    assert_eq!(compression.get_limit(), None);
+    assert_eq!(Compression::dedicated().limit(5).get_limit(), Some(5));
+}

@@ -1,0 +1,34 @@
+//! Masking (RFC 6455, section 5.3).
+
+use super::super::mask::*;
+
+fn byte_by_byte(key: [u8; 4], offset: usize, payload: &mut [u8]) {
+    for (at, byte) in payload.iter_mut().enumerate() {
+        *byte ^= key[(offset + at) % 4];
+    }
+}
+
+#[test]
+fn words_and_bytes_agree_at_every_length_and_offset() {
+    let key = [0x37, 0xfa, 0x21, 0x3d];
+    for length in 0..70_usize {
+        for offset in 0..9 {
+            let payload: Vec<u8> = (0..length).map(|it| (it * 7) as u8).collect();
+            let (mut fast, mut slow) = (payload.clone(), payload.clone());
+            apply(after(key, offset), &mut fast);
+            byte_by_byte(key, offset, &mut slow);
+            assert_eq!(fast, slow, "length {length}, offset {offset}");
+            assert_eq!(copy(after(key, offset), &payload), slow);
+            apply(after(key, offset), &mut fast);
+            assert_eq!(fast, payload);
+        }
+    }
+}
+
+#[test]
+fn the_example_of_the_rfc() {
+    // Section 5.7: a masked "Hello".
+    let mut payload = [0x7f, 0x9f, 0x4d, 0x51, 0x58];
+    apply([0x37, 0xfa, 0x21, 0x3d], &mut payload);
+    assert_eq!(&payload, b"Hello");
+}

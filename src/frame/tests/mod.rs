@@ -1,0 +1,5 @@
+//! Each part of a frame by itself.
+
+mod header;
+mod mask;
+mod utf8;

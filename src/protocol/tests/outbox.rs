@@ -1,0 +1,80 @@
+//! Frames that are queued, written and dropped.
+
+use std::io::IoSlice;
+
+use super::super::*;
+use crate::Message;
+
+fn outbox(messages: &[usize]) -> Outbox {
+    let mut outbox = Outbox::default();
+    let mut writer = Writer::new(Role::Server);
+    for (at, &length) in messages.iter().enumerate() {
+        writer
+            .message(&Message::from(vec![at as u8; length]), &mut outbox)
+            .unwrap();
+    }
+    outbox
+}
+
+fn drain(mut outbox: Outbox, step: usize) -> Vec<u8> {
+    let mut all = vec![];
+    while !outbox.is_empty() {
+        let mut slices = [IoSlice::new(&[]); 3];
+        let count = outbox.chunks(&mut slices);
+        assert_eq!(slices[0].as_ptr(), outbox.chunk().as_ptr());
+        let mut left = step;
+        for slice in &slices[..count] {
+            let part = &slice[..slice.len().min(left)];
+            all.extend_from_slice(part);
+            left -= part.len();
+        }
+        let written = step.min(slices[..count].iter().map(|it| it.len()).sum());
+        outbox.advance(written);
+    }
+    assert!(outbox.chunk().is_empty());
+    all
+}
+
+#[test]
+fn frames_leave_in_order_however_many_bytes_a_write_takes() {
+    let lengths = [3, LARGE, 0, LARGE + 5, 200, LARGE, LARGE];
+    let whole = drain(outbox(&lengths), usize::MAX);
+    assert_eq!(whole.len(), outbox(&lengths).len());
+    for step in [7, 1000, LARGE - 1, LARGE, LARGE + 1, 100_000] {
+        assert!(drain(outbox(&lengths), step) == whole, "step {step}");
+    }
+}
+
+#[test]
+fn drop_oldest_drops_whole_frames_only() {
+    let lengths = [3, LARGE, 10, LARGE, 4];
+    let total = outbox(&lengths).len();
+    for limit in 0..=total {
+        let mut cut = outbox(&lengths);
+        let dropped = cut.drop_oldest(limit);
+        assert!(cut.len() <= limit);
+        let kept: Vec<usize> = lengths[dropped..].to_vec();
+        let expected: usize = outbox(&kept).len();
+        assert_eq!(cut.len(), expected, "limit {limit}");
+        let bytes = drain(cut, usize::MAX);
+        assert!(drain(outbox(&lengths), usize::MAX).ends_with(&bytes));
+    }
+}
+
+#[test]
+fn drop_oldest_keeps_control_frames_and_drops_messages_behind_them() {
+    let mut outbox = Outbox::default();
+    let mut writer = Writer::new(Role::Server);
+    writer.pong(b"first", &mut outbox);
+    for length in [10, LARGE, 20] {
+        let message = Message::from(vec![7; length]);
+        writer.message(&message, &mut outbox).unwrap();
+    }
+    writer.pong(b"second", &mut outbox);
+    writer
+        .message(&Message::from(vec![8; LARGE]), &mut outbox)
+        .unwrap();
+    writer.message(&Message::from("last"), &mut outbox).unwrap();
+    assert_eq!(outbox.drop_oldest(30), 4);
+    assert_eq!(drain(outbox, 3), b"\x8a\x05first\x8a\x06second\x81\x04last");
+}

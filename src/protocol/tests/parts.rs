@@ -1,0 +1,327 @@
+//! Messages in parts: taken away while they arrive, sent before their end is known.
+
+use proptest::prelude::*;
+
+use super::super::assembly::PART_CAPACITY;
+use super::super::*;
+use crate::error::Violation;
+use crate::frame::mask;
+use crate::message::Kind;
+use crate::{Config, Message};
+
+const CLIENT: Role = Role::Client {
+    masking_key: || [9, 8, 7, 6],
+};
+
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first];
+    match payload.len() {
+        length @ 0..126 => bytes.push(0x80 | length as u8),
+        length @ 126..0x1_0000 => {
+            bytes.push(0xfe);
+            bytes.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        length => {
+            bytes.push(0xff);
+            bytes.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    let key = [1, 2, 3, 4];
+    bytes.extend_from_slice(&key);
+    let start = bytes.len();
+    bytes.extend_from_slice(payload);
+    mask::apply(key, &mut bytes[start..]);
+    bytes
+}
+
+/// Feeds the pieces, and takes away what has arrived after each. Returns the messages,
+/// each as its parts.
+fn in_parts(reader: &mut Reader, pieces: &[&[u8]]) -> Result<Vec<Vec<Message>>, Violation> {
+    let mut messages = vec![vec![]];
+    for piece in pieces {
+        let mut input = piece.to_vec();
+        let taken = reader.drain(&mut input, &mut |event| {
+            if let Event::Message(message) = event {
+                messages.last_mut().unwrap().push(message);
+                messages.push(vec![]);
+            }
+            std::ops::ControlFlow::Continue(())
+        })?;
+        assert_eq!(taken, input.len());
+        if let Some(part) = reader.take_part() {
+            assert!(!part.is_empty());
+            messages.last_mut().unwrap().push(part);
+        }
+        assert_eq!(reader.take_part(), None);
+    }
+    Ok(messages)
+}
+
+fn joined(parts: &[Message]) -> Vec<u8> {
+    parts.iter().flat_map(|it| it.as_bytes().to_vec()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_parts_of_a_text_are_valid_utf8_and_add_up_to_it(
+        texts in prop::collection::vec("[a-zé€𝄞]{0,60}", 1..8),
+        fragments in 1usize..5,
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+    ) {
+        let mut bytes = vec![];
+        for text in &texts {
+            let size = text.len() / fragments + 1;
+            let mut chunks: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
+            if chunks.is_empty() {
+                chunks.push(b"");
+            }
+            for (at, chunk) in chunks.iter().enumerate() {
+                let first = if at == 0 { 0x01 } else { 0x00 };
+                let last = if at + 1 == chunks.len() { 0x80 } else { 0x00 };
+                bytes.extend(frame(first | last, chunk));
+                bytes.extend(frame(0x89, b"between"));
+            }
+        }
+        let mut cuts: Vec<usize> = cuts.iter().map(|it| it.index(bytes.len() + 1)).collect();
+        cuts.extend([0, bytes.len()]);
+        cuts.sort();
+        let pieces: Vec<&[u8]> = cuts.windows(2).map(|it| &bytes[it[0]..it[1]]).collect();
+        let mut reader = Reader::new(Role::Server, &Config::new());
+        let messages = in_parts(&mut reader, &pieces).unwrap();
+        prop_assert_eq!(messages.len(), texts.len() + 1);
+        for (parts, text) in messages.iter().zip(&texts) {
+            prop_assert_eq!(String::from_utf8(joined(parts)).unwrap(), &text[..]);
+            for part in parts {
+                prop_assert_eq!(part.kind(), Kind::Text);
+                prop_assert!(std::str::from_utf8(part.as_bytes()).is_ok());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_large_payload_is_read_into_its_buffer_and_taken_away() {
+    let payload: Vec<u8> = (0..1_000_000).map(|at| (at % 253) as u8).collect();
+    let bytes = frame(0x82, &payload);
+    let mut reader = Reader::new(Role::Server, &Config::new());
+    let (first, mut rest) = bytes.split_at(20_000);
+    let mut parts = in_parts(&mut reader, &[first]).unwrap().remove(0);
+    loop {
+        let buffer = reader.payload_buffer(LARGE).unwrap();
+        let Some((buffer, room)) = buffer else { break };
+        assert!((1..=PART_CAPACITY).contains(&room), "{room}");
+        assert!(buffer.capacity() <= PART_CAPACITY, "{}", buffer.capacity());
+        let count = room.min(rest.len());
+        buffer.extend_from_slice(&rest[..count]);
+        rest = &rest[count..];
+        if let Some(Event::Message(message)) = reader.filled(count).unwrap() {
+            parts.push(message);
+        }
+        parts.extend(reader.take_part());
+    }
+    // Too little is left to be read into the buffer.
+    let last = in_parts(&mut reader, &[rest]).unwrap().remove(0);
+    parts.extend(last);
+    assert!(joined(&parts) == payload);
+    assert!(parts.len() < 20, "{}", parts.len());
+    assert!(reader.is_between_messages());
+}
+
+#[test]
+fn limits_and_utf8_hold_across_parts() {
+    for (config, bytes, expected) in [
+        (
+            Config::new().max_message_size(10),
+            [frame(0x02, b"1234567"), frame(0x80, b"8901")],
+            Violation::MessageTooLarge { limit: 10 },
+        ),
+        (
+            Config::new(),
+            [frame(0x01, b"\xe2\x82"), frame(0x80, b"a")],
+            Violation::InvalidUtf8,
+        ),
+        (
+            Config::new(),
+            [frame(0x01, b"a\xe2\x82"), frame(0x80, b"")],
+            Violation::InvalidUtf8,
+        ),
+        (
+            Config::new(),
+            [frame(0x02, b"a"), frame(0x00, b"").repeat(1025)],
+            Violation::EmptyFragments,
+        ),
+    ] {
+        let mut reader = Reader::new(Role::Server, &config);
+        let pieces: Vec<&[u8]> = bytes.iter().flat_map(|it| it.chunks(1)).collect();
+        assert_eq!(in_parts(&mut reader, &pieces), Err(expected));
+    }
+}
+
+#[test]
+fn a_part_that_is_taken_away_keeps_no_other_memory_alive() {
+    let mut reader = Reader::new(Role::Server, &Config::new().max_message_size(1 << 30));
+    let mut pieces = [frame(0x02, b"x"), frame(0x00, b"x").repeat(9_999)].concat();
+    let mut larger = frame(0x02, &[7; 100_000]);
+    larger.truncate(90_000);
+    for input in [&mut pieces, &mut larger] {
+        let mut reader = Reader::new(Role::Server, &Config::new());
+        let part = in_parts(&mut reader, &[input]).unwrap().remove(0).remove(0);
+        let bytes = part.into_bytes();
+        let length = bytes.len();
+        let capacity = bytes.try_into_mut().expect("the only handle").capacity();
+        assert!(capacity <= length + 64, "{capacity} for {length}");
+    }
+    // The reader keeps nothing of it either.
+    for _ in 0..100 {
+        in_parts(&mut reader, &[&frame(0x02, &[1; 50_000])[..40_000]]).unwrap();
+        assert_eq!(reader.assembly_capacity(), Some(0));
+        reader = Reader::new(Role::Server, &Config::new());
+    }
+}
+
+#[test]
+fn parts_that_are_sent_are_fragments_of_one_message() {
+    for role in [Role::Server, CLIENT] {
+        let mut writer = Writer::new(role);
+        let mut outbox = Outbox::default();
+        let parts = ["first ", "", "second ", &"x".repeat(LARGE), " third"];
+        for part in parts {
+            let part = Message::from(part);
+            writer
+                .part(Kind::Text, &part, Part::More, &mut outbox)
+                .unwrap();
+            assert!(writer.is_within_message());
+            writer.pong(b"between", &mut outbox);
+        }
+        let end = Message::from("");
+        writer
+            .part(Kind::Text, &end, Part::Last, &mut outbox)
+            .unwrap();
+        assert!(!writer.is_within_message());
+        writer.message(&Message::from("next"), &mut outbox).unwrap();
+        let mut wire = vec![];
+        while !outbox.is_empty() {
+            let chunk = outbox.chunk().to_vec();
+            outbox.advance(chunk.len());
+            wire.extend(chunk);
+        }
+        let other = match role {
+            Role::Server => CLIENT,
+            Role::Client { .. } => Role::Server,
+        };
+        let mut peer = Connection::new(other, &Config::new());
+        let (mut at, mut messages, mut pongs) = (0, vec![], 0);
+        while let (taken, Some(event)) = peer.receive(&mut wire[at..]).unwrap() {
+            at += taken;
+            match event {
+                Event::Message(message) => messages.push(message),
+                Event::Pong(_) => pongs += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(
+            messages == [parts.concat().into(), "next".into()],
+            "{role:?}"
+        );
+        assert_eq!(pongs, parts.len());
+    }
+}
+
+#[test]
+fn an_overflow_policy_does_not_cut_a_message_in_parts() {
+    let mut writer = Writer::new(Role::Server);
+    let mut outbox = Outbox::default();
+    let large = Message::from(vec![1; LARGE]);
+    let small = Message::from(vec![2; 10]);
+    writer.message(&large, &mut outbox).unwrap();
+    writer
+        .part(Kind::Binary, &small, Part::More, &mut outbox)
+        .unwrap();
+    writer
+        .part(Kind::Binary, &large, Part::More, &mut outbox)
+        .unwrap();
+    writer
+        .part(Kind::Binary, &small, Part::Last, &mut outbox)
+        .unwrap();
+    writer.message(&small, &mut outbox).unwrap();
+    writer.message(&large, &mut outbox).unwrap();
+    let mut behind = Outbox::default();
+    writer.message(&large, &mut behind).unwrap();
+    writer.message(&Message::from("last"), &mut behind).unwrap();
+    outbox.append(&mut behind);
+    // All whole messages but the last are dropped.
+    assert_eq!(outbox.drop_oldest(LARGE + 60), 4);
+    let mut wire = vec![];
+    while !outbox.is_empty() {
+        let chunk = outbox.chunk().to_vec();
+        outbox.advance(chunk.len().min(1000));
+        wire.extend(&chunk[..chunk.len().min(1000)]);
+    }
+    let mut peer = Connection::new(CLIENT, &Config::new());
+    let (taken, event) = peer.receive(&mut wire).unwrap();
+    let parts = [&[2; 10][..], &[1; LARGE], &[2; 10]].concat();
+    assert!(event == Some(Event::Message(parts.into())));
+    let (_, event) = peer.receive(&mut wire[taken..]).unwrap();
+    assert_eq!(event, Some(Event::Message("last".into())));
+}
+
+#[cfg(feature = "deflate")]
+mod compressed {
+    use super::*;
+    use crate::config::Compression;
+    use crate::protocol::Extension;
+
+    /// A connection that compresses, and the reader of its peer.
+    fn pair(compression: Compression, config: &Config) -> (Connection, Reader) {
+        let (ours, theirs) = crate::extension::agree(compression.clone(), compression);
+        let client =
+            Connection::new(CLIENT, &Config::new()).with_extension(Some(Extension(theirs)));
+        let reader = Reader::new(Role::Server, config).with_extension(Some(ours.codec()));
+        (client, reader)
+    }
+
+    fn text(length: usize, seed: usize) -> String {
+        let mut text = String::new();
+        while text.len() < length {
+            text += &format!("{} euro € {}, ", text.len() * 31 % 1009, seed);
+        }
+        text
+    }
+
+    #[test]
+    fn parts_are_decompressed_as_they_arrive_and_contexts_continue() {
+        for compression in [
+            Compression::shared(),
+            Compression::dedicated(),
+            Compression::dedicated().window_bits(15),
+        ] {
+            let config = Config::new();
+            let (mut client, mut reader) = pair(compression, &config);
+            for (at, length) in [600, 100_000, 10, 300_000, 5_000, 40_000]
+                .into_iter()
+                .enumerate()
+            {
+                let text = text(length, at);
+                client.send(text.clone()).unwrap();
+                let wire = client.take_output();
+                let pieces: Vec<&[u8]> = wire.chunks([wire.len(), 700, 90][at % 3]).collect();
+                let messages = in_parts(&mut reader, &pieces).unwrap();
+                assert_eq!(messages.len(), 2);
+                assert!(joined(&messages[0]) == text.as_bytes(), "{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_limit_holds_for_the_decompressed_sum_of_parts() {
+        let config = Config::new().max_message_size(100_000);
+        let (mut client, mut reader) = pair(Compression::shared(), &config);
+        client.send(vec![0; 100_001]).unwrap();
+        let wire = client.take_output();
+        let pieces: Vec<&[u8]> = wire.chunks(10).collect();
+        let expected = Violation::MessageTooLarge { limit: 100_000 };
+        assert_eq!(in_parts(&mut reader, &pieces), Err(expected));
+    }
+}
