@@ -304,24 +304,6 @@ impl Error {
     }
 }
 
-impl From<ErrorKind> for Error {
-    fn from(kind: ErrorKind) -> Self {
-        Error::from_kind(kind)
-    }
-}
-
-impl From<Violation> for Error {
-    fn from(violation: Violation) -> Self {
-        Error::from_violation(violation)
-    }
-}
-
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Self {
-        Error::from_io(error)
-    }
-}
-
 /// For code that returns [`io::Error`]; this error is inside.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {

@@ -1,5 +1,6 @@
 //! Both halves of the protocol in one object.
 
+use super::encode::encode_queued;
 use super::event::Event;
 use super::outbox::Outbox;
 use super::pong::Pongs;
@@ -117,7 +118,7 @@ impl Connection {
         let mark = self.outbox.mark();
         self.writer.message(&message.into(), &mut self.outbox)?;
         if let Some(codec) = self.reader.codec() {
-            self.outbox.encode(mark, codec);
+            encode_queued(&mut self.outbox, mark, codec);
         }
         Ok(())
     }
@@ -134,7 +135,7 @@ impl Connection {
             Some(codec) => {
                 self.writer
                     .prepared_for(codec.coding(), prepared, &mut self.outbox)?;
-                self.outbox.encode(mark, codec);
+                encode_queued(&mut self.outbox, mark, codec);
                 Ok(())
             }
         }

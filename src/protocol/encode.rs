@@ -32,118 +32,120 @@ thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::default();
 }
 
-impl Outbox {
-    /// Encodes the messages behind `from`, except those that are
-    /// [`AS_IS`](Rsv::AS_IS) or encoded already. Nothing behind `from` may have been
-    /// written.
-    pub(crate) fn encode(&mut self, from: Mark, encoder: &mut (impl Encoder + ?Sized)) {
-        if !self.has_plain(from, encoder) {
-            return;
+/// Encodes the messages behind `from`, except those that are
+/// [`AS_IS`](Rsv::AS_IS) or encoded already. Nothing behind `from` may have been
+/// written.
+pub(crate) fn encode_queued(
+    outbox: &mut Outbox,
+    from: Mark,
+    encoder: &mut (impl Encoder + ?Sized),
+) {
+    if !has_plain(outbox, from, encoder) {
+        return;
+    }
+    let mut buffers = BUFFERS.try_with(RefCell::take).unwrap_or_default();
+    replace(outbox, from, encoder, &mut buffers);
+    let Buffers {
+        frames,
+        plain,
+        encoded,
+    } = &buffers;
+    if [frames, plain, encoded]
+        .iter()
+        .all(|buffer| buffer.capacity() <= MAX_KEPT_CAPACITY)
+    {
+        let _ = BUFFERS.try_with(|kept| kept.replace(buffers));
+    }
+}
+
+/// Returns whether there is anything to do behind `from`.
+fn has_plain(outbox: &Outbox, from: Mark, encoder: &(impl Encoder + ?Sized)) -> bool {
+    let mut large = outbox.large_from(from);
+    let mut at = from.bytes;
+    while let Ok(Some((header, length))) = Header::decode(&outbox.bytes[at..]) {
+        if is_plain(&header, encoder) || header.rsv == Rsv::AS_IS {
+            return true;
         }
-        let mut buffers = BUFFERS.try_with(RefCell::take).unwrap_or_default();
-        self.replace(from, encoder, &mut buffers);
-        let Buffers {
-            frames,
-            plain,
-            encoded,
-        } = &buffers;
-        if [frames, plain, encoded]
-            .iter()
-            .all(|buffer| buffer.capacity() <= MAX_KEPT_CAPACITY)
-        {
-            let _ = BUFFERS.try_with(|kept| kept.replace(buffers));
+        at += length;
+        match large.clone().next() {
+            Some((place, _)) if *place == at => drop(large.next()),
+            _ => at += header.length as usize,
         }
     }
+    false
+}
 
-    /// Returns whether there is anything to do behind `from`.
-    fn has_plain(&self, from: Mark, encoder: &(impl Encoder + ?Sized)) -> bool {
-        let mut large = self.large_from(from);
-        let mut at = from.bytes;
-        while let Ok(Some((header, length))) = Header::decode(&self.bytes[at..]) {
-            if is_plain(&header, encoder) || header.rsv == Rsv::AS_IS {
-                return true;
+/// Replaces the frames behind `from`. It walks over the queued frames and builds
+/// the new ones in `buffers`. (Longer than most functions, as a match over a wire
+/// format may be.)
+fn replace(
+    outbox: &mut Outbox,
+    from: Mark,
+    encoder: &mut (impl Encoder + ?Sized),
+    buffers: &mut Buffers,
+) {
+    let Buffers {
+        frames,
+        plain,
+        encoded,
+    } = buffers;
+    frames.clear();
+    let mut large: VecDeque<(usize, Bytes)> = outbox.split_large(from);
+    let mut at = from.bytes;
+    while let Ok(Some((mut header, length))) = Header::decode(&outbox.bytes[at..]) {
+        at += length;
+        let beside = match large.front() {
+            Some((place, _)) if *place == at => large.pop_front().map(|(_, payload)| payload),
+            _ => None,
+        };
+        let payload = match &beside {
+            Some(payload) => &payload[..],
+            None => {
+                let start = at;
+                at += header.length as usize;
+                &outbox.bytes[start..at]
             }
-            at += length;
-            match large.clone().next() {
-                Some((place, _)) if *place == at => drop(large.next()),
-                _ => at += header.length as usize,
+        };
+        if is_plain(&header, encoder) {
+            encoded.clear();
+            let made = match header.masking_key {
+                None => encoder.encode(payload, encoded),
+                Some(key) => {
+                    plain.clear();
+                    plain.extend_from_slice(payload);
+                    mask::apply(key, plain);
+                    encoder.encode(plain, encoded)
+                }
+            };
+            if let Some(rsv) = made {
+                header.rsv = rsv;
+                header.length = encoded.len() as u64;
+                header.encode(frames);
+                let start = frames.len();
+                frames.extend_from_slice(encoded);
+                // The queued frame is never written, so this is the key's only
+                // use on the wire.
+                if let Some(key) = header.masking_key {
+                    mask::apply(key, &mut frames[start..]);
+                }
+                continue;
             }
         }
-        false
+        if header.rsv == Rsv::AS_IS {
+            header.rsv = Rsv::NONE;
+        }
+        header.encode(frames);
+        match beside {
+            Some(payload) => outbox.join_large(from.bytes + frames.len(), payload),
+            None => frames.extend_from_slice(payload),
+        }
     }
-
-    /// Replaces the frames behind `from`. It walks over the queued frames and builds
-    /// the new ones in `buffers`. (Longer than most functions, as a match over a wire
-    /// format may be.)
-    fn replace(
-        &mut self,
-        from: Mark,
-        encoder: &mut (impl Encoder + ?Sized),
-        buffers: &mut Buffers,
-    ) {
-        let Buffers {
-            frames,
-            plain,
-            encoded,
-        } = buffers;
-        frames.clear();
-        let mut large: VecDeque<(usize, Bytes)> = self.split_large(from);
-        let mut at = from.bytes;
-        while let Ok(Some((mut header, length))) = Header::decode(&self.bytes[at..]) {
-            at += length;
-            let beside = match large.front() {
-                Some((place, _)) if *place == at => large.pop_front().map(|(_, payload)| payload),
-                _ => None,
-            };
-            let payload = match &beside {
-                Some(payload) => &payload[..],
-                None => {
-                    let start = at;
-                    at += header.length as usize;
-                    &self.bytes[start..at]
-                }
-            };
-            if is_plain(&header, encoder) {
-                encoded.clear();
-                let made = match header.masking_key {
-                    None => encoder.encode(payload, encoded),
-                    Some(key) => {
-                        plain.clear();
-                        plain.extend_from_slice(payload);
-                        mask::apply(key, plain);
-                        encoder.encode(plain, encoded)
-                    }
-                };
-                if let Some(rsv) = made {
-                    header.rsv = rsv;
-                    header.length = encoded.len() as u64;
-                    header.encode(frames);
-                    let start = frames.len();
-                    frames.extend_from_slice(encoded);
-                    // The queued frame is never written, so this is the key's only
-                    // use on the wire.
-                    if let Some(key) = header.masking_key {
-                        mask::apply(key, &mut frames[start..]);
-                    }
-                    continue;
-                }
-            }
-            if header.rsv == Rsv::AS_IS {
-                header.rsv = Rsv::NONE;
-            }
-            header.encode(frames);
-            match beside {
-                Some(payload) => self.join_large(from.bytes + frames.len(), payload),
-                None => frames.extend_from_slice(payload),
-            }
-        }
-        match from.bytes {
-            // Nothing before it: swap the buffers instead of copying.
-            0 => std::mem::swap(&mut self.bytes, frames),
-            start => {
-                self.bytes.truncate(start);
-                self.bytes.extend_from_slice(frames);
-            }
+    match from.bytes {
+        // Nothing before it: swap the buffers instead of copying.
+        0 => std::mem::swap(&mut outbox.bytes, frames),
+        start => {
+            outbox.bytes.truncate(start);
+            outbox.bytes.extend_from_slice(frames);
         }
     }
 }

@@ -45,12 +45,14 @@ pub use crate::extension::Extension;
 pub(crate) use crate::extension::{Codec, Coding};
 pub(crate) use crate::frame::utf8::Validator;
 pub use connection::Connection;
+pub(crate) use encode::encode_queued;
 pub use event::Event;
 #[cfg(feature = "socket")]
 pub(crate) use event::EventSink;
 #[cfg(feature = "socket")]
 pub(crate) use outbox::Encoded;
 pub use outbox::Outbox;
+#[cfg(feature = "socket")]
 pub(crate) use outbox::{LARGE, Mark};
 pub(crate) use pong::Pongs;
 pub use prepared::Prepared;

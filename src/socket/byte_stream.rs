@@ -145,7 +145,7 @@ impl ByteStream {
             .shared
             .push(Item::Pieces(pieces, length), IfFull::Push);
         if pushed == Pushed::Closed {
-            return Poll::Ready(Err(Error::from(ErrorKind::Closed).into()));
+            return Poll::Ready(Err(Error::from_kind(ErrorKind::Closed).into()));
         }
         // A bare socket writes it now.
         socket.drive(cx);

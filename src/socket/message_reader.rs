@@ -154,7 +154,7 @@ impl<'a> MessageReader<'a> {
                 }
                 Rest::Lost => {
                     self.rest = Rest::Lost;
-                    return Poll::Ready(Err(ErrorKind::Unfinished.into()));
+                    return Poll::Ready(Err(Error::from_kind(ErrorKind::Unfinished)));
                 }
             }
         }

@@ -117,7 +117,7 @@ impl<'a> MessageWriter<'a> {
         let mut text = self.text.clone();
         if self.kind == Kind::Text && (chunk.kind() != Kind::Text || text.unfinished() > 0) {
             text.push(chunk.as_bytes())
-                .map_err(|_| ErrorKind::NotText)?;
+                .map_err(|_| Error::from_kind(ErrorKind::NotText))?;
         }
         self.push(&chunk, Part::More).await?;
         self.text = text;
@@ -136,7 +136,7 @@ impl<'a> MessageWriter<'a> {
     /// A message of which something was written is finished when the future was polled once.
     pub async fn finish(mut self) -> Result<(), Error> {
         if self.text.unfinished() > 0 {
-            return Err(ErrorKind::NotText.into());
+            return Err(Error::from_kind(ErrorKind::NotText));
         }
         self.push(&Message::from(&[][..]), Part::Last).await?;
         let shared = self.shared;

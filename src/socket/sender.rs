@@ -250,6 +250,6 @@ fn tried(pushed: Pushed, message: impl FnOnce() -> Message) -> Result<(), TrySen
 pub(super) fn sent(pushed: Pushed) -> Result<(), Error> {
     match pushed {
         Pushed::Queued | Pushed::Dropped | Pushed::Full => Ok(()),
-        Pushed::Closed => Err(ErrorKind::Closed.into()),
+        Pushed::Closed => Err(Error::from_kind(ErrorKind::Closed)),
     }
 }

@@ -79,7 +79,7 @@ impl Client {
     /// If the future is dropped, the next method writes what is left of the message.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let sent = self.connection.send(message);
-        sent.map_err(|_| Error::from(ErrorKind::Closed))?;
+        sent.map_err(|_| Error::from_kind(ErrorKind::Closed))?;
         self.transmit().await
     }
 
@@ -116,7 +116,9 @@ impl Client {
     pub async fn event(&mut self) -> Result<Option<Event>, Error> {
         while self.end != End::Lost {
             let received = self.connection.receive(&mut self.input);
-            let (taken, event) = received.inspect_err(|_| self.input.clear())?;
+            let (taken, event) = received
+                .inspect_err(|_| self.input.clear())
+                .map_err(Error::from_violation)?;
             self.input.drain(..taken);
             if self.pings == Pings::Ignored {
                 self.connection.forget_pings();
@@ -195,7 +197,7 @@ impl Client {
     /// Those of [`send`](Self::send).
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
         let sent = self.connection.ping(payload);
-        sent.map_err(|_| Error::from(ErrorKind::Closed))?;
+        sent.map_err(|_| Error::from_kind(ErrorKind::Closed))?;
         self.transmit().await
     }
 
@@ -212,7 +214,7 @@ impl Client {
     /// [`ErrorKind::Io`] if the server is gone.
     pub async fn send_raw(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.transmit().await?;
-        Ok(self.io.write_all(bytes).await?)
+        self.io.write_all(bytes).await.map_err(Error::from_io)
     }
 
     /// Reads bytes as they are: at least one, or none at the end of the input.
@@ -222,7 +224,10 @@ impl Client {
     /// [`ErrorKind::Io`] if reading fails.
     pub async fn recv_raw(&mut self) -> Result<Vec<u8>, Error> {
         if self.input.is_empty() {
-            self.io.read_buf(&mut self.input).await?;
+            self.io
+                .read_buf(&mut self.input)
+                .await
+                .map_err(Error::from_io)?;
         }
         Ok(std::mem::take(&mut self.input))
     }
@@ -244,7 +249,8 @@ impl Client {
     fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let outbox = self.connection.transmit();
         while !outbox.is_empty() {
-            let count = ready!(Pin::new(&mut self.io).poll_write(cx, outbox.chunk()))?;
+            let count = ready!(Pin::new(&mut self.io).poll_write(cx, outbox.chunk()))
+                .map_err(Error::from_io)?;
             outbox.advance(count);
         }
         Poll::Ready(Ok(()))

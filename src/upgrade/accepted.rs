@@ -31,13 +31,13 @@ impl Future for Accepted {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(pending) = &mut self.pending else {
-            return Poll::Ready(Err(ErrorKind::Closed.into()));
+            return Poll::Ready(Err(Error::from_kind(ErrorKind::Closed)));
         };
         let transport = ready!(pending.poll(cx));
         let start = self.pending.take().map(|pending| pending.start);
         Poll::Ready(match start {
             Some(start) => transport.map(|transport| socket::bare(transport, start)),
-            None => Err(ErrorKind::Closed.into()),
+            None => Err(Error::from_kind(ErrorKind::Closed)),
         })
     }
 }

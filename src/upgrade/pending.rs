@@ -39,7 +39,8 @@ impl PendingUpgrade {
                 Err(error) => {
                     #[cfg(feature = "tracing")]
                     tracing::debug!("the connection ended before it was handed over: {error}");
-                    Err(io::Error::new(io::ErrorKind::ConnectionAborted, error).into())
+                    let error = io::Error::new(io::ErrorKind::ConnectionAborted, error);
+                    Err(Error::from_io(error))
                 }
             })
     }

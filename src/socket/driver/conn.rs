@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use super::buffers::{Buffers, INPUT};
 use super::coop::yield_now;
 use crate::Message;
-use crate::protocol::{Event, EventSink, LARGE, Mark, Pongs, Reader};
+use crate::protocol::{Event, EventSink, LARGE, Mark, Pongs, Reader, encode_queued};
 use crate::socket::shared::{Arrived, Control, Demand, Inbox, ReadEnd};
 
 /// How many bytes one read asks for while the handler is busy.
@@ -226,7 +226,7 @@ impl<T> Conn<T> {
     pub(super) fn encode_batch(&mut self) {
         if let Some(codec) = self.reader.codec() {
             let buffers = self.buffers.get_or_insert_with(Buffers::pooled);
-            buffers.writing.encode(Mark::default(), codec);
+            encode_queued(&mut buffers.writing, Mark::default(), codec);
         }
     }
 }

@@ -35,7 +35,7 @@ use timer::Timer;
 use turn::Turn;
 
 use super::shared::{BeforePark, Demand, ReadEnd, Repoll, Shared};
-use crate::error::CloseCause;
+use crate::error::{CloseCause, Error};
 use crate::protocol::{Pongs, Reader};
 use crate::tracker::Permit;
 
@@ -448,7 +448,7 @@ fn time_out<T: AsyncRead + AsyncWrite + Unpin>(
         close,
         is_peer_there,
     } = timeout;
-    turn.repoll(shared.time_out(cause, error.into(), close, cx));
+    turn.repoll(shared.time_out(cause, Error::from_kind(error), close, cx));
     if !is_peer_there {
         // If the peer is there after all, the close frame is the last that it hears.
         let _ = poll_transmit(shared, conn, &mut false, turn, cx);

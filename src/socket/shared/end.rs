@@ -97,7 +97,9 @@ impl Shared {
             ReadEnd::Violation(violation) => {
                 state.queue.fail(violation);
                 let cause = CloseCause::Violation(violation);
-                state.life.begin_end(cause, Some(violation.into()));
+                state
+                    .life
+                    .begin_end(cause, Some(Error::from_violation(violation)));
             }
             ReadEnd::Eof => {
                 state.queue.received_end();
@@ -109,7 +111,7 @@ impl Shared {
                     state.life.begin_end(CloseCause::Lost, None);
                 } else {
                     let cause = CloseCause::Io(error.kind());
-                    state.life.begin_end(cause, Some(error.into()));
+                    state.life.begin_end(cause, Some(Error::from_io(error)));
                 }
             }
         }

@@ -207,10 +207,13 @@ mod tests {
     fn the_error_is_returned_once_and_only_of_the_first_end() {
         let mut life = Life::default();
         assert!(life.take_end().is_none());
-        life.begin_end(CloseCause::PingTimeout, Some(ErrorKind::PingTimeout.into()));
+        life.begin_end(
+            CloseCause::PingTimeout,
+            Some(Error::from_kind(ErrorKind::PingTimeout)),
+        );
         life.begin_end(
             CloseCause::WriteTimeout,
-            Some(ErrorKind::WriteTimeout.into()),
+            Some(Error::from_kind(ErrorKind::WriteTimeout)),
         );
         assert!(life.has_error());
         let error = life.take_end().unwrap().unwrap_err();

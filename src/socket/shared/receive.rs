@@ -193,7 +193,7 @@ impl Shared {
             if let Some(chunks) = &mut state.chunks {
                 chunks.lose_rest();
             }
-            let error = end.err().unwrap_or(ErrorKind::Unfinished.into());
+            let error = end.err().unwrap_or(Error::from_kind(ErrorKind::Unfinished));
             return Poll::Ready(Err(error));
         }
         self.wait_to_receive(&mut state, cx.waker());

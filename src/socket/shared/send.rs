@@ -228,7 +228,7 @@ impl Shared {
     ) -> Poll<Result<(), Error>> {
         let mut state = self.lock();
         if !state.life.is_open() {
-            return Poll::Ready(Err(ErrorKind::Closed.into()));
+            return Poll::Ready(Err(Error::from_kind(ErrorKind::Closed)));
         }
         if self.has(&state, WaitFor::Room) {
             return Poll::Ready(Ok(()));
@@ -248,7 +248,7 @@ impl Shared {
     ) -> Poll<Result<(), Error>> {
         let mut state = self.lock();
         if !state.life.is_open() {
-            return Poll::Ready(Err(ErrorKind::Closed.into()));
+            return Poll::Ready(Err(Error::from_kind(ErrorKind::Closed)));
         }
         // The final fragment is queued even if the queue is full: it is empty.
         let is_end = wait_for == WaitFor::Chunk && part == Part::Last;
@@ -273,7 +273,7 @@ impl Shared {
         let mut state = self.lock();
         if state.queue.has_deferred() {
             if !state.life.is_open() {
-                return Poll::Ready(Err(ErrorKind::Closed.into()));
+                return Poll::Ready(Err(Error::from_kind(ErrorKind::Closed)));
             }
             self.wait(&mut state, WaitFor::OwnMessage, id, cx.waker());
             return Poll::Pending;
@@ -293,7 +293,7 @@ impl Shared {
             return Poll::Ready(Ok(()));
         }
         if state.life.is_closed() {
-            return Poll::Ready(Err(ErrorKind::Closed.into()));
+            return Poll::Ready(Err(Error::from_kind(ErrorKind::Closed)));
         }
         self.wait(&mut state, WaitFor::Flush(batch), id, cx.waker());
         Poll::Pending

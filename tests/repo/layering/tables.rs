@@ -41,8 +41,9 @@ pub(super) const LAYERS: &[Layer] = &[
 #[rustfmt::skip]
 pub(super) const FLOORS: &[Floors] = &[
     Floors("protocol", &[
-        "assembly close event outbox pong role state",
-        "encode prepared read",
+        "assembly close event outbox pong role whole",
+        "encode prepared state",
+        "read",
         "write",
         "connection",
     ]),
