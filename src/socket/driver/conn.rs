@@ -13,7 +13,7 @@ use super::buffers::{Buffers, INPUT};
 use super::coop::yield_now;
 use crate::Message;
 use crate::protocol::{Event, EventSink, LARGE, Mark, Pongs, Reader, encode_queued};
-use crate::socket::shared::{Arrived, Control, Demand, Inbox, ReadEnd};
+use crate::socket::shared::{Control, Demand, Inbox, ReadEnd};
 
 /// How many bytes one read asks for while the handler is busy.
 const AHEAD: usize = 16 * 1024;
@@ -175,30 +175,18 @@ impl<T> Conn<T> {
         self.buffers = self.buffers.take().and_then(Buffers::recycle);
     }
 
-    /// What was read, to be published.
+    /// The messages that were read, and the pings to answer before them.
     #[inline]
-    pub(super) fn arrived<'a>(
-        &'a mut self,
-        received: &mut Received,
-        no_pongs: &'a mut Pongs,
-    ) -> Arrived<'a> {
+    pub(super) fn arrived(&mut self) -> (&mut Option<Box<Inbox>>, Option<&mut Pongs>) {
         let Buffers {
             batch,
             writing,
             control,
             ..
         } = self.buffers();
-        Arrived {
-            batch,
-            chunk: received.chunk.take(),
-            in_chunks: received.in_chunks,
-            // While the peer does not read, pongs wait where their number is bounded.
-            pongs: if writing.is_empty() {
-                &mut control.pongs
-            } else {
-                no_pongs
-            },
-        }
+        // While the peer does not read, the answers wait where their number is bounded.
+        let pings = writing.is_empty().then_some(&mut control.pongs);
+        (batch, pings)
     }
 
     /// A keep-alive ping goes out with the next write.
