@@ -5,12 +5,15 @@ use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 use super::buffers::{Buffers, INPUT};
 use super::coop::{poll_io, yield_now};
+use super::deadlines::Deadlines;
 use crate::Message;
 use crate::protocol::{Event, EventSink, LARGE, Mark, Pongs, Reader, encode_queued};
 use crate::socket::shared::{Control, Demand, Inbox, ReadEnd};
@@ -173,6 +176,37 @@ impl<T> Conn<T> {
     #[inline]
     pub(super) fn park(&mut self) {
         self.buffers = self.buffers.take().and_then(Buffers::recycle);
+    }
+
+    /// Tells the deadlines what was read. Returns the round trip of a ping that was answered.
+    #[inline]
+    pub(super) fn note_received(
+        &self,
+        received: &Received,
+        demand: Demand,
+        deadlines: &mut Deadlines,
+        now: Instant,
+    ) -> Option<Duration> {
+        let mut latency = None;
+        if received.frames > 0 {
+            if let (Some((payload, sent)), Some(pong)) = (deadlines.ping(), &received.pong)
+                && pong[..] == payload
+            {
+                latency = Some(now - sent);
+            }
+            deadlines.frame_received(now);
+        }
+        // An incomplete message began with this read, if something ended in it and no message
+        // was under way all the time.
+        let reader = &self.reader;
+        let began = received.messages || received.frames > 0 && !reader.is_within_message();
+        match (reader.is_between_messages(), began) {
+            _ if demand.is_untimed() => deadlines.part_received(now),
+            (true, _) => deadlines.message_ended(),
+            (false, true) => deadlines.message_began(now),
+            (false, false) => deadlines.message_continues(now),
+        }
+        latency
     }
 
     /// The messages that were read, and the pings to answer before them.

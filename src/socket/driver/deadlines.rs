@@ -85,6 +85,43 @@ pub(super) struct Deadlines {
     stalled: bool,
     /// A deadline may have come nearer since it was last looked.
     nearer: bool,
+    /// What was done about the timeout that is due.
+    look: Look,
+}
+
+/// A timeout that is due is acted on when what had arrived has been looked at once more.
+///
+/// ```text
+///   NotYet ── due, and late ──► Forgiven
+///    │ ▲                           │ due
+///    │ └── the peer shows itself   ▼
+///    └────── due ──────────────► Again ── still due ──► the connection ends
+/// ```
+///
+/// A timer that fires late shows that this process did not run: it was stopped, its machine
+/// was suspended, its thread was blocked. What the peer sent meanwhile has not been looked
+/// at, and may still be in a queue of the runtime or, with HTTP/2, of another task. So the
+/// peer gets its time anew, once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Look {
+    #[default]
+    NotYet,
+    Forgiven,
+    Again,
+}
+
+/// How late the timer of a process that runs may fire. tokio's timers have a resolution of
+/// one millisecond.
+const LATE: Duration = Duration::from_millis(10);
+
+/// What there is to do, now that the timer has fired.
+pub(super) enum Due {
+    /// Nothing yet: the deadline has moved.
+    Nothing,
+    Ping,
+    /// To look at the input once more, after the runtime has.
+    LookAgain,
+    Timeout(Timeout),
 }
 
 /// Nanoseconds since the connection began, plus one. Half as large as an `Instant`, and good
@@ -126,6 +163,7 @@ impl Deadlines {
             interval: 0,
             stalled: false,
             nearer: true,
+            look: Look::NotYet,
         };
         deadlines.draw_interval(config);
         deadlines
@@ -148,7 +186,10 @@ impl Deadlines {
     /// A whole frame arrived: the peer is there.
     pub(super) fn frame_received(&mut self, now: Instant) {
         self.received = self.time(now);
+        // Not with every frame: a peer that never stops sending would outrun the deadline of
+        // the closing handshake.
         if self.pinged.take().is_some() {
+            self.look = Look::NotYet;
             // The next ping may be due before the answer to this one was.
             self.nearer = true;
         }
@@ -158,6 +199,7 @@ impl Deadlines {
     pub(super) fn pinged(&mut self, now: Instant, config: &Config) -> [u8; 8] {
         let time = self.time(now);
         self.pinged = Some(time);
+        self.look = Look::NotYet;
         self.nearer = true;
         self.draw_interval(config);
         time.payload()
@@ -171,6 +213,7 @@ impl Deadlines {
     /// A message or frame has begun to arrive and is not complete.
     pub(super) fn message_began(&mut self, now: Instant) {
         self.message = Some(self.time(now));
+        self.look = Look::NotYet;
         self.nearer = true;
     }
 
@@ -200,6 +243,7 @@ impl Deadlines {
     pub(super) fn write_blocked(&mut self, now: Instant) {
         self.blocked = Some(self.time(now));
         self.nearer = true;
+        self.look = Look::NotYet;
     }
 
     pub(super) fn write_still_blocked(&mut self, now: Instant) {
@@ -223,6 +267,7 @@ impl Deadlines {
         if self.closing.is_none() {
             self.closing = Some(self.time(now()));
             self.nearer = true;
+            self.look = Look::NotYet;
         }
     }
 
@@ -234,13 +279,18 @@ impl Deadlines {
     /// Reading goes on. All deadlines for the peer begin again.
     pub(super) fn resume(&mut self, now: impl FnOnce() -> Instant) {
         if self.stalled {
-            let now = self.time(now());
             self.stalled = false;
-            self.nearer = true;
-            self.pinged = self.pinged.map(|_| now);
-            self.message = self.message.map(|_| now);
-            self.received = now;
+            self.begin_anew(now());
         }
+    }
+
+    /// Gives the peer all its time anew.
+    fn begin_anew(&mut self, now: Instant) {
+        let now = self.time(now);
+        self.nearer = true;
+        self.pinged = self.pinged.map(|_| now);
+        self.message = self.message.map(|_| now);
+        self.received = now;
     }
 
     /// Whether the next deadline may be earlier than when this was last asked.
@@ -296,18 +346,36 @@ impl Deadlines {
             .map(|time| time.instant(self.start))
     }
 
-    /// What is due by `now`: the earliest, if several are.
-    pub(super) fn due(
-        &self,
-        now: Instant,
-        config: &Config,
-        within_payload: bool,
-    ) -> Option<Action> {
-        let now = self.time(now);
+    /// The earliest deadline that has passed by `now`.
+    fn earliest(&self, now: Time, config: &Config, within_payload: bool) -> Option<(Time, Action)> {
         self.deadlines(config, within_payload)
             .filter(|(at, _)| *at <= now)
             .min_by_key(|(at, _)| *at)
-            .map(|(_, action)| action)
+    }
+
+    /// What there is to do at `now`: about the earliest deadline, if several have passed.
+    pub(super) fn due(&mut self, now: Instant, config: &Config, within_payload: bool) -> Due {
+        let time = self.time(now);
+        let Some((at, action)) = self.earliest(time, config, within_payload) else {
+            return Due::Nothing;
+        };
+        let Some(timeout) = action.timeout() else {
+            return Due::Ping;
+        };
+        match self.look {
+            Look::NotYet if at.after(LATE) < time => {
+                self.look = Look::Forgiven;
+                self.begin_anew(now);
+                self.blocked = self.blocked.map(|_| time);
+                self.closing = self.closing.map(|_| time);
+                Due::Nothing
+            }
+            Look::NotYet | Look::Forgiven => {
+                self.look = Look::Again;
+                Due::LookAgain
+            }
+            Look::Again => Due::Timeout(timeout),
+        }
     }
 }
 
@@ -326,6 +394,17 @@ mod tests {
         Duration::from_secs(count)
     }
 
+    /// The action whose deadline has passed.
+    fn passed(
+        deadlines: &Deadlines,
+        now: Instant,
+        config: &Config,
+        within_payload: bool,
+    ) -> Option<Action> {
+        let earliest = deadlines.earliest(deadlines.time(now), config, within_payload);
+        earliest.map(|(_, action)| action)
+    }
+
     fn setup() -> (Instant, Config, Deadlines) {
         let now = Instant::now();
         let config = Config::new();
@@ -336,19 +415,19 @@ mod tests {
     #[test]
     fn a_silent_peer_is_pinged_and_then_given_up() {
         let (now, config, mut deadlines) = setup();
-        assert_eq!(deadlines.due(now + seconds(20), &config, false), None);
+        assert_eq!(passed(&deadlines, now + seconds(20), &config, false), None);
         assert_eq!(
-            deadlines.due(now + seconds(28), &config, false),
+            passed(&deadlines, now + seconds(28), &config, false),
             Some(Action::Ping)
         );
         deadlines.pinged(now + seconds(28), &config);
-        assert_eq!(deadlines.due(now + seconds(47), &config, false), None);
+        assert_eq!(passed(&deadlines, now + seconds(47), &config, false), None);
         assert_eq!(
-            deadlines.due(now + seconds(48), &config, false),
+            passed(&deadlines, now + seconds(48), &config, false),
             Some(Action::PingTimeout)
         );
         deadlines.frame_received(now + seconds(40));
-        assert_eq!(deadlines.due(now + seconds(60), &config, false), None);
+        assert_eq!(passed(&deadlines, now + seconds(60), &config, false), None);
     }
 
     #[test]
@@ -383,13 +462,13 @@ mod tests {
         let (now, config, mut deadlines) = setup();
         deadlines.message_began(now);
         deadlines.pinged(now, &config);
-        assert_eq!(deadlines.due(now + seconds(21), &config, true), None);
+        assert_eq!(passed(&deadlines, now + seconds(21), &config, true), None);
         assert_eq!(
-            deadlines.due(now + seconds(21), &config, false),
+            passed(&deadlines, now + seconds(21), &config, false),
             Some(Action::PingTimeout)
         );
         assert_eq!(
-            deadlines.due(now + seconds(60), &config, true),
+            passed(&deadlines, now + seconds(60), &config, true),
             Some(Action::MessageTimeout)
         );
     }
@@ -400,11 +479,17 @@ mod tests {
         deadlines.message_began(now);
         deadlines.pinged(now, &config);
         deadlines.stall();
-        assert_eq!(deadlines.due(now + seconds(1000), &config, false), None);
-        deadlines.resume(|| now + seconds(1000));
-        assert_eq!(deadlines.due(now + seconds(1019), &config, false), None);
         assert_eq!(
-            deadlines.due(now + seconds(1020), &config, false),
+            passed(&deadlines, now + seconds(1000), &config, false),
+            None
+        );
+        deadlines.resume(|| now + seconds(1000));
+        assert_eq!(
+            passed(&deadlines, now + seconds(1019), &config, false),
+            None
+        );
+        assert_eq!(
+            passed(&deadlines, now + seconds(1020), &config, false),
             Some(Action::PingTimeout)
         );
     }
@@ -416,9 +501,9 @@ mod tests {
         deadlines.write_blocked(now);
         deadlines.write_blocked(now + seconds(10));
         deadlines.write_still_blocked(now + seconds(20));
-        assert_eq!(deadlines.due(now + seconds(39), &config, false), None);
+        assert_eq!(passed(&deadlines, now + seconds(39), &config, false), None);
         assert_eq!(
-            deadlines.due(now + seconds(40), &config, false),
+            passed(&deadlines, now + seconds(40), &config, false),
             Some(Action::WriteTimeout)
         );
     }
@@ -429,10 +514,70 @@ mod tests {
         deadlines.pinged(now, &config);
         deadlines.close_began(|| now + seconds(15));
         deadlines.close_began(|| now + seconds(20));
-        assert_eq!(deadlines.due(now + seconds(24), &config, false), None);
+        assert_eq!(passed(&deadlines, now + seconds(24), &config, false), None);
         assert_eq!(
-            deadlines.due(now + seconds(25), &config, false),
+            passed(&deadlines, now + seconds(25), &config, false),
             Some(Action::CloseTimeout)
         );
+    }
+
+    #[test]
+    fn a_timeout_is_acted_on_when_the_input_has_been_looked_at_once_more() {
+        let (now, config, mut deadlines) = setup();
+        deadlines.pinged(now, &config);
+        let at = now + seconds(20);
+        assert!(matches!(deadlines.due(at, &config, false), Due::LookAgain));
+        assert!(matches!(deadlines.due(at, &config, false), Due::Timeout(_)));
+        // What is seen then may change it.
+        deadlines.frame_received(at);
+        assert!(matches!(deadlines.due(at, &config, false), Due::Nothing));
+        deadlines.pinged(at, &config);
+        let at = at + seconds(20);
+        assert!(matches!(deadlines.due(at, &config, false), Due::LookAgain));
+    }
+
+    #[test]
+    fn a_ping_is_sent_at_once() {
+        let (now, config, mut deadlines) = setup();
+        let due = deadlines.due(now + seconds(1000), &config, false);
+        assert!(matches!(due, Due::Ping));
+    }
+
+    #[test]
+    fn after_a_pause_of_this_process_the_peer_gets_its_time_anew_once() {
+        type Begin = fn(&mut Deadlines, Instant, &Config);
+        let begins: [Begin; 4] = [
+            |deadlines, now, config| _ = deadlines.pinged(now, config),
+            |deadlines, now, _| deadlines.message_began(now),
+            |deadlines, now, _| deadlines.write_blocked(now),
+            |deadlines, now, _| deadlines.close_began(|| now),
+        ];
+        for begin in begins {
+            let (now, config, mut deadlines) = setup();
+            begin(&mut deadlines, now, &config);
+            let woken = now + seconds(1000);
+            if let Due::Ping = deadlines.due(woken, &config, false) {
+                deadlines.frame_received(woken);
+            }
+            let _ = deadlines.due(woken, &config, false);
+            assert!(passed(&deadlines, woken, &config, false).is_none());
+            let next = deadlines.next(&config, false).unwrap();
+            assert!(next > woken);
+        }
+
+        let (now, config, mut deadlines) = setup();
+        deadlines.pinged(now, &config);
+        let woken = now + seconds(1000);
+        assert!(matches!(deadlines.due(woken, &config, false), Due::Nothing));
+        // A second pause is not forgiven if the peer has not shown itself.
+        let again = woken + seconds(1000);
+        assert!(matches!(
+            deadlines.due(again, &config, false),
+            Due::LookAgain
+        ));
+        assert!(matches!(
+            deadlines.due(again, &config, false),
+            Due::Timeout(_)
+        ));
     }
 }

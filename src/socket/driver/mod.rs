@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 use conn::{Conn, Received, Stage};
 use coop::yield_now;
-use deadlines::{Deadlines, Timeout};
+use deadlines::{Deadlines, Due, Timeout};
 pub use handler::HandlerOutput;
 pub(super) use handler::{HandlerOnly, Outcome, finish as finish_handler};
 pub(super) use inline::{BoxedIo, Inline};
@@ -233,7 +233,10 @@ where
         }
         if progress {
             let now = turn.now();
-            note_received(this.shared, this.deadlines, conn, demand, &received, now);
+            let latency = conn.note_received(&received, demand, this.deadlines, now);
+            if let Some(latency) = latency {
+                this.shared.set_latency(latency);
+            }
         }
         let Some(end) = received.end else {
             turn.would_block = !progress;
@@ -318,6 +321,9 @@ where
         if turn.demand == Demand::Discard {
             this.deadlines.close_began(|| turn.now());
         }
+        if turn.looks_again {
+            return false;
+        }
         let now = turn.now.filter(|_| turn.same_task);
         if !this.deadlines.take_nearer() && this.timer.is_ahead(now) {
             return false;
@@ -330,12 +336,21 @@ where
             }
             let now = Instant::now();
             turn.now = Some(now);
-            if let Some(action) = this.deadlines.due(now, config, within_payload) {
-                match action.timeout() {
-                    None => conn.ping(this.deadlines.pinged(now, config)),
-                    Some(timeout) => time_out(this.shared, conn, timeout, turn, cx),
+            match this.deadlines.due(now, config, within_payload) {
+                Due::Nothing => {}
+                Due::Ping => {
+                    conn.ping(this.deadlines.pinged(now, config));
+                    return true;
                 }
-                return true;
+                Due::LookAgain => {
+                    turn.looks_again = true;
+                    yield_now(cx);
+                    return false;
+                }
+                Due::Timeout(timeout) => {
+                    time_out(this.shared, conn, timeout, turn, cx);
+                    return true;
+                }
             }
         }
     }
@@ -389,36 +404,6 @@ where
         if this.shared.is_handler_unwanted() {
             handler::discard(this.handler.as_mut());
         }
-    }
-}
-
-/// Notes what was read: for the deadlines, and for the latency.
-#[inline]
-fn note_received<T>(
-    shared: &Shared,
-    deadlines: &mut Deadlines,
-    conn: &Conn<T>,
-    demand: Demand,
-    received: &Received,
-    now: Instant,
-) {
-    if received.frames > 0 {
-        if let (Some((payload, sent)), Some(pong)) = (deadlines.ping(), &received.pong)
-            && pong[..] == payload
-        {
-            shared.set_latency(now - sent);
-        }
-        deadlines.frame_received(now);
-    }
-    // An incomplete message began with this read, if something ended in it and no message
-    // was under way all the time.
-    let reader = conn.reader();
-    let began = received.messages || received.frames > 0 && !reader.is_within_message();
-    match (reader.is_between_messages(), began) {
-        _ if demand.is_untimed() => deadlines.part_received(now),
-        (true, _) => deadlines.message_ended(),
-        (false, true) => deadlines.message_began(now),
-        (false, false) => deadlines.message_continues(now),
     }
 }
 

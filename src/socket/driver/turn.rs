@@ -17,6 +17,8 @@ pub(super) struct Turn {
     pub(super) same_task: bool,
     /// Whether the IO had nothing to read, and will wake this task when it has.
     pub(super) would_block: bool,
+    /// Whether the deadlines wait until the next turn has looked at the input.
+    pub(super) looks_again: bool,
     /// The clock, read at most once unless the timer fires.
     pub(super) now: Option<Instant>,
 }
@@ -30,6 +32,7 @@ impl Default for Turn {
             next_demand: None,
             same_task: false,
             would_block: false,
+            looks_again: false,
             now: None,
         }
     }

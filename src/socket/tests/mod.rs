@@ -10,6 +10,7 @@ mod edge;
 mod end;
 mod incoming;
 mod outgoing;
+mod pause;
 pub(crate) mod peer;
 mod queue;
 
