@@ -160,7 +160,7 @@ impl Reader {
                 let payload = unmask(Some(key), &mut input[at + 6..], length);
                 // Built here, not in a helper that returns `Result<Message, Violation>`:
                 // such a result is copied in pieces of 2 to 16 bytes (design.md, "The
-                // desk").
+                // cork").
                 let message = match kind {
                     Kind::Binary => Message::Binary(payload.into()),
                     Kind::Text if utf8::is_valid(payload.as_slice()) => {
