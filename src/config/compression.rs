@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// compressed length reveals whether they match (CRIME, BREACH; RFC 7692,
 /// section 8). Use `send_uncompressed` or `Prepared::uncompressed` for such
 /// messages.
+///
+/// See also the guide to [compression](crate::guide::compression).
 #[derive(Clone, Debug)]
 pub struct Compression {
     pub(crate) level: u8,

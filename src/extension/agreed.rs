@@ -36,7 +36,7 @@ impl Agreed {
     }
 }
 
-/// An extension that client and server agreed on (RFC 6455, section 9), with its
+/// An extension that client and server negotiated (RFC 6455, section 9), with its
 /// parameters, for a [`Connection`](crate::protocol::Connection).
 ///
 /// With the feature `handshake`,

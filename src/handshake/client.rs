@@ -148,8 +148,8 @@ impl ClientHandshake {
         })
     }
 
-    /// Checks that the response accepts this handshake, and returns what both
-    /// sides agreed on.
+    /// Checks that the response accepts this handshake, and returns what was
+    /// negotiated.
     ///
     /// # Errors
     ///
@@ -356,7 +356,7 @@ fn once<'a>(
 }
 
 /// The reason why a response does not accept a handshake. Values that the server
-/// sent are escaped and cut.
+/// sent are escaped and truncated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidResponse {

@@ -7,8 +7,8 @@ use http::{Method, Response, StatusCode, Version};
 
 use super::quote::shown;
 
-/// The refusal of a handshake: a reason, and the response that says so. Its body
-/// is the reason in plain text, for people who look at it with curl.
+/// The refusal of a handshake: a reason, and the response to send. The body of the
+/// response is the reason in plain text, so curl shows it.
 ///
 /// ```
 /// use hyper_ws::handshake::Head;
@@ -24,8 +24,11 @@ use super::quote::shown;
 /// # Ok::<(), http::Error>(())
 /// ```
 ///
-/// The reason quotes what the client sent, escaped and cut. It belongs in the
+/// The reason quotes what the client sent, escaped and truncated. It belongs in the
 /// response; log it only if header values may be logged.
+///
+/// See also the page [check the handshake with curl](crate::guide::curl), which shows
+/// the responses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     reason: Reason,
@@ -172,7 +175,7 @@ impl Rejection {
         }
     }
 
-    /// Makes the response, whose body is the reason.
+    /// Makes the response. Its body is the reason.
     pub fn into_response<B: From<String>>(self) -> Response<B> {
         // A page cannot read the response to a refused handshake, so developers
         // look into the log. It has the status, since the reason quotes the request.

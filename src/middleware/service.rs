@@ -38,8 +38,8 @@ impl<S> WebSocketService<S> {
     /// Sends the handshakes on this path to the handler, which has one of the
     /// [two shapes](super#handlers).
     ///
-    /// The whole path must be equal, byte by byte. The query does not matter. A
-    /// later handler on the same path replaces an earlier one.
+    /// The path must match exactly, byte by byte. The query is ignored. A later
+    /// handler on the same path replaces an earlier one.
     ///
     /// # Panics
     ///

@@ -84,7 +84,7 @@ impl Client {
     }
 
     /// Receives the next message, and answers pings meanwhile. Returns `Ok(None)` when
-    /// the connection has ended, for whatever reason.
+    /// the connection has ended, with or without a close frame.
     ///
     /// # Errors
     ///

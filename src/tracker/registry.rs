@@ -42,7 +42,8 @@ struct State {
 
 type OnEnd = Arc<dyn Fn(&Ended) + Send + Sync>;
 
-/// The reason why a tracker does not take another connection. Answer the handshake with 503.
+/// The reason why a tracker does not admit another connection. Answer the handshake
+/// with 503.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refused {
