@@ -327,8 +327,8 @@ impl fmt::Display for Rejection {
     }
 }
 
-/// How the reasons begin if the request is not a handshake. It tells people who
-/// open the URL in a browser what they have found.
+/// The beginning of each reason for a request that is not a handshake. A browser that
+/// opens the URL shows it, and so what is expected there.
 const NOT_A_HANDSHAKE: &str = "expected a WebSocket handshake";
 
 /// A likely reason for a missing `:protocol`, for the author of the server.

@@ -7,8 +7,8 @@ use crate::Message;
 use crate::extension::Terms;
 use crate::frame::Rsv;
 
-/// How many compressed variants a message may have. Sockets that agreed on yet
-/// other terms send it uncompressed.
+/// The largest number of compressed variants of a message. Sockets whose terms are not
+/// among them send it uncompressed.
 const MAX_VARIANTS: usize = 8;
 
 /// A message whose frame is encoded once, for any number of sockets.

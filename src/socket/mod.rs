@@ -31,7 +31,7 @@
 //! - **A socket can be moved.** A handler may move its `WebSocket` into another task
 //!   and return. The connection lives until the `WebSocket` is dropped or closed, whichever
 //!   task it is in.
-//! - **Every connection ends once, with one [cause](CloseCause).**
+//! - **Every connection ends once, with one [cause](crate::error::CloseCause).**
 //! - **An idle connection holds no buffers.**
 //! - **Read-ahead is bounded**: 64 messages or 64 KiB. Then reading stops, and backpressure
 //!   reaches the peer.
@@ -52,8 +52,6 @@
 //! | ping, write and close timeout | | close frame | closing (`PingTimeout`, `WriteTimeout`) | one last write, over |
 //! | `abort` | | | aborting | over in the next turn |
 //! | the IO is dropped | | done | closed, or discarded after an abort | gone |
-//!
-//! [`CloseCause`]: crate::error::CloseCause
 
 mod byte_stream;
 mod driver;

@@ -34,8 +34,8 @@ struct State {
     next: u64,
     /// The attached sockets by the ids of their permits.
     sockets: HashMap<u64, Arc<Shared>>,
-    /// Refused handshakes and ended connections. What `next`, `count` and open
-    /// sockets know is filled in when it is asked for.
+    /// Refused handshakes and ended connections. `Tracker::stats` adds what `next`,
+    /// `count` and the open sockets hold.
     stats: Stats,
     on_end: Option<OnEnd>,
 }

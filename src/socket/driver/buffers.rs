@@ -1,4 +1,4 @@
-//! What a connection holds only while it works.
+//! The buffers of a connection, which it holds only while it works.
 //!
 //! A connection that has something to do takes a set of buffers from its thread, and gives
 //! it back before it waits. So an idle connection holds no buffer, and a busy thread

@@ -34,7 +34,7 @@ pub(super) struct Conn<T> {
     buffers: Option<Box<Buffers>>,
 }
 
-/// What the driver does with the IO.
+/// The stage of the IO: what the driver does with it.
 ///
 /// ```text
 ///   Open ── both close frames through, output written ──► Lingering
@@ -175,7 +175,7 @@ impl<T> Conn<T> {
         self.buffers = self.buffers.take().and_then(Buffers::recycle);
     }
 
-    /// What was read, to be published.
+    /// Returns what was read, to be published.
     #[inline]
     pub(super) fn arrived<'a>(
         &'a mut self,
@@ -201,7 +201,7 @@ impl<T> Conn<T> {
         }
     }
 
-    /// A keep-alive ping goes out with the next write.
+    /// Sends a keep-alive ping with the next write.
     pub(super) fn ping(&mut self, payload: [u8; 8]) {
         self.buffers().control.ping = Some(payload);
     }
@@ -328,7 +328,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
             ..
         } = &mut **buffers;
         // What is read ahead is bounded before it is decompressed, and may become a
-        // thousand times as much: it is looked at in small pieces.
+        // thousand times as much. So it is parsed in small pieces.
         let step = match demand {
             Demand::Awaited(_) => INPUT,
             _ if self.reader.codec().is_some() => PIECE,
@@ -362,8 +362,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
     #[inline]
     fn cut_chunk(&mut self, demand: Demand, received: &mut Received) {
         received.in_chunks = match demand {
-            // The receiver has not said yet how it wants this message: so much of it is
-            // read ahead, and no more.
+            // The receiver has not chosen yet how it takes this message. Only so much of it
+            // is read ahead.
             Demand::Ahead(_) => self.reader.part_length() >= CHUNK,
             demand => demand.is_in_chunks(),
         };
@@ -431,7 +431,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
         let buffers = self.buffers.get_or_insert_with(Buffers::pooled);
         (buffers.start, buffers.end) = (0, 0);
         let input = buffers.input();
-        // A peer that goes on sending does not keep the thread: after some reads other
+        // A peer that goes on sending must not hold the thread: after some reads other
         // tasks get their turn.
         for _ in 0..8 {
             let mut buffer = ReadBuf::new(input);

@@ -13,7 +13,7 @@ pub(super) struct Turn {
     pub(super) demand: Demand,
     /// What is to be read next, as far as it is known.
     pub(super) next_demand: Option<Demand>,
-    /// Whether the last poll was in this task, so that the timer knows it.
+    /// Whether the last poll was in this task, so that the timer has its waker.
     pub(super) same_task: bool,
     /// Whether the IO had nothing to read, and will wake this task when it has.
     pub(super) would_block: bool,

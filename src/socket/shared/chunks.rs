@@ -1,8 +1,8 @@
 //! Messages that are received in chunks.
 //!
 //! The receiver decides with each call how messages are handed over: in chunks from
-//! `recv_stream` on, whole from `recv` on. A large message that nobody has asked for
-//! arrives in chunks until somebody does.
+//! `recv_stream` on, whole from `recv` on. A large message that
+//! arrives while the receiver is busy is taken in chunks, until the next call decides.
 //!
 //! The chunks have a queue of their own, and one rule: *all that is in the inbox came
 //! before them.* As long as the queue holds a chunk, or a chunk of an incomplete

@@ -1,4 +1,4 @@
-//! How much the driver is to read, and what for.
+//! The demand: how much the driver is to read, and for which way of receiving.
 
 use super::inbox::Capacity;
 

@@ -19,14 +19,14 @@ pub(in crate::socket) struct Arrived<'a> {
     pub(in crate::socket) chunk: Option<Message>,
     /// Whether messages are handed over in chunks.
     pub(in crate::socket) in_chunks: bool,
-    /// Pings that came with them. They are answered before what the handler has to say
-    /// to the messages: the answer to a ping between two fragments must not follow the
-    /// echo of their message.
+    /// Pings that came with them. They are answered before the handler answers the
+    /// messages: the answer to a ping between two fragments must not follow the echo of
+    /// their message.
     pub(in crate::socket) pongs: &'a mut Pongs,
 }
 
 impl Shared {
-    /// Hands over what has arrived; says whether the driver's own task waits for it.
+    /// Hands over what has arrived; returns whether the driver's own task waits for it.
     pub(in crate::socket) fn publish(&self, arrived: Arrived<'_>, cx: &mut Context<'_>) -> Repoll {
         let Arrived {
             batch,
@@ -137,8 +137,8 @@ impl Shared {
         Poll::Pending
     }
 
-    /// The first chunk of the next message, or all of it; `None` if no more will come.
-    /// From now on messages are handed over in chunks.
+    /// Returns the first chunk of the next message, or all of it; `None` if no more will
+    /// come. From now on messages are handed over in chunks.
     pub(in crate::socket) fn poll_first_chunk(
         &self,
         batch: &mut Option<Box<Inbox>>,
@@ -176,7 +176,7 @@ impl Shared {
         polled
     }
 
-    /// The next chunk of the message that is being received.
+    /// Returns the next chunk of the message that is being received.
     pub(in crate::socket) fn poll_next_chunk(
         &self,
         cx: &mut Context<'_>,
@@ -224,7 +224,7 @@ impl Shared {
             && !state.life.has_error()
     }
 
-    /// What the driver is to read now; `None` if it is to drop the IO.
+    /// Returns what the driver is to read now; `None` if it is to drop the IO.
     pub(in crate::socket) fn demand(&self) -> Option<Demand> {
         self.lock().demand()
     }
@@ -278,8 +278,8 @@ impl State {
         }
     }
 
-    /// The next message, if messages were handed over in chunks so far. From now on they
-    /// are handed over whole.
+    /// Takes the next message into `batch`, if messages were handed over in chunks so far;
+    /// returns whether there is one. From now on they are handed over whole.
     #[cold]
     fn next_whole(&mut self, batch: &mut Option<Box<Inbox>>) -> bool {
         let Some(chunks) = &mut self.chunks else {

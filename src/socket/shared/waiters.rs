@@ -30,7 +30,7 @@ impl WaiterId {
     }
 }
 
-/// What a task waits for.
+/// The condition that a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::socket) enum WaitFor {
     /// Room for a message in the send queue.

@@ -1,4 +1,4 @@
-//! A connection with much to do lets the others of its thread have their turn.
+//! A connection with much to do lets other connections of its thread have their turn.
 
 use std::future::poll_fn;
 
