@@ -164,8 +164,7 @@ impl SendQueue {
         (&mut self.writer, outbox)
     }
 
-    /// Queues a message that was encoded before: the shared frame itself if nothing
-    /// else is queued.
+    /// Queues a prepared message: the shared frame itself if nothing else is queued.
     pub(super) fn push_prepared(
         &mut self,
         prepared: &Prepared,
