@@ -123,7 +123,7 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// How a connection ended: the first cause, and only that one.
+/// The cause that ended a connection: the first one, and only that.
 ///
 /// Only [`Remote`](CloseCause::Remote) and [`Local`](CloseCause::Local) mean a
 /// regular closing handshake (RFC 6455, section 7). What a browser reports as code

@@ -175,7 +175,7 @@ pub struct Connect {
     handshake_timeout: Duration,
 }
 
-/// Where the stream to the server comes from.
+/// The origin of the stream to the server.
 enum StreamSource {
     /// A TCP connection to the host of the URL.
     Dial,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How messages are compressed where the client offers `permessage-deflate`
+/// The settings of compression, for clients that offer `permessage-deflate`
 /// (RFC 7692); turned on with [`Config::compression`](super::Config::compression).
 ///
 /// ```
@@ -120,7 +120,7 @@ impl Compression {
     }
 }
 
-/// What was set, or the default.
+/// Getters: the value that was set, or the default.
 impl Compression {
     /// Returns the level, from 1 (fast) to 9 (small).
     pub fn get_level(&self) -> u8 {

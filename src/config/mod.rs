@@ -14,7 +14,7 @@ pub use compression::Compression;
 #[cfg(feature = "deflate")]
 pub(crate) use compression::Slot;
 
-/// How a connection behaves. The defaults are safe.
+/// The settings of a connection. The defaults are safe.
 ///
 /// Each setting has a setter of its name, and a getter that begins with `get_`
 /// (as [`std::process::Command`] names them: the plain name belongs to the setter,
@@ -48,7 +48,7 @@ pub struct Config {
     pub(crate) compression: Option<Compression>,
 }
 
-/// What happens to a message when the output queue is full.
+/// The policy for a message that is sent when the output queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
@@ -254,7 +254,7 @@ impl Config {
     }
 }
 
-/// What was set, or the default.
+/// Getters: the value that was set, or the default.
 impl Config {
     /// Returns the largest message that is accepted, in bytes.
     pub fn get_max_message_size(&self) -> usize {

@@ -98,14 +98,14 @@ pub(super) enum Reason {
 pub(super) enum FieldFault {
     Missing,
     Repeated,
-    /// It is this, quoted or described.
+    /// A wrong value, quoted or described.
     Wrong(String),
 }
 
 /// The rule that an origin broke, and so the method of `Config` that allows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum OriginRule {
-    /// It is not the origin of the server, which is this one.
+    /// The origin must be that of the server, which is this one.
     Same(String),
     List,
     If,

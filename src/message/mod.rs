@@ -41,7 +41,7 @@ pub enum Message {
     Binary(Binary),
 }
 
-/// Whether a message is text or binary (RFC 6455, section 5.6).
+/// The kind of a message: text or binary (RFC 6455, section 5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 // Exhaustive on purpose, as `Message` is.
 pub enum Kind {

@@ -488,7 +488,7 @@ impl Reader {
     }
 }
 
-/// What a part of a payload completed.
+/// The outcome of a part of a payload: what it completed.
 enum Progress {
     /// Nothing.
     Within,

@@ -34,7 +34,7 @@ impl fmt::Display for Closed {
 
 impl std::error::Error for Closed {}
 
-/// Whether a message has been sent in part.
+/// The state of a message that is sent in parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fragments {
     None,

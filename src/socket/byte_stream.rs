@@ -68,7 +68,7 @@ pub struct ByteStream {
     position: Position,
 }
 
-/// Where the next byte to read is.
+/// The place of the next byte to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
     Between,
@@ -153,7 +153,7 @@ impl ByteStream {
     }
 }
 
-/// What the end of the connection is to a reader of bytes.
+/// Returns what the end of the connection is to a reader of bytes.
 fn read_end(cause: Option<CloseCause>) -> io::Result<()> {
     let (kind, cause) = match cause {
         None | Some(CloseCause::Local(CloseCode::NORMAL) | CloseCause::Remote(None)) => {

@@ -72,7 +72,7 @@ pub struct MessageReader<'a> {
     rest: Rest,
 }
 
-/// What is yet to be returned.
+/// The part of the message that is yet to be returned.
 enum Rest {
     /// This chunk, and perhaps more.
     Next(Message, Part),

@@ -61,7 +61,7 @@ pub struct MessageWriter<'a> {
     /// The driver of a bare socket, if the socket itself sends.
     driver: Option<&'a mut Inline>,
     kind: Kind,
-    /// Where the last chunk of a text ended within a character.
+    /// Checks a text across its chunks, which may end within a character.
     text: Validator,
     progress: Progress,
 }

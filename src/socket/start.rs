@@ -1,4 +1,4 @@
-//! How a connection begins: from a stream and what was negotiated, to a socket.
+//! The beginning of a connection: from a stream and what was negotiated, to a socket.
 
 use std::fmt;
 use std::future::Future;

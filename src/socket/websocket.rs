@@ -171,7 +171,7 @@ impl fmt::Debug for WebSocket {
 }
 
 pin_project! {
-    /// What [`WebSocket::run`] runs.
+    /// The future that [`WebSocket::run`] returns.
     #[project = RunProjection]
     enum Run<H> {
         Both { #[pin] driver: Driver<BoxedIo, H> },

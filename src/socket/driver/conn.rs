@@ -15,10 +15,10 @@ use crate::Message;
 use crate::protocol::{Event, EventSink, LARGE, Mark, Pongs, Reader, encode_queued};
 use crate::socket::shared::{Arrived, Control, Demand, Inbox, ReadEnd};
 
-/// How many bytes one read asks for while the handler is busy.
+/// The size of a read while the handler is busy, in bytes.
 const AHEAD: usize = 16 * 1024;
 
-/// How many bytes of a message are assembled before the handler asks for it. A chunk is
+/// The bytes of a message that are assembled before the handler asks for it. A chunk is
 /// decompressed up to this size, or some hundred KiB more: each `PIECE` of compressed bytes
 /// may become a thousand times as many.
 const CHUNK: usize = 64 * 1024;
@@ -30,7 +30,7 @@ pub(super) struct Conn<T> {
     io: T,
     reader: Reader,
     stage: Stage,
-    /// What a busy connection needs; `None` while it is idle.
+    /// The buffers of a busy connection; `None` while it is idle.
     buffers: Option<Box<Buffers>>,
 }
 
@@ -72,7 +72,7 @@ pub(super) struct Received {
     pub(super) read: bool,
     /// Whether there were bytes from before, for which there had been no room.
     pub(super) left_over: bool,
-    /// How many frames were completed.
+    /// The number of frames that were completed.
     pub(super) frames: u32,
     /// Whether a message was completed.
     pub(super) messages: bool,
@@ -81,7 +81,7 @@ pub(super) struct Received {
     pub(super) chunk: Option<Message>,
     /// The payload of the last pong.
     pub(super) pong: Option<Bytes>,
-    /// What ended the receiving, if something did.
+    /// The end of receiving, if it has ended.
     pub(super) end: Option<ReadEnd>,
 }
 
@@ -133,7 +133,7 @@ impl EventSink for Taking<'_> {
     }
 }
 
-/// Where a read went, and how many bytes it was.
+/// The place that was read into, and the number of bytes.
 enum Filled {
     Input(usize),
     Payload(usize),

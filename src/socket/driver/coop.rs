@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Context;
 use std::time::Duration;
 
-/// How long one poll may run. A peer can send bytes that cost as much work as it likes
+/// The longest time that one poll may run. A peer can send bytes that cost as much work as it likes
 /// (thousands of pings, or messages that decompress to a thousand times their size), and
 /// while the poll runs, all other tasks of the thread wait.
 pub(super) const MAX_POLL: Duration = Duration::from_millis(1);

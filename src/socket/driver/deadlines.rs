@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::error::{CloseCause, ErrorKind};
 use crate::{CloseCode, Config};
 
-/// What is due, now that a deadline has passed.
+/// The action that is due, now that a deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Ask the peer whether it is there.
@@ -78,7 +78,7 @@ pub(super) struct Deadlines {
     message: Option<Time>,
     blocked: Option<Time>,
     closing: Option<Time>,
-    /// How long after the last frame the peer is pinged: the configured interval with its
+    /// The time from the last frame to a ping: the configured interval with its
     /// jitter, in milliseconds.
     interval: u32,
     /// Nothing is read for want of room: a silent peer is not to blame.

@@ -1,7 +1,7 @@
 //! The task of a connection: one future that owns the IO, reads, polls the handler, writes
 //! and keeps the deadlines.
 //!
-//! It talks to what the handles share by the methods of [`Shared`] only.
+//! What it shares with the handles is reached by the methods of [`Shared`] only.
 
 mod buffers;
 mod conn;
@@ -39,7 +39,7 @@ use crate::error::{CloseCause, Error};
 use crate::protocol::{Pongs, Reader};
 use crate::tracker::Permit;
 
-/// How many rounds one poll makes at most, if it does not run
+/// The largest number of rounds in one poll, if it does not run
 /// [too long](Turn::is_long) before that.
 const ROUNDS: usize = 32;
 

@@ -29,7 +29,7 @@ pub(super) struct ChunkQueue {
     begun: Option<(Kind, Vec<u8>)>,
 }
 
-/// How messages are handed over.
+/// The way in which messages are handed over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Delivery {
     #[default]
@@ -37,7 +37,7 @@ pub(super) enum Delivery {
     Chunks,
 }
 
-/// Where the receiver is.
+/// The position of the receiver.
 ///
 /// ```text
 ///             first of several chunks
@@ -72,7 +72,7 @@ impl ChunkQueue {
         self.chunks.is_empty()
     }
 
-    /// What these chunks leave of that capacity.
+    /// Returns what these chunks leave of that capacity.
     pub(super) fn rest_of(&self, capacity: Capacity) -> Capacity {
         capacity.less(self.chunks.len(), self.bytes)
     }

@@ -1,4 +1,4 @@
-//! How a connection ends.
+//! The end of a connection.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::CloseCode;
 use crate::close::CloseFrame;
 use crate::error::{CloseCause, Error, Violation};
 
-/// What ended the receiving half.
+/// The event that ended the receiving half.
 #[derive(Debug)]
 pub(in crate::socket) enum ReadEnd {
     /// The peer's close frame.

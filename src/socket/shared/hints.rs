@@ -1,4 +1,4 @@
-//! What can be seen of a connection without its lock.
+//! The facts about a connection that can be seen without its lock.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 

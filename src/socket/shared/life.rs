@@ -12,7 +12,7 @@ use crate::error::{CloseCause, Error};
 ///                └──────────── finish ───────► Discarded
 /// ```
 ///
-/// What begins the end: `close`, the peer's close frame, a violation, a timeout, an IO
+/// The end is begun by `close`, the peer's close frame, a violation, a timeout or an IO
 /// error. `finish` on an open life goes through `Closing`: the driver was dropped.
 ///
 /// The first cause stays. `Open` is a null pointer, so an idle connection pays eight

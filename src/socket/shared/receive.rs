@@ -11,7 +11,7 @@ use crate::Message;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::{Part, Pongs};
 
-/// What one read of the driver brought.
+/// The input that one read of the driver brought.
 pub(in crate::socket) struct Arrived<'a> {
     /// Whole messages. With chunks, the first may be the rest of a message.
     pub(in crate::socket) batch: &'a mut Option<Box<Inbox>>,
@@ -245,7 +245,7 @@ impl State {
         self.inbox.as_ref().is_some_and(|inbox| !inbox.is_empty())
     }
 
-    /// How much may still be read ahead.
+    /// Returns how much may still be read ahead.
     pub(super) fn capacity(&self) -> Capacity {
         let capacity = match &self.inbox {
             Some(inbox) if !inbox.is_empty() => inbox.capacity(),
