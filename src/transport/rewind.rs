@@ -27,6 +27,9 @@ impl<T> Rewind<T> {
         }
     }
 
+    /// Once in the life of a connection.
+    #[cold]
+    #[inline(never)]
     fn read_leftover(&mut self, buffer: &mut ReadBuf<'_>) {
         if let Some(mut bytes) = self.leftover.take() {
             let length = bytes.len().min(buffer.remaining());

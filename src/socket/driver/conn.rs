@@ -10,10 +10,10 @@ use bytes::{BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::buffers::{Buffers, INPUT};
-use super::coop::yield_now;
+use super::coop::{poll_io, yield_now};
 use crate::Message;
 use crate::protocol::{Event, EventSink, LARGE, Mark, Pongs, Reader, encode_queued};
-use crate::socket::shared::{Arrived, Control, Demand, Inbox, ReadEnd};
+use crate::socket::shared::{Control, Demand, Inbox, ReadEnd};
 
 /// The size of a read while the handler is busy, in bytes.
 const AHEAD: usize = 16 * 1024;
@@ -175,30 +175,18 @@ impl<T> Conn<T> {
         self.buffers = self.buffers.take().and_then(Buffers::recycle);
     }
 
-    /// Returns what was read, to be published.
+    /// Returns the messages that were read, and the pings to answer before them.
     #[inline]
-    pub(super) fn arrived<'a>(
-        &'a mut self,
-        received: &mut Received,
-        no_pongs: &'a mut Pongs,
-    ) -> Arrived<'a> {
+    pub(super) fn arrived(&mut self) -> (&mut Option<Box<Inbox>>, Option<&mut Pongs>) {
         let Buffers {
             batch,
             writing,
             control,
             ..
         } = self.buffers();
-        Arrived {
-            batch,
-            chunk: received.chunk.take(),
-            in_chunks: received.in_chunks,
-            // While the peer does not read, pongs wait where their number is bounded.
-            pongs: if writing.is_empty() {
-                &mut control.pongs
-            } else {
-                no_pongs
-            },
-        }
+        // While the peer does not read, the answers wait where their number is bounded.
+        let pings = writing.is_empty().then_some(&mut control.pongs);
+        (batch, pings)
     }
 
     /// Sends a keep-alive ping with the next write.
@@ -285,12 +273,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
             // This future holds no state between polls, so it can be made and dropped
             // within one.
             let mut limited = buffer.limit(length.min(limit));
-            let count = ready!(pin!(self.io.read_buf(&mut limited)).poll(cx))?;
+            let read = poll_io(cx, |cx| pin!(self.io.read_buf(&mut limited)).poll(cx));
+            let count = ready!(read)?;
             return Poll::Ready(Ok(Filled::Payload(count)));
         }
         let buffers = self.buffers.get_or_insert_with(Buffers::pooled);
         let mut buffer = ReadBuf::new(&mut buffers.input()[..limit]);
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
+        let io = &mut self.io;
+        ready!(poll_io(cx, |cx| Pin::new(&mut *io).poll_read(cx, &mut buffer)))?;
         (buffers.start, buffers.end) = (0, buffer.filled().len());
         Poll::Ready(Ok(Filled::Input(buffers.end)))
     }
@@ -384,13 +374,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
     ) -> Poll<io::Result<()>> {
         let buffers = self.buffers.get_or_insert_with(Buffers::pooled);
         while !buffers.writing.is_empty() {
-            let io = Pin::new(&mut self.io);
+            let io = &mut self.io;
             let count = if buffers.writing.is_scattered() && io.is_write_vectored() {
                 let mut slices = [IoSlice::new(&[]); 16];
                 let count = buffers.writing.chunks(&mut slices);
-                ready!(io.poll_write_vectored(cx, &slices[..count]))?
+                ready!(poll_io(cx, |cx| {
+                    Pin::new(&mut *io).poll_write_vectored(cx, &slices[..count])
+                }))?
             } else {
-                ready!(io.poll_write(cx, buffers.writing.chunk()))?
+                let chunk = buffers.writing.chunk();
+                ready!(poll_io(cx, |cx| Pin::new(&mut *io).poll_write(cx, chunk)))?
             };
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -400,7 +393,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
             *progress = true;
         }
         if buffers.unflushed {
-            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            let io = &mut self.io;
+            ready!(poll_io(cx, |cx| Pin::new(&mut *io).poll_flush(cx)))?;
             buffers.unflushed = false;
         }
         Poll::Ready(Ok(()))
@@ -413,7 +407,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
             if self.reader.side().closes_tcp_last() && self.poll_discard(cx).is_pending() {
                 return;
             }
-            match Pin::new(&mut self.io).poll_shutdown(cx) {
+            match poll_io(cx, |cx| Pin::new(&mut self.io).poll_shutdown(cx)) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(())) => self.stage = Stage::Lingering { fin: Fin::Sent },
                 Poll::Ready(Err(_)) => {
@@ -435,7 +429,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
         // tasks get their turn.
         for _ in 0..8 {
             let mut buffer = ReadBuf::new(input);
-            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)) {
+            let io = &mut self.io;
+            match ready!(poll_io(cx, |cx| Pin::new(&mut *io).poll_read(cx, &mut buffer))) {
                 Ok(()) if !buffer.filled().is_empty() => {}
                 _ => return Poll::Ready(()),
             }

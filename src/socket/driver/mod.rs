@@ -36,7 +36,7 @@ use turn::Turn;
 
 use super::shared::{BeforePark, Demand, ReadEnd, Repoll, Shared};
 use crate::error::{CloseCause, Error};
-use crate::protocol::{Pongs, Reader};
+use crate::protocol::Reader;
 use crate::tracker::Permit;
 
 /// The largest number of rounds in one poll, if it does not run
@@ -222,9 +222,13 @@ where
         // of a frame, or a pong, and nothing was read after them.
         let progress = received.read || received.left_over;
         if has_input {
-            let mut no_pongs = Pongs::default();
-            let arrived = conn.arrived(&mut received, &mut no_pongs);
-            let repoll = this.shared.publish(arrived, cx);
+            let (batch, pings) = conn.arrived();
+            let repoll = if received.in_chunks {
+                let chunk = received.chunk.take();
+                this.shared.publish_chunks(batch, chunk, pings, cx)
+            } else {
+                this.shared.publish(batch, pings, cx)
+            };
             turn.repoll(repoll);
         }
         if progress {

@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
+use super::coop::poll_io;
+
 pin_project! {
     /// A timer that is set as seldom as possible: it fires too early rather than
     /// being moved with every deadline.
@@ -61,8 +63,8 @@ impl Timer {
                 *this.armed = true;
             }
         }
-        if let Some(sleep) = this.sleep.as_mut().as_pin_mut()
-            && sleep.poll(cx).is_pending()
+        if let Some(mut sleep) = this.sleep.as_mut().as_pin_mut()
+            && poll_io(cx, |cx| sleep.as_mut().poll(cx)).is_pending()
         {
             return Poll::Pending;
         }

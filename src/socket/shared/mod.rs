@@ -46,7 +46,6 @@ use life::Life;
 pub(super) use park::BeforePark;
 use queue::SendQueue;
 pub(super) use queue::is_poolable;
-pub(super) use receive::Arrived;
 pub(super) use send::{Control, Flush, IfFull};
 pub(crate) use send::{Item, Pushed};
 use tally::Tally;

@@ -165,6 +165,7 @@ impl SendQueue {
     }
 
     /// Queues a prepared message: the shared frame itself if nothing else is queued.
+    #[inline]
     pub(super) fn push_prepared(
         &mut self,
         prepared: &Prepared,
@@ -173,7 +174,8 @@ impl SendQueue {
         if let Queued::Nothing = self.queued
             && let Some(frame) = self.writer.shared_frame(coding, prepared)
         {
-            self.queued = Queued::Shared(frame.clone());
+            let frame = frame.clone();
+            self.queued = Queued::Shared(frame);
             return Ok(());
         }
         let (writer, outbox) = self.message_output();
@@ -220,9 +222,10 @@ impl SendQueue {
         let own = match &mut self.queued {
             Queued::Nothing => return false,
             Queued::Own(outbox) => outbox,
-            Queued::Shared(frame) => {
-                writing.push_encoded(frame);
-                self.queued = Queued::Nothing;
+            Queued::Shared(_) => {
+                if let Queued::Shared(frame) = std::mem::take(&mut self.queued) {
+                    writing.push_encoded(&frame);
+                }
                 return true;
             }
             Queued::Chunked(chunked) => match &mut chunked.outbox {
@@ -240,14 +243,21 @@ impl SendQueue {
     /// Gives an empty buffer back to the thread's pool.
     #[inline]
     pub(super) fn recycle(&mut self) {
-        if !self.is_empty() {
-            return;
-        }
-        if let Queued::Chunked(chunked) = &mut self.queued {
-            if let Some(outbox) = chunked.outbox.take() {
-                recycle_outbox(outbox);
+        match &mut self.queued {
+            Queued::Nothing | Queued::Shared(_) => {}
+            Queued::Own(outbox) if !outbox.is_empty() => {}
+            Queued::Own(_) => self.recycle_own(),
+            Queued::Chunked(chunked) => {
+                if let Some(outbox) = chunked.outbox.take_if(|outbox| outbox.is_empty()) {
+                    recycle_outbox(outbox);
+                }
             }
-        } else if let Queued::Own(outbox) = std::mem::take(&mut self.queued) {
+        }
+    }
+
+    #[inline(never)]
+    fn recycle_own(&mut self) {
+        if let Queued::Own(outbox) = std::mem::take(&mut self.queued) {
             recycle_outbox(outbox);
         }
     }

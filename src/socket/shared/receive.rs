@@ -11,34 +11,20 @@ use crate::Message;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::{Part, Pongs};
 
-/// The input that one read of the driver brought.
-pub(in crate::socket) struct Arrived<'a> {
-    /// Whole messages. With chunks, the first may be the rest of a message.
-    pub(in crate::socket) batch: &'a mut Option<Box<Inbox>>,
-    /// A chunk of the message behind them.
-    pub(in crate::socket) chunk: Option<Message>,
-    /// Whether messages are handed over in chunks.
-    pub(in crate::socket) in_chunks: bool,
-    /// Pings that came with them. They are answered before the handler answers the
-    /// messages: the answer to a ping between two fragments must not follow the echo of
-    /// their message.
-    pub(in crate::socket) pongs: &'a mut Pongs,
-}
-
 impl Shared {
-    /// Hands over what has arrived; returns whether the driver's own task waits for it.
-    pub(in crate::socket) fn publish(&self, arrived: Arrived<'_>, cx: &mut Context<'_>) -> Repoll {
-        let Arrived {
-            batch,
-            chunk,
-            in_chunks,
-            pongs,
-        } = arrived;
+    /// Hands over the messages in `batch`; returns whether the driver's own task waits for
+    /// them.
+    ///
+    /// Pings that came with them are answered before the handler answers the messages: the
+    /// answer to a ping between two fragments must not follow the echo of their message.
+    pub(in crate::socket) fn publish(
+        &self,
+        batch: &mut Option<Box<Inbox>>,
+        pings: Option<&mut Pongs>,
+        cx: &mut Context<'_>,
+    ) -> Repoll {
         let mut state = self.lock();
-        self.answer_pings(&mut state, pongs);
-        if in_chunks {
-            return self.publish_chunks(state, batch, chunk, cx);
-        }
+        self.answer_pings(&mut state, pings);
         if let Some(batch) = batch {
             state.received.add(batch.len(), batch.bytes());
         }
@@ -55,14 +41,18 @@ impl Shared {
         Repoll::or_wake(receiver, cx)
     }
 
+    /// Hands over the messages in `batch`, of which the first may be the rest of a message,
+    /// and a chunk of the message behind them. Otherwise like [`publish`](Self::publish).
     #[inline(never)]
-    fn publish_chunks(
+    pub(in crate::socket) fn publish_chunks(
         &self,
-        mut state: MutexGuard<'_, State>,
         batch: &mut Option<Box<Inbox>>,
         chunk: Option<Message>,
+        pings: Option<&mut Pongs>,
         cx: &mut Context<'_>,
     ) -> Repoll {
+        let mut state = self.lock();
+        self.answer_pings(&mut state, pings);
         let messages = batch.as_ref().map_or(0, |batch| batch.len());
         let bytes = batch.as_ref().map_or(0, |batch| batch.bytes());
         let chunk_bytes = chunk.as_ref().map_or(0, Message::len);
@@ -87,15 +77,18 @@ impl Shared {
         Repoll::or_wake(receiver, cx)
     }
 
-    fn answer_pings(&self, state: &mut State, pongs: &mut Pongs) {
-        if pongs.is_empty() {
-            return;
+    /// Queues the answers to pings.
+    #[inline]
+    fn answer_pings(&self, state: &mut State, pings: Option<&mut Pongs>) {
+        if let Some(pings) = pings
+            && !pings.is_empty()
+        {
+            let (writer, outbox) = state.queue.output();
+            for payload in pings.drain() {
+                writer.pong(&payload, outbox);
+            }
+            self.publish_hints(state);
         }
-        let (writer, outbox) = state.queue.output();
-        for payload in pongs.drain() {
-            writer.pong(&payload, outbox);
-        }
-        self.publish_hints(state);
     }
 
     /// Takes all messages that have arrived into `batch`, which is empty, or waits for
