@@ -437,8 +437,7 @@ fn end_receiving<T>(
     turn.repoll(shared.end_receiving(end, cx));
 }
 
-/// A deadline has passed: closes, and ends the connection at once if the peer does not
-/// seem to be there.
+/// A deadline has passed: closes, and waits for a reply only if the peer is there.
 fn time_out<T: AsyncRead + AsyncWrite + Unpin>(
     shared: &Shared,
     conn: &mut Conn<T>,

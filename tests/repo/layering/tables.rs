@@ -69,8 +69,8 @@ pub(super) const FLOORS: &[Floors] = &[
         "end park receive send wait",
     ]),
     Floors("socket/driver", &[
-        "buffers coop deadlines span timer",
-        "conn handler turn",
+        "buffers coop deadlines span",
+        "conn handler timer turn",
         "mod",
         "inline",
     ]),
