@@ -123,11 +123,11 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// How a connection ended: the first cause, and only that one.
+/// The cause that ended a connection: the first one, and only that.
 ///
 /// Only [`Remote`](CloseCause::Remote) and [`Local`](CloseCause::Local) mean a
-/// regular closing handshake (RFC 6455, section 7). Code 1006 of browsers is
-/// [`Lost`](CloseCause::Lost).
+/// regular closing handshake (RFC 6455, section 7). What a browser reports as code
+/// 1006 is [`Lost`](CloseCause::Lost).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseCause {
@@ -158,7 +158,7 @@ pub enum CloseCause {
     HandlerPanicked,
     /// Reading or writing failed.
     Io(io::ErrorKind),
-    /// This side cut the connection off, without a closing handshake.
+    /// This side aborted the connection, without a closing handshake.
     Aborted,
 }
 
@@ -304,7 +304,7 @@ impl Error {
     }
 }
 
-/// For code that returns [`io::Error`]; this error is inside.
+/// Converts into an [`io::Error`] of the nearest kind, with this error inside.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let source = error.0.source.as_deref();

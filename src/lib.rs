@@ -47,20 +47,21 @@
 //! `.with_upgrades()` lets hyper hand the connection over. Without it the handshake
 //! succeeds and the connection is closed at once.
 //!
-//! There are three other ways in:
+//! There are four other ways in:
 //!
 //! | where | what |
 //! |---|---|
 //! | tower | [`WebSocketLayer`] has the same routes, as a layer |
 //! | axum (feature `axum`) | [`Upgrade`] is an extractor |
 //! | a service of your own | [`Upgrade::from_request`] |
+//! | any stream, after its handshake | [`socket::serve`], [`WebSocket::from_stream`] |
 //!
 //! [Routes and handlers](guide::handlers) covers state, authentication and refusals.
 //!
 //! # A conversation
 //!
 //! [`recv`](WebSocket::recv) returns messages, and `Ok(None)` at the end, whichever
-//! side closed; [`close_cause`](WebSocket::close_cause) says how it ended. Pings, pongs
+//! side closed; [`close_cause`](WebSocket::close_cause) returns how it ended. Pings, pongs
 //! and close frames are handled by the library. `recv` is cancel safe, so it may
 //! stand in `select!`:
 //!

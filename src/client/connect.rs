@@ -47,8 +47,8 @@ pub fn connect(request: impl IntoRequest) -> Connect {
     Connect::new(request, StreamSource::Dial)
 }
 
-/// Opens a WebSocket over any stream that leads to the server: a Unix socket, a
-/// pipe, one that is encrypted already.
+/// Opens a WebSocket over any stream that leads to the server: a Unix socket, a pipe,
+/// or a stream that is already encrypted.
 ///
 /// The stream is used as it is. **Nothing is encrypted here**, even if the URL says
 /// `wss`. The URL is not connected to: it gives the path and the `Host`.
@@ -124,7 +124,7 @@ where
 ///
 /// Call this only if the server has announced that it supports it (RFC 8441,
 /// section 3). The announcement comes with the server's first frames:
-/// [`Connection::is_extended_connect_protocol_enabled`] tells.
+/// see [`Connection::is_extended_connect_protocol_enabled`].
 ///
 /// ```no_run
 /// use http_body_util::Empty;
@@ -163,7 +163,7 @@ where
     Connect::new(request, StreamSource::Http2(http2::ask(sender)))
 }
 
-/// A WebSocket to be opened: set what you need, then await it.
+/// The options of a connection attempt. Await it to connect.
 #[must_use = "nothing is opened unless it is awaited"]
 pub struct Connect {
     request: Result<Request<()>, InvalidRequest>,
@@ -175,7 +175,7 @@ pub struct Connect {
     handshake_timeout: Duration,
 }
 
-/// Where the stream to the server comes from.
+/// The origin of the stream to the server.
 enum StreamSource {
     /// A TCP connection to the host of the URL.
     Dial,
@@ -223,7 +223,7 @@ impl Connect {
         self
     }
 
-    /// Offers these subprotocols, the favourite first.
+    /// Offers these subprotocols, in order of preference.
     ///
     /// [`WebSocket::protocol`] returns the one that the server selected, if any.
     pub fn protocols<P: AsRef<str>>(mut self, offered: impl IntoIterator<Item = P>) -> Self {
@@ -233,10 +233,10 @@ impl Connect {
         self
     }
 
-    /// Sets limits and timeouts, and the compression to offer. Without it, the
-    /// defaults of [`Config`] hold.
+    /// Sets limits and timeouts, and the compression to offer; the defaults of [`Config`]
+    /// unless set.
     ///
-    /// Allowed origins and hosts have no effect: they are for servers.
+    /// Allowed origins and hosts are settings for servers and have no effect here.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();
         self
@@ -269,7 +269,7 @@ impl Connect {
     }
 
     /// Sets the configuration of TLS: for certificates of your own, and for client
-    /// certificates. Without it, the certificates that the system trusts are trusted.
+    /// certificates. The system's trusted certificates are used unless set.
     ///
     /// Its ALPN protocols are replaced by `http/1.1`.
     #[cfg(feature = "rustls")]
@@ -279,22 +279,20 @@ impl Connect {
         self
     }
 
-    /// Limits the time to resolve the name and to connect, TLS included. The default
-    /// is 10 s.
+    /// Sets the timeout for resolving the name and connecting, TLS included; 10 s unless
+    /// set.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Limits the time from then on until the server has answered the handshake. The
-    /// default is 10 s.
+    /// Sets the timeout for the server's response, counted from then; 10 s unless set.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self
     }
 
-    /// Opens the WebSocket, and returns the server's response too: for its header
-    /// fields, say.
+    /// Connects, and returns the server's response too, for its header fields.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The handshake over a given stream, and the socket that comes of it.
+//! The handshake over a given stream, and the socket that it results in.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -52,8 +52,8 @@
 //!
 //! # TLS
 //!
-//! `wss://` needs the feature `rustls`. The certificates that the system trusts are
-//! trusted. To trust others, pass a configuration to [`Connect::tls`].
+//! `wss://` needs the feature `rustls`. The system's trusted certificates are used. To
+//! trust different ones, pass a configuration to [`Connect::tls`].
 //!
 //! # Other streams
 //!

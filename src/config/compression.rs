@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How messages are compressed where the client offers `permessage-deflate`
+/// The settings of compression, for clients that offer `permessage-deflate`
 /// (RFC 7692); turned on with [`Config::compression`](super::Config::compression).
 ///
 /// ```
@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// compressed length reveals whether they match (CRIME, BREACH; RFC 7692,
 /// section 8). Use `send_uncompressed` or `Prepared::uncompressed` for such
 /// messages.
+///
+/// See also the guide to [compression](crate::guide::compression).
 #[derive(Clone, Debug)]
 pub struct Compression {
     pub(crate) level: u8,
@@ -118,7 +120,7 @@ impl Compression {
     }
 }
 
-/// What was set, or the default.
+/// Getters: the value that was set, or the default.
 impl Compression {
     /// Returns the level, from 1 (fast) to 9 (small).
     pub fn get_level(&self) -> u8 {

@@ -14,7 +14,7 @@ pub use compression::Compression;
 #[cfg(feature = "deflate")]
 pub(crate) use compression::Slot;
 
-/// How a connection behaves. The defaults are safe.
+/// The settings of a connection. The defaults are safe.
 ///
 /// Each setting has a setter of its name, and a getter that begins with `get_`
 /// (as [`std::process::Command`] names them: the plain name belongs to the setter,
@@ -30,8 +30,8 @@ pub(crate) use compression::Slot;
 ///     .allow_origins(["https://example.com"]);
 /// ```
 ///
-/// Put a `Config` into an [`Arc`] to share it: whatever takes one takes
-/// `impl Into<Arc<Config>>`, so that one serves all connections.
+/// Put a `Config` into an [`Arc`] to share it between connections: every function
+/// that takes a configuration takes `impl Into<Arc<Config>>`.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub(crate) max_message_size: usize,
@@ -48,7 +48,7 @@ pub struct Config {
     pub(crate) compression: Option<Compression>,
 }
 
-/// What happens to a message when the output queue is full.
+/// The policy for a message that is sent when the output queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
@@ -56,8 +56,8 @@ pub enum Overflow {
     Wait,
     /// The new message is dropped.
     DropNewest,
-    /// The oldest messages in the queue are dropped until the new one fits. No
-    /// message is cut.
+    /// The oldest messages in the queue are dropped until the new one fits. Only whole
+    /// messages are dropped.
     DropOldest,
     /// The connection is closed with 1013: the peer reads too slowly.
     Close,
@@ -118,7 +118,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The defaults.
+    /// Makes a configuration of the defaults.
     pub fn new() -> Self {
         Self::default()
     }
@@ -151,15 +151,15 @@ impl Config {
     /// [`Sender::send`](crate::Sender::send) do when the output queue is full;
     /// [`Overflow::Wait`] unless set.
     ///
-    /// Other ways to send do not depend on it: `try_send` returns that the queue is
-    /// full, `reserve` and `Sink` wait.
+    /// It does not affect `try_send`, which returns an error when the queue is full, nor
+    /// `reserve` and `Sink`, which wait.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
     }
 
-    /// Sets when to ping a silent peer and when to give it up; 25 s and 20 s unless
-    /// set.
+    /// Sets when to ping a silent peer, and how long to wait for it then; 25 s and
+    /// 20 s unless set.
     ///
     /// A peer is pinged when nothing was received from it for `interval`. The
     /// connection ends if nothing is received for another `timeout`.
@@ -206,8 +206,8 @@ impl Config {
     ///
     /// Unless set, pages of the origin that the request was sent to are accepted:
     /// the same host and port, over HTTP/2 the same scheme too. An HTTP/1.1 request
-    /// does not say its scheme, so a page of `http://` is accepted where one of
-    /// `https://` is. Name the origin where that matters.
+    /// does not contain the scheme, so a page of `http://` is accepted like one of
+    /// `https://`. Name the origin if that matters.
     pub fn allow_origins<O: Into<String>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
         self.origins = Origins::List(origins.into_iter().map(Into::into).collect());
         self
@@ -226,8 +226,8 @@ impl Config {
     ///
     /// Dangerous: any page on the web can then open a socket with the cookies of
     /// the user who visits it (cross-site WebSocket hijacking; RFC 6455,
-    /// section 10.2). Use it only where a connection has no rights, or proves them
-    /// by something other than cookies.
+    /// section 10.2). Use it only where connections need no authentication, or are
+    /// authenticated by something other than cookies.
     pub fn danger_allow_any_origin(mut self) -> Self {
         self.origins = Origins::Any;
         self
@@ -254,7 +254,7 @@ impl Config {
     }
 }
 
-/// What was set, or the default.
+/// Getters: the value that was set, or the default.
 impl Config {
     /// Returns the largest message that is accepted, in bytes.
     pub fn get_max_message_size(&self) -> usize {

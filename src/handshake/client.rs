@@ -148,8 +148,8 @@ impl ClientHandshake {
         })
     }
 
-    /// Checks that the response accepts this handshake, and returns what both
-    /// sides agreed on.
+    /// Checks that the response accepts this handshake, and returns what was
+    /// negotiated.
     ///
     /// # Errors
     ///
@@ -312,7 +312,7 @@ fn offer_extensions(
 /// "elements that comprise this value MUST be non-empty strings" of the
 /// characters of a token, "and MUST all be unique strings".
 ///
-/// They are sent in one line, as browsers do. Section 11.3.4 says that several
+/// All are sent in one line, as browsers do. Section 11.3.4 says that several
 /// are "logically the same as a single" one, but many servers read the first only.
 fn offer_protocols(headers: &mut HeaderMap) -> Result<Option<HeaderValue>, InvalidRequest> {
     let mut all = Vec::new();
@@ -356,7 +356,7 @@ fn once<'a>(
 }
 
 /// The reason why a response does not accept a handshake. Values that the server
-/// sent are escaped and cut.
+/// sent are escaped and truncated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidResponse {

@@ -253,7 +253,7 @@ impl Offer {
     }
 
     /// Returns the first of the server's subprotocols that the client offers too
-    /// (RFC 6455, section 4.2.2). List the server's favourite first.
+    /// (RFC 6455, section 4.2.2). List them in order of preference.
     pub fn choose<P: AsRef<str>>(
         &self,
         supported: impl IntoIterator<Item = P>,
@@ -266,8 +266,8 @@ impl Offer {
         })
     }
 
-    /// Agrees on a subprotocol, mostly a [chosen](Self::choose) one, and on the
-    /// first extension that the client offers and the configuration allows.
+    /// Agrees on a subprotocol, usually a [chosen](Self::choose) one, and on the first
+    /// extension that the client offers and the configuration enables.
     ///
     /// Without compression in the configuration there is no extension.
     pub fn agree(&self, config: &Config, protocol: Option<Arc<str>>) -> Agreement {
@@ -294,7 +294,7 @@ impl Offer {
             .filter_map(Result::ok)
     }
 
-    /// Returns the subprotocols that the client offers, its favourite first.
+    /// Returns the subprotocols that the client offers, in its order of preference.
     pub fn protocols(&self) -> impl Iterator<Item = &str> {
         self.protocols.iter().flat_map(headers::protocols)
     }
@@ -317,8 +317,8 @@ impl Offer {
     /// client's key on HTTP/1.1 (RFC 6455, section 4.2.2), 200 on HTTP/2 (RFC
     /// 8441, section 5).
     ///
-    /// After it both sides speak frames, so its body must stay empty. It names
-    /// only what the client offered, whatever the agreement says.
+    /// Its body must stay empty, since frames follow it. It contains only what the
+    /// client offered, whatever the agreement says.
     pub fn respond<B: Default>(&self, agreement: &Agreement) -> Response<B> {
         let mut response = Response::new(B::default());
         // On HTTP/2 the status is the default, 200, and there is no key.

@@ -5,10 +5,10 @@ use std::fmt;
 
 use http::{Request, Uri};
 
-/// The reason why a request cannot be sent as a WebSocket handshake: a mistake of
-/// the caller, found before anything is sent. The text says what to do instead.
+/// The reason why a request cannot be sent as a WebSocket handshake. It is found
+/// before anything is sent, and its text says what to do instead.
 ///
-/// It never shows the URL, which may contain secrets.
+/// The text never shows the URL, which may contain secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidRequest(Cow<'static, str>);
 
@@ -28,7 +28,7 @@ impl std::error::Error for InvalidRequest {}
 
 /// A URL or a whole request, for a client to send.
 ///
-/// In a `&str`, letters beyond ASCII and blanks in the path and the query are
+/// In a `&str`, spaces and characters beyond ASCII in the path and the query are
 /// percent-encoded. It must not have a fragment (RFC 6455, section 3: "MUST NOT
 /// be used on these URIs"); write a literal `#` as `%23`.
 pub trait IntoRequest {

@@ -34,7 +34,7 @@ impl Hub {
     /// Sets what happens to a message for a member whose output queue is full.
     ///
     /// The default is [`Close`](Overflow::Close). A room does not wait for a member, so
-    /// [`Wait`](Overflow::Wait) is taken for `Close`. The policy is that of the handle:
+    /// [`Wait`](Overflow::Wait) is treated as `Close`. The policy is that of the handle:
     /// rooms that were taken from it before keep theirs.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;

@@ -58,7 +58,7 @@ impl Room {
         }
     }
 
-    /// Ends the membership of a socket. Without membership, it has no effect.
+    /// Ends the membership of a socket. It has no effect on a socket that is not a member.
     pub fn leave(&self, socket: &WebSocket) {
         let socket = socket.shared();
         let observer: Arc<dyn Observer> = self.members.clone();

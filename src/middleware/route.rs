@@ -31,7 +31,7 @@ use crate::upgrade::Upgrade;
 )]
 pub trait Handler<Shape>: Call<Shape> + Send + Sync + 'static {}
 
-/// What a [`Handler`] does. It is not exported, which seals `Handler`.
+/// The behaviour of a [`Handler`]. This trait is not exported, which seals `Handler`.
 pub trait Call<Shape> {
     /// Answers a valid handshake.
     fn call(self: &Arc<Self>, upgrade: Upgrade, request: Request<()>) -> Answer;
@@ -39,9 +39,9 @@ pub trait Call<Shape> {
 
 /// The answer of a handler.
 pub enum Answer {
-    /// It is known.
+    /// A response that is known at once.
     Now(Response<String>),
-    /// The handler looks at the request first.
+    /// A response that the handler's future returns.
     Later(Pin<Box<dyn Future<Output = Response<String>> + Send>>),
 }
 

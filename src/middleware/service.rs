@@ -17,8 +17,8 @@ use crate::tracker::Tracker;
 
 /// A service with WebSocket routes in front of an inner service.
 ///
-/// It is a hyper [`Service`](hyper::service::Service) if the inner service is one,
-/// and a tower [`Service`](tower_service::Service) if the inner service is one.
+/// It is a hyper [`Service`](hyper::service::Service) or a tower
+/// [`Service`](tower_service::Service) if the inner service is.
 /// Clones share the routes. See the [module](super) for an example.
 #[derive(Clone, Debug)]
 pub struct WebSocketService<S> {
@@ -38,8 +38,8 @@ impl<S> WebSocketService<S> {
     /// Sends the handshakes on this path to the handler, which has one of the
     /// [two shapes](super#handlers).
     ///
-    /// The whole path must be equal, byte by byte. The query does not matter. A
-    /// later handler on the same path replaces an earlier one.
+    /// The path must match exactly, byte by byte. The query is ignored. A later
+    /// handler on the same path replaces an earlier one.
     ///
     /// # Panics
     ///
@@ -56,14 +56,14 @@ impl<S> WebSocketService<S> {
         self
     }
 
-    /// Sets limits, timeouts and allowed origins for all routes. Without it, the
-    /// defaults of [`Config`] hold.
+    /// Sets limits, timeouts and allowed origins for all routes; the defaults of
+    /// [`Config`] unless set.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.routes_mut().config(config.into());
         self
     }
 
-    /// Sets the subprotocols that all routes speak, the favourite first. See
+    /// Sets the subprotocols that all routes speak, in order of preference. See
     /// [`Upgrade::protocols`](crate::Upgrade::protocols).
     pub fn protocols<P: Into<String>>(mut self, supported: impl IntoIterator<Item = P>) -> Self {
         self.routes_mut().protocols(supported);
@@ -71,14 +71,14 @@ impl<S> WebSocketService<S> {
     }
 
     /// Counts the sockets of all routes with this tracker, and rejects handshakes
-    /// with 503 while the tracker admits no more.
+    /// with 503 above its limit or while it drains.
     pub fn tracker(mut self, tracker: &Tracker) -> Self {
         self.routes_mut().tracker(tracker);
         self
     }
 
     /// Calls `callback` for each accepted handshake whose connection never becomes a
-    /// socket: mostly because the connection is served without `.with_upgrades()`.
+    /// socket, usually because the connection is served without `.with_upgrades()`.
     /// See [`Upgrade::on_failed_upgrade`](crate::Upgrade::on_failed_upgrade).
     ///
     /// ```

@@ -24,7 +24,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection whose opening handshake is done.
+    /// Makes a connection whose opening handshake is done.
     pub fn new(role: Role, config: &Config) -> Self {
         Connection {
             reader: Reader::new(role, config),
@@ -34,7 +34,7 @@ impl Connection {
         }
     }
 
-    /// Adds the extension that both sides agreed on, if any. Call it before anything
+    /// Sets the negotiated extension, if there is one. Call it before anything
     /// is sent or received.
     ///
     /// ```
@@ -74,7 +74,7 @@ impl Connection {
     /// Takes bytes from the beginning of `input`. Returns how many, and the event
     /// that they complete. If there is no event, all of `input` was taken.
     ///
-    /// Pings and close frames are answered on the way. If more than sixteen pings
+    /// Queues the replies to pings and close frames. If more than sixteen pings
     /// arrive before [`transmit`](Self::transmit) is called, the first fifteen and
     /// the newest are answered (RFC 6455, section 5.5.3).
     ///
@@ -123,7 +123,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues a message whose frame was encoded before.
+    /// Queues a [prepared](Prepared) message.
     ///
     /// # Errors
     ///
@@ -141,7 +141,7 @@ impl Connection {
         }
     }
 
-    /// Queues a ping. A payload of more than 125 bytes is cut.
+    /// Queues a ping. A payload of more than 125 bytes is truncated.
     ///
     /// # Errors
     ///
@@ -150,8 +150,8 @@ impl Connection {
         self.writer.ping(payload, &mut self.outbox)
     }
 
-    /// Begins the closing handshake. A reason of more than 123 bytes is cut, between
-    /// two characters.
+    /// Begins the closing handshake. A reason of more than 123 bytes is truncated,
+    /// between two characters.
     ///
     /// # Errors
     ///

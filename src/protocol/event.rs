@@ -23,7 +23,7 @@ pub enum Event {
     Close(Option<CloseFrame>),
 }
 
-/// Whether a part of a message is its last.
+/// The place of a part in its message: the last, or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// More follows.

@@ -7,15 +7,15 @@ use crate::Message;
 use crate::extension::Terms;
 use crate::frame::Rsv;
 
-/// How many compressed variants a message may have. Sockets that agreed on yet
-/// other terms send it uncompressed.
+/// The largest number of compressed variants of a message. Sockets whose terms are not
+/// among them send it uncompressed.
 const MAX_VARIANTS: usize = 8;
 
 /// A message whose frame is encoded once, for any number of sockets.
 ///
 /// All sockets that it is sent to share the frame. It is compressed at most once for
-/// all sockets that compress alike, when the first of them sends it. Cloning is
-/// cheap.
+/// all sockets with equal terms of compression, when it is sent to the first of them.
+/// Cloning is cheap.
 ///
 /// The frame is a copy of the payload, so it keeps no other buffer alive. Only
 /// payloads of 16 KiB and more are shared with the message.

@@ -18,8 +18,8 @@ use crate::{CloseCode, Message};
 const MAX_MESSAGE: usize = 64 * 1024;
 
 impl WebSocket {
-    /// Turns the socket into a stream of bytes, for a tunnel: the payloads of binary
-    /// messages, one after the other, wherever they are cut.
+    /// Turns the socket into a stream of bytes, for tunnels: the payloads of binary messages
+    /// in a row, without their boundaries.
     ///
     /// ```
     /// use hyper_ws::WebSocket;
@@ -47,20 +47,20 @@ impl WebSocket {
 ///   are read ahead, then backpressure reaches the peer.
 ///   [`Config::max_message_size`](crate::Config::max_message_size) limits each message. A
 ///   text message is an error, and closes the connection with 1003.
-/// - **The end** is a close frame with 1000 or 1001 or without a code, or a shutdown of this
-///   side. Every other end is an error, including a connection that is suddenly gone
-///   ([`UnexpectedEof`](io::ErrorKind::UnexpectedEof)): a part of the bytes is never taken
-///   for all of them.
+/// - **The end** is a close frame with 1000, 1001 or no code, or a shutdown by this side.
+///   Every other end is an error, including a lost connection
+///   ([`UnexpectedEof`](io::ErrorKind::UnexpectedEof)). So a truncated stream is never taken
+///   for a whole one.
 /// - **Writing** sends a binary message of at most 64 KiB, and waits while
 ///   [`Config::output_limit`](crate::Config::output_limit) is reached. All that is written
 ///   within one poll leaves together, as soon as the task waits. `flush` waits until it has
 ///   been handed to the transport.
-/// - **Shutdown** is the closing handshake, after what was written. Half of a WebSocket
-///   cannot be closed: what the peer still sends is discarded, and reading ends. A protocol
-///   in which one side closes its half to wait for the answer needs another signal.
+/// - **Shutdown** is the closing handshake, after what was written. A WebSocket cannot be
+///   closed in one direction only: what the peer still sends is discarded, and reading ends.
+///   A protocol that marks the end of a request by a half-close does not work over it.
 ///
-/// Errors have a [`crate::Error`] inside where there is one. A call that has not returned has
-/// neither read nor written anything, as the traits require.
+/// An error of the connection is an [`io::Error`] with a [`crate::Error`] inside. A call that
+/// returned `Pending` has neither read nor written anything, as the traits require.
 pub struct ByteStream {
     socket: WebSocket,
     /// Bytes that were received and not read.
@@ -68,7 +68,7 @@ pub struct ByteStream {
     position: Position,
 }
 
-/// Where the next byte to read is.
+/// The place of the next byte to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
     Between,
@@ -153,7 +153,7 @@ impl ByteStream {
     }
 }
 
-/// What the end of the connection is to a reader of bytes.
+/// Returns what the end of the connection is to a reader of bytes.
 fn read_end(cause: Option<CloseCause>) -> io::Result<()> {
     let (kind, cause) = match cause {
         None | Some(CloseCause::Local(CloseCode::NORMAL) | CloseCause::Remote(None)) => {

@@ -1,30 +1,37 @@
-//! A WebSocket: what a handler receives from and sends to.
+//! WebSocket connections: the handles that users hold, and the driver behind them.
 //!
 //! # Managed or bare
 //!
-//! A *managed* socket is run together with its handler, in one task. While the handler
-//! waits for something else, pings are answered, deadlines are kept, and messages of other
-//! tasks and of rooms are delivered. The ways in that take a handler give it such a socket.
+//! A *managed* socket runs together with its handler, in one task. While the handler awaits
+//! something else, pings are answered, deadlines are kept, and messages of other tasks and
+//! of rooms are delivered. Wherever you pass a handler (routes, `on_upgrade`, [`serve`],
+//! [`WebSocket::run`]), it gets such a socket.
 //!
 //! A *bare* socket is handed out by `accept`, `connect` and [`WebSocket::from_stream`]. It
-//! carries its driver inside, and moves only while one of its methods is awaited. When it
-//! has reported the end, or is dropped, a task completes the closing handshake in the
-//! background. [`WebSocket::run`] turns a bare socket into a managed one.
+//! contains its driver, and makes progress only while one of its methods is awaited. After
+//! it has reported the end, or when it is dropped, a background task completes the closing
+//! handshake. [`WebSocket::run`] turns a bare socket into a managed one.
 //!
 //! # Over any stream
 //!
 //! [`serve`] and [`WebSocket::from_stream`] take a stream of bytes on which the opening
 //! handshake is done: a Unix socket, a pipe in memory, the upgraded stream of another
-//! framework. [`Negotiated`] says what the handshake agreed on.
+//! framework. [`Negotiated`] holds the outcome of the handshake.
 //!
-//! # What holds
+//! # Large messages
+//!
+//! [`recv_stream`](WebSocket::recv_stream), [`send_stream`](WebSocket::send_stream) and
+//! [`into_byte_stream`](WebSocket::into_byte_stream): see also the guide to
+//! [large messages and byte streams](crate::guide::streaming).
+//!
+//! # Guarantees
 //!
 //! - **Auto-cork.** All messages that a handler sends within one poll leave in one write, as
 //!   soon as the handler waits for anything. No message waits for the next one.
-//! - **A socket can be given away.** A handler may move its `WebSocket` into another task
+//! - **A socket can be moved.** A handler may move its `WebSocket` into another task
 //!   and return. The connection lives until the `WebSocket` is dropped or closed, whichever
 //!   task it is in.
-//! - **Every connection ends once, with one [cause](CloseCause).**
+//! - **Every connection ends once, with one [cause](crate::error::CloseCause).**
 //! - **An idle connection holds no buffers.**
 //! - **Read-ahead is bounded**: 64 messages or 64 KiB. Then reading stops, and backpressure
 //!   reaches the peer.
@@ -39,14 +46,12 @@
 //! |---|---|---|---|---|
 //! | the peer's close frame | ends | replies if it has not closed; done | closing (`Remote`) | lingers once all is written |
 //! | a violation | ends | close frame with its code; failed | closing (`Violation`) | lingers once all is written |
-//! | `close`, `WebSocket` dropped, handler failed, overflow, drain, message left unfinished | | close frame | closing (`Local` and others) | reads for the reply only |
+//! | `close`, `WebSocket` dropped, handler failed, overflow, drain, message left unfinished | | close frame | closing (`Local`, or a cause of its own) | reads for the reply only |
 //! | end of input, IO error | | done | closing (`Lost`, `Io`) | over |
 //! | message timeout | | close frame | closing (`MessageTimeout`) | reads for the reply only |
 //! | ping, write and close timeout | | close frame | closing (`PingTimeout`, `WriteTimeout`) | one last write, over |
 //! | `abort` | | | aborting | over in the next turn |
 //! | the IO is dropped | | done | closed, or discarded after an abort | gone |
-//!
-//! [`CloseCause`]: crate::error::CloseCause
 
 mod byte_stream;
 mod driver;

@@ -12,14 +12,14 @@ use crate::Message;
 use crate::error::Error;
 
 impl WebSocket {
-    /// Receives the next message. Returns `Ok(None)` when the connection has ended, by
-    /// whichever side and in whatever ordinary way.
+    /// Receives the next message. Returns `Ok(None)` once the connection has ended, whichever
+    /// side closed it.
     ///
     /// # Errors
     ///
-    /// Once, if the connection ended because the peer broke the protocol or a limit, because
-    /// it did not answer in time, or because the IO failed. After that, `Ok(None)`. A peer
-    /// that is suddenly gone is not an error.
+    /// Returns an error, once, if the peer broke the protocol or a limit, if a deadline
+    /// passed, or if the IO failed. Later calls return `Ok(None)`. A peer that disappears
+    /// without a close frame is not an error.
     ///
     /// # Cancel safety
     ///
@@ -61,8 +61,8 @@ impl Future for Recv<'_> {
     }
 }
 
-/// The messages that [`recv`](WebSocket::recv) returns, until it returns `Ok(None)`. Errors
-/// and cancel safety are those of `recv`.
+/// Yields what [`recv`](WebSocket::recv) returns, until that is `Ok(None)`, with the same
+/// errors and cancel safety.
 impl Stream for WebSocket {
     type Item = Result<Message, Error>;
 

@@ -27,8 +27,8 @@ impl WebSocket {
     ///
     /// # Cancel safety
     ///
-    /// A dropped future has queued the whole message or nothing of it. In the latter case
-    /// the message is lost; [`reserve`](Self::reserve) keeps it.
+    /// If the future is dropped before it is ready, the message is lost unless it was queued
+    /// already; it is never queued in part. To keep it, use [`reserve`](Self::reserve).
     pub fn send(
         &mut self,
         message: impl Into<Message>,
@@ -51,7 +51,7 @@ impl WebSocket {
     ///
     /// # Cancel safety
     ///
-    /// That of `send`.
+    /// As for [`send`](Self::send).
     #[cfg(feature = "deflate")]
     #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
     pub fn send_uncompressed(
@@ -174,11 +174,12 @@ impl Sending<'_> {
     }
 }
 
-/// `feed` queues a message, `flush` waits until it has been handed to the transport, `close`
-/// is the closing handshake with 1000.
+/// Sends whole messages: `feed` queues a message, `flush` waits until it has been handed to
+/// the transport, `close` is the closing handshake with 1000.
 ///
-/// Readiness is room in the queue, so a `Sink` waits where the
-/// [`Overflow`](crate::config::Overflow) policy would drop or close.
+/// A `Sink` is ready when the queue has room. So it waits where the
+/// [`Overflow`](crate::config::Overflow) policy would drop the message or close the
+/// connection.
 ///
 /// # Errors
 ///

@@ -29,7 +29,7 @@ use crate::error::CloseCause;
 /// ```
 ///
 /// Dropping it begins the closing handshake (code 1000), which goes on in the background
-/// within its deadline. The [module documentation](super) says what else holds.
+/// within its deadline. The [module documentation](super) has the other guarantees.
 #[must_use = "dropping a WebSocket closes it"]
 pub struct WebSocket {
     pub(super) shared: Arc<Shared>,
@@ -48,16 +48,18 @@ impl WebSocket {
         }
     }
 
-    /// Closes the connection: sends what is queued and a close frame, and waits until the
-    /// peer has answered, or [`Config::close_timeout`](crate::Config::close_timeout) has
-    /// passed. Messages that still arrive are discarded. Returns how the connection ended:
-    /// [`CloseCause::Local`] with this code if this call began the end, otherwise the cause
-    /// that came before it.
+    /// Closes the connection: sends what is queued and a close frame, then waits for the
+    /// peer's close frame, at most
+    /// [`Config::close_timeout`](crate::Config::close_timeout). Messages that still arrive
+    /// are discarded.
+    ///
+    /// Returns how the connection ended: [`CloseCause::Local`] with this code if this call
+    /// began the end, otherwise the cause that came before it.
     ///
     /// # Cancel safety
     ///
-    /// The closing handshake has begun when the future was polled once, and goes on in the
-    /// background. (That of a bare socket goes on when the socket is dropped.)
+    /// The first poll begins the closing handshake. If the future is dropped, the handshake
+    /// goes on in the background; that of a bare socket goes on once the socket is dropped.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> CloseCause {
         self.batch = None;
         let mut reason = Some(reason);
@@ -80,8 +82,7 @@ impl WebSocket {
         self.shared.poll_closed(WaiterId::SOCKET, cx).map(drop)
     }
 
-    /// Cuts the connection off, without a closing handshake. The handler is not polled
-    /// again.
+    /// Aborts the connection, without a closing handshake. The handler is not polled again.
     pub fn abort(self) {
         self.shared.abort(CloseCause::Aborted);
     }
@@ -91,23 +92,24 @@ impl WebSocket {
         Sender::new(self.shared.clone())
     }
 
-    /// The subprotocol that was agreed on (RFC 6455, section 1.9).
+    /// Returns the negotiated subprotocol (RFC 6455, section 1.9).
     pub fn protocol(&self) -> Option<&str> {
         self.shared.protocol()
     }
 
-    /// How the connection ended, once it has or is about to.
+    /// Returns how the connection ended; `None` while it is open. The cause is known as soon
+    /// as closing begins.
     pub fn close_cause(&self) -> Option<CloseCause> {
         self.shared.close_cause()
     }
 
-    /// The round trip of the last answered keep-alive ping.
+    /// Returns the round-trip time of the last keep-alive ping that was answered.
     pub fn latency(&self) -> Option<Duration> {
         self.shared.latency()
     }
 
     /// Turns a bare socket into a managed one: the future runs the connection and `handler`
-    /// together. Spawn it. (For a socket that is managed already, it runs the handler only.)
+    /// together. Spawn it. For a socket that is already managed, it runs the handler only.
     pub fn run<F, Fut>(mut self, handler: F) -> impl Future<Output = ()> + Send + 'static
     where
         F: FnOnce(WebSocket) -> Fut,
@@ -169,7 +171,7 @@ impl fmt::Debug for WebSocket {
 }
 
 pin_project! {
-    /// What [`WebSocket::run`] runs.
+    /// The future that [`WebSocket::run`] returns.
     #[project = RunProjection]
     enum Run<H> {
         Both { #[pin] driver: Driver<BoxedIo, H> },

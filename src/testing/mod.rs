@@ -102,7 +102,7 @@
 //! |---|---|
 //! | does not answer pings | [`Client::ignore_pings`] |
 //! | stops reading | do not receive; a small [pipe](Server::pipe) is soon full |
-//! | vanishes without a word | keep the client, and await none of its methods |
+//! | disappears without closing | keep the client, and await none of its methods |
 //! | ends its process | drop the client |
 //! | closes | [`Client::close`] |
 //! | sends bytes that are not a frame | [`Client::send_raw`] |

@@ -68,8 +68,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Sets how many bytes the pipe holds in each direction before the sender waits.
-    /// The default is 64 KiB.
+    /// Sets the capacity of the pipe in each direction, in bytes; 64 KiB unless set.
     pub fn pipe(mut self, bytes: usize) -> Self {
         self.pipe = bytes;
         self

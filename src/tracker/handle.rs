@@ -72,8 +72,7 @@ impl Tracker {
 
     /// Returns what has been counted until now.
     ///
-    /// Each connection counts its own messages, so a call looks at every open socket,
-    /// one after the other.
+    /// Each connection counts its own messages, so a call visits every open socket.
     pub fn stats(&self) -> Stats {
         self.registry.stats()
     }

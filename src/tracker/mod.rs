@@ -34,6 +34,8 @@
 //! let stats = tracker.stats();
 //! println!("{} of {} are open, {:?} were refused", stats.open, stats.accepted, stats.refused);
 //! ```
+//!
+//! See also the guide to [shutdown, limits, metrics and logs](crate::guide::operations).
 
 mod handle;
 mod registry;

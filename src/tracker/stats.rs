@@ -36,9 +36,9 @@ pub struct Stats {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ended {
-    /// Why it ended.
+    /// The cause of the end.
     pub cause: CloseCause,
-    /// How long it lasted, counted from the response to the handshake.
+    /// The time from the response to the handshake until the end.
     pub duration: Duration,
     /// The messages received.
     pub received: Traffic,

@@ -18,10 +18,10 @@ use crate::Message;
 use crate::protocol::{Event, EventSink, LARGE, Mark, Pongs, Reader, encode_queued};
 use crate::socket::shared::{Control, Demand, Inbox, ReadEnd};
 
-/// How many bytes one read asks for while the handler is busy.
+/// The size of a read while the handler is busy, in bytes.
 const AHEAD: usize = 16 * 1024;
 
-/// How many bytes of a message are assembled before the handler asks for it. A chunk is
+/// The bytes of a message that are assembled before the handler asks for it. A chunk is
 /// decompressed up to this size, or some hundred KiB more: each `PIECE` of compressed bytes
 /// may become a thousand times as many.
 const CHUNK: usize = 64 * 1024;
@@ -33,11 +33,11 @@ pub(super) struct Conn<T> {
     io: T,
     reader: Reader,
     stage: Stage,
-    /// What a busy connection needs; `None` while it is idle.
+    /// The buffers of a busy connection; `None` while it is idle.
     buffers: Option<Box<Buffers>>,
 }
 
-/// What the driver does with the IO.
+/// The stage of the IO: what the driver does with it.
 ///
 /// ```text
 ///   Open ── both close frames through, output written ──► Lingering
@@ -75,7 +75,7 @@ pub(super) struct Received {
     pub(super) read: bool,
     /// Whether there were bytes from before, for which there had been no room.
     pub(super) left_over: bool,
-    /// How many frames were completed.
+    /// The number of frames that were completed.
     pub(super) frames: u32,
     /// Whether a message was completed.
     pub(super) messages: bool,
@@ -84,7 +84,7 @@ pub(super) struct Received {
     pub(super) chunk: Option<Message>,
     /// The payload of the last pong.
     pub(super) pong: Option<Bytes>,
-    /// What ended the receiving, if something did.
+    /// The end of receiving, if it has ended.
     pub(super) end: Option<ReadEnd>,
 }
 
@@ -136,7 +136,7 @@ impl EventSink for Taking<'_> {
     }
 }
 
-/// Where a read went, and how many bytes it was.
+/// The place that was read into, and the number of bytes.
 enum Filled {
     Input(usize),
     Payload(usize),
@@ -209,7 +209,7 @@ impl<T> Conn<T> {
         latency
     }
 
-    /// The messages that were read, and the pings to answer before them.
+    /// Returns the messages that were read, and the pings to answer before them.
     #[inline]
     pub(super) fn arrived(&mut self) -> (&mut Option<Box<Inbox>>, Option<&mut Pongs>) {
         let Buffers {
@@ -223,7 +223,7 @@ impl<T> Conn<T> {
         (batch, pings)
     }
 
-    /// A keep-alive ping goes out with the next write.
+    /// Sends a keep-alive ping with the next write.
     pub(super) fn ping(&mut self, payload: [u8; 8]) {
         self.buffers().control.ping = Some(payload);
     }
@@ -352,7 +352,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
             ..
         } = &mut **buffers;
         // What is read ahead is bounded before it is decompressed, and may become a
-        // thousand times as much: it is looked at in small pieces.
+        // thousand times as much. So it is parsed in small pieces.
         let step = match demand {
             Demand::Awaited(_) => INPUT,
             _ if self.reader.codec().is_some() => PIECE,
@@ -386,8 +386,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
     #[inline]
     fn cut_chunk(&mut self, demand: Demand, received: &mut Received) {
         received.in_chunks = match demand {
-            // The receiver has not said yet how it wants this message: so much of it is
-            // read ahead, and no more.
+            // The receiver has not chosen yet how it takes this message. Only so much of it
+            // is read ahead.
             Demand::Ahead(_) => self.reader.part_length() >= CHUNK,
             demand => demand.is_in_chunks(),
         };
@@ -459,7 +459,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
         let buffers = self.buffers.get_or_insert_with(Buffers::pooled);
         (buffers.start, buffers.end) = (0, 0);
         let input = buffers.input();
-        // A peer that goes on sending does not keep the thread: after some reads other
+        // A peer that goes on sending must not hold the thread: after some reads other
         // tasks get their turn.
         for _ in 0..8 {
             let mut buffer = ReadBuf::new(input);

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::error::{CloseCause, ErrorKind};
 use crate::{CloseCode, Config};
 
-/// What is due, now that a deadline has passed.
+/// The action that is due, now that a deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Ask the peer whether it is there.
@@ -23,7 +23,7 @@ pub(super) enum Action {
     CloseTimeout,
 }
 
-/// How a connection ends when a deadline has passed.
+/// The way a connection ends when a deadline has passed.
 pub(super) struct Timeout {
     pub(super) cause: CloseCause,
     pub(super) error: ErrorKind,
@@ -34,7 +34,7 @@ pub(super) struct Timeout {
 }
 
 impl Action {
-    /// The timeout that this is; `None` if it is not one.
+    /// Returns the timeout that this is; `None` for a ping.
     pub(super) fn timeout(self) -> Option<Timeout> {
         Some(match self {
             Action::Ping => return None,
@@ -78,12 +78,12 @@ pub(super) struct Deadlines {
     message: Option<Time>,
     blocked: Option<Time>,
     closing: Option<Time>,
-    /// How long after the last frame the peer is pinged: the configured interval with its
+    /// The time from the last frame to a ping: the configured interval with its
     /// jitter, in milliseconds.
     interval: u32,
     /// Nothing is read for want of room: a silent peer is not to blame.
     stalled: bool,
-    /// A deadline may have come nearer since it was last looked.
+    /// A deadline may have come nearer since the last look.
     nearer: bool,
     /// What was done about the timeout that is due.
     look: Look,
@@ -170,7 +170,7 @@ impl Deadlines {
     }
 
     /// Draws the interval to the next ping: ten percent more or less than configured, so that
-    /// connections that were made together do not ping together for ever.
+    /// connections that were made together do not go on pinging together.
     fn draw_interval(&mut self, config: &Config) {
         if let Some(keep_alive) = config.keep_alive {
             let share = 0.9 + 0.2 * f64::from(random()) / f64::from(u32::MAX);
@@ -293,7 +293,7 @@ impl Deadlines {
         self.received = now;
     }
 
-    /// Whether the next deadline may be earlier than when this was last asked.
+    /// Whether the next deadline may be earlier than at the last call.
     pub(super) fn take_nearer(&mut self) -> bool {
         std::mem::take(&mut self.nearer)
     }
@@ -323,22 +323,22 @@ impl Deadlines {
             .map(|(since, timeout)| (since.after(timeout), Action::WriteTimeout));
         let keep_alive = config
             .keep_alive
-            // A ping would stand behind output that waits. The write deadline says whether the
-            // peer reads that.
+            // A ping would stand behind output that waits. The write deadline finds out whether
+            // the peer reads that.
             .filter(|_| listening && (self.blocked.is_none() || config.write_timeout.is_none()))
             .and_then(|it| match self.pinged {
                 None => {
                     let interval = Duration::from_millis(self.interval.into());
                     Some((self.received.after(interval), Action::Ping))
                 }
-                // The deadline of the message covers that.
+                // The deadline of the message covers this payload.
                 Some(_) if within_payload && self.message.is_some() => None,
                 Some(pinged) => Some((pinged.after(it.timeout), Action::PingTimeout)),
             });
         [close, message, write, keep_alive].into_iter().flatten()
     }
 
-    /// When to look at the deadlines again, at the latest.
+    /// Returns when to look at the deadlines again, at the latest.
     pub(super) fn next(&self, config: &Config, within_payload: bool) -> Option<Instant> {
         self.deadlines(config, within_payload)
             .map(|(at, _)| at)

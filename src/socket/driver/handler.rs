@@ -1,4 +1,4 @@
-//! The handler: how it is polled, and what follows from its result.
+//! The handler: polls it, and draws the consequences of its result.
 
 use std::any::Any;
 use std::future::Future;
@@ -46,7 +46,7 @@ impl<E: Into<BoxError> + Send + 'static> HandlerOutput for Result<(), E> {
     }
 }
 
-/// How a handler ended.
+/// The way in which a handler ended.
 pub(in crate::socket) enum Outcome {
     Returned,
     Failed(BoxError),

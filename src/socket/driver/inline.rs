@@ -1,4 +1,4 @@
-//! A driver that a bare socket carries inside: it moves while a method of the socket is
+//! A driver that a bare socket contains: it makes progress while a method of the socket is
 //! awaited.
 
 use std::future::{Future, Ready};
@@ -11,7 +11,7 @@ use crate::transport::Io;
 
 pub(in crate::socket) type BoxedIo = Box<dyn Io>;
 
-/// It has no handler: that is the task that awaits the socket.
+/// A driver without a handler: the task that awaits the socket takes its part.
 type BoxedDriver = Pin<Box<Driver<BoxedIo, Ready<()>>>>;
 
 /// The driver of a bare socket, until the connection is closed; `None` in a managed one.

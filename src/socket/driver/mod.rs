@@ -1,7 +1,7 @@
 //! The task of a connection: one future that owns the IO, reads, polls the handler, writes
 //! and keeps the deadlines.
 //!
-//! It talks to what the handles share by the methods of [`Shared`] only.
+//! What it shares with the handles is reached by the methods of [`Shared`] only.
 
 mod buffers;
 mod conn;
@@ -39,13 +39,13 @@ use crate::error::{CloseCause, Error};
 use crate::protocol::Reader;
 use crate::tracker::Permit;
 
-/// How many rounds one poll makes at most, if it does not run
+/// The largest number of rounds in one poll, if it does not run
 /// [too long](Turn::is_long) before that.
 const ROUNDS: usize = 32;
 
 pin_project! {
     /// The future of a connection. It is ready when the connection is closed and the
-    /// handler has returned. Dropping it cuts the connection off.
+    /// handler has returned. Dropping it aborts the connection.
     ///
     /// A round: read and parse, poll the handler, write what is queued. Rounds follow each
     /// other while there is something to read. Then the driver looks at the deadlines and
@@ -69,7 +69,7 @@ pin_project! {
             if this.conn.is_none() {
                 return;
             }
-            // The task was cut off from outside: tell the handles.
+            // The task was aborted from outside: tell the handles.
             let mut no_task = Context::from_waker(Waker::noop());
             let _ = this.shared.finish(CloseCause::Aborted, &mut no_task);
         }
@@ -97,7 +97,7 @@ impl<T, H> Driver<T, H> {
         }
     }
 
-    /// Goes on with another handler. The timer is armed anew.
+    /// Makes the same driver with another handler. The timer is armed anew.
     pub(super) fn with_handler<G>(mut self: Pin<Box<Self>>, handler: G) -> Driver<T, G> {
         let this = self.as_mut().project();
         Driver {
@@ -151,7 +151,7 @@ where
                 return Poll::Pending;
             }
         }
-        // The budget is used up. A connection that never rests still keeps its deadlines;
+        // The budget is used up. A connection that is always busy still keeps its deadlines;
         // then other tasks get their turn.
         let _ = self.as_mut().poll_deadlines(&mut turn, cx);
         if let Some(conn) = self.project().conn {
@@ -180,7 +180,7 @@ where
         }
     }
 
-    /// Reads and parses, if there is room; returns whether anything came of it.
+    /// Reads and parses, if there is room; returns whether it made progress.
     #[inline]
     fn receive(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let this = self.project();
@@ -271,8 +271,8 @@ where
         this.shared.close_if_socket_dropped();
     }
 
-    /// Writes, or lingers once there is nothing more to say; returns whether anything was
-    /// written.
+    /// Writes, or lingers once the closing handshake is complete; returns whether anything
+    /// was written.
     #[inline]
     fn transmit(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let this = self.project();
@@ -302,7 +302,7 @@ where
                 }
             }
             Poll::Ready(Err(error)) => {
-                // If the peer said why it leaves, that is the cause.
+                // If the peer's close frame has arrived, that is the cause.
                 if let Some(end) = conn.buffers().read_end.take() {
                     end_receiving(this.shared, conn, end, turn, cx);
                 }
@@ -312,7 +312,7 @@ where
         progress
     }
 
-    /// Looks at the deadlines; returns whether something came of it.
+    /// Looks at the deadlines; returns whether one has passed.
     #[inline]
     fn poll_deadlines(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let mut this = self.project();
@@ -422,7 +422,7 @@ fn end_receiving<T>(
     turn.repoll(shared.end_receiving(end, cx));
 }
 
-/// A deadline has passed: closes, and gives up a peer that does not seem to be there.
+/// A deadline has passed: closes, and waits for a reply only if the peer is there.
 fn time_out<T: AsyncRead + AsyncWrite + Unpin>(
     shared: &Shared,
     conn: &mut Conn<T>,
@@ -439,7 +439,7 @@ fn time_out<T: AsyncRead + AsyncWrite + Unpin>(
     } = timeout;
     turn.repoll(shared.time_out(cause, Error::from_kind(error), close, cx));
     if !is_peer_there {
-        // If the peer is there after all, the close frame is the last that it hears.
+        // If the peer is there after all, the close frame is the last that it receives.
         let _ = poll_transmit(shared, conn, &mut false, turn, cx);
         conn.set_stage(Stage::Over);
     }

@@ -1,4 +1,4 @@
-//! How a connection ends.
+//! The end of a connection.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::CloseCode;
 use crate::close::CloseFrame;
 use crate::error::{CloseCause, Error, Violation};
 
-/// What ended the receiving half.
+/// The event that ended the receiving half.
 #[derive(Debug)]
 pub(in crate::socket) enum ReadEnd {
     /// The peer's close frame.
@@ -24,7 +24,7 @@ pub(in crate::socket) enum ReadEnd {
 }
 
 impl ReadEnd {
-    /// Whether the IO is of no use any more.
+    /// Whether the IO can be dropped at once.
     pub(in crate::socket) fn is_final(&self) -> bool {
         matches!(self, ReadEnd::Eof | ReadEnd::Failed(_))
     }
@@ -57,7 +57,7 @@ impl Shared {
         true
     }
 
-    /// Cuts the connection off, and its handler.
+    /// Aborts the connection, and its handler.
     pub(crate) fn abort(&self, cause: CloseCause) {
         let mut state = self.lock();
         state.life.abort(cause);
@@ -85,7 +85,7 @@ impl Shared {
         }
     }
 
-    /// Receiving has ended: tells the peer, and `recv`, why. Says whether the driver's
+    /// Ends the receiving, and tells the peer and `recv` why. Returns whether the driver's
     /// own task waited for that.
     pub(in crate::socket) fn end_receiving(&self, end: ReadEnd, cx: &mut Context<'_>) -> Repoll {
         let mut state = self.lock();
@@ -118,8 +118,8 @@ impl Shared {
         self.receiving_ended(state, cx)
     }
 
-    /// A deadline has passed: begins the closing handshake. Says whether the driver's own
-    /// task waited for that.
+    /// Begins the closing handshake because a deadline has passed. Returns whether the
+    /// driver's own task waited for that.
     pub(in crate::socket) fn time_out(
         &self,
         cause: CloseCause,
@@ -144,7 +144,7 @@ impl Shared {
         repoll.or(Repoll::or_wake(receiver, cx))
     }
 
-    /// The IO is gone: tells every handle and observer.
+    /// Tells every handle and observer that the IO is gone.
     pub(in crate::socket) fn finish(
         self: &Arc<Self>,
         cause: CloseCause,
@@ -214,7 +214,7 @@ impl State {
     }
 }
 
-/// Whether the peer just went away.
+/// Whether the peer disappeared, as opposed to a failure of this side.
 fn is_disconnect(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::*;
     matches!(

@@ -2,7 +2,7 @@
 
 use crate::error::{CloseCause, Error};
 
-/// How far a connection has come, and why it ended.
+/// The progress of a connection towards its end, and why it ended.
 ///
 /// ```text
 ///   Open ── begin_end ──► Closing ── finish ──► Closed
@@ -12,7 +12,7 @@ use crate::error::{CloseCause, Error};
 ///                └──────────── finish ───────► Discarded
 /// ```
 ///
-/// What begins the end: `close`, the peer's close frame, a violation, a timeout, an IO
+/// The end is begun by `close`, the peer's close frame, a violation, a timeout or an IO
 /// error. `finish` on an open life goes through `Closing`: the driver was dropped.
 ///
 /// The first cause stays. `Open` is a null pointer, so an idle connection pays eight
@@ -53,7 +53,7 @@ impl Life {
         is_first
     }
 
-    /// Has the driver drop the IO, if it has not yet, and the handler.
+    /// Makes the driver drop the IO, unless that is done, and the handler.
     pub(super) fn abort(&mut self, cause: CloseCause) {
         self.begin_end(cause, None);
         if let Some(end) = &mut self.0 {
@@ -64,7 +64,7 @@ impl Life {
         }
     }
 
-    /// The IO is gone; returns whether this call says so first.
+    /// Notes that the IO is gone; returns whether this call is the first to do so.
     pub(super) fn finish(&mut self, cause: CloseCause) -> bool {
         let is_first = !self.is_closed();
         self.begin_end(cause, None);
@@ -102,7 +102,7 @@ impl Life {
         matches!(self.phase(), Some(Phase::Aborting | Phase::Discarded))
     }
 
-    /// Why the connection ended, or is about to.
+    /// Returns why the connection ended, or is about to.
     pub(super) fn cause(&self) -> Option<&CloseCause> {
         self.0.as_ref().map(|end| &end.cause)
     }
@@ -112,7 +112,7 @@ impl Life {
         self.0.as_ref().is_some_and(|end| end.error.is_some())
     }
 
-    /// What `recv` returns once there are no more messages: the error once, then the
+    /// Takes what `recv` returns once there are no more messages: the error once, then the
     /// end. `None` while the connection is open.
     pub(super) fn take_end(&mut self) -> Option<Result<(), Error>> {
         let end = self.0.as_mut()?;

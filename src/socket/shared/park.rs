@@ -7,17 +7,17 @@ use super::cork::Cork;
 use super::driver_task::Repoll;
 use super::{Demand, Inbox, Shared, State};
 
-/// What the driver learns at the beginning of a turn.
+/// The facts that the driver learns at the beginning of a turn.
 pub(in crate::socket) struct TurnStart {
     /// Whether the turn is in the same task as the last.
     pub(in crate::socket) same_task: bool,
-    /// What is to be read; `None` if the IO is to be dropped.
+    /// The demand; `None` if the IO is to be dropped.
     pub(in crate::socket) demand: Option<Demand>,
 }
 
-/// What the driver knows when it has found nothing more to do.
+/// The state of the driver when it has found nothing more to do.
 pub(in crate::socket) struct BeforePark<'a> {
-    /// What was read in this turn.
+    /// The demand of the last read in this turn.
     pub(in crate::socket) demand: Demand,
     pub(in crate::socket) cork: &'a mut Cork,
     /// The bytes that are being written.
@@ -29,7 +29,7 @@ pub(in crate::socket) struct BeforePark<'a> {
 }
 
 impl Shared {
-    /// A turn of the driver begins. It gets the connection's cork.
+    /// Begins a turn of the driver, and makes `cork` the connection's cork.
     #[inline]
     pub(in crate::socket) fn begin_turn(
         &self,
@@ -129,8 +129,8 @@ impl Shared {
         }
     }
 
-    /// Unlocks, and wakes the waiters that have got what they waited for; says whether the
-    /// driver's own task is among them.
+    /// Unlocks, and wakes the waiters that have got what they waited for; returns whether
+    /// the driver's own task is among them.
     #[inline]
     pub(super) fn wake_satisfied(
         &self,

@@ -13,7 +13,7 @@ use crate::message::Kind;
 use crate::protocol::{Closed, Outbox, Part, Pongs, Prepared};
 use crate::{CloseCode, Message};
 
-/// What is pushed.
+/// The item that is pushed: a message in one of its forms.
 #[derive(Clone, Copy)]
 pub(crate) enum Item<'a> {
     Message(&'a Message),
@@ -38,7 +38,7 @@ impl Item<'_> {
     }
 }
 
-/// What to do if the send queue is full.
+/// The action to take if the send queue is full.
 #[derive(Clone, Copy)]
 pub(in crate::socket) enum IfFull<'a> {
     /// Push all the same: the sender holds a permit.
@@ -52,7 +52,7 @@ pub(in crate::socket) enum IfFull<'a> {
     Close,
 }
 
-/// What became of a push.
+/// The outcome of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pushed {
     Queued,
@@ -125,7 +125,8 @@ impl Shared {
         if let (Item::Prepared(prepared), Some(coding)) = (item, self.coding)
             && let Some(terms) = coding.independent()
         {
-            // Compresses the message for this socket and all others. Not under the lock.
+            // Compresses the message once for all sockets with these terms. Not under the
+            // lock.
             prepared.encoded(terms);
         }
         let mut state = self.lock();
@@ -190,7 +191,7 @@ impl Shared {
         }
     }
 
-    /// Pushes by a policy that waits for no socket.
+    /// Pushes by a policy, without waiting for the socket.
     pub(crate) fn deliver(&self, item: Item<'_>, overflow: Overflow) -> Pushed {
         let if_full = match overflow {
             Overflow::DropNewest => IfFull::DropNewest,
@@ -237,8 +238,8 @@ impl Shared {
         Poll::Pending
     }
 
-    /// Queues a chunk of a message, once `wait_for` is there: the turn of the message, or
-    /// room for the chunk.
+    /// Queues a chunk of a message, once `wait_for` holds: no other message is being sent in
+    /// chunks, or there is room for the chunk.
     pub(in crate::socket) fn poll_push_chunk(
         &self,
         (kind, chunk, part): (Kind, &Message, Part),
@@ -267,8 +268,8 @@ impl Shared {
         Poll::Ready(Ok(()))
     }
 
-    /// The number of the batch that ends what is queued now. Waits for messages that are
-    /// deferred by one that is sent in chunks.
+    /// Returns the number of the batch that ends what is queued now. Waits while messages
+    /// are deferred by one that is sent in chunks.
     fn poll_last_batch(&self, id: WaiterId, cx: &mut Context<'_>) -> Poll<Result<u32, Error>> {
         let mut state = self.lock();
         if state.queue.has_deferred() {
@@ -308,7 +309,7 @@ impl Shared {
 
     /// Takes what is queued and what is in the cork into `writing`, which is empty, and
     /// behind it the answers to pings and a ping of our own: the next batch. What was taken
-    /// before has been written. Wakes the tasks that waited for that or for room; says
+    /// before has been written. Wakes the tasks that waited for that or for room; returns
     /// whether the driver's own task was among them.
     pub(in crate::socket) fn take_output(
         &self,

@@ -1,4 +1,4 @@
-//! A connection with much to do lets the others of its thread have their turn.
+//! A connection with much to do lets other connections of its thread have their turn.
 
 use std::future::poll_fn;
 
@@ -85,8 +85,8 @@ async fn what_the_runtime_has_to_wake_comes_before_a_flood_goes_on() {
     assert!(polls < 100, "{polls} polls");
 }
 
-/// A handler that uses up the budget of its task in every poll, for ever, as one does that
-/// drains a channel with a backlog. tokio lets no IO and no timer of the task make progress
+/// A handler that uses up the budget of its task in every poll, like one that drains a
+/// channel with a backlog. tokio lets no IO and no timer of the task make progress
 /// then.
 async fn drain_for_ever(socket: WebSocket) {
     let _socket = socket;
