@@ -2,6 +2,8 @@
 
 #[cfg(feature = "deflate")]
 mod compression;
+#[cfg(feature = "handshake")]
+mod origin;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +15,8 @@ use std::time::Duration;
 pub use compression::Compression;
 #[cfg(feature = "deflate")]
 pub(crate) use compression::Slot;
+#[cfg(feature = "handshake")]
+pub(crate) use origin::{Host, Origin};
 
 /// How a connection behaves. The defaults are safe.
 ///

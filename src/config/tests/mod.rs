@@ -2,6 +2,8 @@
 
 #[cfg(feature = "deflate")]
 mod compression;
+#[cfg(feature = "handshake")]
+mod origin;
 
 use super::*;
 
