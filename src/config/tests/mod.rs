@@ -2,6 +2,7 @@
 
 #[cfg(feature = "deflate")]
 mod compression;
+mod impossible;
 #[cfg(feature = "handshake")]
 mod origin;
 

@@ -9,10 +9,18 @@ fn a_host_is_a_name_or_an_address_with_or_without_a_port() {
     let host = |text| Host::parse(text).unwrap_or_else(|| panic!("{text}"));
     assert!(host("Example.com:80").matches(&host("example.COM")));
     assert!(host("example.com:80").matches(&host("example.com:80")));
-    assert!(!host("example.com").matches(&host("example.com:80")));
+    assert!(!host("example.com:81").matches(&host("example.com:80")));
+    assert!(!host("example.com").matches(&host("example.com:81")));
+    // A client leaves out the default port, of whichever scheme.
+    assert!(host("example.com").matches(&host("example.com:80")));
+    assert!(host("example.com").matches(&host("example.com:443")));
+    assert!(!host("example.com:80").matches(&host("example.com:443")));
     assert!(!host("example.com.evil").matches(&host("example.com")));
     assert!(host("[::1]:3000").matches(&host("[0:0:0:0:0:0:0:1]")));
     assert!(!host("[::1]").matches(&host("127.0.0.1")));
+    // The zone is that of the sender.
+    assert!(host("[fe80::1%25lo]:9").matches(&host("[fe80::1]")));
+    assert!(host("[fe80::1%lo]").matches(&host("[FE80::1]")));
     assert!(host("example.com:").matches(&host("example.com")));
     for text in [
         "",
@@ -29,6 +37,10 @@ fn a_host_is_a_name_or_an_address_with_or_without_a_port() {
         "[::1",
         "[x]",
         "[::1]80",
+        "[::1%]",
+        "[::1%a b]",
+        "[::1%a]b]",
+        "a%25lo:x",
         "[127.0.0.1]",
         "é",
         "a\"",
