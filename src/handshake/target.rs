@@ -328,6 +328,12 @@ fn is_user_byte(byte: u8) -> bool {
     is_path_byte(byte) && !b"/;=@[\\]|".contains(&byte)
 }
 
+/// Percent-encodes a path as clients do.
+#[cfg(feature = "server")]
+pub(crate) fn encoded_path(path: &str) -> String {
+    encoded(path, is_path_byte)
+}
+
 /// Percent-encodes letters beyond ASCII, which `http` accepts and HTTP does not.
 pub(super) fn in_ascii(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
