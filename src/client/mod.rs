@@ -111,6 +111,7 @@ mod connect;
 mod dial;
 mod error;
 mod handshake;
+mod header_case;
 mod http1;
 #[cfg(feature = "http2")]
 mod http2;
