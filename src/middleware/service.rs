@@ -70,7 +70,7 @@ impl<S> WebSocketService<S> {
     ///
     /// # Panics
     ///
-    /// If a name is not a token: no client could offer it.
+    /// If a name is not a token (RFC 9110, section 5.6.2): no client could offer it.
     #[track_caller]
     pub fn protocols<P: Into<String>>(mut self, supported: impl IntoIterator<Item = P>) -> Self {
         self.routes_mut().protocols(supported);

@@ -12,7 +12,7 @@ use super::pending::{OnFailedUpgrade, PendingUpgrade};
 use super::trace::Trace;
 use crate::config::Config;
 use crate::error::Error;
-use crate::handshake::{Head, Offer, Rejection, assert_subprotocol};
+use crate::handshake::{Head, Offer, Rejection};
 use crate::protocol::Role;
 use crate::socket::{HandlerOutput, Negotiated, WebSocket};
 use crate::tracker::{Permit, Refused, Tracker};
@@ -128,24 +128,15 @@ impl Upgrade {
     /// [`require_protocol`](Upgrade::require_protocol) is called too. (A browser
     /// that offered subprotocols closes such a connection.)
     ///
-    /// Each call replaces the choice of an earlier one. An empty list selects none.
-    ///
-    /// # Panics
-    ///
-    /// If a name is not a token (RFC 9110, section 5.6.2): no client could offer it.
-    #[track_caller]
-    pub fn protocols<P: AsRef<str>>(self, supported: impl IntoIterator<Item = P>) -> Self {
+    /// Each call replaces the choice of an earlier one. An empty list selects none, and
+    /// so does a name that no client can offer, because it is not a token: the names may
+    /// come from the request. (Those of the [middleware](crate::middleware) are refused
+    /// at the start.)
+    pub fn protocols<P: AsRef<str>>(mut self, supported: impl IntoIterator<Item = P>) -> Self {
         let supported = supported.into_iter().collect::<Vec<_>>();
-        for protocol in &supported {
-            assert_subprotocol(protocol.as_ref());
-        }
-        self.select(&supported)
-    }
-
-    fn select<P: AsRef<str>>(mut self, supported: &[P]) -> Self {
-        self.protocol = self.offer.choose(supported);
+        self.protocol = self.offer.choose(&supported);
         self.no_common_protocol = match self.protocol {
-            None => Some(self.offer.no_common_protocol(supported)),
+            None => Some(self.offer.no_common_protocol(&supported)),
             Some(_) => None,
         };
         self
@@ -205,7 +196,7 @@ impl Upgrade {
     /// # }
     /// ```
     pub fn set_protocol(self, protocol: impl AsRef<str>) -> Self {
-        self.select(&[protocol]).require_protocol()
+        self.protocols([protocol]).require_protocol()
     }
 
     /// Returns the subprotocol that is selected.
