@@ -171,6 +171,7 @@ pub struct Connect {
     config: Arc<Config>,
     #[cfg(feature = "rustls")]
     tls: Option<Arc<rustls::ClientConfig>>,
+    title_case_headers: bool,
     connect_timeout: Duration,
     handshake_timeout: Duration,
 }
@@ -196,6 +197,7 @@ impl Connect {
             config: Arc::default(),
             #[cfg(feature = "rustls")]
             tls: None,
+            title_case_headers: false,
             connect_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
         }
@@ -279,14 +281,29 @@ impl Connect {
         self
     }
 
-    /// Sets the timeout for resolving the name and connecting, TLS included; 10 s unless
-    /// set.
+    /// Writes the header names with capital letters, as RFC 6455 does:
+    /// `Sec-WebSocket-Key` instead of `sec-websocket-key`. Over HTTP/2 it has no
+    /// effect, since names are lower case there.
+    ///
+    /// Header names have no case (RFC 9110, section 5.1), and nearly all servers know
+    /// that. Use this if a device or a gateway answers 400 to this client, or says that
+    /// a header is missing, and accepts browsers.
+    pub fn title_case_headers(mut self) -> Self {
+        self.title_case_headers = true;
+        self
+    }
+
+    /// Limits the time to resolve the name and to connect, TLS included. The default
+    /// is 10 s, and [`Duration::MAX`] sets no limit. With zero there is no time left:
+    /// it times out at once.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Sets the timeout for the server's response, counted from then; 10 s unless set.
+    /// Limits the time from then on until the server has answered the handshake. The
+    /// default is 10 s, and [`Duration::MAX`] sets no limit. With zero there is no time
+    /// left: it times out at once.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self
@@ -315,6 +332,7 @@ impl Connect {
             request,
             question,
             config: self.config,
+            title_case_headers: self.title_case_headers,
             timeout: self.handshake_timeout,
         };
         let deadline = after(self.connect_timeout);

@@ -1,5 +1,6 @@
 //! The client's side: makes the request and checks the response.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::agreement::Agreement;
 use super::extensions;
 use super::headers::{self, Single};
 use super::quote::shown;
-use super::target::{Authority, InvalidRequest, Scheme, Target, decoded};
+use super::target::{Authority, InvalidRequest, Scheme, Target, decoded, in_ascii};
 use crate::Config;
 use crate::extension::{Agreed, KNOWN};
 
@@ -80,7 +81,7 @@ impl ClientHandshake {
     ) -> Result<(Request<()>, Self), InvalidRequest> {
         check_method_and_body(&request)?;
         set_host(&mut request)?;
-        let path = path(request.uri());
+        let path = path(request.uri())?;
         *request.uri_mut() = Uri::from(path);
         *request.version_mut() = Version::HTTP_11;
         let headers = request.headers_mut();
@@ -109,7 +110,7 @@ impl ClientHandshake {
         check_method_and_body(&request)?;
         let target = Target::of(request.uri())?;
         set_host(&mut request)?;
-        let path = path(request.uri());
+        let path = path(request.uri())?;
         let headers = request.headers_mut();
         headers.remove(header::CONNECTION);
         headers.remove(header::UPGRADE);
@@ -286,9 +287,15 @@ fn credentials(mut user: Vec<u8>) -> Result<HeaderValue, InvalidRequest> {
 }
 
 /// The path and the query to ask a server for (RFC 9112, section 3.2.1).
-fn path(uri: &Uri) -> PathAndQuery {
-    let path = uri.path_and_query().cloned();
-    path.unwrap_or_else(|| PathAndQuery::from_static("/"))
+fn path(uri: &Uri) -> Result<PathAndQuery, InvalidRequest> {
+    let Some(path) = uri.path_and_query() else {
+        return Ok(PathAndQuery::from_static("/"));
+    };
+    match in_ascii(path.as_str()) {
+        Cow::Borrowed(_) => Ok(path.clone()),
+        Cow::Owned(path) => PathAndQuery::from_maybe_shared(path)
+            .map_err(|_| InvalidRequest::new("the path cannot be encoded: it becomes too long")),
+    }
 }
 
 /// Offers the extensions of the configuration; returns their names.

@@ -85,8 +85,12 @@ mod tests;
 pub use accept::accept_key;
 pub use agreement::Agreement;
 pub use client::{ClientHandshake, InvalidResponse};
+#[cfg(feature = "server")]
+pub(crate) use headers::assert_subprotocol;
 #[cfg(feature = "client")]
 pub(crate) use quote::excerpt;
 pub use rejection::Rejection;
 pub use server::{Head, Offer};
+#[cfg(feature = "server")]
+pub(crate) use target::encoded_path;
 pub use target::{IntoRequest, InvalidRequest, Scheme, Target};

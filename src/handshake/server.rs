@@ -9,10 +9,10 @@ use super::accept::{accept_key, describe_key, is_key};
 use super::agreement::Agreement;
 use super::extensions::{self, ExtensionOffer};
 use super::headers::{self, Single};
-use super::origin::{Host, check_host, check_origin};
+use super::origin::{check_host, check_origin};
 use super::quote::{quoted, shown};
 use super::rejection::{FieldFault, Reason, Rejection, Via};
-use crate::config::Config;
+use crate::config::{Config, Host};
 use crate::extension::{Agreed, KNOWN};
 
 /// The parts of a request that matter to a handshake, borrowed.

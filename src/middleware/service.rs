@@ -43,8 +43,10 @@ impl<S> WebSocketService<S> {
     ///
     /// # Panics
     ///
-    /// If the path does not begin with `/`, or contains `?` or `#`: no request
-    /// could match.
+    /// If no request could match: the path does not begin with `/`, contains `?` or `#`,
+    /// is not percent-encoded as clients encode it (`/a b` is `/a%20b`), or has a
+    /// parameter such as `{id}`.
+    #[track_caller]
     pub fn route<Shape, H: Handler<Shape>>(mut self, path: &str, handler: H) -> Self {
         self.routes_mut().route(path, handler);
         self
@@ -65,6 +67,11 @@ impl<S> WebSocketService<S> {
 
     /// Sets the subprotocols that all routes speak, in order of preference. See
     /// [`Upgrade::protocols`](crate::Upgrade::protocols).
+    ///
+    /// # Panics
+    ///
+    /// If a name is not a token (RFC 9110, section 5.6.2): no client could offer it.
+    #[track_caller]
     pub fn protocols<P: Into<String>>(mut self, supported: impl IntoIterator<Item = P>) -> Self {
         self.routes_mut().protocols(supported);
         self
@@ -176,7 +183,8 @@ impl WebSocketLayer {
     ///
     /// # Panics
     ///
-    /// If the path does not begin with `/`, or contains `?` or `#`.
+    /// As [`WebSocketService::route`] does.
+    #[track_caller]
     pub fn route<Shape, H: Handler<Shape>>(mut self, path: &str, handler: H) -> Self {
         self.routes_mut().route(path, handler);
         self
@@ -195,6 +203,11 @@ impl WebSocketLayer {
     }
 
     /// See [`WebSocketService::protocols`].
+    ///
+    /// # Panics
+    ///
+    /// If a name is not a token.
+    #[track_caller]
     pub fn protocols<P: Into<String>>(mut self, supported: impl IntoIterator<Item = P>) -> Self {
         self.routes_mut().protocols(supported);
         self

@@ -98,7 +98,7 @@ impl Server {
         default_to_localhost(request.uri_mut());
         // The nonce need not be random: it is for caches between client and server.
         let (request, question) = ClientHandshake::new(request, self.config.clone(), [7; 16])?;
-        let (response, io) = exchange(self.stream(), request, HANDSHAKE_TIMEOUT).await?;
+        let (response, io) = exchange(self.stream(), request, false, HANDSHAKE_TIMEOUT).await?;
         let agreement = question.verify(&response)?;
         Ok(Client::new(io, &self.config, &agreement, response))
     }

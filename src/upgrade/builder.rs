@@ -126,7 +126,10 @@ impl Upgrade {
     /// [`require_protocol`](Upgrade::require_protocol) is called too. (A browser
     /// that offered subprotocols closes such a connection.)
     ///
-    /// Each call replaces the choice of an earlier one.
+    /// Each call replaces the choice of an earlier one. An empty list selects none, and
+    /// so does a name that no client can offer, because it is not a token: the names may
+    /// come from the request. (Those of the [middleware](crate::middleware) are refused
+    /// at the start.)
     pub fn protocols<P: AsRef<str>>(mut self, supported: impl IntoIterator<Item = P>) -> Self {
         let supported = supported.into_iter().collect::<Vec<_>>();
         self.protocol = self.offer.choose(&supported);
