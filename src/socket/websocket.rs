@@ -35,7 +35,7 @@ pub struct WebSocket {
     pub(super) shared: Arc<Shared>,
     /// Messages taken from the inbox and not returned yet.
     pub(super) batch: Option<Box<Inbox>>,
-    /// The driver of a bare socket.
+    /// The driver of a bare socket, and a flush of the `Sink`.
     pub(super) driver: Inline,
 }
 
@@ -114,7 +114,7 @@ impl WebSocket {
         Fut: Future + Send + 'static,
         Fut::Output: HandlerOutput,
     {
-        let driver = self.driver.take();
+        let driver = self.driver.take_driver();
         let shared = self.shared.clone();
         let handler = handler(self);
         match driver {
@@ -143,7 +143,7 @@ impl WebSocket {
     #[cold]
     pub(super) fn close_in_background(&mut self) {
         if let Ok(runtime) = tokio::runtime::Handle::try_current()
-            && let Some(driver) = self.driver.take()
+            && let Some(driver) = self.driver.take_driver()
         {
             runtime.spawn(driver);
         }
@@ -153,7 +153,7 @@ impl WebSocket {
 impl Drop for WebSocket {
     fn drop(&mut self) {
         self.shared.socket_dropped();
-        if self.driver.is_some() {
+        if self.driver.has_driver() {
             self.close_in_background();
         }
     }
