@@ -136,6 +136,36 @@ async fn a_flush_ends_while_another_task_pushes_all_the_time() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_flush_ends_while_one_message_in_chunks_follows_the_other() {
+    let (mut peer, _task) = serve(Config::new(), |socket| async move {
+        let sender = socket.sender();
+        let flushing = socket.sender();
+        let mut outgoing = sender.send_stream(Kind::Binary);
+        outgoing.write("begun").await?;
+        sender.send("behind").await?;
+        let flushed = tokio::spawn(async move { flushing.flush().await });
+        tokio::task::yield_now().await;
+        assert!(!flushed.is_finished());
+        for messages in 1.. {
+            outgoing.finish().await?;
+            outgoing = sender.send_stream(Kind::Binary);
+            outgoing.write("begun").await?;
+            sender.send("behind").await?;
+            tokio::task::yield_now().await;
+            if flushed.is_finished() {
+                break;
+            }
+            assert!(messages < ENDLESS);
+        }
+        flushed.await.unwrap()?;
+        outgoing.finish().await
+    });
+    peer.message().await;
+    assert_eq!(peer.message().await, "behind".into());
+    assert_eq!(peer.close_frame().await, Some(1000));
+}
+
 /// What is queued is in the way of nothing, until `peer` reads.
 fn blocked() -> (WebSocket, Peer) {
     let (ours, theirs) = tokio::io::duplex(8);
