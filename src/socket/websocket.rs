@@ -154,6 +154,7 @@ impl Drop for WebSocket {
     fn drop(&mut self) {
         self.shared.socket_dropped();
         if self.driver.has_driver() {
+            self.driver.write_the_last();
             self.close_in_background();
         }
     }

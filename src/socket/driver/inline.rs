@@ -1,12 +1,14 @@
 //! What a `WebSocket` carries inside besides its messages: the driver of a bare socket, which
 //! moves while a method of the socket is awaited, and the flush of its `Sink`.
 
-use std::future::{Future, Ready};
-use std::pin::Pin;
+use std::future::{Future, Ready, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::Driver;
+use super::turn::Turn;
+use super::{Driver, ROUNDS};
 use crate::socket::shared::Flush;
 use crate::transport::Io;
 
@@ -81,6 +83,19 @@ impl Inline {
         }
     }
 
+    /// The socket was dropped: writes what is queued and a close frame, as far as the transport
+    /// takes them at once.
+    pub(in crate::socket) fn write_the_last(&mut self) {
+        // A panic within the drop that a panic has caused would abort the process.
+        if !std::thread::panicking()
+            && let Some(parts) = self.parts()
+            && let Some(driver) = &mut parts.driver
+        {
+            // A stream of the user's may need a runtime to write, and there may be none.
+            let _ = catch_unwind(AssertUnwindSafe(|| driver.write_the_last()));
+        }
+    }
+
     /// Takes the driver out, to be polled as a task.
     pub(in crate::socket) fn take_driver(&mut self) -> Option<BoxedDriver> {
         let driver = self.parts()?.driver.take()?;
@@ -119,6 +134,31 @@ impl Inline {
 }
 
 impl InlineDriver {
+    /// A turn that ends without waiting: the task that is to complete the closing handshake may
+    /// never be polled, if the program ends. What has arrived is read, since TCP answers unread
+    /// bytes with a reset, which may take what was written with it. No timer is armed:
+    /// this may be outside of the runtime.
+    fn write_the_last(&mut self) {
+        let mut driver = self.driver.as_mut();
+        let rounds = poll_fn(|cx| {
+            let mut turn = Turn::default();
+            driver.as_mut().begin_turn(&mut turn, cx);
+            for _ in 0..ROUNDS {
+                let received = driver.as_mut().receive(&mut turn, cx);
+                // There is no handler; this begins the closing handshake.
+                driver.as_mut().poll_handler(cx);
+                let transmitted = driver.as_mut().transmit(&mut turn, cx);
+                if driver.is_over() || !received && !transmitted || turn.is_long() {
+                    break;
+                }
+            }
+            Poll::Ready(())
+        });
+        // The task may have used its budget up.
+        let rounds = pin!(tokio::task::unconstrained(rounds));
+        let _ = rounds.poll(&mut Context::from_waker(Waker::noop()));
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.tasks.remember(cx.waker());
         self.driver
