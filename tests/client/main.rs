@@ -3,6 +3,7 @@
 mod connect;
 mod http2;
 mod refused;
+mod script;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;
