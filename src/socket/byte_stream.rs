@@ -244,7 +244,7 @@ impl AsyncWrite for ByteStream {
         if self.socket.close_cause().is_none() {
             let _ = ready!(self.poll_flushed(cx));
         }
-        self.socket.poll_closed(cx).map(Ok)
+        self.socket.poll_close_normal(cx).map(Ok)
     }
 }
 

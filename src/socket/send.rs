@@ -227,6 +227,6 @@ impl Sink<Message> for WebSocket {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.poll_closed(cx).map(Ok)
+        self.poll_close_normal(cx).map(Ok)
     }
 }

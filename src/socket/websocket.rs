@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
@@ -49,10 +49,15 @@ impl WebSocket {
     }
 
     /// Closes the connection: sends what is queued and a close frame, and waits until the
-    /// peer has answered, or [`Config::close_timeout`](crate::Config::close_timeout) has
-    /// passed. Messages that still arrive are discarded. Returns how the connection ended:
-    /// [`CloseCause::Local`] with this code if this call began the end, otherwise the cause
-    /// that came before it.
+    /// peer has answered and closed the connection too, or
+    /// [`Config::close_timeout`](crate::Config::close_timeout) has passed. Messages that still
+    /// arrive are discarded. Returns how the connection ended: [`CloseCause::Local`] with this
+    /// code if this call began the end, otherwise the cause that came before it.
+    ///
+    /// Returns at once if the connection has ended or is ending for another reason: the peer
+    /// has closed, a deadline has passed, the server is drained. What is left to do is done in
+    /// the background; [`Sender::closed`] waits for it. If this side is closing already, by
+    /// an earlier call or by [`Sender::close`], it waits for that.
     ///
     /// # Cancel safety
     ///
@@ -66,18 +71,23 @@ impl WebSocket {
                 self.shared.close(CloseCause::Local(code), code, reason);
                 self.shared.discard_received();
             }
-            self.drive(cx);
-            self.shared.poll_closed(WaiterId::SOCKET, cx)
+            self.poll_close_begun(cx)
         })
         .await
     }
 
-    /// Closes with 1000, and waits until the connection is closed.
-    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Closes with 1000, otherwise like [`close`](Self::close).
+    pub(super) fn poll_close_normal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let code = CloseCode::NORMAL;
         self.shared.close(CloseCause::Local(code), code, "");
+        self.poll_close_begun(cx).map(drop)
+    }
+
+    fn poll_close_begun(&mut self, cx: &mut Context<'_>) -> Poll<CloseCause> {
         self.drive(cx);
-        self.shared.poll_closed(WaiterId::SOCKET, cx).map(drop)
+        let cause = ready!(self.shared.poll_close(WaiterId::SOCKET, cx));
+        self.close_in_background();
+        Poll::Ready(cause)
     }
 
     /// Cuts the connection off, without a closing handshake. The handler is not polled

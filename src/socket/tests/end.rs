@@ -1,5 +1,6 @@
 //! How conversations end: once, with one cause, within their deadlines.
 
+use std::pin::Pin;
 use std::task::Waker;
 
 use tokio::sync::oneshot;
@@ -522,4 +523,89 @@ async fn a_bare_socket_that_is_dropped_writes_even_if_its_task_has_used_its_budg
         Poll::Ready(())
     })
     .await;
+}
+
+/// Receives to the end, then closes in each way; returns how long the close took.
+async fn close_after_the_end(way: &str, mut socket: WebSocket) -> Duration {
+    if way == "shutdown" {
+        let mut stream = socket.into_byte_stream();
+        let _ = stream.read_to_end(&mut vec![]).await;
+        let began = Instant::now();
+        stream.shutdown().await.unwrap();
+        return began.elapsed();
+    }
+    while !matches!(socket.recv().await, Ok(None)) {}
+    let began = Instant::now();
+    match way {
+        "close" => {
+            let cause = socket.close(CloseCode::GOING_AWAY, "late").await;
+            assert_eq!(socket.close_cause(), Some(cause));
+        }
+        _ => poll_fn(|cx| futures_sink::Sink::poll_close(Pin::new(&mut socket), cx))
+            .await
+            .unwrap(),
+    }
+    began.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_after_the_end_returns_at_once_and_the_rest_goes_on_without_it() {
+    // The peer's close frame, and a violation.
+    for (end, code) in [
+        (&b"\x88\x82\0\0\0\0\x03\xe8"[..], 1000),
+        (b"\xff\xff", 1002),
+    ] {
+        for way in ["close", "sink", "shutdown"] {
+            for managed in [true, false] {
+                let (ours, theirs) = tokio::io::duplex(1024);
+                let mut peer = Peer::new(theirs);
+                let (give, take) = oneshot::channel();
+                let began = Instant::now();
+                let handler =
+                    async move |socket| give.send(close_after_the_end(way, socket).await).unwrap();
+                let socket = bare(ours, start(Config::new()));
+                let closed = socket.sender();
+                match managed {
+                    true => drop(tokio::spawn(socket.run(handler))),
+                    false => drop(tokio::spawn(handler(socket))),
+                }
+                peer.io.write_all(end).await.unwrap();
+                assert_eq!(
+                    take.await.unwrap(),
+                    Duration::ZERO,
+                    "{way}, managed: {managed}"
+                );
+                assert_eq!(peer.close_frame().await, Some(code));
+                // The end of the stream; the peer does not end its half.
+                assert_eq!(peer.event().await, None);
+                closed.closed().await;
+                assert_eq!(began.elapsed().as_secs(), 10);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_is_called_again_still_waits_for_the_peer() {
+    for managed in [true, false] {
+        let (ours, theirs) = tokio::io::duplex(1024);
+        let mut peer = Peer::new(theirs);
+        let socket = bare(ours, start(Config::new()));
+        let handler = async move |mut socket: WebSocket| {
+            let began = Instant::now();
+            let wait = Duration::from_secs(1);
+            let close = timeout(wait, socket.close(CloseCode::NORMAL, "")).await;
+            assert!(close.is_err());
+            socket.close(CloseCode::GOING_AWAY, "").await;
+            assert_eq!(began.elapsed().as_secs(), 3);
+        };
+        let task = match managed {
+            true => tokio::spawn(socket.run(handler)),
+            false => tokio::spawn(handler(socket)),
+        };
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(peer.close_frame().await, Some(1000));
+        drop(peer);
+        task.await.unwrap();
+    }
 }
