@@ -32,6 +32,7 @@ impl WebSocket {
     ///
     /// To receive at the same time, send with a [`Sender`].
     pub fn send_stream(&mut self, kind: Kind) -> MessageWriter<'_> {
+        self.begin_to_send();
         MessageWriter::new(&self.shared, Some(&mut self.driver), kind)
     }
 }
@@ -140,18 +141,19 @@ impl<'a> MessageWriter<'a> {
         }
         self.push(&Message::from(&[][..]), Part::Last).await?;
         let shared = self.shared;
-        match &mut self.driver {
-            Some(driver) if driver.is_some() => {
-                let mut waiter = WaiterGuard::new(shared);
-                let mut flush = Flush::default();
-                poll_fn(|cx| {
-                    driver.drive(cx);
-                    waiter.poll(|id| flush.poll(shared, id, cx))
-                })
-                .await
-            }
-            _ => Ok(()),
+        let Some(driver) = &mut self.driver else {
+            return Ok(());
+        };
+        if !driver.has_driver() {
+            return Ok(());
         }
+        let mut waiter = WaiterGuard::new(shared);
+        let mut flush = Flush::default();
+        poll_fn(|cx| {
+            driver.drive(cx);
+            waiter.poll(|id| flush.poll(shared, id, cx))
+        })
+        .await
     }
 
     async fn push(&mut self, chunk: &Message, part: Part) -> Result<(), Error> {

@@ -187,6 +187,19 @@ impl Shared {
         }
     }
 
+    /// Waits until the connection is closed, if a call of this side began the end. An end that
+    /// began otherwise is not waited for: the driver does what is left of it.
+    pub(in crate::socket) fn poll_close(
+        &self,
+        id: WaiterId,
+        cx: &mut Context<'_>,
+    ) -> Poll<CloseCause> {
+        match self.close_cause() {
+            None | Some(CloseCause::Local(_)) => self.poll_closed(id, cx),
+            Some(cause) => Poll::Ready(cause),
+        }
+    }
+
     /// Tells `observer` of the end; returns `false` if the connection is ending already.
     pub(crate) fn observe(&self, observer: Arc<dyn Observer>) -> bool {
         let mut state = self.lock();

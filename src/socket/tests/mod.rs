@@ -8,6 +8,7 @@ mod coop;
 mod cork;
 mod edge;
 mod end;
+mod flush;
 mod incoming;
 mod outgoing;
 mod pause;
