@@ -177,6 +177,10 @@ impl Config {
 
     /// Sets how long the closing handshake may take; 10 s unless set.
     ///
+    /// It begins when the close frame has been written. What is queued before the close frame
+    /// is written first, as long as the peer reads: until then
+    /// [`write_timeout`](Self::write_timeout) counts.
+    ///
     /// For a client this includes the time until the server ends the TCP
     /// connection (RFC 6455, section 7.1.1).
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
@@ -192,7 +196,8 @@ impl Config {
     }
 
     /// Sets how long queued output may make no progress at all; 30 s unless set.
-    /// `None` sets no limit.
+    /// `None` sets no limit; once this side or the peer has closed, the limit is then
+    /// [`close_timeout`](Self::close_timeout).
     pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.write_timeout = timeout.into();
         self

@@ -29,7 +29,7 @@ use crate::error::CloseCause;
 /// ```
 ///
 /// Dropping it begins the closing handshake (code 1000), which goes on in the background
-/// within its deadline. The [module documentation](super) says what else holds.
+/// within its deadlines: what is queued is written as long as the peer reads. The [module documentation](super) says what else holds.
 #[must_use = "dropping a WebSocket closes it"]
 pub struct WebSocket {
     pub(super) shared: Arc<Shared>,
@@ -50,7 +50,9 @@ impl WebSocket {
 
     /// Closes the connection: sends what is queued and a close frame, and waits until the
     /// peer has answered, or [`Config::close_timeout`](crate::Config::close_timeout) has
-    /// passed. Messages that still arrive are discarded. Returns how the connection ended:
+    /// passed since the close frame was written. A peer that reads slowly may take its time
+    /// before that; one that reads nothing has
+    /// [`Config::write_timeout`](crate::Config::write_timeout). Messages that still arrive are discarded. Returns how the connection ended:
     /// [`CloseCause::Local`] with this code if this call began the end, otherwise the cause
     /// that came before it.
     ///

@@ -316,7 +316,8 @@ where
         let Some(conn) = this.conn else { return false };
         let config = this.shared.config();
         if turn.demand == Demand::Discard {
-            this.deadlines.close_began(|| turn.now());
+            let is_written = !this.shared.has_output() && !conn.has_output();
+            this.deadlines.end_began(is_written, || turn.now());
         }
         let now = turn.now.filter(|_| turn.same_task);
         if !this.deadlines.take_nearer() && this.timer.is_ahead(now) {

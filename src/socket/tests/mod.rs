@@ -12,6 +12,7 @@ mod incoming;
 mod outgoing;
 pub(crate) mod peer;
 mod queue;
+mod slow_close;
 
 use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex};
