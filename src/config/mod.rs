@@ -183,6 +183,10 @@ impl Config {
     ///
     /// For a client this includes the time until the server ends the TCP
     /// connection (RFC 6455, section 7.1.1).
+    ///
+    /// After a failed write nothing can be sent, and what has arrived is still received. Then
+    /// the connection ends when the peer has sent nothing for this long, or when the handler
+    /// has received nothing for 64 times as long though messages wait.
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.close_timeout = timeout;
         self

@@ -15,6 +15,10 @@ impl WebSocket {
     /// Receives the next message. Returns `Ok(None)` when the connection has ended, by
     /// whichever side and in whatever ordinary way.
     ///
+    /// A peer may send its last messages and a close frame, and go at once: sending fails from
+    /// then on ([`ErrorKind::Closed`](crate::error::ErrorKind::Closed)), and `recv` returns
+    /// all that has arrived. So do not stop to receive because a `send` has failed.
+    ///
     /// # Errors
     ///
     /// Once, if the connection ended because the peer broke the protocol or a limit, because

@@ -98,7 +98,8 @@ impl WebSocket {
         self.shared.protocol()
     }
 
-    /// How the connection ended, once it has or is about to.
+    /// How the connection ended, once it has or is about to. `None` while messages can still
+    /// be received, even if sending has failed: the peer's close frame may be among them.
     pub fn close_cause(&self) -> Option<CloseCause> {
         self.shared.close_cause()
     }

@@ -8,6 +8,9 @@ use tokio::time::Instant;
 use crate::error::{CloseCause, ErrorKind};
 use crate::{CloseCode, Config};
 
+/// How many messages are read ahead at most.
+const READ_AHEAD: u32 = 64;
+
 /// What is due, now that a deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
@@ -93,10 +96,15 @@ pub(super) struct Deadlines {
 ///
 /// ```text
 ///   Open ── the end begins ──► Flushing ── all is written ──► Closing
+///    │
+///    └── a write fails ──► ReceiveOnly
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     Open,
+    /// Nothing can be written, so the peer cannot be asked whether it is there. It is given up
+    /// if it sends nothing for as long as it may take to answer a close frame.
+    ReceiveOnly,
     /// The close frame stands behind output that a slow peer may take its time to read. The
     /// write deadline says whether it does.
     Flushing,
@@ -240,13 +248,22 @@ impl Deadlines {
     /// close frame behind it.
     pub(super) fn end_began(&mut self, is_written: bool, now: impl FnOnce() -> Instant) {
         self.ending = match (self.ending, is_written) {
-            (Ending::Closing, _) | (Ending::Flushing, false) => return,
+            (Ending::ReceiveOnly | Ending::Closing, _) | (Ending::Flushing, false) => return,
             (_, true) => {
                 self.closing = self.time(now());
                 Ending::Closing
             }
             (_, false) => Ending::Flushing,
         };
+        self.nearer = true;
+    }
+
+    /// Nothing can be written any more.
+    pub(super) fn writing_failed(&mut self, now: Instant) {
+        self.ending = Ending::ReceiveOnly;
+        self.received = self.time(now);
+        self.pinged = None;
+        self.blocked = None;
         self.nearer = true;
     }
 
@@ -283,18 +300,24 @@ impl Deadlines {
         let close_timeout = config.close_timeout;
         let end = match self.ending {
             Ending::Open | Ending::Flushing => None,
+            // The handler has as long for each message that it may have in hand.
+            Ending::ReceiveOnly if self.stalled => Some(
+                self.received
+                    .after(close_timeout.saturating_mul(READ_AHEAD)),
+            ),
+            Ending::ReceiveOnly => Some(self.received.after(close_timeout)),
             Ending::Closing => Some(self.closing.after(close_timeout)),
         };
         let end = end.map(|at| (at, Action::CloseTimeout));
         let write_timeout = match self.ending {
             Ending::Flushing => Some(config.write_timeout.unwrap_or(close_timeout)),
             Ending::Open => config.write_timeout,
-            Ending::Closing => None,
+            Ending::ReceiveOnly | Ending::Closing => None,
         };
         let message = self
             .message
             .zip(config.message_timeout)
-            .filter(|_| is_open && !self.stalled)
+            .filter(|_| !self.stalled && (is_open || self.ending == Ending::ReceiveOnly))
             .map(|(since, timeout)| (since.after(timeout), Action::MessageTimeout));
         let write = self
             .blocked
@@ -487,5 +510,25 @@ mod tests {
             deadlines.end_began(true, || at);
             assert_eq!(deadlines.next(&config, false), Some(at + seconds(10)));
         }
+    }
+
+    #[test]
+    fn after_a_failed_write_a_silent_peer_and_an_idle_handler_have_deadlines() {
+        let (now, config, mut deadlines) = setup();
+        deadlines.write_blocked(now);
+        deadlines.pinged(now, &config);
+        let at = now + seconds(5);
+        deadlines.writing_failed(at);
+        assert_eq!(deadlines.next(&config, false), Some(at + seconds(10)));
+        deadlines.frame_received(at + seconds(9));
+        assert_eq!(deadlines.next(&config, false), Some(at + seconds(19)));
+        deadlines.stall();
+        assert_eq!(deadlines.next(&config, false), Some(at + seconds(9 + 640)));
+        deadlines.resume(|| at + seconds(100));
+        let at = at + seconds(110);
+        assert_eq!(
+            deadlines.due(at, &config, false),
+            Some(Action::CloseTimeout)
+        );
     }
 }

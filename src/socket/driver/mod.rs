@@ -185,7 +185,7 @@ where
     fn receive(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let this = self.project();
         let Some(conn) = this.conn else { return false };
-        if conn.stage() != Stage::Open {
+        if !matches!(conn.stage(), Stage::Open | Stage::ReceiveOnly) {
             return false;
         }
         if let Some(end) = conn.buffers().read_end.take() {
@@ -206,6 +206,11 @@ where
             return false;
         };
         turn.demand = demand;
+        if demand == Demand::Discard && conn.stage() == Stage::ReceiveOnly {
+            // This side has closed, and can neither write a close frame nor wait for one.
+            conn.set_stage(Stage::Over);
+            return false;
+        }
         if !demand.has_capacity() {
             this.deadlines.stall();
             return false;
@@ -276,6 +281,10 @@ where
         let Some(conn) = this.conn else { return false };
         match conn.stage() {
             Stage::Open => {}
+            Stage::ReceiveOnly => {
+                conn.discard_control();
+                return false;
+            }
             Stage::Lingering { fin } => {
                 conn.linger(fin, cx);
                 return false;
@@ -303,7 +312,8 @@ where
                 if let Some(end) = conn.buffers().read_end.take() {
                     end_receiving(this.shared, conn, end, turn, cx);
                 }
-                end_receiving(this.shared, conn, ReadEnd::Failed(error), turn, cx);
+                writing_failed(this.shared, conn, this.deadlines, error, turn, cx);
+                return true;
             }
         }
         progress
@@ -410,6 +420,9 @@ fn note_received<T>(
             shared.set_latency(now - sent);
         }
         deadlines.frame_received(now);
+    } else if conn.stage() == Stage::ReceiveOnly {
+        // The peer cannot be asked whether it is there: every byte shows it.
+        deadlines.frame_received(now);
     }
     // An incomplete message began with this read, if something ended in it and no message
     // was under way all the time.
@@ -432,10 +445,35 @@ fn end_receiving<T>(
     cx: &mut Context<'_>,
 ) {
     turn.demand = Demand::Discard;
-    if end.is_final() {
+    if end.is_final() || conn.stage() == Stage::ReceiveOnly {
         conn.set_stage(Stage::Over);
     }
     turn.repoll(shared.end_receiving(end, cx));
+}
+
+/// Nothing can be written any more. What has arrived is received on, if the end has not begun.
+#[cold]
+fn writing_failed<T>(
+    shared: &Shared,
+    conn: &mut Conn<T>,
+    deadlines: &mut Deadlines,
+    error: io::Error,
+    turn: &mut Turn,
+    cx: &mut Context<'_>,
+) {
+    let (cork, ..) = conn.buffers().output();
+    match shared.writing_failed(error, cork, cx) {
+        Ok(repoll) => {
+            turn.repoll(repoll);
+            conn.receive_only();
+            deadlines.writing_failed(turn.now());
+        }
+        Err(repoll) => {
+            turn.repoll(repoll);
+            turn.demand = Demand::Discard;
+            conn.set_stage(Stage::Over);
+        }
+    }
 }
 
 /// A deadline has passed: closes, and gives up a peer that does not seem to be there.
@@ -456,7 +494,9 @@ fn time_out<T: AsyncRead + AsyncWrite + Unpin>(
     turn.repoll(shared.time_out(cause, Error::from_kind(error), close, cx));
     if !is_peer_there {
         // If the peer is there after all, the close frame is the last that it hears.
-        let _ = poll_transmit(shared, conn, &mut false, turn, cx);
+        if conn.stage() == Stage::Open {
+            let _ = poll_transmit(shared, conn, &mut false, turn, cx);
+        }
         conn.set_stage(Stage::Over);
     }
 }

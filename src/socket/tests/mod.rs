@@ -8,6 +8,7 @@ mod coop;
 mod cork;
 mod edge;
 mod end;
+mod failed_write;
 mod incoming;
 mod outgoing;
 pub(crate) mod peer;
