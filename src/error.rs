@@ -136,7 +136,8 @@ pub enum CloseCause {
     /// This side closed: [`close`](crate::WebSocket::close) was called, or the
     /// `WebSocket` was dropped.
     Local(CloseCode),
-    /// The connection ended without a closing handshake (code 1006 in a browser).
+    /// The connection ended without a closing handshake (code 1006 in a browser). If a write
+    /// failed and the peer's close frame had arrived before, that is the cause instead.
     Lost,
     /// The peer broke the protocol or a limit.
     Violation(Violation),
@@ -231,7 +232,8 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The connection has ended or is closing: nothing more can be sent.
+    /// The connection has ended or is closing, or writing has failed: nothing more can be
+    /// sent. What has arrived can still be received.
     Closed,
     /// The peer broke the protocol or a limit.
     Violation(Violation),

@@ -218,9 +218,17 @@ impl Config {
 
     /// Sets how long the closing handshake may take; 10 s unless set.
     ///
+    /// It begins when the close frame has been written. What is queued before the close frame
+    /// is written first, as long as the peer reads: until then
+    /// [`write_timeout`](Self::write_timeout) counts.
+    ///
     /// For a client this includes the time until the server ends the TCP
     /// connection (RFC 6455, section 7.1.1).
     ///
+    /// After a failed write nothing can be sent, and what has arrived is still received. Then
+    /// the connection ends when the peer has sent nothing for this long, or when the handler
+    /// has received nothing for 64 times as long though messages wait.
+
     /// # Panics
     ///
     /// If it is zero: the peer would not have the time to answer.
@@ -252,6 +260,9 @@ impl Config {
     }
 
     /// Sets how long queued output may make no progress at all; 30 s unless set.
+    /// `None` sets no limit; once this side or the peer has closed, the limit is then
+    /// [`close_timeout`](Self::close_timeout).
+
     /// `None` sets no limit.
     ///
     /// # Panics

@@ -7,7 +7,7 @@ use super::driver::Inline;
 use super::sender::Sender;
 use super::shared::{Flush, Shared, WaitFor, WaiterGuard};
 use super::websocket::WebSocket;
-use crate::error::{CloseCause, Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::message::Kind;
 use crate::protocol::{Part, Validator};
 use crate::{CloseCode, Message};
@@ -52,8 +52,9 @@ impl Sender {
 /// message in chunks waits for its turn. Pings, pongs and close frames go in between.
 ///
 /// **Dropping it before it is finished closes the connection** (1011, cause
-/// [`CloseCause::Unfinished`]): what was sent cannot be taken back, and must not pass for
-/// the whole message. Before the first chunk is written, dropping it has no effect.
+/// [`CloseCause::Unfinished`](crate::error::CloseCause::Unfinished)): what was sent cannot be
+/// taken back, and must not pass for the whole message. Before the first chunk is written,
+/// dropping it has no effect.
 ///
 /// Its chunks are not compressed.
 #[must_use = "a message that is not finished closes the connection"]
@@ -189,7 +190,7 @@ impl Drop for MessageWriter<'_> {
         if self.progress == Progress::Begun {
             let code = CloseCode::INTERNAL_ERROR;
             let reason = "a message was not sent to its end";
-            self.shared.close(CloseCause::Unfinished, code, reason);
+            self.shared.close_unfinished(code, reason);
         }
     }
 }

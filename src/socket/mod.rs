@@ -46,8 +46,12 @@
 //! |---|---|---|---|---|
 //! | the peer's close frame | ends | replies if it has not closed; done | closing (`Remote`) | lingers once all is written |
 //! | a violation | ends | close frame with its code; failed | closing (`Violation`) | lingers once all is written |
-//! | `close`, `WebSocket` dropped, handler failed, overflow, drain, message left unfinished | | close frame | closing (`Local`, or a cause of its own) | reads for the reply only |
-//! | end of input, IO error | | done | closing (`Lost`, `Io`) | over |
+//! | `close`, `WebSocket` dropped, handler failed, overflow, drain, message left unfinished | | close frame | closing (`Local` and others) | reads for the reply only |
+//! | end of input, read failure | | done | closing (`Lost`, `Io`) | over |
+//! | a write fails | | done; drops what is queued | receive-only | reads on, writes nothing |
+//! | the same once the end has begun | | done | | over |
+//! | receive-only: the peer's close frame, a violation | ends | | closing (`Remote`, `Violation`) | over |
+//! | receive-only: any other end | | | closing (`Lost`, `Io`, by the failed write) | over |
 //! | message timeout | | close frame | closing (`MessageTimeout`) | reads for the reply only |
 //! | ping, write and close timeout | | close frame | closing (`PingTimeout`, `WriteTimeout`) | one last write, over |
 //! | `abort` | | | aborting | over in the next turn |

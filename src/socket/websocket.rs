@@ -29,7 +29,8 @@ use crate::error::CloseCause;
 /// ```
 ///
 /// Dropping it begins the closing handshake (code 1000), which goes on in the background
-/// within its deadline. The [module documentation](super) has the other guarantees.
+/// within its deadlines: what is queued is written as long as the peer reads. The
+/// [module documentation](super) has the other guarantees.
 #[must_use = "dropping a WebSocket closes it"]
 pub struct WebSocket {
     pub(super) shared: Arc<Shared>,
@@ -50,7 +51,9 @@ impl WebSocket {
 
     /// Closes the connection: sends what is queued and a close frame, and waits until the
     /// peer has answered and closed the connection too, or
-    /// [`Config::close_timeout`](crate::Config::close_timeout) has passed. Messages that still
+    /// [`Config::close_timeout`](crate::Config::close_timeout) has passed since the close frame
+    /// was written. A peer that reads slowly may take its time before that; one that reads
+    /// nothing has [`Config::write_timeout`](crate::Config::write_timeout). Messages that still
     /// arrive are discarded. Returns how the connection ended: [`CloseCause::Local`] with this
     /// code if this call began the end, otherwise the cause that came before it.
     ///
@@ -105,8 +108,8 @@ impl WebSocket {
         self.shared.protocol()
     }
 
-    /// Returns how the connection ended; `None` while it is open. The cause is known as soon
-    /// as closing begins.
+    /// How the connection ended, once it has or is about to. `None` while messages can still
+    /// be received, even if sending has failed: the peer's close frame may be among them.
     pub fn close_cause(&self) -> Option<CloseCause> {
         self.shared.close_cause()
     }

@@ -220,8 +220,9 @@ async fn a_violation_whose_answer_is_not_read_has_a_deadline() {
     client.send(frame(0x82, &[0; 200])).await;
     client.send(frame(0x82, &[0; 120])).await;
     client.send(frame(0x83, b"")).await;
+    // The write deadline: it may be a slow reader.
     let took = ended(&tracker, began).await;
-    assert!(took <= seconds(12), "{took:?}");
+    assert!(took <= seconds(32), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]

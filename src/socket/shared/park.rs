@@ -84,7 +84,7 @@ impl Shared {
         let has_changed = match demand {
             Demand::Discard => false,
             // The handler has begun the end: its deadline begins too.
-            _ if !state.life.is_open() => true,
+            _ if !state.life.may_receive() => true,
             demand => !demand.has_capacity() && !state.capacity().is_empty(),
         };
         let can_write = is_written && !state.queue.is_empty();

@@ -313,7 +313,7 @@ impl Shared {
         if state.queue.is_written(batch) {
             return Poll::Ready(Ok(()));
         }
-        if state.life.is_closed() {
+        if state.life.is_writing_over() {
             return Poll::Ready(Err(Error::from_kind(ErrorKind::Closed)));
         }
         self.wait(&mut state, WaitFor::Flush(batch), id, cx.waker());
@@ -407,7 +407,8 @@ impl Shared {
             }
             WaitFor::Chunk => queue.has_room_for_chunk(unsent, limit) || !life.is_open(),
             WaitFor::Deferred(ended) => state.ended_messages != ended || !life.is_open(),
-            WaitFor::Flush(batch) => queue.is_written(batch) || life.is_closed(),
+
+            WaitFor::Flush(batch) => queue.is_written(batch) || life.is_writing_over(),
             WaitFor::Closed => life.is_closed(),
         }
     }

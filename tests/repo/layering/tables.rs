@@ -71,6 +71,7 @@ pub(super) const FLOORS: &[Floors] = &[
     Floors("socket/driver", &[
         "buffers coop deadlines span",
         "conn handler timer turn",
+        "transmit",
         "mod",
         "inline",
     ]),
