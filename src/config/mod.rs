@@ -56,8 +56,8 @@ pub enum Overflow {
     Wait,
     /// The new message is dropped.
     DropNewest,
-    /// The oldest messages in the queue are dropped until the new one fits. Only whole
-    /// messages are dropped.
+    /// The oldest messages in the queue are dropped until there is room for the new one.
+    /// Only whole messages are dropped.
     DropOldest,
     /// The connection is closed with 1013: the peer reads too slowly.
     Close,
@@ -118,7 +118,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Makes a configuration of the defaults.
+    /// Makes a configuration with the defaults.
     pub fn new() -> Self {
         Self::default()
     }
@@ -139,9 +139,10 @@ impl Config {
         self
     }
 
-    /// Sets how many bytes may wait to be written; 64 KiB unless set.
+    /// Sets at how many bytes the output queue is full; 64 KiB unless set.
     ///
-    /// An empty queue accepts one message of any size.
+    /// The queue accepts a message of any size while it holds fewer bytes than that. So
+    /// it may exceed the limit by one message.
     pub fn output_limit(mut self, bytes: usize) -> Self {
         self.output_limit = bytes;
         self
@@ -151,18 +152,19 @@ impl Config {
     /// [`Sender::send`](crate::Sender::send) do when the output queue is full;
     /// [`Overflow::Wait`] unless set.
     ///
-    /// It does not affect `try_send`, which returns an error when the queue is full, nor
-    /// `reserve` and `Sink`, which wait.
+    /// Other calls ignore it. When the queue is full, `try_send` returns an error, and
+    /// `reserve`, `Sink` and `send_stream` wait. Rooms have a policy of their own.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
     }
 
-    /// Sets when to ping a silent peer, and how long to wait for it then; 25 s and
+    /// Sets when to ping a silent peer, and how long to wait for its answer; 25 s and
     /// 20 s unless set.
     ///
-    /// A peer is pinged when nothing was received from it for `interval`. The
-    /// connection ends if nothing is received for another `timeout`.
+    /// A peer is pinged when no frame was received from it for `interval`, which varies
+    /// by ten percent so that connections do not ping together. The connection ends if
+    /// no frame is received for another `timeout`.
     pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
         self.keep_alive = Some(KeepAlive { interval, timeout });
         self
@@ -185,14 +187,15 @@ impl Config {
     }
 
     /// Sets how long a message may take from its first byte to its last; 60 s
-    /// unless set. `None` sets no limit.
+    /// unless set. `None` sets no limit. A message that is received in chunks has no
+    /// such limit.
     pub fn message_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.message_timeout = timeout.into();
         self
     }
 
-    /// Sets how long queued output may make no progress at all; 30 s unless set.
-    /// `None` sets no limit.
+    /// Sets how long writing may stall: the connection ends if queued output makes no
+    /// progress for this time. 30 s unless set; `None` sets no limit.
     pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.write_timeout = timeout.into();
         self
@@ -266,7 +269,7 @@ impl Config {
         self.max_frame_size.unwrap_or(self.max_message_size)
     }
 
-    /// Returns how many bytes may wait to be written.
+    /// Returns at how many bytes the output queue is full.
     pub fn get_output_limit(&self) -> usize {
         self.output_limit
     }
@@ -292,7 +295,7 @@ impl Config {
         self.message_timeout
     }
 
-    /// Returns how long queued output may make no progress.
+    /// Returns how long writing may stall.
     pub fn get_write_timeout(&self) -> Option<Duration> {
         self.write_timeout
     }
