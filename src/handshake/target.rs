@@ -26,10 +26,10 @@ impl fmt::Display for InvalidRequest {
 
 impl std::error::Error for InvalidRequest {}
 
-/// A URL or a whole request, for a client to send.
+/// A type that converts into a client's request: a URL, or a whole request.
 ///
 /// In a `&str`, spaces and characters beyond ASCII in the path and the query are
-/// percent-encoded. It must not have a fragment (RFC 6455, section 3: "MUST NOT
+/// percent-encoded. The URL must not have a fragment (RFC 6455, section 3: "MUST NOT
 /// be used on these URIs"); write a literal `#` as `%23`.
 pub trait IntoRequest {
     /// Converts it into a request, whose URI is the URL.
@@ -153,12 +153,12 @@ impl Target {
         })
     }
 
-    /// Returns whether to encrypt.
+    /// Returns the scheme: whether the connection is encrypted.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// Returns the host: a name or an address, that of IPv6 without brackets.
+    /// Returns the host: a name or an address. An IPv6 address is without brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
