@@ -46,13 +46,13 @@ impl Sender {
 /// A message that is sent in chunks.
 ///
 /// No other message may be sent between its first and its last chunk (RFC 6455, section
-/// 5.4). So the messages of other senders and of rooms wait until it is finished, in a queue
-/// with the same limit and [policies](crate::config::Overflow). Another
-/// message in chunks waits for its turn. Pings, pongs and close frames go in between.
+/// 5.4). So the messages of other senders and of rooms wait until the writer has finished, in
+/// a queue with the same limit and [policies](crate::config::Overflow). Another message in chunks
+/// waits for its turn. Pings, pongs and close frames go in between.
 ///
 /// **Dropping it before it is finished closes the connection** (1011, cause
-/// [`CloseCause::Unfinished`]): what was sent cannot be taken back, and must not pass for
-/// the whole message. Before the first chunk is written, dropping it has no effect.
+/// [`CloseCause::Unfinished`]): the peer must not mistake the chunks sent so far for a
+/// whole message. Before the first chunk is written, dropping it has no effect.
 ///
 /// Its chunks are not compressed.
 #[must_use = "a message that is not finished closes the connection"]
