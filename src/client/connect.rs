@@ -51,7 +51,7 @@ pub fn connect(request: impl IntoRequest) -> Connect {
 /// or a stream that is already encrypted.
 ///
 /// The stream is used as it is. **Nothing is encrypted here**, even if the URL says
-/// `wss`. The URL is not connected to: it gives the path and the `Host`.
+/// `wss`. The URL provides only the path and the `Host` header.
 ///
 /// A Unix socket:
 ///
@@ -117,13 +117,12 @@ where
     Connect::new(request, StreamSource::Over(Box::new(stream)))
 }
 
-/// Opens a WebSocket as a stream of an HTTP/2 connection of hyper's, beside its other
-/// streams (RFC 8441).
+/// Opens a WebSocket as a stream of an existing HTTP/2 connection of hyper's (RFC 8441).
 ///
-/// The URL is not connected to: its host becomes `:authority`.
+/// The URL provides only the path and the host, which becomes `:authority`.
 ///
-/// Call this only if the server has announced that it supports it (RFC 8441,
-/// section 3). The announcement comes with the server's first frames:
+/// Call this only if the server has announced that it supports extended CONNECT (RFC
+/// 8441, section 3). The announcement comes with the server's first frames:
 /// see [`Connection::is_extended_connect_protocol_enabled`].
 ///
 /// ```no_run
@@ -205,7 +204,7 @@ impl Connect {
 
     /// Adds a header field to the request.
     ///
-    /// The fields of the handshake itself are set in any case: see
+    /// The fields of the handshake itself cannot be changed: see
     /// [`ClientHandshake::new`].
     pub fn header<K, V>(mut self, name: K, value: V) -> Self
     where
@@ -244,8 +243,8 @@ impl Connect {
         self
     }
 
-    /// Uses this stream to the server instead of a TCP connection: one through a
-    /// proxy, for instance. With `wss` it is encrypted end to end.
+    /// Uses this stream to the server instead of a new TCP connection: a stream through a
+    /// proxy, for instance. If the URL says `wss`, TLS runs on top of it.
     ///
     /// ```no_run
     /// use hyper_util::client::legacy::connect::{HttpConnector, proxy::Tunnel};

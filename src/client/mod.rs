@@ -132,7 +132,7 @@ pub use connect::{Connect, Connecting, connect, connect_over};
 pub use error::{ConnectError, ConnectErrorKind};
 #[cfg(feature = "testing")]
 pub(crate) use http1::exchange;
-/// The version of rustls whose `ClientConfig` [`Connect::tls`] takes.
+/// The rustls crate whose `ClientConfig` is passed to [`Connect::tls`].
 #[cfg(feature = "rustls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
 pub use tokio_rustls::rustls;

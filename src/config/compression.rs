@@ -57,8 +57,8 @@ impl Compression {
         }
     }
 
-    /// Compresses each message after the earlier ones of its connection (context
-    /// takeover), as far as the client agrees.
+    /// Compresses each message with the earlier ones of its connection as context
+    /// (context takeover), as far as the client agrees.
     ///
     /// Where messages resemble each other, they become about a third smaller than in
     /// the [`shared`](Self::shared) mode. In return, each connection remembers what
@@ -67,9 +67,9 @@ impl Compression {
     /// offer to use less (Firefox). That memory grows with the messages that were
     /// compressed.
     ///
-    /// Compressors belong to the thread here too. A thread keeps up to 16 more, of
-    /// some 200 KB each, for the connections that send most. With level 1 or 2 and a
-    /// window of 14 or 15 bits it keeps up to 64, of 330 KB each.
+    /// Compressors belong to the thread here too. In addition, a thread keeps up to 16
+    /// compressors, of some 200 KB each, for the connections that send most. With level
+    /// 1 or 2 and a window of 14 or 15 bits it keeps up to 64, of 330 KB each.
     ///
     /// At most [`limit`](Self::limit) connections have contexts; further ones get
     /// the shared mode.

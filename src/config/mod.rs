@@ -63,8 +63,8 @@ pub enum Overflow {
     Wait,
     /// The new message is dropped.
     DropNewest,
-    /// The oldest messages in the queue are dropped until the new one fits. Only whole
-    /// messages are dropped.
+    /// The oldest messages in the queue are dropped until there is room for the new one.
+    /// Only whole messages are dropped.
     DropOldest,
     /// The connection is closed with 1013: the peer reads too slowly.
     Close,
@@ -127,7 +127,7 @@ impl Default for Config {
 const NO_LIMIT: &str = "`None` sets no limit";
 
 impl Config {
-    /// Makes a configuration of the defaults.
+    /// Makes a configuration with the defaults.
     pub fn new() -> Self {
         Self::default()
     }
@@ -160,7 +160,7 @@ impl Config {
         self
     }
 
-    /// Sets how many bytes may wait to be written; 64 KiB unless set.
+    /// Sets at how many bytes the output queue is full; 64 KiB unless set.
     ///
     /// An empty queue accepts one message of any size, so with 1 one message waits at
     /// a time. `usize::MAX` sets no limit.
@@ -179,14 +179,14 @@ impl Config {
     /// [`Sender::send`](crate::Sender::send) do when the output queue is full;
     /// [`Overflow::Wait`] unless set.
     ///
-    /// It does not affect `try_send`, which returns an error when the queue is full, nor
-    /// `reserve` and `Sink`, which wait.
+    /// Other calls ignore it. When the queue is full, `try_send` returns an error, and
+    /// `reserve`, `Sink` and `send_stream` wait. Rooms have a policy of their own.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
     }
 
-    /// Sets when to ping a silent peer, and how long to wait for it then; 25 s and
+    /// Sets when to ping a silent peer, and how long to wait for its answer; 25 s and
     /// 20 s unless set.
     ///
     /// A peer is pinged when nothing was received from it for `interval`. The
@@ -371,7 +371,7 @@ impl Config {
         self.max_frame_size.unwrap_or(self.max_message_size)
     }
 
-    /// Returns how many bytes may wait to be written.
+    /// Returns at how many bytes the output queue is full.
     pub fn get_output_limit(&self) -> usize {
         self.output_limit
     }
@@ -397,7 +397,7 @@ impl Config {
         self.message_timeout
     }
 
-    /// Returns how long queued output may make no progress.
+    /// Returns how long writing may stall.
     pub fn get_write_timeout(&self) -> Option<Duration> {
         self.write_timeout
     }

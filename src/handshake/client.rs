@@ -54,8 +54,8 @@ pub struct ClientHandshake {
 }
 
 impl ClientHandshake {
-    /// Turns a request into a handshake (RFC 6455, section 4.1): returns the
-    /// request to send, and what checks the response to it.
+    /// Turns a request into a handshake (RFC 6455, section 4.1). Returns the request
+    /// to send, and the handshake, which checks the response.
     ///
     /// The request's fields are kept, with these exceptions:
     ///
@@ -98,7 +98,7 @@ impl ClientHandshake {
     /// [`new`](Self::new).
     ///
     /// The caller must send it with the pseudo-header `:protocol` = `websocket`,
-    /// for which `http` has no place.
+    /// which a request of the `http` crate cannot hold.
     ///
     /// # Errors
     ///
@@ -370,19 +370,20 @@ pub enum InvalidResponse {
     /// The status is not 101 (over HTTP/2: not 2xx). The server refused the
     /// handshake, and may say why in the response's body.
     Status(StatusCode),
-    /// A field that may come once comes several times.
+    /// A field that may occur only once is repeated.
     Repeated(&'static str),
     /// `Upgrade` is not `websocket`, or is missing.
     Upgrade(Option<String>),
     /// `Connection` does not contain `upgrade`, or is missing.
     Connection(Option<String>),
-    /// `Sec-WebSocket-Accept` does not answer our key, or is missing.
+    /// `Sec-WebSocket-Accept` does not match the key that was sent, or is missing.
     Accept(Option<String>),
-    /// An extension was not offered, comes twice, or is not well-formed.
+    /// The server selected an extension that was not offered, repeated one, or sent a
+    /// malformed list.
     Extension(String),
     /// The parameters of an extension do not fit the offer.
     ExtensionParameters(&'static str),
-    /// A subprotocol was not offered.
+    /// The server selected a subprotocol that was not offered.
     Protocol(String),
 }
 

@@ -26,7 +26,7 @@ impl fmt::Display for InvalidRequest {
 
 impl std::error::Error for InvalidRequest {}
 
-/// A URL or a whole request, for a client to send.
+/// A type that converts into a client's request: a URL, or a whole request.
 ///
 /// A `&str` or `String` is read as browsers read what is typed: blanks at both ends
 /// and line breaks go, `\` before the query means `/`, and what a URL cannot hold is
@@ -161,7 +161,7 @@ impl Target {
         })
     }
 
-    /// Returns whether to encrypt.
+    /// Returns the scheme: whether the connection is encrypted.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }

@@ -52,7 +52,7 @@ impl<S> WebSocketService<S> {
         self
     }
 
-    /// Sends the handshakes on every path without a route of its own to the handler.
+    /// Sends the handshakes on all other paths, those without a route, to the handler.
     pub fn any_path<Shape, H: Handler<Shape>>(mut self, handler: H) -> Self {
         self.routes_mut().any_path(handler);
         self
@@ -305,8 +305,8 @@ where
 }
 
 pin_project! {
-    /// The body of a [`WebSocketService`]'s response: that of the inner service, or a
-    /// text of this crate's own (the reason of a refusal, or nothing).
+    /// The body of a [`WebSocketService`]'s response: that of the inner service, or the
+    /// text of the answer to a handshake (often empty).
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]

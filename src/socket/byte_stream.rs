@@ -48,14 +48,14 @@ impl WebSocket {
 ///   are read ahead, then backpressure reaches the peer.
 ///   [`Config::max_message_size`](crate::Config::max_message_size) limits each message. A
 ///   text message is an error, and closes the connection with 1003.
-/// - **The end** is a close frame with 1000, 1001 or no code, or a shutdown by this side.
-///   Every other end is an error, including a lost connection
-///   ([`UnexpectedEof`](io::ErrorKind::UnexpectedEof)). So a truncated stream is never taken
-///   for a whole one.
+/// - **The end of the stream** is a close frame with 1000, 1001 or no code, or a shutdown by
+///   this side. Reading then returns no bytes. Every other end is an error, including a lost
+///   connection ([`UnexpectedEof`](io::ErrorKind::UnexpectedEof)). So a truncated stream is
+///   never taken for a whole one.
 /// - **Writing** sends a binary message of at most 64 KiB, and waits while
 ///   [`Config::output_limit`](crate::Config::output_limit) is reached. All that is written
-///   within one poll leaves together, as soon as the task waits. `flush` waits until it has
-///   been handed to the transport.
+///   within one poll leaves together, as soon as the task waits. `flush` waits until all
+///   of it has been handed to the transport.
 /// - **Shutdown** is the closing handshake, after what was written. A WebSocket cannot be
 ///   closed in one direction only: what the peer still sends is discarded, and reading ends.
 ///   A protocol that marks the end of a request by a half-close does not work over it.

@@ -47,9 +47,9 @@ impl Sender {
 /// A message that is sent in chunks.
 ///
 /// No other message may be sent between its first and its last chunk (RFC 6455, section
-/// 5.4). So the messages of other senders and of rooms wait until it is finished, in a queue
-/// with the same limit and [policies](crate::config::Overflow). Another
-/// message in chunks waits for its turn. Pings, pongs and close frames go in between.
+/// 5.4). So the messages of other senders and of rooms wait until the writer has finished, in
+/// a queue with the same limit and [policies](crate::config::Overflow). Another message in chunks
+/// waits for its turn. Pings, pongs and close frames go in between.
 ///
 /// **Dropping it before it is finished closes the connection** (1011, cause
 /// [`CloseCause::Unfinished`](crate::error::CloseCause::Unfinished)): what was sent cannot be

@@ -27,7 +27,7 @@
 //! # Guarantees
 //!
 //! - **Auto-cork.** All messages that a handler sends within one poll leave in one write, as
-//!   soon as the handler waits for anything. No message waits for the next one.
+//!   soon as the handler waits for anything. No timer holds a message back.
 //! - **A socket can be moved.** A handler may move its `WebSocket` into another task
 //!   and return. The connection lives until the `WebSocket` is dropped or closed, whichever
 //!   task it is in.
@@ -38,9 +38,13 @@
 //!
 //! # Inside
 //!
-//! Three floors, each of which uses the ones below it: the handles that users hold (the files
-//! of this folder), `driver/`, the task that owns the IO, and `shared/`, what both share
-//! under one lock. What each event does to the four parts of a connection:
+//! The code has three floors, each of which uses the ones below it: the handles that users hold
+//! (the files of this folder), `driver/`, the task that owns the IO, and `shared/`, what both
+//! share under one lock.
+//!
+//! A connection has four parts. `Reader` and `Writer` are the two halves of the protocol, `Life`
+//! is the connection's progress towards its end, and `Conn` is the IO. A `Conn` that *lingers*
+//! discards what arrives until the peer ends the stream. What each event does to the parts:
 //!
 //! | event | `Reader` | `Writer` | `Life` | `Conn` |
 //! |---|---|---|---|---|

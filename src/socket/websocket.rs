@@ -65,7 +65,8 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// The first poll begins the closing handshake. If the future is dropped, the handshake
-    /// goes on in the background; that of a bare socket goes on once the socket is dropped.
+    /// of a managed socket goes on in the background. That of a bare socket goes on once the
+    /// socket is dropped, or while one of its methods is awaited.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> CloseCause {
         self.batch = None;
         let mut reason = Some(reason);

@@ -35,9 +35,9 @@
 //!   the connection ends: see [`Upgrade::on_failed_upgrade`].
 //! - Leave `pipeline_flush` of hyper's builder off. With it hyper does not write the
 //!   answer if the client's first frames came in the same segment as the request.
-//! - Leave the status of the answer alone. If an outer layer changes it, hyper hands the
-//!   connection over all the same, and each side reads the other's HTTP as frames. The
-//!   connection then ends as a violation of the protocol.
+//! - Send the answer with its status unchanged. If an outer layer changes the status, the
+//!   client sees a refusal, but this side has accepted the handshake: a tracker counts the
+//!   connection, and the handler may still be called.
 //!
 //! # Three ways to accept
 //!
