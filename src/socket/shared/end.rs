@@ -39,7 +39,7 @@ impl Shared {
         let began = self.begin_close(&mut state, cause, code, reason);
         // `poll_close` calls this on every poll: wake the driver the first time only.
         if was_receiving {
-            self.wake(state);
+            self.wake_all(state);
         }
         began
     }
@@ -74,7 +74,7 @@ impl Shared {
         let mut state = self.lock();
         state.life.abort(cause);
         self.publish_hints(&state);
-        self.wake(state);
+        self.wake_all(state);
     }
 
     /// The `WebSocket` was dropped: nothing that arrives is of use any more. The driver

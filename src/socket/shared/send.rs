@@ -156,7 +156,7 @@ impl Shared {
                 IfFull::Close => {
                     let code = CloseCode::TRY_AGAIN_LATER;
                     self.begin_close(&mut state, CloseCause::Overflow, code, "too slow");
-                    self.wake(state);
+                    self.wake_all(state);
                     return Pushed::Closed;
                 }
             }

@@ -609,3 +609,69 @@ async fn a_close_that_is_called_again_still_waits_for_the_peer() {
         task.await.unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_close_from_elsewhere_ends_what_a_socket_in_another_task_waits_for() {
+    for by in ["close", "abort", "overflow"] {
+        let config = Config::new()
+            .output_limit(1)
+            .overflow(crate::config::Overflow::Close);
+        let (give, take) = oneshot::channel();
+        let (_peer, _task) = serve_with(8, config, |socket| async move {
+            give.send(socket).unwrap();
+        });
+        let mut socket = take.await.unwrap();
+        let sender = socket.sender();
+        let receiving = tokio::spawn(async move { socket.recv().await });
+        let waiting = sender.clone();
+        let reserving = tokio::spawn(async move { waiting.reserve().await.map(drop) });
+        sender.send("fills the pipe").await.unwrap();
+        tokio::task::yield_now().await;
+        let began = Instant::now();
+        match by {
+            "close" => sender.close(CloseCode::NORMAL, ""),
+            "abort" => sender.abort(),
+            _ => {
+                let _ = sender.send("fills the queue").await;
+                let _ = sender.send("too much").await;
+            }
+        }
+        assert_eq!(receiving.await.unwrap().unwrap(), None);
+        let _ = reserving.await.unwrap();
+        assert_eq!(began.elapsed(), Duration::ZERO, "{by}");
+    }
+}
+
+/// The driver's own poll is on the stack below the handler that blocks its thread, so nothing
+/// arrives and no deadline passes. A close from elsewhere must reach it all the same.
+#[test]
+fn a_handler_that_blocks_its_thread_to_receive_is_ended_by_a_close() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        for way in ["close", "abort"] {
+            let (give, take) = oneshot::channel();
+            let (mut peer, task) = serve(Config::new(), move |mut socket| async move {
+                give.send(socket.sender()).ok().unwrap();
+                tokio::task::block_in_place(|| {
+                    let received = tokio::runtime::Handle::current().block_on(socket.recv());
+                    assert_eq!(received.unwrap(), None);
+                });
+            });
+            let sender = take.await.unwrap();
+            peer.send("nobody reads this").await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            match way {
+                "close" => sender.close(CloseCode::NORMAL, ""),
+                _ => sender.abort(),
+            }
+            let close = timeout(Duration::from_secs(20), peer.close_frame()).await;
+            assert_eq!(close.unwrap(), (way == "close").then_some(1000));
+            drop(peer);
+            task.await.unwrap();
+        }
+    });
+}
