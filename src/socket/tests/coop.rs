@@ -114,6 +114,7 @@ async fn a_handler_that_uses_up_its_budget_does_not_starve_its_connection() {
         assert_eq!(peer.message().await, "again".into());
         sender.close(CloseCode::NORMAL, "");
         assert_eq!(peer.close_frame().await, Some(1000));
+        drop(peer);
         assert_eq!(sender.closed().await, CloseCause::Local(CloseCode::NORMAL));
     };
     timeout(Duration::from_secs(20), exchange).await.unwrap();
