@@ -9,7 +9,8 @@
 //! A *bare* socket is handed out by `accept`, `connect` and [`WebSocket::from_stream`]. It
 //! carries its driver inside, and moves only while one of its methods is awaited. When it
 //! has reported the end, or is dropped, a task completes the closing handshake in the
-//! background. [`WebSocket::run`] turns a bare socket into a managed one.
+//! background; the drop itself writes what is queued and the close frame, since the runtime
+//! may end before that task runs. [`WebSocket::run`] turns a bare socket into a managed one.
 //!
 //! # Over any stream
 //!
