@@ -33,7 +33,8 @@ use crate::transport::Io;
 /// Opens a WebSocket: resolves the name, connects, and makes the handshake.
 ///
 /// Nothing happens before the [`Connect`] is awaited. See the [module](super) for
-/// examples.
+/// examples. Before a program ends, await [`close`](WebSocket::close): it waits until the server
+/// has received everything.
 ///
 /// # Errors
 ///

@@ -11,6 +11,22 @@
 //! # }
 //! ```
 //!
+//! A program that has nothing more to say closes, and waits until the server has received all:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), hyper_ws::Error> {
+//! use hyper_ws::CloseCode;
+//!
+//! let mut socket = hyper_ws::connect("ws://127.0.0.1:9001/chat").await?;
+//! socket.send("hello").await?;
+//! socket.close(CloseCode::NORMAL, "").await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! (If it just returns, the drop of the socket writes what is queued and a close frame, but
+//! waits for nothing. Over HTTP/2 another task writes them, so there `close` is needed.)
+//!
 //! `connect` returns a *bare* [`WebSocket`](crate::WebSocket): it makes progress only
 //! while one of its methods is awaited, so pings are answered only while you receive.
 //! If you have other things to await, spawn it with a handler:

@@ -8,9 +8,10 @@
 //! [`WebSocket::run`]), it gets such a socket.
 //!
 //! A *bare* socket is handed out by `accept`, `connect` and [`WebSocket::from_stream`]. It
-//! contains its driver, and makes progress only while one of its methods is awaited. After
-//! it has reported the end, or when it is dropped, a background task completes the closing
-//! handshake. [`WebSocket::run`] turns a bare socket into a managed one.
+//! carries its driver inside, and moves only while one of its methods is awaited. When it
+//! has reported the end, or is dropped, a task completes the closing handshake in the
+//! background; the drop itself writes what is queued and the close frame, since the runtime
+//! may end before that task runs. [`WebSocket::run`] turns a bare socket into a managed one.
 //!
 //! # Over any stream
 //!

@@ -28,6 +28,18 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing.
+    ///
+    /// # Blocking
+    ///
+    /// Await it: never block the thread for it. A handler shares its task with its connection,
+    /// and within `block_in_place(|| Handle::current().block_on(socket.recv()))` that task waits
+    /// for itself. Nothing arrives, pings are not answered, and no deadline passes, since all of
+    /// them are looked at by this task. Only a close from elsewhere ends it
+    /// ([`Sender::close`](crate::Sender::close), [`Tracker::drain`](crate::Tracker::drain)). It
+    /// cannot be told from a combinator that polls `recv` with a waker of its own, so it is not
+    /// an error. For code that blocks, receive in the handler, hand the messages to
+    /// [`spawn_blocking`](tokio::task::spawn_blocking) by a channel, and answer from there with
+    /// a [`sender`](Self::sender).
     pub fn recv(&mut self) -> impl Future<Output = Result<Option<Message>, Error>> + Unpin + '_ {
         Recv { socket: self }
     }

@@ -29,8 +29,11 @@ use crate::error::CloseCause;
 /// ```
 ///
 /// Dropping it begins the closing handshake (code 1000), which goes on in the background
-/// within its deadlines: what is queued is written as long as the peer reads. The
-/// [module documentation](super) has the other guarantees.
+/// within its deadlines: what is queued is written as long as the peer reads. A
+/// [bare](super#managed-or-bare) socket writes what is queued and the close frame while it is
+/// dropped, as far as the transport takes them at once, so a program that sends and returns
+/// has sent. To be sure that the peer has received all of it, await [`close`](Self::close).
+/// The [module documentation](super) has the other guarantees.
 #[must_use = "dropping a WebSocket closes it"]
 pub struct WebSocket {
     pub(super) shared: Arc<Shared>,
@@ -100,6 +103,10 @@ impl WebSocket {
     }
 
     /// Returns a handle that sends from any task.
+    ///
+    /// What it queues for a [bare](super#managed-or-bare) socket is written while a method of
+    /// the socket is awaited, or when the socket is dropped. Its `send` does not wait for that.
+    /// If the task does nothing else with the socket, [`run`](Self::run) it.
     pub fn sender(&self) -> Sender {
         Sender::new(self.shared.clone())
     }

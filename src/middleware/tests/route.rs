@@ -25,6 +25,23 @@ fn a_route_is_a_whole_path() {
     assert!(routes.find(&request("/ws/a")).is_some());
 }
 
+/// In edition 2024 the output of such a block is `!`, in older ones `()`.
+#[test]
+fn a_handler_that_never_returns_is_a_handler() {
+    async fn never(_socket: WebSocket) -> ! {
+        std::future::pending().await
+    }
+    let mut routes = Routes::default();
+    routes.route("/ws", never);
+    routes.any_path(|mut socket: WebSocket| async move {
+        loop {
+            let _ = socket.recv().await;
+            std::future::pending::<()>().await;
+        }
+    });
+    assert!(routes.find(&request("/ws")).is_some());
+}
+
 #[test]
 fn an_invalid_handshake_on_a_route_is_answered_and_not_passed_on() {
     let mut routes = Routes::default();
