@@ -85,16 +85,17 @@ impl fmt::Display for CloseCode {
     }
 }
 
-/// The content of a close frame: a code, and a reason for people (RFC 6455, section
+/// The content of a close frame: a code, and a reason in words (RFC 6455, section
 /// 5.5.1).
 ///
-/// A close frame may also be empty: that is `None` of an `Option<CloseFrame>`.
+/// A close frame may also be empty. Where that can happen, an `Option<CloseFrame>` is
+/// `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseFrame {
     /// The code: why the connection is closed.
     pub code: CloseCode,
-    /// The reason in words, at most 123 bytes. Escape it before you log it: the peer
-    /// wrote it.
+    /// The reason in words, at most 123 bytes. Escape the reason of a received frame
+    /// before you log it: the peer wrote it.
     pub reason: Text,
 }
 

@@ -41,8 +41,8 @@ pub enum Violation {
     EmptyFragments,
     /// A text message or the reason of a close frame is not UTF-8 (section 8.1).
     InvalidUtf8,
-    /// A close frame has half a code, or a code that must not be sent (sections
-    /// 5.5.1 and 7.4).
+    /// The payload of a close frame is a single byte, or begins with a code that must
+    /// not be sent (sections 5.5.1 and 7.4).
     InvalidCloseFrame,
     /// A frame announces more bytes than the limit allows.
     FrameTooLarge {
@@ -123,7 +123,7 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// The cause that ended a connection: the first one, and only that.
+/// The cause that ended a connection. If there are several, the first one counts.
 ///
 /// Only [`Remote`](CloseCause::Remote) and [`Local`](CloseCause::Local) mean a
 /// regular closing handshake (RFC 6455, section 7). What a browser reports as code
@@ -131,12 +131,13 @@ impl std::error::Error for Violation {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseCause {
-    /// The peer closed, with this frame. `None` stands for an empty one.
+    /// The peer closed, with this close frame. `None` is an empty close frame.
     Remote(Option<CloseFrame>),
     /// This side closed: [`close`](crate::WebSocket::close) was called, or the
     /// `WebSocket` was dropped.
     Local(CloseCode),
-    /// The connection ended without a closing handshake (code 1006 in a browser).
+    /// The connection ended without a closing handshake (code 1006 in a browser). If a write
+    /// failed and the peer's close frame had arrived before, that is the cause instead.
     Lost,
     /// The peer broke the protocol or a limit.
     Violation(Violation),
@@ -150,7 +151,7 @@ pub enum CloseCause {
     Overflow,
     /// The server was drained (see [`Tracker`](crate::tracker::Tracker)).
     Drained(CloseCode),
-    /// A message that was being sent in chunks was dropped before its end.
+    /// The writer of a message in chunks was dropped before the message was finished.
     Unfinished,
     /// The handler returned an error.
     HandlerFailed,
@@ -231,7 +232,8 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The connection has ended or is closing: nothing more can be sent.
+    /// The connection has ended or is closing, or writing has failed: nothing more can be
+    /// sent. What has arrived can still be received.
     Closed,
     /// The peer broke the protocol or a limit.
     Violation(Violation),

@@ -51,7 +51,7 @@ pub fn connect(request: impl IntoRequest) -> Connect {
 /// or a stream that is already encrypted.
 ///
 /// The stream is used as it is. **Nothing is encrypted here**, even if the URL says
-/// `wss`. The URL is not connected to: it gives the path and the `Host`.
+/// `wss`. The URL provides only the path and the `Host` header.
 ///
 /// A Unix socket:
 ///
@@ -117,13 +117,12 @@ where
     Connect::new(request, StreamSource::Over(Box::new(stream)))
 }
 
-/// Opens a WebSocket as a stream of an HTTP/2 connection of hyper's, beside its other
-/// streams (RFC 8441).
+/// Opens a WebSocket as a stream of an existing HTTP/2 connection of hyper's (RFC 8441).
 ///
-/// The URL is not connected to: its host becomes `:authority`.
+/// The URL provides only the path and the host, which becomes `:authority`.
 ///
-/// Call this only if the server has announced that it supports it (RFC 8441,
-/// section 3). The announcement comes with the server's first frames:
+/// Call this only if the server has announced that it supports extended CONNECT (RFC
+/// 8441, section 3). The announcement comes with the server's first frames:
 /// see [`Connection::is_extended_connect_protocol_enabled`].
 ///
 /// ```no_run
@@ -171,6 +170,7 @@ pub struct Connect {
     config: Arc<Config>,
     #[cfg(feature = "rustls")]
     tls: Option<Arc<rustls::ClientConfig>>,
+    title_case_headers: bool,
     connect_timeout: Duration,
     handshake_timeout: Duration,
 }
@@ -196,6 +196,7 @@ impl Connect {
             config: Arc::default(),
             #[cfg(feature = "rustls")]
             tls: None,
+            title_case_headers: false,
             connect_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
         }
@@ -203,7 +204,7 @@ impl Connect {
 
     /// Adds a header field to the request.
     ///
-    /// The fields of the handshake itself are set in any case: see
+    /// The fields of the handshake itself cannot be changed: see
     /// [`ClientHandshake::new`].
     pub fn header<K, V>(mut self, name: K, value: V) -> Self
     where
@@ -242,8 +243,8 @@ impl Connect {
         self
     }
 
-    /// Uses this stream to the server instead of a TCP connection: one through a
-    /// proxy, for instance. With `wss` it is encrypted end to end.
+    /// Uses this stream to the server instead of a new TCP connection: a stream through a
+    /// proxy, for instance. If the URL says `wss`, TLS runs on top of it.
     ///
     /// ```no_run
     /// use hyper_util::client::legacy::connect::{HttpConnector, proxy::Tunnel};
@@ -279,14 +280,29 @@ impl Connect {
         self
     }
 
-    /// Sets the timeout for resolving the name and connecting, TLS included; 10 s unless
-    /// set.
+    /// Writes the header names with capital letters, as RFC 6455 does:
+    /// `Sec-WebSocket-Key` instead of `sec-websocket-key`. Over HTTP/2 it has no
+    /// effect, since names are lower case there.
+    ///
+    /// Header names have no case (RFC 9110, section 5.1), and nearly all servers know
+    /// that. Use this if a device or a gateway answers 400 to this client, or says that
+    /// a header is missing, and accepts browsers.
+    pub fn title_case_headers(mut self) -> Self {
+        self.title_case_headers = true;
+        self
+    }
+
+    /// Limits the time to resolve the name and to connect, TLS included. The default
+    /// is 10 s, and [`Duration::MAX`] sets no limit. With zero there is no time left:
+    /// it times out at once.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Sets the timeout for the server's response, counted from then; 10 s unless set.
+    /// Limits the time from then on until the server has answered the handshake. The
+    /// default is 10 s, and [`Duration::MAX`] sets no limit. With zero there is no time
+    /// left: it times out at once.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self
@@ -315,6 +331,7 @@ impl Connect {
             request,
             question,
             config: self.config,
+            title_case_headers: self.title_case_headers,
             timeout: self.handshake_timeout,
         };
         let deadline = after(self.connect_timeout);

@@ -38,7 +38,11 @@
 //! # }
 //! ```
 //!
-//! `connect` takes a URL or an [`http::Request`].
+//! `connect` takes a URL or an [`http::Request`]. A URL is read as browsers read it: see
+//! [`IntoRequest`](crate::handshake::IntoRequest).
+//!
+//! A few devices and gateways compare header names by case, and answer 400 to names in
+//! lower case: [`Connect::title_case_headers`] is for them.
 //!
 //! # What is checked
 //!
@@ -111,6 +115,7 @@ mod connect;
 mod dial;
 mod error;
 mod handshake;
+mod header_case;
 mod http1;
 #[cfg(feature = "http2")]
 mod http2;
@@ -127,7 +132,7 @@ pub use connect::{Connect, Connecting, connect, connect_over};
 pub use error::{ConnectError, ConnectErrorKind};
 #[cfg(feature = "testing")]
 pub(crate) use http1::exchange;
-/// The version of rustls whose `ClientConfig` [`Connect::tls`] takes.
+/// The rustls crate whose `ClientConfig` is passed to [`Connect::tls`].
 #[cfg(feature = "rustls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
 pub use tokio_rustls::rustls;

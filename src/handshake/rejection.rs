@@ -327,8 +327,8 @@ impl fmt::Display for Rejection {
     }
 }
 
-/// The beginning of each reason for a request that is not a handshake. A browser that
-/// opens the URL shows it, and so what is expected there.
+/// The beginning of each reason for a request that is not a handshake. A person who opens
+/// the URL in a browser reads it, and learns what the URL is for.
 const NOT_A_HANDSHAKE: &str = "expected a WebSocket handshake";
 
 /// A likely reason for a missing `:protocol`, for the author of the server.

@@ -23,10 +23,9 @@ pub struct Room {
 pub struct Sent {
     /// The number of members that the message is queued for.
     pub queued: usize,
-    /// The number of members that do not get the message.
-    ///
-    /// Their output queue is full or their connection is closing. With the policy
-    /// [`Close`](Overflow::Close), a full queue has closed the connection.
+    /// The number of members that do not get the message, because their output queue is
+    /// full or their connection is closing. With the policy [`Close`](Overflow::Close), a
+    /// full queue has closed the connection.
     pub missed: usize,
 }
 

@@ -102,7 +102,7 @@ impl From<Binary> for Bytes {
     }
 }
 
-/// The bytes are copied if they are few or shared.
+/// The bytes are copied if they are stored inline (up to 23) or shared.
 impl From<Binary> for Vec<u8> {
     fn from(binary: Binary) -> Self {
         binary.into_bytes().into()

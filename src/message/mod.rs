@@ -128,7 +128,7 @@ impl Message {
 
     /// Returns the payload of a text message; `None` for a binary one.
     ///
-    /// It checks the text again: see [`Text`].
+    /// This checks again that the bytes are UTF-8: see [`Text`].
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Message::Text(text) => Some(text),
@@ -137,7 +137,7 @@ impl Message {
     }
 
     /// Returns the payload of a text message, without a copy; `None` for a binary
-    /// one, which is dropped. Match on the message to keep it.
+    /// one, which is dropped. To keep a binary message, match on it instead.
     ///
     /// ```
     /// use hyper_ws::Message;
@@ -232,7 +232,8 @@ impl From<Message> for Bytes {
     }
 }
 
-/// The payload, of either kind. It is copied if it is short or shared.
+/// The payload, of either kind. It is copied if it is stored inline (up to 23 bytes) or
+/// shared.
 impl From<Message> for Vec<u8> {
     fn from(message: Message) -> Self {
         message.into_bytes().into()

@@ -15,9 +15,9 @@ use super::payload::{MAX_SHOWN, Payload};
 ///
 /// This crate contains no unsafe code, so each dereference checks the bytes
 /// again, at some 20 to 100 GB/s (with the default feature `simdutf8`). That does not
-/// matter for one use. In a loop over a long text, keep the `&str`. [`len`](Text::len), [`is_empty`](Text::is_empty),
-/// [`as_bytes`](Text::as_bytes), [`into_bytes`](Text::into_bytes) and comparing
-/// do not check.
+/// matter for one use. In a loop over a long text, dereference once, before the loop.
+/// [`len`](Text::len), [`is_empty`](Text::is_empty), [`as_bytes`](Text::as_bytes),
+/// [`into_bytes`](Text::into_bytes) and comparisons do not check.
 ///
 /// ```
 /// use hyper_ws::message::Text;
@@ -165,8 +165,8 @@ impl From<Cow<'_, str>> for Text {
     }
 }
 
-/// Checks the bytes again, as a dereference does. They are copied if they are few
-/// or shared.
+/// Checks the bytes again, as a dereference does. The bytes are copied if they are
+/// stored inline (up to 23) or shared.
 impl From<Text> for String {
     fn from(text: Text) -> Self {
         String::from_utf8(text.into_bytes().into())

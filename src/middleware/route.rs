@@ -12,6 +12,7 @@ use http::{Request, Response};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::handshake::{assert_subprotocol, encoded_path};
 use crate::socket::{HandlerOutput, WebSocket};
 use crate::tracker::Tracker;
 use crate::upgrade::Upgrade;
@@ -114,6 +115,7 @@ pub(super) struct Routes {
 }
 
 impl Routes {
+    #[track_caller]
     pub(super) fn route<Shape, H: Handler<Shape>>(&mut self, path: &str, handler: H) {
         assert!(
             path.starts_with('/'),
@@ -122,6 +124,16 @@ impl Routes {
         assert!(
             !path.contains(['?', '#']),
             "a path must not have a query or a fragment: {path:?}"
+        );
+        assert!(
+            !path.contains(['{', '}']),
+            "a path has no parameters: {path:?} (`any_path` takes every path, and the handler looks \
+             at the request)"
+        );
+        let encoded = encoded_path(&path.replace('\\', "/"));
+        assert!(
+            encoded == path,
+            "no client asks for the path {path:?}: write {encoded:?}"
         );
         self.by_path.insert(Box::from(path), Route::new(handler));
     }
@@ -134,8 +146,13 @@ impl Routes {
         self.config = config;
     }
 
+    #[track_caller]
     pub(super) fn protocols<P: Into<String>>(&mut self, supported: impl IntoIterator<Item = P>) {
-        self.protocols = supported.into_iter().map(Into::into).collect();
+        let supported = supported.into_iter().map(Into::into).collect::<Vec<_>>();
+        for protocol in &supported {
+            assert_subprotocol(protocol);
+        }
+        self.protocols = supported.into();
     }
 
     pub(super) fn tracker(&mut self, tracker: &Tracker) {

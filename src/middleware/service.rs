@@ -43,14 +43,16 @@ impl<S> WebSocketService<S> {
     ///
     /// # Panics
     ///
-    /// If the path does not begin with `/`, or contains `?` or `#`: no request
-    /// could match.
+    /// If no request could match: the path does not begin with `/`, contains `?` or `#`,
+    /// is not percent-encoded as clients encode it (`/a b` is `/a%20b`), or has a
+    /// parameter such as `{id}`.
+    #[track_caller]
     pub fn route<Shape, H: Handler<Shape>>(mut self, path: &str, handler: H) -> Self {
         self.routes_mut().route(path, handler);
         self
     }
 
-    /// Sends the handshakes on every path without a route of its own to the handler.
+    /// Sends the handshakes on all other paths, those without a route, to the handler.
     pub fn any_path<Shape, H: Handler<Shape>>(mut self, handler: H) -> Self {
         self.routes_mut().any_path(handler);
         self
@@ -65,6 +67,11 @@ impl<S> WebSocketService<S> {
 
     /// Sets the subprotocols that all routes speak, in order of preference. See
     /// [`Upgrade::protocols`](crate::Upgrade::protocols).
+    ///
+    /// # Panics
+    ///
+    /// If a name is not a token (RFC 9110, section 5.6.2): no client could offer it.
+    #[track_caller]
     pub fn protocols<P: Into<String>>(mut self, supported: impl IntoIterator<Item = P>) -> Self {
         self.routes_mut().protocols(supported);
         self
@@ -176,7 +183,8 @@ impl WebSocketLayer {
     ///
     /// # Panics
     ///
-    /// If the path does not begin with `/`, or contains `?` or `#`.
+    /// As [`WebSocketService::route`] does.
+    #[track_caller]
     pub fn route<Shape, H: Handler<Shape>>(mut self, path: &str, handler: H) -> Self {
         self.routes_mut().route(path, handler);
         self
@@ -195,6 +203,11 @@ impl WebSocketLayer {
     }
 
     /// See [`WebSocketService::protocols`].
+    ///
+    /// # Panics
+    ///
+    /// If a name is not a token.
+    #[track_caller]
     pub fn protocols<P: Into<String>>(mut self, supported: impl IntoIterator<Item = P>) -> Self {
         self.routes_mut().protocols(supported);
         self
@@ -292,8 +305,8 @@ where
 }
 
 pin_project! {
-    /// The body of a [`WebSocketService`]'s response: that of the inner service, or a
-    /// text of this crate's own (the reason of a refusal, or nothing).
+    /// The body of a [`WebSocketService`]'s response: that of the inner service, or the
+    /// text of the answer to a handshake (often empty).
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]

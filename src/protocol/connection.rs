@@ -113,7 +113,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Closed`] after a close frame.
+    /// [`Closed`] if the connection has ended or is closing.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Closed> {
         let mark = self.outbox.mark();
         self.writer.message(&message.into(), &mut self.outbox)?;
@@ -127,7 +127,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Closed`] after a close frame.
+    /// [`Closed`] if the connection has ended or is closing.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Closed> {
         let mark = self.outbox.mark();
         match self.reader.codec() {
@@ -145,7 +145,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Closed`] after a close frame.
+    /// [`Closed`] if the connection has ended or is closing.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Closed> {
         self.writer.ping(payload, &mut self.outbox)
     }
@@ -155,14 +155,15 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Closed`] if it has begun already.
+    /// [`Closed`] if the connection has ended or is closing already.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Closed> {
         self.flush_pongs();
         self.writer.close(code, reason, &mut self.outbox)
     }
 
-    /// Returns what is to be written. Write its [`chunk`](Outbox::chunk) and
-    /// [`advance`](Outbox::advance) it, until it is empty.
+    /// Returns the bytes that are to be written. Write a [`chunk`](Outbox::chunk), call
+    /// [`advance`](Outbox::advance) with how many bytes were written, and repeat until the
+    /// outbox is empty.
     pub fn transmit(&mut self) -> &mut Outbox {
         self.flush_pongs();
         &mut self.outbox

@@ -1,4 +1,4 @@
-//! What the reader finds in the bytes, and where it puts it.
+//! Events: what the reader finds in the bytes, and the sink that takes them.
 
 use std::ops::ControlFlow;
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::Message;
 use crate::close::CloseFrame;
 
-/// Something that arrived, complete.
+/// A message or control frame that has arrived completely.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {

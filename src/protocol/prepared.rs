@@ -13,12 +13,12 @@ const MAX_VARIANTS: usize = 8;
 
 /// A message whose frame is encoded once, for any number of sockets.
 ///
-/// All sockets that it is sent to share the frame. It is compressed at most once for
-/// all sockets with equal terms of compression, when it is sent to the first of them.
+/// All sockets share the frame. Sockets with equal parameters of compression also share
+/// the compressed frame, which is made when the first of them sends the message.
 /// Cloning is cheap.
 ///
-/// The frame is a copy of the payload, so it keeps no other buffer alive. Only
-/// payloads of 16 KiB and more are shared with the message.
+/// A frame contains a copy of the payload. So a queued frame does not keep the buffer of
+/// the message alive. Only payloads of 16 KiB and more are shared with the message.
 ///
 /// ```
 /// use hyper_ws::Prepared;
@@ -74,8 +74,8 @@ impl Prepared {
         }))
     }
 
-    /// Encodes the frame of a message that no socket may compress: one that holds a
-    /// secret together with data that an attacker can choose.
+    /// Encodes the frame of a message that no socket compresses. Use it for a message
+    /// that holds a secret together with data that an attacker can choose.
     #[cfg(feature = "deflate")]
     #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
     pub fn uncompressed(message: impl Into<Message>) -> Self {

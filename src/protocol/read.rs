@@ -133,8 +133,8 @@ impl Reader {
     /// Takes bytes from the beginning of `input`, and passes each event to `sink` until
     /// that breaks or all of `input` is taken. Returns how many bytes were taken.
     ///
-    /// An event is built where it is used. [`read`](Self::read) returns it through three
-    /// functions, and each moves it.
+    /// This is faster than [`read`](Self::read), which moves each event through three
+    /// functions.
     ///
     /// # Errors
     ///
@@ -415,8 +415,9 @@ impl Reader {
     /// Returns the buffer of the message that is arriving, and how many bytes may be
     /// read into its spare capacity.
     ///
-    /// `None` unless at least `worthwhile` bytes of the message have arrived, and as many
-    /// of the current frame are yet to come; and for a compressed message.
+    /// Returns `None` for a compressed message. Also returns `None` while fewer than
+    /// `worthwhile` bytes of the message have arrived, or fewer than that are yet to come
+    /// of the current frame.
     ///
     /// # Errors
     ///

@@ -31,8 +31,8 @@ impl WebSocket {
     /// }
     /// ```
     ///
-    /// The reader borrows the socket, in a `while let` even after its last chunk. To answer,
-    /// use a [`sender`](Self::sender).
+    /// The reader borrows the socket, so answer through a [`sender`](Self::sender). (In a
+    /// `while let` the borrow lasts until the end of the loop's body.)
     ///
     /// Until the next call of [`recv`](Self::recv), messages are not assembled: some 64 KiB
     /// are read ahead, then backpressure reaches the peer. A message has no deadline as long

@@ -7,7 +7,7 @@ use super::driver::Inline;
 use super::sender::Sender;
 use super::shared::{Flush, Shared, WaitFor, WaiterGuard};
 use super::websocket::WebSocket;
-use crate::error::{CloseCause, Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::message::Kind;
 use crate::protocol::{Part, Validator};
 use crate::{CloseCode, Message};
@@ -32,6 +32,7 @@ impl WebSocket {
     ///
     /// To receive at the same time, send with a [`Sender`].
     pub fn send_stream(&mut self, kind: Kind) -> MessageWriter<'_> {
+        self.begin_to_send();
         MessageWriter::new(&self.shared, Some(&mut self.driver), kind)
     }
 }
@@ -46,13 +47,14 @@ impl Sender {
 /// A message that is sent in chunks.
 ///
 /// No other message may be sent between its first and its last chunk (RFC 6455, section
-/// 5.4). So the messages of other senders and of rooms wait until it is finished, in a queue
-/// with the same limit and [policies](crate::config::Overflow). Another
-/// message in chunks waits for its turn. Pings, pongs and close frames go in between.
+/// 5.4). So the messages of other senders and of rooms wait until the writer has finished, in
+/// a queue with the same limit and [policies](crate::config::Overflow). Another message in chunks
+/// waits for its turn. Pings, pongs and close frames go in between.
 ///
 /// **Dropping it before it is finished closes the connection** (1011, cause
-/// [`CloseCause::Unfinished`]): what was sent cannot be taken back, and must not pass for
-/// the whole message. Before the first chunk is written, dropping it has no effect.
+/// [`CloseCause::Unfinished`](crate::error::CloseCause::Unfinished)): what was sent cannot be
+/// taken back, and must not pass for the whole message. Before the first chunk is written,
+/// dropping it has no effect.
 ///
 /// Its chunks are not compressed.
 #[must_use = "a message that is not finished closes the connection"]
@@ -140,18 +142,19 @@ impl<'a> MessageWriter<'a> {
         }
         self.push(&Message::from(&[][..]), Part::Last).await?;
         let shared = self.shared;
-        match &mut self.driver {
-            Some(driver) if driver.is_some() => {
-                let mut waiter = WaiterGuard::new(shared);
-                let mut flush = Flush::default();
-                poll_fn(|cx| {
-                    driver.drive(cx);
-                    waiter.poll(|id| flush.poll(shared, id, cx))
-                })
-                .await
-            }
-            _ => Ok(()),
+        let Some(driver) = &mut self.driver else {
+            return Ok(());
+        };
+        if !driver.has_driver() {
+            return Ok(());
         }
+        let mut waiter = WaiterGuard::new(shared);
+        let mut flush = Flush::default();
+        poll_fn(|cx| {
+            driver.drive(cx);
+            waiter.poll(|id| flush.poll(shared, id, cx))
+        })
+        .await
     }
 
     async fn push(&mut self, chunk: &Message, part: Part) -> Result<(), Error> {
@@ -187,7 +190,7 @@ impl Drop for MessageWriter<'_> {
         if self.progress == Progress::Begun {
             let code = CloseCode::INTERNAL_ERROR;
             let reason = "a message was not sent to its end";
-            self.shared.close(CloseCause::Unfinished, code, reason);
+            self.shared.close_unfinished(code, reason);
         }
     }
 }

@@ -27,7 +27,7 @@
 //! # Guarantees
 //!
 //! - **Auto-cork.** All messages that a handler sends within one poll leave in one write, as
-//!   soon as the handler waits for anything. No message waits for the next one.
+//!   soon as the handler waits for anything. No timer holds a message back.
 //! - **A socket can be moved.** A handler may move its `WebSocket` into another task
 //!   and return. The connection lives until the `WebSocket` is dropped or closed, whichever
 //!   task it is in.
@@ -38,16 +38,24 @@
 //!
 //! # Inside
 //!
-//! Three floors, each of which uses the ones below it: the handles that users hold (the files
-//! of this folder), `driver/`, the task that owns the IO, and `shared/`, what both share
-//! under one lock. What each event does to the four parts of a connection:
+//! The code has three floors, each of which uses the ones below it: the handles that users hold
+//! (the files of this folder), `driver/`, the task that owns the IO, and `shared/`, what both
+//! share under one lock.
+//!
+//! A connection has four parts. `Reader` and `Writer` are the two halves of the protocol, `Life`
+//! is the connection's progress towards its end, and `Conn` is the IO. A `Conn` that *lingers*
+//! discards what arrives until the peer ends the stream. What each event does to the parts:
 //!
 //! | event | `Reader` | `Writer` | `Life` | `Conn` |
 //! |---|---|---|---|---|
 //! | the peer's close frame | ends | replies if it has not closed; done | closing (`Remote`) | lingers once all is written |
 //! | a violation | ends | close frame with its code; failed | closing (`Violation`) | lingers once all is written |
-//! | `close`, `WebSocket` dropped, handler failed, overflow, drain, message left unfinished | | close frame | closing (`Local`, or a cause of its own) | reads for the reply only |
-//! | end of input, IO error | | done | closing (`Lost`, `Io`) | over |
+//! | `close`, `WebSocket` dropped, handler failed, overflow, drain, message left unfinished | | close frame | closing (`Local` and others) | reads for the reply only |
+//! | end of input, read failure | | done | closing (`Lost`, `Io`) | over |
+//! | a write fails | | done; drops what is queued | receive-only | reads on, writes nothing |
+//! | the same once the end has begun | | done | | over |
+//! | receive-only: the peer's close frame, a violation | ends | | closing (`Remote`, `Violation`) | over |
+//! | receive-only: any other end | | | closing (`Lost`, `Io`, by the failed write) | over |
 //! | message timeout | | close frame | closing (`MessageTimeout`) | reads for the reply only |
 //! | ping, write and close timeout | | close frame | closing (`PingTimeout`, `WriteTimeout`) | one last write, over |
 //! | `abort` | | | aborting | over in the next turn |

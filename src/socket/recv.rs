@@ -15,6 +15,10 @@ impl WebSocket {
     /// Receives the next message. Returns `Ok(None)` once the connection has ended, whichever
     /// side closed it.
     ///
+    /// A peer may send its last messages and a close frame, and go at once: sending fails from
+    /// then on ([`ErrorKind::Closed`](crate::error::ErrorKind::Closed)), and `recv` returns
+    /// all that has arrived. So do not stop to receive because a `send` has failed.
+    ///
     /// # Errors
     ///
     /// Returns an error, once, if the peer broke the protocol or a limit, if a deadline

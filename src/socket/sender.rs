@@ -158,8 +158,8 @@ impl Sender {
         poll_fn(|cx| waiter.poll(|id| self.0.poll_closed(id, cx))).await
     }
 
-    /// Returns how the connection ended; `None` while it is open. The cause is known as soon
-    /// as closing begins.
+    /// How the connection ended, once it has or is about to. `None` while messages can still
+    /// be received, even if sending has failed: the peer's close frame may be among them.
     pub fn close_cause(&self) -> Option<CloseCause> {
         self.0.close_cause()
     }

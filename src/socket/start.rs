@@ -37,8 +37,7 @@ pub struct Negotiated {
 }
 
 impl Negotiated {
-    /// Names the side that this is. There is no subprotocol and no extension, and the
-    /// configuration is the default.
+    /// Begins with a role, the default configuration, no subprotocol and no extension.
     pub fn new(role: Role) -> Self {
         Negotiated {
             role,
@@ -95,7 +94,7 @@ impl fmt::Debug for Negotiated {
 /// The opening handshake must be done. Spawn the future, or await it; dropping it aborts the
 /// connection.
 ///
-/// A server on a Unix socket, whose peers begin with frames, without a handshake:
+/// A server on a Unix socket, whose clients send frames at once, without a handshake:
 ///
 /// ```no_run
 /// # #[cfg(unix)]
@@ -160,7 +159,7 @@ impl WebSocket {
     ///     },
     /// ));
     ///
-    /// // In memory nothing stands between the two that a predictable key could fool.
+    /// // A predictable key could fool a proxy. In memory there is none.
     /// let client = Role::Client { masking_key: || [1, 2, 3, 4] };
     /// let mut socket = WebSocket::from_stream(ours, Negotiated::new(client));
     /// socket.send("hello").await?;

@@ -14,8 +14,8 @@ use super::server::serve;
 use crate::Config;
 use crate::middleware::{Handler, WebSocketService};
 
-/// Connects a client to a handler of either [shape](crate::middleware#handlers).
-/// Await what it returns.
+/// Connects a client to a handler of either [shape](crate::middleware#handlers). Await
+/// the returned value for the client.
 pub fn connect<Shape, H: Handler<Shape>>(handler: H) -> Connect {
     Connect {
         service: WebSocketService::new(NotFound).any_path(handler),

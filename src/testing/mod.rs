@@ -5,7 +5,7 @@
 //! handshake, and the other end is a [`Client`]. So tests are not flaky.
 //!
 //! Tests of timeouts take no time if tokio's clock is paused: it jumps to the next
-//! deadline as soon as all tasks wait. For that use
+//! deadline as soon as all tasks wait. To pause it, use
 //! `#[tokio::test(start_paused = true)]`, with tokio's feature `test-util` among
 //! *your* dev-dependencies.
 //!

@@ -61,8 +61,8 @@ impl Tracker {
         self
     }
 
-    /// Calls `observer` once for each connection that has ended, in the task that ran
-    /// it: to fill a histogram of durations, for example.
+    /// Calls `observer` once for each connection that has ended, in the task of that
+    /// connection. It can fill a histogram of durations, for example.
     ///
     /// A tracker and its clones have one observer; the last call sets it.
     pub fn on_end(self, observer: impl Fn(&Ended) + Send + Sync + 'static) -> Self {

@@ -126,7 +126,10 @@ impl Upgrade {
     /// [`require_protocol`](Upgrade::require_protocol) is called too. (A browser
     /// that offered subprotocols closes such a connection.)
     ///
-    /// Each call replaces the choice of an earlier one.
+    /// Each call replaces the choice of an earlier one. An empty list selects none, and
+    /// so does a name that no client can offer, because it is not a token: the names may
+    /// come from the request. (Those of the [middleware](crate::middleware) are refused
+    /// at the start.)
     pub fn protocols<P: AsRef<str>>(mut self, supported: impl IntoIterator<Item = P>) -> Self {
         let supported = supported.into_iter().collect::<Vec<_>>();
         self.protocol = self.offer.choose(&supported);
@@ -155,9 +158,10 @@ impl Upgrade {
     /// [offered](Upgrade::offered_protocols).
     ///
     /// A server must not select a subprotocol that was not offered (RFC 6455,
-    /// section 4.2.2). If you try to, the handshake is rejected with 400, and the
-    /// answer names what was offered: the same as
-    /// [`protocols`](Upgrade::protocols) with this one name, and
+    /// section 4.2.2). If you select one, the handshake is rejected with 400, and the
+    /// answer names the subprotocols that were offered.
+    ///
+    /// This is short for [`protocols`](Upgrade::protocols) with this one name, and
     /// [`require_protocol`](Upgrade::require_protocol).
     ///
     /// ```
@@ -216,7 +220,7 @@ impl Upgrade {
     ///   callback it is reported in the log only (feature `tracing`).
     /// - [`ErrorKind::Io`]: the client left before the answer was written.
     ///
-    /// The handler has not been called then. The callback runs in the task of the
+    /// In both cases the handler is not called. The callback runs in the task of the
     /// [`Conversation`]: the one that [`on_upgrade`](Upgrade::on_upgrade) spawns, or
     /// yours with [`accept_with`](Upgrade::accept_with). It is not called for a
     /// refusal, and not with [`accept`](Upgrade::accept), whose future returns the

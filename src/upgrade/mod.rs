@@ -33,9 +33,11 @@
 //! - Serve the connection with `.with_upgrades()` (hyper-util's `auto`:
 //!   `serve_connection_with_upgrades`). Otherwise the client gets a 101, and then
 //!   the connection ends: see [`Upgrade::on_failed_upgrade`].
-//! - Leave the status of the answer alone. If an outer layer changes it, hyper hands the
-//!   connection over all the same, and each side reads the other's HTTP as frames. The
-//!   connection then ends as a violation of the protocol.
+//! - Leave `pipeline_flush` of hyper's builder off. With it hyper does not write the
+//!   answer if the client's first frames came in the same segment as the request.
+//! - Send the answer with its status unchanged. If an outer layer changes the status, the
+//!   client sees a refusal, but this side has accepted the handshake: a tracker counts the
+//!   connection, and the handler may still be called.
 //!
 //! # Three ways to accept
 //!

@@ -53,3 +53,38 @@ fn a_request_that_is_not_a_handshake_has_no_route() {
 fn a_path_without_a_leading_slash_panics() {
     Routes::default().route("ws", handler);
 }
+
+/// The text of the panic that a path causes.
+fn refused(path: &'static str) -> String {
+    let panic = std::panic::catch_unwind(|| Routes::default().route(path, handler));
+    *panic.unwrap_err().downcast::<String>().unwrap()
+}
+
+#[test]
+fn a_path_that_no_client_asks_for_panics_with_the_one_that_clients_do() {
+    for (path, right) in [
+        ("/a b", "/a%20b"),
+        ("/ws ", "/ws%20"),
+        ("/é", "/%C3%A9"),
+        ("/a\\b", "/a/b"),
+        ("/\"a\"", "/%22a%22"),
+    ] {
+        let panic = refused(path);
+        assert!(panic.contains(&format!("write {right:?}")), "{panic}");
+        Routes::default().route(right, handler);
+    }
+    assert!(refused("/room/{id}").contains("any_path"));
+    Routes::default().route("/a/@:b;c=d/~%7B*|[]!$&'(),+", handler);
+}
+
+#[test]
+fn a_subprotocol_that_no_client_can_offer_panics() {
+    for name in ["", "a b", "chat, chat2", "chat/2", "é", " chat"] {
+        let panic = std::panic::catch_unwind(|| Routes::default().protocols(["ok", name]));
+        let panic = panic.unwrap_err().downcast::<String>().unwrap();
+        assert!(panic.contains(&format!("{name:?}")), "{panic}");
+        assert!(panic.contains("token"), "{panic}");
+    }
+    Routes::default().protocols(["chat.v2", "soap"]);
+    Routes::default().protocols([] as [&str; 0]);
+}

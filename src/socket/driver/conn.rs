@@ -15,7 +15,7 @@ use super::buffers::{Buffers, INPUT};
 use super::coop::{poll_io, yield_now};
 use super::deadlines::Deadlines;
 use crate::Message;
-use crate::protocol::{Event, EventSink, LARGE, Mark, Pongs, Reader, encode_queued};
+use crate::protocol::{Event, EventSink, LARGE, Mark, Outbox, Pongs, Reader, encode_queued};
 use crate::socket::shared::{Control, Demand, Inbox, ReadEnd};
 
 /// The size of a read while the handler is busy, in bytes.
@@ -41,11 +41,18 @@ pub(super) struct Conn<T> {
 ///
 /// ```text
 ///   Open ── both close frames through, output written ──► Lingering
-///    │                                                        │ end of input,
-///    │ end of input, IO failure, deadline, abort              │ deadline
-///    ▼                                                        ▼
-///   Over ◄────────────────────────────────────────────────────┘
+///    │ │                                                      │ end of input,
+///    │ │ a write fails                                        │ deadline
+///    │ └─────────────► ReceiveOnly                            │
+///    │ end of input,        │ close frame, violation, end of  │
+///    │ read failure,        │ input, read failure, deadline,  │
+///    │ deadline, abort      │ close, abort                    │
+///    ▼                      ▼                                 ▼
+///   Over ◄──────────────────┴─────────────────────────────────┘
 /// ```
+///
+/// Receive only: the peer has closed its side of TCP, and the kernel still has what it sent
+/// before. Nothing more is written. What has arrived is read as before, at the handler's pace.
 ///
 /// Lingering: by RFC 6455, section 7.1.1, the server closes TCP first. But a socket that
 /// is closed with unread bytes is reset, and the peer may lose the close frame. So the
@@ -55,6 +62,7 @@ pub(super) struct Conn<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Open,
+    ReceiveOnly,
     Lingering {
         fin: Fin,
     },
@@ -195,6 +203,9 @@ impl<T> Conn<T> {
                 latency = Some(now - sent);
             }
             deadlines.frame_received(now);
+        } else if self.stage == Stage::ReceiveOnly {
+            // The peer cannot be asked whether it is there: every byte shows it.
+            deadlines.frame_received(now);
         }
         // An incomplete message began with this read, if something ended in it and no message
         // was under way all the time.
@@ -241,6 +252,22 @@ impl<T> Conn<T> {
         self.buffers
             .as_ref()
             .is_none_or(|buffers| buffers.is_written())
+    }
+
+    /// A write has failed: drops what was to be written. What arrives is read on.
+    #[cold]
+    pub(super) fn receive_only(&mut self) {
+        self.stage = Stage::ReceiveOnly;
+        self.discard_control();
+        let buffers = self.buffers();
+        *buffers.writing = Outbox::default();
+        // What was dropped never counts as written.
+        buffers.unflushed = true;
+    }
+
+    /// Drops the answers to pings, which cannot be written.
+    pub(super) fn discard_control(&mut self) {
+        self.buffers().control = Control::default();
     }
 
     /// Lets the extension encode the batch that has just been taken.

@@ -8,6 +8,9 @@ use tokio::time::Instant;
 use crate::error::{CloseCause, ErrorKind};
 use crate::{CloseCode, Config};
 
+/// How many messages are read ahead at most.
+const READ_AHEAD: u32 = 64;
+
 /// The action that is due, now that a deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
@@ -77,7 +80,9 @@ pub(super) struct Deadlines {
     pinged: Option<Time>,
     message: Option<Time>,
     blocked: Option<Time>,
-    closing: Option<Time>,
+    /// When the state `Closing` began. It stands flat: in the enum it would take eight bytes more.
+    closing: Time,
+    ending: Ending,
     /// The time from the last frame to a ping: the configured interval with its
     /// jitter, in milliseconds.
     interval: u32,
@@ -124,6 +129,26 @@ pub(super) enum Due {
     Timeout(Timeout),
 }
 
+/// How near the end is, and which deadlines count.
+///
+/// ```text
+///   Open ── the end begins ──► Flushing ── all is written ──► Closing
+///    │
+///    └── a write fails ──► ReceiveOnly
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Open,
+    /// Nothing can be written, so the peer cannot be asked whether it is there. It is given up
+    /// if it sends nothing for as long as it may take to answer a close frame.
+    ReceiveOnly,
+    /// The close frame stands behind output that a slow peer may take its time to read. The
+    /// write deadline says whether it does.
+    Flushing,
+    /// The peer may answer the close frame.
+    Closing,
+}
+
 /// Nanoseconds since the connection began, plus one. Half as large as an `Instant`, and good
 /// for some centuries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,7 +184,8 @@ impl Deadlines {
             pinged: None,
             message: None,
             blocked: None,
-            closing: None,
+            closing: Time::ZERO,
+            ending: Ending::Open,
             interval: 0,
             stalled: false,
             nearer: true,
@@ -262,13 +288,29 @@ impl Deadlines {
         }
     }
 
-    /// The closing handshake has begun.
-    pub(super) fn close_began(&mut self, now: impl FnOnce() -> Instant) {
-        if self.closing.is_none() {
-            self.closing = Some(self.time(now()));
-            self.nearer = true;
-            self.look = Look::NotYet;
-        }
+    /// The end has begun. The closing handshake begins when all has been written, with the
+    /// close frame behind it.
+    pub(super) fn end_began(&mut self, is_written: bool, now: impl FnOnce() -> Instant) {
+        self.ending = match (self.ending, is_written) {
+            (Ending::ReceiveOnly | Ending::Closing, _) | (Ending::Flushing, false) => return,
+            (_, true) => {
+                self.closing = self.time(now());
+                Ending::Closing
+            }
+            (_, false) => Ending::Flushing,
+        };
+        self.look = Look::NotYet;
+        self.nearer = true;
+    }
+
+    /// Nothing can be written any more.
+    pub(super) fn writing_failed(&mut self, now: Instant) {
+        self.ending = Ending::ReceiveOnly;
+        self.received = self.time(now);
+        self.pinged = None;
+        self.blocked = None;
+        self.look = Look::NotYet;
+        self.nearer = true;
     }
 
     /// Reading stops: what the peer sends cannot be seen.
@@ -305,27 +347,39 @@ impl Deadlines {
         config: &Config,
         within_payload: bool,
     ) -> impl Iterator<Item = (Time, Action)> {
-        let close = self
-            .closing
-            .map(|it| (it.after(config.close_timeout), Action::CloseTimeout));
-        // Once the end has begun, only its own deadline counts.
-        let open = close.is_none();
-        let listening = open && !self.stalled;
+        let is_open = self.ending == Ending::Open;
+        let close_timeout = config.close_timeout;
+        let end = match self.ending {
+            Ending::Open | Ending::Flushing => None,
+            // The handler has as long for each message that it may have in hand.
+            Ending::ReceiveOnly if self.stalled => Some(
+                self.received
+                    .after(close_timeout.saturating_mul(READ_AHEAD)),
+            ),
+            Ending::ReceiveOnly => Some(self.received.after(close_timeout)),
+            Ending::Closing => Some(self.closing.after(close_timeout)),
+        };
+        let end = end.map(|at| (at, Action::CloseTimeout));
+        let write_timeout = match self.ending {
+            Ending::Flushing => Some(config.write_timeout.unwrap_or(close_timeout)),
+            Ending::Open => config.write_timeout,
+            Ending::ReceiveOnly | Ending::Closing => None,
+        };
         let message = self
             .message
             .zip(config.message_timeout)
-            .filter(|_| listening)
+            .filter(|_| !self.stalled && (is_open || self.ending == Ending::ReceiveOnly))
             .map(|(since, timeout)| (since.after(timeout), Action::MessageTimeout));
         let write = self
             .blocked
-            .zip(config.write_timeout)
-            .filter(|_| open)
+            .zip(write_timeout)
             .map(|(since, timeout)| (since.after(timeout), Action::WriteTimeout));
         let keep_alive = config
             .keep_alive
-            // A ping would stand behind output that waits. The write deadline finds out whether
-            // the peer reads that.
-            .filter(|_| listening && (self.blocked.is_none() || config.write_timeout.is_none()))
+            // A ping would stand behind output that waits. The write deadline says whether the
+            // peer reads that.
+            .filter(|_| is_open && !self.stalled)
+            .filter(|_| self.blocked.is_none() || config.write_timeout.is_none())
             .and_then(|it| match self.pinged {
                 None => {
                     let interval = Duration::from_millis(self.interval.into());
@@ -335,7 +389,7 @@ impl Deadlines {
                 Some(_) if within_payload && self.message.is_some() => None,
                 Some(pinged) => Some((pinged.after(it.timeout), Action::PingTimeout)),
             });
-        [close, message, write, keep_alive].into_iter().flatten()
+        [end, message, write, keep_alive].into_iter().flatten()
     }
 
     /// Returns when to look at the deadlines again, at the latest.
@@ -367,7 +421,7 @@ impl Deadlines {
                 self.look = Look::Forgiven;
                 self.begin_anew(now);
                 self.blocked = self.blocked.map(|_| time);
-                self.closing = self.closing.map(|_| time);
+                self.closing = time;
                 Due::Nothing
             }
             Look::NotYet | Look::Forgiven => {
@@ -512,8 +566,8 @@ mod tests {
     fn once_the_end_has_begun_only_its_deadline_counts() {
         let (now, config, mut deadlines) = setup();
         deadlines.pinged(now, &config);
-        deadlines.close_began(|| now + seconds(15));
-        deadlines.close_began(|| now + seconds(20));
+        deadlines.end_began(true, || now + seconds(15));
+        deadlines.end_began(true, || now + seconds(20));
         assert_eq!(passed(&deadlines, now + seconds(24), &config, false), None);
         assert_eq!(
             passed(&deadlines, now + seconds(25), &config, false),
@@ -550,7 +604,7 @@ mod tests {
             |deadlines, now, config| _ = deadlines.pinged(now, config),
             |deadlines, now, _| deadlines.message_began(now),
             |deadlines, now, _| deadlines.write_blocked(now),
-            |deadlines, now, _| deadlines.close_began(|| now),
+            |deadlines, now, _| deadlines.end_began(true, || now),
         ];
         for begin in begins {
             let (now, config, mut deadlines) = setup();
@@ -579,5 +633,51 @@ mod tests {
             deadlines.due(again, &config, false),
             Due::Timeout(_)
         ));
+    }
+
+    #[test]
+    fn until_the_close_frame_is_written_only_the_progress_of_writing_counts() {
+        for (config, timeout) in [(Config::new(), 30), (Config::new().write_timeout(None), 10)] {
+            let now = Instant::now();
+            let mut deadlines = Deadlines::new(now, &config);
+            deadlines.message_began(now);
+            deadlines.pinged(now, &config);
+            deadlines.end_began(false, || now);
+            assert_eq!(
+                passed(&deadlines, now + seconds(1000), &config, false),
+                None
+            );
+            deadlines.write_blocked(now + seconds(1000));
+            deadlines.end_began(false, || now + seconds(1001));
+            let at = now + seconds(1000 + timeout);
+            assert_eq!(deadlines.next(&config, false), Some(at));
+            assert_eq!(
+                passed(&deadlines, at, &config, false),
+                Some(Action::WriteTimeout)
+            );
+            deadlines.written(|| at);
+            deadlines.end_began(true, || at);
+            assert_eq!(deadlines.next(&config, false), Some(at + seconds(10)));
+        }
+    }
+
+    #[test]
+    fn after_a_failed_write_a_silent_peer_and_an_idle_handler_have_deadlines() {
+        let (now, config, mut deadlines) = setup();
+        deadlines.write_blocked(now);
+        deadlines.pinged(now, &config);
+        let at = now + seconds(5);
+        deadlines.writing_failed(at);
+        assert_eq!(deadlines.next(&config, false), Some(at + seconds(10)));
+        deadlines.frame_received(at + seconds(9));
+        assert_eq!(deadlines.next(&config, false), Some(at + seconds(19)));
+        deadlines.stall();
+        assert_eq!(deadlines.next(&config, false), Some(at + seconds(9 + 640)));
+        deadlines.resume(|| at + seconds(100));
+        let at = at + seconds(110);
+        assert_eq!(
+            passed(&deadlines, at, &config, false),
+            Some(Action::CloseTimeout)
+        );
     }
 }

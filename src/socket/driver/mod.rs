@@ -12,12 +12,12 @@ mod inline;
 #[cfg(feature = "tracing")]
 mod span;
 mod timer;
+mod transmit;
 mod turn;
 
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -32,6 +32,7 @@ pub(super) use inline::{BoxedIo, Inline};
 #[cfg(feature = "tracing")]
 pub(crate) use span::connection as connection_span;
 use timer::Timer;
+use transmit::{poll_transmit, writing_failed};
 use turn::Turn;
 
 use super::shared::{BeforePark, Demand, ReadEnd, Repoll, Shared};
@@ -185,7 +186,7 @@ where
     fn receive(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let this = self.project();
         let Some(conn) = this.conn else { return false };
-        if conn.stage() != Stage::Open {
+        if !matches!(conn.stage(), Stage::Open | Stage::ReceiveOnly) {
             return false;
         }
         if let Some(end) = conn.buffers().read_end.take() {
@@ -206,6 +207,11 @@ where
             return false;
         };
         turn.demand = demand;
+        if demand == Demand::Discard && conn.stage() == Stage::ReceiveOnly {
+            // This side has closed, and can neither write a close frame nor wait for one.
+            conn.set_stage(Stage::Over);
+            return false;
+        }
         if !demand.has_capacity() {
             this.deadlines.stall();
             return false;
@@ -279,6 +285,10 @@ where
         let Some(conn) = this.conn else { return false };
         match conn.stage() {
             Stage::Open => {}
+            Stage::ReceiveOnly => {
+                conn.discard_control();
+                return false;
+            }
             Stage::Lingering { fin } => {
                 conn.linger(fin, cx);
                 return false;
@@ -306,7 +316,8 @@ where
                 if let Some(end) = conn.buffers().read_end.take() {
                     end_receiving(this.shared, conn, end, turn, cx);
                 }
-                end_receiving(this.shared, conn, ReadEnd::Failed(error), turn, cx);
+                writing_failed(this.shared, conn, this.deadlines, error, turn, cx);
+                return true;
             }
         }
         progress
@@ -319,7 +330,8 @@ where
         let Some(conn) = this.conn else { return false };
         let config = this.shared.config();
         if turn.demand == Demand::Discard {
-            this.deadlines.close_began(|| turn.now());
+            let is_written = !this.shared.has_output() && !conn.has_output();
+            this.deadlines.end_began(is_written, || turn.now());
         }
         if turn.looks_again {
             return false;
@@ -416,13 +428,13 @@ fn end_receiving<T>(
     cx: &mut Context<'_>,
 ) {
     turn.demand = Demand::Discard;
-    if end.is_final() {
+    if end.is_final() || conn.stage() == Stage::ReceiveOnly {
         conn.set_stage(Stage::Over);
     }
     turn.repoll(shared.end_receiving(end, cx));
 }
 
-/// A deadline has passed: closes, and waits for a reply only if the peer is there.
+/// A deadline has passed: closes, and gives up a peer that does not seem to be there.
 fn time_out<T: AsyncRead + AsyncWrite + Unpin>(
     shared: &Shared,
     conn: &mut Conn<T>,
@@ -439,47 +451,10 @@ fn time_out<T: AsyncRead + AsyncWrite + Unpin>(
     } = timeout;
     turn.repoll(shared.time_out(cause, Error::from_kind(error), close, cx));
     if !is_peer_there {
-        // If the peer is there after all, the close frame is the last that it receives.
-        let _ = poll_transmit(shared, conn, &mut false, turn, cx);
+        // If the peer is there after all, the close frame is the last that it hears.
+        if conn.stage() == Stage::Open {
+            let _ = poll_transmit(shared, conn, &mut false, turn, cx);
+        }
         conn.set_stage(Stage::Over);
-    }
-}
-
-/// Writes everything that is queued, and flushes. Sets `progress` if bytes were written.
-#[inline]
-fn poll_transmit<T: AsyncRead + AsyncWrite + Unpin>(
-    shared: &Shared,
-    conn: &mut Conn<T>,
-    progress: &mut bool,
-    turn: &mut Turn,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
-    if shared.has_output() || conn.has_output() {
-        poll_transmit_slow(shared, conn, progress, turn, cx)
-    } else {
-        Poll::Ready(Ok(()))
-    }
-}
-
-#[inline(never)]
-fn poll_transmit_slow<T: AsyncRead + AsyncWrite + Unpin>(
-    shared: &Shared,
-    conn: &mut Conn<T>,
-    progress: &mut bool,
-    turn: &mut Turn,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
-    loop {
-        ready!(conn.poll_write(progress, cx))?;
-        let buffers = conn.buffers();
-        if !shared.has_output() && !buffers.has_new_output() {
-            return Poll::Ready(Ok(()));
-        }
-        let (cork, writing, control) = buffers.output();
-        turn.repoll(shared.take_output(cork, writing, control, cx));
-        if writing.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        conn.encode_batch();
     }
 }

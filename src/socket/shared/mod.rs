@@ -73,6 +73,9 @@ pub(crate) struct Shared {
 struct State {
     /// The frames that are to be written.
     queue: SendQueue,
+    /// How many messages in chunks have been sent to their end; wraps. Tells a flush whether
+    /// the one that it waits for is still the same.
+    ended_messages: u16,
     /// Messages that `recv` has not taken.
     inbox: Option<Box<Inbox>>,
     /// Messages that are received in chunks; few connections ever have any.
@@ -118,6 +121,7 @@ impl Shared {
             hints: Hints::new(),
             state: Mutex::new(State {
                 queue: SendQueue::new(role),
+                ended_messages: 0,
                 inbox: None,
                 chunks: None,
                 receiver: None,

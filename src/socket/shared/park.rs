@@ -84,7 +84,7 @@ impl Shared {
         let has_changed = match demand {
             Demand::Discard => false,
             // The handler has begun the end: its deadline begins too.
-            _ if !state.life.is_open() => true,
+            _ if !state.life.may_receive() => true,
             demand => !demand.has_capacity() && !state.capacity().is_empty(),
         };
         let can_write = is_written && !state.queue.is_empty();
@@ -129,8 +129,24 @@ impl Shared {
         }
     }
 
-    /// Unlocks, and wakes the waiters that have got what they waited for; returns whether
-    /// the driver's own task is among them.
+    /// The end has begun: unlocks, and wakes the driver, and the receiver and the waiters that
+    /// have nothing more to wait for. The driver would do that, but it is not polled while its
+    /// handler blocks the thread.
+    #[cold]
+    pub(super) fn wake_all(&self, mut state: MutexGuard<'_, State>) {
+        let driver = state.driver.as_ref();
+        let is_elsewhere = |waker: &Waker| driver.is_none_or(|driver| !waker.will_wake(driver));
+        let receives_elsewhere = state.receiver.as_ref().is_some_and(is_elsewhere);
+        let receiver = state.receiver.take_if(|_| receives_elsewhere);
+        let mut waiters = std::mem::take(&mut state.waiters);
+        let satisfied = waiters.take_if(|wait_for| self.has(&state, wait_for));
+        state.waiters = waiters;
+        self.wake(state);
+        satisfied.into_iter().chain(receiver).for_each(Waker::wake);
+    }
+
+    /// Unlocks, and wakes the waiters that have got what they waited for; says whether the
+    /// driver's own task is among them.
     #[inline]
     pub(super) fn wake_satisfied(
         &self,

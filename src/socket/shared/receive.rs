@@ -213,7 +213,7 @@ impl Shared {
         let state = self.lock();
         !state.has_input()
             && state.chunks.as_ref().is_none_or(|chunks| chunks.is_empty())
-            && !state.life.is_open()
+            && !state.life.may_receive()
             && !state.life.has_error()
     }
 
@@ -251,7 +251,7 @@ impl State {
     }
 
     pub(super) fn demand(&self) -> Option<Demand> {
-        if !self.life.is_open() {
+        if !self.life.may_receive() {
             let is_over = self.life.is_aborting() || self.life.is_closed();
             return (!is_over).then_some(Demand::Discard);
         }

@@ -63,10 +63,17 @@ pub(crate) enum Pushed {
 
 /// A flush: finds the batch that ends what is queued now, then waits until that batch
 /// has been written. Messages that are queued meanwhile do not prolong it.
+///
+/// ```text
+///   Begin ── some are deferred ──► Deferred ── the message before them ends ──┐
+///     └────────────────────────────────────────────────────────────────────► Until
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::socket) enum Flush {
     #[default]
     Begin,
+    /// Messages wait for the end of one in chunks, which follows this many others.
+    Deferred(u16),
     Until(u32),
 }
 
@@ -79,7 +86,7 @@ impl Flush {
     ) -> Poll<Result<(), Error>> {
         let batch = match *self {
             Flush::Until(batch) => batch,
-            Flush::Begin => ready!(shared.poll_last_batch(id, cx))?,
+            Flush::Begin | Flush::Deferred(_) => ready!(shared.poll_last_batch(self, id, cx))?,
         };
         *self = Flush::Until(batch);
         shared.poll_written(batch, id, cx)
@@ -149,7 +156,7 @@ impl Shared {
                 IfFull::Close => {
                     let code = CloseCode::TRY_AGAIN_LATER;
                     self.begin_close(&mut state, CloseCause::Overflow, code, "too slow");
-                    self.wake(state);
+                    self.wake_all(state);
                     return Pushed::Closed;
                 }
             }
@@ -259,8 +266,9 @@ impl Shared {
         }
         let pushed = state.queue.push_chunk(kind, chunk, part);
         debug_assert!(pushed.is_ok(), "the writer was open");
-        let messages = usize::from(part == Part::Last);
-        state.sent.add(messages, chunk.len());
+        let messages = u16::from(part == Part::Last);
+        state.ended_messages = state.ended_messages.wrapping_add(messages);
+        state.sent.add(messages.into(), chunk.len());
         self.publish_hints(&state);
         if state.driver_task == DriverTask::Idle {
             self.wake(state);
@@ -268,15 +276,27 @@ impl Shared {
         Poll::Ready(Ok(()))
     }
 
-    /// Returns the number of the batch that ends what is queued now. Waits while messages
-    /// are deferred by one that is sent in chunks.
-    fn poll_last_batch(&self, id: WaiterId, cx: &mut Context<'_>) -> Poll<Result<u32, Error>> {
+    /// The number of the batch that ends what is queued now. If messages are deferred by one
+    /// that is sent in chunks, waits for the end of that one. (Others may be deferred by then,
+    /// by the next one in chunks.)
+    fn poll_last_batch(
+        &self,
+        flush: &mut Flush,
+        id: WaiterId,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<u32, Error>> {
         let mut state = self.lock();
-        if state.queue.has_deferred() {
+        let ended = state.ended_messages;
+        let is_deferred = match *flush {
+            Flush::Deferred(before) => before == ended,
+            _ => true,
+        };
+        if is_deferred && state.queue.has_deferred() {
             if !state.life.is_open() {
                 return Poll::Ready(Err(Error::from_kind(ErrorKind::Closed)));
             }
-            self.wait(&mut state, WaitFor::OwnMessage, id, cx.waker());
+            *flush = Flush::Deferred(ended);
+            self.wait(&mut state, WaitFor::Deferred(ended), id, cx.waker());
             return Poll::Pending;
         }
         Poll::Ready(Ok(state.queue.last_batch(self.hints.is_corked())))
@@ -293,7 +313,7 @@ impl Shared {
         if state.queue.is_written(batch) {
             return Poll::Ready(Ok(()));
         }
-        if state.life.is_closed() {
+        if state.life.is_writing_over() {
             return Poll::Ready(Err(Error::from_kind(ErrorKind::Closed)));
         }
         self.wait(&mut state, WaitFor::Flush(batch), id, cx.waker());
@@ -386,7 +406,9 @@ impl Shared {
                 !queue.is_chunked() && queue.has_room_for_chunk(unsent, limit) || !life.is_open()
             }
             WaitFor::Chunk => queue.has_room_for_chunk(unsent, limit) || !life.is_open(),
-            WaitFor::Flush(batch) => queue.is_written(batch) || life.is_closed(),
+            WaitFor::Deferred(ended) => state.ended_messages != ended || !life.is_open(),
+
+            WaitFor::Flush(batch) => queue.is_written(batch) || life.is_writing_over(),
             WaitFor::Closed => life.is_closed(),
         }
     }

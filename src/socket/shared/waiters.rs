@@ -39,6 +39,8 @@ pub(in crate::socket) enum WaitFor {
     OwnMessage,
     /// Room for a chunk of the message that is being sent.
     Chunk,
+    /// The end of the message in chunks that follows this many others.
+    Deferred(u16),
     /// The end of this batch's writing.
     Flush(u32),
     /// The end of the connection.
