@@ -24,7 +24,7 @@ use crate::support::{
     BINARY, Client, Frame, PING, PONG, TEXT, close_frame, echo, frame, listen, page, until,
 };
 
-/// What the server is told when it is started: its [`Case`].
+/// The variable that tells the server its [`Case`].
 const CASE: &str = "HYPER_WS_PAUSED_SERVER";
 
 const PAUSE: Duration = Duration::from_millis(2500);
@@ -201,8 +201,10 @@ impl Server {
                 Client::over(Box::new(socket.io))
             }
             None => {
-                let client = Client::open(self.address, path).await;
-                Client::over(Box::new(client.io))
+                let client = Client::connect(self.address).await;
+                let mut peer: Peer = Client::over(Box::new(client.io));
+                peer.upgrade(path).await;
+                peer
             }
         }
     }
@@ -317,32 +319,20 @@ async fn keeps_peers_that_answer(version: Version, threads: usize, pause: Pause)
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_peer_is_given_up_that_answered_while_the_process_was_stopped() {
-    keeps_peers_that_answer(Version::Http1, 1, Pause::Stopped).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_peer_is_given_up_that_answered_while_a_process_of_two_threads_was_stopped() {
-    keeps_peers_that_answer(Version::Http1, 2, Pause::Stopped).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_http2_peer_is_given_up_that_answered_while_the_process_was_stopped() {
-    keeps_peers_that_answer(Version::Http2, 1, Pause::Stopped).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_http2_peer_is_given_up_that_answered_while_a_process_of_two_threads_was_stopped() {
-    keeps_peers_that_answer(Version::Http2, 2, Pause::Stopped).await;
+    tokio::join!(
+        keeps_peers_that_answer(Version::Http1, 1, Pause::Stopped),
+        keeps_peers_that_answer(Version::Http1, 2, Pause::Stopped),
+        keeps_peers_that_answer(Version::Http2, 1, Pause::Stopped),
+        keeps_peers_that_answer(Version::Http2, 2, Pause::Stopped),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_peer_is_given_up_that_answered_while_a_handler_blocked_the_thread() {
-    keeps_peers_that_answer(Version::Http1, 1, Pause::Blocked).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_http2_peer_is_given_up_that_answered_while_a_handler_blocked_the_thread() {
-    keeps_peers_that_answer(Version::Http2, 1, Pause::Blocked).await;
+    tokio::join!(
+        keeps_peers_that_answer(Version::Http1, 1, Pause::Blocked),
+        keeps_peers_that_answer(Version::Http2, 1, Pause::Blocked),
+    );
 }
 
 /// Reads more than all buffers hold between the server and this peer.
@@ -392,16 +382,10 @@ async fn keeps_other_deadlines(version: Version, pause: Pause) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_output_and_closes_have_their_time_after_the_process_was_stopped() {
-    keeps_other_deadlines(Version::Http1, Pause::Stopped).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn http2_messages_output_and_closes_have_their_time_after_the_process_was_stopped() {
-    keeps_other_deadlines(Version::Http2, Pause::Stopped).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn messages_output_and_closes_have_their_time_after_a_handler_blocked_the_thread() {
-    keeps_other_deadlines(Version::Http1, Pause::Blocked).await;
+async fn messages_output_and_closes_have_their_time_after_a_pause() {
+    tokio::join!(
+        keeps_other_deadlines(Version::Http1, Pause::Stopped),
+        keeps_other_deadlines(Version::Http2, Pause::Stopped),
+        keeps_other_deadlines(Version::Http1, Pause::Blocked),
+    );
 }
