@@ -317,7 +317,7 @@ impl From<Error> for io::Error {
                 io::ErrorKind::TimedOut
             }
             ErrorKind::Unfinished => io::ErrorKind::UnexpectedEof,
-            _ => source
+            ErrorKind::Io | ErrorKind::Upgrade | ErrorKind::Connect => source
                 .and_then(|source| source.downcast_ref::<io::Error>())
                 .map_or(io::ErrorKind::Other, io::Error::kind),
         };

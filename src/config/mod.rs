@@ -64,7 +64,8 @@ pub enum Overflow {
     /// The new message is dropped.
     DropNewest,
     /// The oldest messages in the queue are dropped until there is room for the new one.
-    /// Only whole messages are dropped.
+    /// Only whole messages are dropped, and only those that are not being written yet: while
+    /// as many bytes as the limit are being written, all that wait behind them are dropped.
     DropOldest,
     /// The connection is closed with 1013: the peer reads too slowly.
     Close,

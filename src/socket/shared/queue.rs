@@ -202,7 +202,9 @@ impl SendQueue {
     }
 
     /// Makes room below `limit` by dropping the oldest messages that may be dropped.
-    /// `unsent`: the bytes that go out before the queue.
+    /// `unsent`: the bytes that go out before the queue. They cannot be dropped and count
+    /// against the limit, so all of the queue may go. Call it only if the queue is full: it
+    /// makes a buffer of the connection's own.
     pub(super) fn drop_oldest(&mut self, unsent: usize, limit: usize) {
         let unsent = if self.is_chunked() { 0 } else { unsent };
         let limit = limit.saturating_sub(1 + unsent);
