@@ -13,7 +13,7 @@ use super::buffers::{Buffers, INPUT};
 use super::coop::yield_now;
 use crate::Message;
 use crate::protocol::{Event, EventSink, LARGE, Mark, Pongs, Reader, encode_queued};
-use crate::socket::shared::{Control, Demand, Inbox, ReadEnd};
+use crate::socket::shared::{Capacity, Control, Demand, Inbox, ReadEnd};
 
 /// How many bytes one read asks for while the handler is busy.
 const AHEAD: usize = 16 * 1024;
@@ -189,6 +189,48 @@ impl<T> Conn<T> {
         (batch, pings)
     }
 
+    /// Whether messages wait in the backlog.
+    #[inline]
+    pub(super) fn has_backlog(&self) -> bool {
+        self.buffers
+            .as_ref()
+            .is_some_and(|buffers| buffers.backlog.is_some())
+    }
+
+    /// What the backlog takes behind an inbox that takes only this much. Nothing if no control
+    /// frame can be found within that: none comes before the end of a payload.
+    pub(super) fn backlog_capacity(&self, inbox: Capacity) -> Option<Capacity> {
+        let backlog = self
+            .buffers
+            .as_ref()
+            .and_then(|buffers| buffers.backlog.as_ref());
+        let (messages, bytes) = backlog.map_or((0, 0), |it| (it.len(), it.bytes()));
+        let part = self.reader.part_length();
+        let capacity = inbox.beyond().less(messages, bytes + part);
+        let is_of_use = !capacity.is_empty() && self.reader.payload_left() <= capacity.bytes();
+        is_of_use.then_some(capacity)
+    }
+
+    /// Moves messages from the backlog to the batch, as many as that capacity takes.
+    pub(super) fn take_backlog(&mut self, capacity: Capacity) {
+        let buffers = self.buffers();
+        if let Some(mut backlog) = buffers.backlog.take() {
+            let batch = buffers.batch.get_or_insert_with(Inbox::pooled);
+            backlog.move_to(batch, capacity);
+            buffers.backlog = Some(backlog).filter(|backlog| !backlog.is_empty());
+        }
+    }
+
+    /// Discards the backlog.
+    pub(super) fn discard_backlog(&mut self) {
+        self.buffers().backlog = None;
+    }
+
+    /// Takes what has arrived of an incomplete message.
+    pub(super) fn take_part(&mut self) -> Option<Message> {
+        self.reader.take_part()
+    }
+
     /// A keep-alive ping goes out with the next write.
     pub(super) fn ping(&mut self, payload: [u8; 8]) {
         self.buffers().control.ping = Some(payload);
@@ -256,12 +298,27 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
         self.cut_chunk(demand, received);
     }
 
+    /// Reads once, behind a full inbox, and parses into the backlog.
+    pub(super) fn read_backlog(
+        &mut self,
+        capacity: Capacity,
+        received: &mut Received,
+        cx: &mut Context<'_>,
+    ) {
+        let buffers = self.buffers();
+        std::mem::swap(&mut buffers.batch, &mut buffers.backlog);
+        self.read(Demand::Beyond(capacity), received, cx);
+        let buffers = self.buffers();
+        std::mem::swap(&mut buffers.batch, &mut buffers.backlog);
+    }
+
     /// Reads once: into the message that is arriving if much of it is still to come, else
     /// into the input buffer.
     fn poll_fill(&mut self, demand: Demand, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
         let limit = match demand {
             Demand::Awaited(_) | Demand::Discard => INPUT,
             Demand::Ahead(_) => AHEAD,
+            Demand::Beyond(capacity) => capacity.bytes().min(AHEAD),
             Demand::Chunks(capacity) | Demand::Rest(capacity) => capacity.bytes().max(AHEAD),
         };
         if self.reader.is_within_message()
@@ -353,6 +410,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
             // The receiver has not said yet how it wants this message: so much of it is
             // read ahead, and no more.
             Demand::Ahead(_) => self.reader.part_length() >= CHUNK,
+            Demand::Beyond(_) => false,
             demand => demand.is_in_chunks(),
         };
         if received.in_chunks {

@@ -34,7 +34,7 @@ pub(crate) use span::connection as connection_span;
 use timer::Timer;
 use turn::Turn;
 
-use super::shared::{BeforePark, Demand, ReadEnd, Repoll, Shared};
+use super::shared::{BeforePark, Capacity, Demand, ReadEnd, Repoll, Shared};
 use crate::error::{CloseCause, Error};
 use crate::protocol::Reader;
 use crate::tracker::Permit;
@@ -207,10 +207,13 @@ where
         };
         turn.demand = demand;
         if !demand.has_capacity() {
-            this.deadlines.stall();
-            return false;
+            return receive_beyond(this.shared, this.deadlines, conn, turn, cx);
         }
         this.deadlines.resume(|| turn.now());
+        if conn.has_backlog() {
+            hand_over_backlog(this.shared, conn, false, turn, cx);
+            return true;
+        }
         // Bytes of a message may have arrived before they were wanted as a chunk.
         if turn.would_block && !demand.is_in_chunks() {
             return false;
@@ -392,6 +395,71 @@ where
     }
 }
 
+/// The inbox is full. Reads on within bounds, so that pings are answered, pongs seen and the
+/// end noticed behind the messages that wait; returns whether anything came of it.
+#[inline(never)]
+fn receive_beyond<T: AsyncRead + AsyncWrite + Unpin>(
+    shared: &Shared,
+    deadlines: &mut Deadlines,
+    conn: &mut Conn<T>,
+    turn: &mut Turn,
+    cx: &mut Context<'_>,
+) -> bool {
+    let mut demand = turn.demand;
+    let Some(capacity) = demand.capacity().and_then(|it| conn.backlog_capacity(*it)) else {
+        deadlines.stall();
+        return false;
+    };
+    deadlines.resume(|| turn.now());
+    if turn.would_block {
+        return false;
+    }
+    let mut received = Received::default();
+    conn.read_backlog(capacity, &mut received, cx);
+    let progress = received.read || received.left_over;
+    if progress {
+        let now = turn.now();
+        note_received(shared, deadlines, conn, demand, &received, now);
+    }
+    let Some(end) = received.end else {
+        turn.would_block = !progress;
+        return progress;
+    };
+    if matches!(end, ReadEnd::Close(_)) && !conn.buffers().control.pongs.is_empty() {
+        conn.buffers().read_end = Some(end);
+    } else {
+        end_receiving(shared, conn, end, turn, cx);
+    }
+    true
+}
+
+/// Publishes as much of the backlog as there is room for; all of it if receiving ends.
+#[inline(never)]
+fn hand_over_backlog<T>(
+    shared: &Shared,
+    conn: &mut Conn<T>,
+    ends: bool,
+    turn: &mut Turn,
+    cx: &mut Context<'_>,
+) {
+    let mut demand = turn.demand;
+    let Some(capacity) = demand.capacity() else {
+        conn.discard_backlog();
+        return;
+    };
+    conn.take_backlog(if ends { Capacity::ALL } else { *capacity });
+    let chunk = match ends && demand.is_in_chunks() {
+        true => conn.take_part(),
+        false => None,
+    };
+    let (batch, pings) = conn.arrived();
+    turn.repoll(if demand.is_in_chunks() {
+        shared.publish_chunks(batch, chunk, pings, cx)
+    } else {
+        shared.publish(batch, pings, cx)
+    });
+}
+
 /// Notes what was read: for the deadlines, and for the latency.
 #[inline]
 fn note_received<T>(
@@ -430,6 +498,9 @@ fn end_receiving<T>(
     turn: &mut Turn,
     cx: &mut Context<'_>,
 ) {
+    if conn.has_backlog() {
+        hand_over_backlog(shared, conn, true, turn, cx);
+    }
     turn.demand = Demand::Discard;
     if end.is_final() {
         conn.set_stage(Stage::Over);
@@ -445,6 +516,9 @@ fn time_out<T: AsyncRead + AsyncWrite + Unpin>(
     turn: &mut Turn,
     cx: &mut Context<'_>,
 ) {
+    if conn.has_backlog() {
+        hand_over_backlog(shared, conn, true, turn, cx);
+    }
     turn.demand = Demand::Discard;
     let Timeout {
         cause,

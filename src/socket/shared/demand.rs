@@ -13,6 +13,9 @@ pub(in crate::socket) enum Demand {
     /// The message that is arriving is handed over in chunks, to be put together for
     /// `recv`.
     Rest(Capacity),
+    /// The inbox is full. Messages are read into the driver's backlog, for the sake of the
+    /// control frames behind them.
+    Beyond(Capacity),
     /// Everything is discarded: only the peer's close frame is of interest.
     Discard,
 }
@@ -25,7 +28,8 @@ impl Demand {
             Demand::Awaited(capacity)
             | Demand::Ahead(capacity)
             | Demand::Chunks(capacity)
-            | Demand::Rest(capacity) => Some(capacity),
+            | Demand::Rest(capacity)
+            | Demand::Beyond(capacity) => Some(capacity),
             Demand::Discard => None,
         }
     }
@@ -54,7 +58,13 @@ mod tests {
     #[test]
     fn only_discarding_needs_no_capacity() {
         let full = Capacity::WHOLE.less(usize::MAX, 0);
-        for demand in [Demand::Awaited, Demand::Ahead, Demand::Chunks, Demand::Rest] {
+        for demand in [
+            Demand::Awaited,
+            Demand::Ahead,
+            Demand::Chunks,
+            Demand::Rest,
+            Demand::Beyond,
+        ] {
             assert!(demand(Capacity::WHOLE).has_capacity());
             assert!(!demand(full).has_capacity());
         }

@@ -12,6 +12,7 @@ mod incoming;
 mod outgoing;
 pub(crate) mod peer;
 mod queue;
+mod unreceived;
 
 use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex};
