@@ -108,6 +108,16 @@ impl Reader {
         matches!(self.state, ReadState::Payload { .. })
     }
 
+    /// Returns how many bytes of the payload of a data frame are yet to arrive, before the
+    /// next frame can.
+    #[cfg(feature = "socket")]
+    pub(crate) fn payload_left(&self) -> usize {
+        match self.state {
+            ReadState::Payload { left, .. } => left,
+            _ => 0,
+        }
+    }
+
     /// Returns whether a close frame or a violation was the last event: all further
     /// input is discarded.
     pub fn is_ended(&self) -> bool {

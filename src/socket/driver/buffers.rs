@@ -26,6 +26,8 @@ pub(super) struct Buffers {
     pub(super) end: usize,
     /// Messages that have not been published.
     pub(super) batch: Option<Box<Inbox>>,
+    /// Messages that were read behind a full inbox; never an empty one.
+    pub(super) backlog: Option<Box<Inbox>>,
     /// The batch that is being written.
     pub(super) writing: Box<Outbox>,
     /// The cork, which takes the handler's messages. While the handler is polled, it stands in
@@ -74,6 +76,7 @@ impl Buffers {
         !self.has_unparsed()
             && self.is_written()
             && self.read_end.is_none()
+            && self.backlog.is_none()
             && !self.has_new_output()
             && self.batch.as_ref().is_none_or(|batch| batch.is_empty())
     }
@@ -177,7 +180,7 @@ mod tests {
 
     #[test]
     fn each_thing_that_is_pending_keeps_the_set() {
-        let pending: [fn(&mut Buffers); 5] = [
+        let pending: [fn(&mut Buffers); 6] = [
             |buffers| buffers.unflushed = true,
             |buffers| buffers.read_end = Some(ReadEnd::Eof),
             |buffers| buffers.control.ping = Some([0; 8]),
@@ -187,6 +190,7 @@ mod tests {
                 inbox.push("x".into(), 1);
                 buffers.batch = Some(inbox);
             },
+            |buffers| buffers.backlog = Some(Inbox::pooled()),
         ];
         for pending in pending {
             let mut buffers = Box::<Buffers>::default();

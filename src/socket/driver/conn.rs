@@ -234,6 +234,11 @@ impl<T> Conn<T> {
         (batch, pings)
     }
 
+    /// Takes what has arrived of an incomplete message.
+    pub(super) fn take_part(&mut self) -> Option<Message> {
+        self.reader.take_part()
+    }
+
     /// Sends a keep-alive ping with the next write.
     pub(super) fn ping(&mut self, payload: [u8; 8]) {
         self.buffers().control.ping = Some(payload);
@@ -321,8 +326,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
     /// into the input buffer.
     fn poll_fill(&mut self, demand: Demand, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
         let limit = match demand {
-            Demand::Awaited(_) | Demand::Discard => INPUT,
+            Demand::Awaited(_) | Demand::ControlFrames | Demand::Discard => INPUT,
             Demand::Ahead(_) => AHEAD,
+            Demand::Beyond(capacity) => capacity.bytes().min(AHEAD),
             Demand::Chunks(capacity) | Demand::Rest(capacity) => capacity.bytes().max(AHEAD),
         };
         if self.reader.is_within_message()
@@ -416,11 +422,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
             // The receiver has not chosen yet how it takes this message. Only so much of it
             // is read ahead.
             Demand::Ahead(_) => self.reader.part_length() >= CHUNK,
+            Demand::Beyond(_) => false,
             demand => demand.is_in_chunks(),
         };
         if received.in_chunks {
             let chunk = self.reader.take_part();
-            received.chunk = chunk.filter(|_| demand != Demand::Discard);
+            received.chunk = chunk.filter(|_| !demand.discards());
             // It may have arrived before chunks were wanted.
             received.left_over |= received.chunk.is_some();
         }

@@ -3,6 +3,7 @@
 //!
 //! What it shares with the handles is reached by the methods of [`Shared`] only.
 
+mod backlog;
 mod buffers;
 mod conn;
 mod coop;
@@ -213,10 +214,13 @@ where
             return false;
         }
         if !demand.has_capacity() {
-            this.deadlines.stall();
-            return false;
+            return backlog::receive(this.shared, this.deadlines, conn, turn, cx);
         }
         this.deadlines.resume(|| turn.now());
+        if conn.has_backlog() {
+            backlog::hand_over(this.shared, conn, turn, cx);
+            return true;
+        }
         // Bytes of a message may have arrived before they were wanted as a chunk.
         if turn.would_block && !demand.is_in_chunks() {
             return false;
@@ -427,6 +431,9 @@ fn end_receiving<T>(
     turn: &mut Turn,
     cx: &mut Context<'_>,
 ) {
+    if conn.has_backlog() {
+        backlog::hand_over_all(shared, conn, turn, cx);
+    }
     turn.demand = Demand::Discard;
     if end.is_final() || conn.stage() == Stage::ReceiveOnly {
         conn.set_stage(Stage::Over);
@@ -442,6 +449,9 @@ fn time_out<T: AsyncRead + AsyncWrite + Unpin>(
     turn: &mut Turn,
     cx: &mut Context<'_>,
 ) {
+    if conn.has_backlog() {
+        backlog::hand_over_all(shared, conn, turn, cx);
+    }
     turn.demand = Demand::Discard;
     let Timeout {
         cause,

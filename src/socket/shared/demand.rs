@@ -13,6 +13,11 @@ pub(in crate::socket) enum Demand {
     /// The message that is arriving is handed over in chunks, to be put together for
     /// `recv`.
     Rest(Capacity),
+    /// The inbox is full. Messages are read into the driver's backlog, for the sake of the
+    /// control frames behind them.
+    Beyond(Capacity),
+    /// Messages are discarded, since the handler does not receive. The connection goes on.
+    ControlFrames,
     /// Everything is discarded: only the peer's close frame is of interest.
     Discard,
 }
@@ -26,8 +31,9 @@ impl Demand {
             Demand::Awaited(capacity)
             | Demand::Ahead(capacity)
             | Demand::Chunks(capacity)
-            | Demand::Rest(capacity) => Some(capacity),
-            Demand::Discard => None,
+            | Demand::Rest(capacity)
+            | Demand::Beyond(capacity) => Some(capacity),
+            Demand::ControlFrames | Demand::Discard => None,
         }
     }
 
@@ -39,12 +45,17 @@ impl Demand {
 
     /// Whether messages are taken as they arrive, without being assembled.
     pub(in crate::socket) fn is_in_chunks(self) -> bool {
-        matches!(self, Demand::Chunks(_) | Demand::Rest(_) | Demand::Discard)
+        matches!(self, Demand::Chunks(_) | Demand::Rest(_)) || self.discards()
     }
 
     /// Whether a message may take as long as it likes.
     pub(in crate::socket) fn is_untimed(self) -> bool {
-        matches!(self, Demand::Chunks(_) | Demand::Discard)
+        matches!(self, Demand::Chunks(_)) || self.discards()
+    }
+
+    /// Whether messages are discarded as they arrive.
+    pub(in crate::socket) fn discards(self) -> bool {
+        matches!(self, Demand::ControlFrames | Demand::Discard)
     }
 }
 
@@ -55,11 +66,18 @@ mod tests {
     #[test]
     fn only_discarding_needs_no_capacity() {
         let full = Capacity::WHOLE.less(usize::MAX, 0);
-        for demand in [Demand::Awaited, Demand::Ahead, Demand::Chunks, Demand::Rest] {
+        for demand in [
+            Demand::Awaited,
+            Demand::Ahead,
+            Demand::Chunks,
+            Demand::Rest,
+            Demand::Beyond,
+        ] {
             assert!(demand(Capacity::WHOLE).has_capacity());
             assert!(!demand(full).has_capacity());
         }
         assert!(Demand::Discard.has_capacity());
+        assert!(Demand::ControlFrames.has_capacity());
     }
 
     #[test]
@@ -70,6 +88,7 @@ mod tests {
             Demand::Ahead(capacity),
             Demand::Chunks(capacity),
             Demand::Rest(capacity),
+            Demand::ControlFrames,
             Demand::Discard,
         ]
         .map(|demand| (demand.is_in_chunks(), demand.is_untimed()));
@@ -80,6 +99,7 @@ mod tests {
                 (false, false),
                 (true, true),
                 (true, false),
+                (true, true),
                 (true, true)
             ]
         );

@@ -11,6 +11,14 @@ const MESSAGES: u32 = 64;
 /// The number of bytes that are read before the handler asks for them.
 const BYTES: u32 = 64 * 1024;
 
+/// How many messages, and how many bytes more, the driver reads behind a full inbox: see
+/// [`Capacity::beyond`].
+const MESSAGES_BEYOND: u32 = 1024 - MESSAGES;
+const BYTES_BEYOND: u32 = 16 * 1024;
+
+/// An empty inbox with room for more messages than this gives its memory back.
+const KEPT: usize = 4 * MESSAGES as usize;
+
 thread_local! {
     static INBOXES: Pool<Box<Inbox>, 16> = const { Pool::new() };
 }
@@ -41,7 +49,9 @@ impl Inbox {
     /// Gives an empty inbox back to this thread's pool.
     pub(in crate::socket) fn recycle(self: Box<Self>) {
         debug_assert!(self.is_empty());
-        pool::give(&INBOXES, self);
+        if self.messages.capacity() <= KEPT {
+            pool::give(&INBOXES, self);
+        }
     }
 
     /// Appends a message of that length.
@@ -63,12 +73,12 @@ impl Inbox {
         self.messages.is_empty()
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::socket) fn len(&self) -> usize {
         self.messages.len()
     }
 
-    /// The bytes of its messages, as long as none has been taken out.
-    pub(super) fn bytes(&self) -> usize {
+    /// The bytes of its messages, as long as none has been popped.
+    pub(in crate::socket) fn bytes(&self) -> usize {
         self.bytes
     }
 
@@ -84,6 +94,18 @@ impl Inbox {
         other.bytes = 0;
     }
 
+    /// Moves messages to the end of `other`, as many as that capacity takes.
+    pub(in crate::socket) fn move_to(&mut self, other: &mut Inbox, mut capacity: Capacity) {
+        while !capacity.is_empty()
+            && let Some(message) = self.messages.pop_front()
+        {
+            let length = message.len();
+            self.bytes -= length;
+            capacity = capacity.less(1, length);
+            other.push(message, length);
+        }
+    }
+
     /// Returns what it still takes, as long as no message is taken out.
     pub(super) fn capacity(&self) -> Capacity {
         Capacity::WHOLE.less(self.messages.len(), self.bytes)
@@ -96,6 +118,23 @@ impl Capacity {
         messages: MESSAGES,
         bytes: BYTES,
     };
+
+    /// No limit.
+    pub(in crate::socket) const ALL: Self = Capacity {
+        messages: u32::MAX,
+        bytes: u32::MAX,
+    };
+
+    /// What may be read behind an inbox that takes this much, which is nothing more: until
+    /// there are 1,024 messages or 80 KiB in all. The bytes are what one read ahead had left
+    /// unparsed anyway, so the peer meets backpressure where it did.
+    pub(in crate::socket) fn beyond(self) -> Self {
+        debug_assert!(self.is_empty());
+        Capacity {
+            messages: self.messages + MESSAGES_BEYOND,
+            bytes: self.bytes + BYTES_BEYOND,
+        }
+    }
 
     /// Returns what is left after so many messages and bytes.
     #[inline]
@@ -166,6 +205,47 @@ mod tests {
             .map(|it| it.len())
             .collect();
         assert_eq!(lengths, [1, 2, 3]);
+    }
+
+    #[test]
+    fn messages_move_in_order_as_many_as_there_is_capacity_for() {
+        let (mut inbox, mut other) = (Inbox::default(), Inbox::default());
+        for length in 1..=4 {
+            push(&mut inbox, length);
+        }
+        inbox.move_to(&mut other, Capacity::WHOLE.less(MESSAGES as usize - 2, 0));
+        assert_eq!((inbox.len(), inbox.bytes()), (2, 7));
+        assert_eq!((other.len(), other.bytes()), (2, 3));
+        // One message fits as long as anything does.
+        inbox.move_to(&mut other, Capacity::WHOLE.less(0, BYTES as usize - 1));
+        assert_eq!((inbox.bytes(), other.bytes()), (4, 6));
+        inbox.move_to(&mut other, Capacity::WHOLE.less(0, BYTES as usize));
+        assert_eq!(inbox.len(), 1);
+        inbox.move_to(&mut other, Capacity::ALL);
+        assert!(inbox.is_empty());
+        assert_eq!(inbox.bytes(), 0);
+        assert_eq!(other.len(), 4);
+    }
+
+    #[test]
+    fn what_is_read_behind_a_full_inbox_is_bounded_in_all() {
+        let full = Capacity::WHOLE.less(MESSAGES as usize, 100);
+        assert_eq!(full.beyond().messages, 960);
+        assert_eq!(full.beyond().bytes(), 80 * 1024 - 100);
+        let full = Capacity::WHOLE.less(1, 1 << 20);
+        assert_eq!(full.beyond().messages, 1023);
+        assert_eq!(full.beyond().bytes(), 16 * 1024);
+    }
+
+    #[test]
+    fn an_inbox_that_was_long_is_not_kept() {
+        while pool::take(&INBOXES).is_some() {}
+        Box::new(Inbox {
+            messages: VecDeque::with_capacity(KEPT + 1),
+            bytes: 0,
+        })
+        .recycle();
+        assert!(pool::take(&INBOXES).is_none());
     }
 
     #[test]

@@ -80,6 +80,9 @@ const CLIENT: Role = Role::Client {
     masking_key: || [1, 2, 3, 4],
 };
 
+/// More messages than are read before the handler asks for them.
+const MORE: u32 = 3000;
+
 /// What the peer sends before it goes.
 #[derive(Clone, Copy, PartialEq)]
 enum Last {
@@ -139,12 +142,17 @@ async fn run(managed: bool, socket: WebSocket) -> Received {
 async fn messages_that_had_arrived_before_a_write_failed_are_received_up_to_the_close_frame() {
     for role in [Role::Server, CLIENT] {
         for managed in [true, false] {
-            let (io, start, peer) = deaf(role, Config::new());
-            send_texts(peer, 1000, Last::Close).await;
-            let (received, error, cause) = run(managed, bare(io, start)).await;
-            assert_eq!(received.len(), 1000, "{role:?}, managed: {managed}");
-            assert_eq!(received[999], "999".into());
-            assert_eq!((error, cause), (None, remote()));
+            for count in [1000, MORE] {
+                let (io, start, peer) = deaf(role, Config::new());
+                send_texts(peer, count, Last::Close).await;
+                let (received, error, cause) = run(managed, bare(io, start)).await;
+                let expected: Vec<Message> = (0..count).map(|it| it.to_string().into()).collect();
+                assert!(
+                    received == expected,
+                    "{role:?}, managed: {managed}, {count}"
+                );
+                assert_eq!((error, cause), (None, remote()));
+            }
         }
     }
 }
@@ -161,9 +169,9 @@ async fn without_a_close_frame_the_failed_write_is_the_cause() {
     ] {
         let (mut io, start, peer) = deaf(Role::Server, Config::new());
         io.error = kind;
-        send_texts(peer, 1000, Last::Nothing).await;
+        send_texts(peer, MORE, Last::Nothing).await;
         let ended = run(true, bare(io, start)).await;
-        assert_eq!(ended.0.len(), 1000);
+        assert_eq!(ended.0.len(), MORE as usize);
         assert_eq!((ended.1, ended.2), (error, Some(cause)));
     }
 }
@@ -228,15 +236,17 @@ async fn after_a_failed_write_a_silent_peer_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn after_a_failed_write_a_handler_that_never_receives_does_not_keep_the_connection() {
-    let (io, start, peer) = deaf(Role::Server, Config::new());
-    let (socket, task) = failing(io, start).await;
-    send_texts(peer, 1000, Last::Close).await;
-    let began = Instant::now();
-    let sender = socket.sender();
-    sender.send("x").await.unwrap();
-    assert_eq!(sender.closed().await, CloseCause::Lost);
-    assert_eq!(began.elapsed().as_secs(), 640);
-    task.await.unwrap();
+    for (count, cause, seconds) in [(1000, remote(), 0), (MORE, Some(CloseCause::Lost), 640)] {
+        let (io, start, peer) = deaf(Role::Server, Config::new());
+        let (socket, task) = failing(io, start).await;
+        send_texts(peer, count, Last::Close).await;
+        let began = Instant::now();
+        let sender = socket.sender();
+        sender.send("x").await.unwrap();
+        assert_eq!(Some(sender.closed().await), cause);
+        assert_eq!(began.elapsed().as_secs(), seconds);
+        task.await.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]

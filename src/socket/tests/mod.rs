@@ -17,6 +17,7 @@ mod pause;
 pub(crate) mod peer;
 mod queue;
 mod slow_close;
+mod unreceived;
 
 use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex};

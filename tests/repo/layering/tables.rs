@@ -72,6 +72,7 @@ pub(super) const FLOORS: &[Floors] = &[
         "buffers coop deadlines span",
         "conn handler timer turn",
         "transmit",
+        "backlog",
         "mod",
         "inline",
     ]),
