@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::error::{CloseCause, ErrorKind};
+use crate::socket::shared::MESSAGES;
 use crate::{CloseCode, Config};
 
 /// How many messages are read ahead at most.
@@ -352,10 +353,9 @@ impl Deadlines {
         let end = match self.ending {
             Ending::Open | Ending::Flushing => None,
             // The handler has as long for each message that it may have in hand.
-            Ending::ReceiveOnly if self.stalled => Some(
-                self.received
-                    .after(close_timeout.saturating_mul(READ_AHEAD)),
-            ),
+            Ending::ReceiveOnly if self.stalled => {
+                Some(self.received.after(close_timeout.saturating_mul(MESSAGES)))
+            }
             Ending::ReceiveOnly => Some(self.received.after(close_timeout)),
             Ending::Closing => Some(self.closing.after(close_timeout)),
         };
