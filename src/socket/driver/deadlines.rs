@@ -9,9 +9,6 @@ use crate::error::{CloseCause, ErrorKind};
 use crate::socket::shared::MESSAGES;
 use crate::{CloseCode, Config};
 
-/// How many messages are read ahead at most.
-const READ_AHEAD: u32 = 64;
-
 /// The action that is due, now that a deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {

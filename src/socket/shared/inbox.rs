@@ -6,7 +6,7 @@ use super::pool::{self, Pool};
 use crate::Message;
 
 /// The number of messages that are read before the handler asks for them.
-const MESSAGES: u32 = 64;
+pub(in crate::socket) const MESSAGES: u32 = 64;
 
 /// The number of bytes that are read before the handler asks for them.
 const BYTES: u32 = 64 * 1024;

@@ -41,7 +41,7 @@ use driver_task::DriverTask;
 pub(super) use driver_task::Repoll;
 pub(super) use end::ReadEnd;
 use hints::Hints;
-pub(super) use inbox::{Capacity, Inbox};
+pub(super) use inbox::{Capacity, Inbox, MESSAGES};
 use life::Life;
 pub(super) use park::BeforePark;
 use queue::SendQueue;
