@@ -56,7 +56,7 @@ close_codes! {
     PROTOCOL_ERROR = 1002, "protocol error", "a frame violates RFC 6455.";
     UNSUPPORTED_DATA = 1003, "unsupported data", "the endpoint does not accept messages of this kind.";
     INVALID_PAYLOAD = 1007, "invalid payload data", "a payload is not consistent with its kind, such as text that is not UTF-8.";
-    POLICY_VIOLATION = 1008, "policy violation", "a message violates the endpoint's policy; the generic refusal.";
+    POLICY_VIOLATION = 1008, "policy violation", "the endpoint refuses a message, and no other code is more specific.";
     MESSAGE_TOO_BIG = 1009, "message too big", "a message exceeds the endpoint's limit.";
     MANDATORY_EXTENSION = 1010, "mandatory extension", "sent by a client that needs an extension which the server did not accept.";
     INTERNAL_ERROR = 1011, "internal error", "the server met an unexpected condition.";
@@ -85,21 +85,23 @@ impl fmt::Display for CloseCode {
     }
 }
 
-/// The content of a close frame: a code, and a reason for people (RFC 6455, section
+/// The content of a close frame: a code, and a reason in words (RFC 6455, section
 /// 5.5.1).
 ///
-/// A close frame may also be empty: that is `None` of an `Option<CloseFrame>`.
+/// A close frame may also be empty. Where that can happen, an `Option<CloseFrame>` is
+/// `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseFrame {
-    /// Why the connection is closed.
+    /// The code: why the connection is closed.
     pub code: CloseCode,
-    /// The reason in words, at most 123 bytes. Escape it before you log it: the peer
-    /// wrote it.
+    /// The reason in words, at most 123 bytes. Escape the reason of a received frame
+    /// before you log it: the peer wrote it.
     pub reason: Text,
 }
 
 impl CloseFrame {
-    /// A close frame. A reason of more than 123 bytes is cut, between two characters.
+    /// Makes a close frame. A reason of more than 123 bytes is truncated, between two
+    /// characters.
     pub fn new(code: CloseCode, reason: &str) -> Self {
         CloseFrame {
             code,

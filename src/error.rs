@@ -41,8 +41,8 @@ pub enum Violation {
     EmptyFragments,
     /// A text message or the reason of a close frame is not UTF-8 (section 8.1).
     InvalidUtf8,
-    /// A close frame has half a code, or a code that must not be sent (sections
-    /// 5.5.1 and 7.4).
+    /// The payload of a close frame is a single byte, or begins with a code that must
+    /// not be sent (sections 5.5.1 and 7.4).
     InvalidCloseFrame,
     /// A frame announces more bytes than the limit allows.
     FrameTooLarge {
@@ -123,20 +123,21 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// How a connection ended: the first cause, and only that one.
+/// The cause that ended a connection. If there are several, the first one counts.
 ///
 /// Only [`Remote`](CloseCause::Remote) and [`Local`](CloseCause::Local) mean a
-/// regular closing handshake (RFC 6455, section 7). Code 1006 of browsers is
-/// [`Lost`](CloseCause::Lost).
+/// regular closing handshake (RFC 6455, section 7). What a browser reports as code
+/// 1006 is [`Lost`](CloseCause::Lost).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseCause {
-    /// The peer closed, with this frame. `None` stands for an empty one.
+    /// The peer closed, with this close frame. `None` is an empty close frame.
     Remote(Option<CloseFrame>),
     /// This side closed: [`close`](crate::WebSocket::close) was called, or the
     /// `WebSocket` was dropped.
     Local(CloseCode),
-    /// The connection ended without a closing handshake (code 1006 in a browser).
+    /// The connection ended without a closing handshake (code 1006 in a browser). If a write
+    /// failed and the peer's close frame had arrived before, that is the cause instead.
     Lost,
     /// The peer broke the protocol or a limit.
     Violation(Violation),
@@ -150,7 +151,7 @@ pub enum CloseCause {
     Overflow,
     /// The server was drained (see [`Tracker`](crate::tracker::Tracker)).
     Drained(CloseCode),
-    /// A message that was being sent in chunks was dropped before its end.
+    /// The writer of a message in chunks was dropped before the message was finished.
     Unfinished,
     /// The handler returned an error.
     HandlerFailed,
@@ -158,7 +159,7 @@ pub enum CloseCause {
     HandlerPanicked,
     /// Reading or writing failed.
     Io(io::ErrorKind),
-    /// This side cut the connection off, without a closing handshake.
+    /// This side aborted the connection, without a closing handshake.
     Aborted,
 }
 
@@ -231,7 +232,8 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The connection has ended or is closing: nothing more can be sent.
+    /// The connection has ended or is closing, or writing has failed: nothing more can be
+    /// sent. What has arrived can still be received.
     Closed,
     /// The peer broke the protocol or a limit.
     Violation(Violation),
@@ -304,7 +306,7 @@ impl Error {
     }
 }
 
-/// For code that returns [`io::Error`]; this error is inside.
+/// Converts into an [`io::Error`] of the nearest kind, with this error inside.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let source = error.0.source.as_deref();

@@ -47,22 +47,23 @@
 //! `.with_upgrades()` lets hyper hand the connection over. Without it the handshake
 //! succeeds and the connection is closed at once.
 //!
-//! There are three other ways in:
+//! There are four other ways in:
 //!
 //! | where | what |
 //! |---|---|
 //! | tower | [`WebSocketLayer`] has the same routes, as a layer |
 //! | axum (feature `axum`) | [`Upgrade`] is an extractor |
 //! | a service of your own | [`Upgrade::from_request`] |
+//! | any stream, after its handshake | [`socket::serve`], [`WebSocket::from_stream`] |
 //!
 //! [Routes and handlers](guide::handlers) covers state, authentication and refusals.
 //!
 //! # A conversation
 //!
 //! [`recv`](WebSocket::recv) returns messages, and `Ok(None)` at the end, whichever
-//! side closed; [`close_cause`](WebSocket::close_cause) says how it ended. Pings, pongs
-//! and close frames are handled by the library. `recv` is cancel safe, so it may
-//! stand in `select!`:
+//! side closed; [`close_cause`](WebSocket::close_cause) returns how the connection
+//! ended. Pings, pongs and close frames are handled by the library. `recv` is cancel
+//! safe, so it may stand in `select!`:
 //!
 //! ```
 //! use std::time::Duration;
@@ -167,8 +168,8 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
-// Layers are written for those above them. Where these are left out, what only
-// they use is not dead: the lints judge the whole.
+// A function that only a higher layer uses is unused if a feature leaves that layer
+// out. It is not dead code. So these lints run only when all layers are there.
 #![cfg_attr(
     not(all(
         feature = "server",

@@ -33,7 +33,8 @@ use crate::transport::Io;
 /// Opens a WebSocket: resolves the name, connects, and makes the handshake.
 ///
 /// Nothing happens before the [`Connect`] is awaited. See the [module](super) for
-/// examples.
+/// examples. Before a program ends, await [`close`](WebSocket::close): it waits until the server
+/// has received everything.
 ///
 /// # Errors
 ///
@@ -47,11 +48,11 @@ pub fn connect(request: impl IntoRequest) -> Connect {
     Connect::new(request, StreamSource::Dial)
 }
 
-/// Opens a WebSocket over any stream that leads to the server: a Unix socket, a
-/// pipe, one that is encrypted already.
+/// Opens a WebSocket over any stream that leads to the server: a Unix socket, a pipe,
+/// or a stream that is already encrypted.
 ///
 /// The stream is used as it is. **Nothing is encrypted here**, even if the URL says
-/// `wss`. The URL is not connected to: it gives the path and the `Host`.
+/// `wss`. The URL provides only the path and the `Host` header.
 ///
 /// A Unix socket:
 ///
@@ -117,14 +118,13 @@ where
     Connect::new(request, StreamSource::Over(Box::new(stream)))
 }
 
-/// Opens a WebSocket as a stream of an HTTP/2 connection of hyper's, beside its other
-/// streams (RFC 8441).
+/// Opens a WebSocket as a stream of an existing HTTP/2 connection of hyper's (RFC 8441).
 ///
-/// The URL is not connected to: its host becomes `:authority`.
+/// The URL provides only the path and the host, which becomes `:authority`.
 ///
-/// Call this only if the server has announced that it supports it (RFC 8441,
-/// section 3). The announcement comes with the server's first frames:
-/// [`Connection::is_extended_connect_protocol_enabled`] tells.
+/// Call this only if the server has announced that it supports extended CONNECT (RFC
+/// 8441, section 3). The announcement comes with the server's first frames:
+/// see [`Connection::is_extended_connect_protocol_enabled`].
 ///
 /// ```no_run
 /// use http_body_util::Empty;
@@ -163,7 +163,7 @@ where
     Connect::new(request, StreamSource::Http2(http2::ask(sender)))
 }
 
-/// A WebSocket to be opened: set what you need, then await it.
+/// The options of a connection attempt. Await it to connect.
 #[must_use = "nothing is opened unless it is awaited"]
 pub struct Connect {
     request: Result<Request<()>, InvalidRequest>,
@@ -171,11 +171,12 @@ pub struct Connect {
     config: Arc<Config>,
     #[cfg(feature = "rustls")]
     tls: Option<Arc<rustls::ClientConfig>>,
+    title_case_headers: bool,
     connect_timeout: Duration,
     handshake_timeout: Duration,
 }
 
-/// Where the stream to the server comes from.
+/// The origin of the stream to the server.
 enum StreamSource {
     /// A TCP connection to the host of the URL.
     Dial,
@@ -196,6 +197,7 @@ impl Connect {
             config: Arc::default(),
             #[cfg(feature = "rustls")]
             tls: None,
+            title_case_headers: false,
             connect_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
         }
@@ -203,7 +205,7 @@ impl Connect {
 
     /// Adds a header field to the request.
     ///
-    /// The fields of the handshake itself are set in any case: see
+    /// The fields of the handshake itself cannot be changed: see
     /// [`ClientHandshake::new`].
     pub fn header<K, V>(mut self, name: K, value: V) -> Self
     where
@@ -223,7 +225,7 @@ impl Connect {
         self
     }
 
-    /// Offers these subprotocols, the favourite first.
+    /// Offers these subprotocols, in order of preference.
     ///
     /// [`WebSocket::protocol`] returns the one that the server selected, if any.
     pub fn protocols<P: AsRef<str>>(mut self, offered: impl IntoIterator<Item = P>) -> Self {
@@ -233,17 +235,17 @@ impl Connect {
         self
     }
 
-    /// Sets limits and timeouts, and the compression to offer. Without it, the
-    /// defaults of [`Config`] hold.
+    /// Sets limits and timeouts, and the compression to offer; the defaults of [`Config`]
+    /// unless set.
     ///
-    /// Allowed origins and hosts have no effect: they are for servers.
+    /// Allowed origins and hosts are settings for servers and have no effect here.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();
         self
     }
 
-    /// Uses this stream to the server instead of a TCP connection: one through a
-    /// proxy, for instance. With `wss` it is encrypted end to end.
+    /// Uses this stream to the server instead of a new TCP connection: a stream through a
+    /// proxy, for instance. If the URL says `wss`, TLS runs on top of it.
     ///
     /// ```no_run
     /// use hyper_util::client::legacy::connect::{HttpConnector, proxy::Tunnel};
@@ -269,7 +271,7 @@ impl Connect {
     }
 
     /// Sets the configuration of TLS: for certificates of your own, and for client
-    /// certificates. Without it, the certificates that the system trusts are trusted.
+    /// certificates. The system's trusted certificates are used unless set.
     ///
     /// Its ALPN protocols are replaced by `http/1.1`.
     #[cfg(feature = "rustls")]
@@ -279,22 +281,35 @@ impl Connect {
         self
     }
 
+    /// Writes the header names with capital letters, as RFC 6455 does:
+    /// `Sec-WebSocket-Key` instead of `sec-websocket-key`. Over HTTP/2 it has no
+    /// effect, since names are lower case there.
+    ///
+    /// Header names have no case (RFC 9110, section 5.1), and nearly all servers know
+    /// that. Use this if a device or a gateway answers 400 to this client, or says that
+    /// a header is missing, and accepts browsers.
+    pub fn title_case_headers(mut self) -> Self {
+        self.title_case_headers = true;
+        self
+    }
+
     /// Limits the time to resolve the name and to connect, TLS included. The default
-    /// is 10 s.
+    /// is 10 s, and [`Duration::MAX`] sets no limit. With zero there is no time left:
+    /// it times out at once.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
     /// Limits the time from then on until the server has answered the handshake. The
-    /// default is 10 s.
+    /// default is 10 s, and [`Duration::MAX`] sets no limit. With zero there is no time
+    /// left: it times out at once.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self
     }
 
-    /// Opens the WebSocket, and returns the server's response too: for its header
-    /// fields, say.
+    /// Connects, and returns the server's response too, for its header fields.
     ///
     /// # Errors
     ///
@@ -317,6 +332,7 @@ impl Connect {
             request,
             question,
             config: self.config,
+            title_case_headers: self.title_case_headers,
             timeout: self.handshake_timeout,
         };
         let deadline = after(self.connect_timeout);

@@ -1,4 +1,4 @@
-//! The handshake over a given stream, and the socket that comes of it.
+//! The handshake over a given stream, and the socket that it results in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +58,8 @@ pub(super) struct Handshake {
     pub(super) request: Request<()>,
     pub(super) question: ClientHandshake,
     pub(super) config: Arc<Config>,
+    /// On HTTP/1.1.
+    pub(super) title_case_headers: bool,
     pub(super) timeout: Duration,
 }
 
@@ -67,7 +69,7 @@ impl Handshake {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let exchange = http1::exchange(stream, self.request, self.timeout);
+        let exchange = http1::exchange(stream, self.request, self.title_case_headers, self.timeout);
         let (response, stream) = exchange.await?;
         open(self.question, self.config, response, stream)
     }

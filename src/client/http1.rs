@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
 use super::error::ConnectError;
+use super::header_case::HeaderCase;
 use crate::deadline::after;
 use crate::transport::Rewind;
 
@@ -28,6 +29,7 @@ const MAX_BODY: usize = 64 * 1024;
 pub(crate) async fn exchange<T>(
     stream: T,
     request: Request<()>,
+    title_case_headers: bool,
     timeout: Duration,
 ) -> Result<(Response<()>, Rewind<T>), ConnectError>
 where
@@ -36,7 +38,8 @@ where
     let deadline = after(timeout);
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_HEAD)
-        .handshake(TokioIo::new(stream))
+        .title_case_headers(title_case_headers)
+        .handshake(TokioIo::new(HeaderCase::new(stream, title_case_headers)))
         .await
         .map_err(ConnectError::http)?;
     let mut connection = Running {
@@ -64,7 +67,7 @@ where
 
 /// hyper's connection, which makes progress only while it is polled.
 struct Running<T: AsyncRead + AsyncWrite + Unpin> {
-    connection: http1::Connection<TokioIo<T>, String>,
+    connection: http1::Connection<TokioIo<HeaderCase<T>>, String>,
     state: State,
 }
 
@@ -97,7 +100,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Running<T> {
             poll_fn(|cx| self.connection.poll_without_shutdown(cx)).await?;
         }
         let parts = self.connection.into_parts();
-        Ok(Rewind::new(parts.io.into_inner(), parts.read_buf))
+        let stream = parts.io.into_inner().into_inner();
+        Ok(Rewind::new(stream, parts.read_buf))
     }
 }
 

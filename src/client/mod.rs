@@ -11,6 +11,22 @@
 //! # }
 //! ```
 //!
+//! A program that has nothing more to say closes, and waits until the server has received all:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), hyper_ws::Error> {
+//! use hyper_ws::CloseCode;
+//!
+//! let mut socket = hyper_ws::connect("ws://127.0.0.1:9001/chat").await?;
+//! socket.send("hello").await?;
+//! socket.close(CloseCode::NORMAL, "").await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! (If it just returns, the drop of the socket writes what is queued and a close frame, but
+//! waits for nothing. Over HTTP/2 another task writes them, so there `close` is needed.)
+//!
 //! `connect` returns a *bare* [`WebSocket`](crate::WebSocket): it makes progress only
 //! while one of its methods is awaited, so pings are answered only while you receive.
 //! If you have other things to await, spawn it with a handler:
@@ -38,7 +54,11 @@
 //! # }
 //! ```
 //!
-//! `connect` takes a URL or an [`http::Request`].
+//! `connect` takes a URL or an [`http::Request`]. A URL is read as browsers read it: see
+//! [`IntoRequest`](crate::handshake::IntoRequest).
+//!
+//! A few devices and gateways compare header names by case, and answer 400 to names in
+//! lower case: [`Connect::title_case_headers`] is for them.
 //!
 //! # What is checked
 //!
@@ -52,8 +72,8 @@
 //!
 //! # TLS
 //!
-//! `wss://` needs the feature `rustls`. The certificates that the system trusts are
-//! trusted. To trust others, pass a configuration to [`Connect::tls`].
+//! `wss://` needs the feature `rustls`. The system's trusted certificates are used. To
+//! trust different ones, pass a configuration to [`Connect::tls`].
 //!
 //! # Other streams
 //!
@@ -111,6 +131,7 @@ mod connect;
 mod dial;
 mod error;
 mod handshake;
+mod header_case;
 mod http1;
 #[cfg(feature = "http2")]
 mod http2;
@@ -127,7 +148,7 @@ pub use connect::{Connect, Connecting, connect, connect_over};
 pub use error::{ConnectError, ConnectErrorKind};
 #[cfg(feature = "testing")]
 pub(crate) use http1::exchange;
-/// The version of rustls whose `ClientConfig` [`Connect::tls`] takes.
+/// The rustls crate whose `ClientConfig` is passed to [`Connect::tls`].
 #[cfg(feature = "rustls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
 pub use tokio_rustls::rustls;

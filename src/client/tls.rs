@@ -28,7 +28,7 @@ where
         Some(config) => for_http1(&config),
         None => platform().map_err(|error| ConnectError::tls(target, error))?,
     };
-    let name = ServerName::try_from(target.host().to_owned())
+    let name = ServerName::try_from(target.server_name().to_owned())
         .map_err(|error| ConnectError::tls(target, error))?;
     timeout_at(deadline, TlsConnector::from(config).connect(name, stream))
         .await

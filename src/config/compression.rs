@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How messages are compressed where the client offers `permessage-deflate`
+use super::check;
+
+/// The settings of compression, for clients that offer `permessage-deflate`
 /// (RFC 7692); turned on with [`Config::compression`](super::Config::compression).
 ///
 /// ```
@@ -17,6 +19,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// compressed length reveals whether they match (CRIME, BREACH; RFC 7692,
 /// section 8). Use `send_uncompressed` or `Prepared::uncompressed` for such
 /// messages.
+///
+/// See also the guide to [compression](crate::guide::compression).
 #[derive(Clone, Debug)]
 pub struct Compression {
     pub(crate) level: u8,
@@ -53,8 +57,8 @@ impl Compression {
         }
     }
 
-    /// Compresses each message after the earlier ones of its connection (context
-    /// takeover), as far as the client agrees.
+    /// Compresses each message with the earlier ones of its connection as context
+    /// (context takeover), as far as the client agrees.
     ///
     /// Where messages resemble each other, they become about a third smaller than in
     /// the [`shared`](Self::shared) mode. In return, each connection remembers what
@@ -63,9 +67,9 @@ impl Compression {
     /// offer to use less (Firefox). That memory grows with the messages that were
     /// compressed.
     ///
-    /// Compressors belong to the thread here too. A thread keeps up to 16 more, of
-    /// some 200 KB each, for the connections that send most. With level 1 or 2 and a
-    /// window of 14 or 15 bits it keeps up to 64, of 330 KB each.
+    /// Compressors belong to the thread here too. In addition, a thread keeps up to 16
+    /// compressors, of some 200 KB each, for the connections that send most. With level
+    /// 1 or 2 and a window of 14 or 15 bits it keeps up to 64, of 330 KB each.
     ///
     /// At most [`limit`](Self::limit) connections have contexts; further ones get
     /// the shared mode.
@@ -80,23 +84,42 @@ impl Compression {
     }
 
     /// Sets how much time to spend, from 1 (fast) to 9 (small); 6 unless set.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such level. Not to compress, leave
+    /// [`Config::compression`](super::Config::compression) out.
+    #[track_caller]
     pub fn level(mut self, level: u8) -> Self {
-        self.level = level.clamp(1, 9);
+        check::range("level", level, 1..=9);
+        self.level = level;
         self
     }
 
     /// Sets how far back a message may refer, as a power of two from 9 (512 bytes)
     /// to 15 (32 KiB); 12 unless set. A client may ask for less.
+    ///
+    /// # Panics
+    ///
+    /// If it is another number. RFC 7692 has 8 (256 bytes) too, which zlib cannot do.
+    #[track_caller]
     pub fn window_bits(mut self, bits: u8) -> Self {
-        self.window_bits = bits.clamp(9, 15);
+        check::range("window_bits", bits, 9..=15);
+        self.window_bits = bits;
         self
     }
 
     /// Sets how much memory a compressor uses for its state, from 1 to 9; 8 unless
     /// set. Small values save some ten kilobytes for each thread. They cost time, and
     /// size with long messages.
+    ///
+    /// # Panics
+    ///
+    /// If it is another number.
+    #[track_caller]
     pub fn memory_level(mut self, level: u8) -> Self {
-        self.memory_level = level.clamp(1, 9);
+        check::range("memory_level", level, 1..=9);
+        self.memory_level = level;
         self
     }
 
@@ -109,7 +132,7 @@ impl Compression {
     /// Sets how many connections may have contexts at once; 4,096 unless set.
     ///
     /// All connections that use this value or a clone of it count together. In the
-    /// shared mode it has no effect.
+    /// shared mode it has no effect. With zero none has, as in the shared mode.
     pub fn limit(mut self, connections: usize) -> Self {
         if let Some(contexts) = &mut self.contexts {
             contexts.limit = connections;
@@ -118,7 +141,7 @@ impl Compression {
     }
 }
 
-/// What was set, or the default.
+/// Getters: the value that was set, or the default.
 impl Compression {
     /// Returns the level, from 1 (fast) to 9 (small).
     pub fn get_level(&self) -> u8 {

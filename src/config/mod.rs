@@ -1,7 +1,9 @@
 //! Connection settings: limits, timeouts, allowed origins and compression.
 
+mod check;
 #[cfg(feature = "deflate")]
 mod compression;
+mod origin;
 #[cfg(test)]
 mod tests;
 
@@ -13,12 +15,17 @@ use std::time::Duration;
 pub use compression::Compression;
 #[cfg(feature = "deflate")]
 pub(crate) use compression::Slot;
+#[cfg(feature = "handshake")]
+pub(crate) use origin::{Host, Origin};
 
-/// How a connection behaves. The defaults are safe.
+/// The settings of a connection. The defaults are safe.
 ///
 /// Each setting has a setter of its name, and a getter that begins with `get_`
 /// (as [`std::process::Command`] names them: the plain name belongs to the setter,
 /// which is called far more often).
+///
+/// A setting that can never match or work panics with the reason, when it is set: a
+/// misspelt origin, for example, or a timeout of zero.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,8 +37,8 @@ pub(crate) use compression::Slot;
 ///     .allow_origins(["https://example.com"]);
 /// ```
 ///
-/// Put a `Config` into an [`Arc`] to share it: whatever takes one takes
-/// `impl Into<Arc<Config>>`, so that one serves all connections.
+/// Put a `Config` into an [`Arc`] to share it between connections: every function
+/// that takes a configuration takes `impl Into<Arc<Config>>`.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub(crate) max_message_size: usize,
@@ -48,7 +55,7 @@ pub struct Config {
     pub(crate) compression: Option<Compression>,
 }
 
-/// What happens to a message when the output queue is full.
+/// The policy for a message that is sent when the output queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
@@ -56,8 +63,8 @@ pub enum Overflow {
     Wait,
     /// The new message is dropped.
     DropNewest,
-    /// The oldest messages in the queue are dropped until the new one fits. No
-    /// message is cut.
+    /// The oldest messages in the queue are dropped until there is room for the new one.
+    /// Only whole messages are dropped.
     DropOldest,
     /// The connection is closed with 1013: the peer reads too slowly.
     Close,
@@ -117,8 +124,10 @@ impl Default for Config {
     }
 }
 
+const NO_LIMIT: &str = "`None` sets no limit";
+
 impl Config {
-    /// The defaults.
+    /// Makes a configuration with the defaults.
     pub fn new() -> Self {
         Self::default()
     }
@@ -126,23 +135,42 @@ impl Config {
     /// Sets the largest message to accept, in bytes; 1 MiB unless set.
     ///
     /// A larger one closes the connection with 1009. It is refused as soon as its
-    /// length is known, before its bytes are kept.
+    /// length is known, before its bytes are kept. `usize::MAX` sets no limit.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
     pub fn max_message_size(mut self, bytes: usize) -> Self {
+        check::size("max_message_size", bytes);
         self.max_message_size = bytes;
         self
     }
 
     /// Sets the largest frame to accept, in bytes; the size of the largest message
     /// unless set.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
     pub fn max_frame_size(mut self, bytes: usize) -> Self {
+        check::size("max_frame_size", bytes);
         self.max_frame_size = Some(bytes);
         self
     }
 
-    /// Sets how many bytes may wait to be written; 64 KiB unless set.
+    /// Sets at how many bytes the output queue is full; 64 KiB unless set.
     ///
-    /// An empty queue accepts one message of any size.
+    /// An empty queue accepts one message of any size, so with 1 one message waits at
+    /// a time. `usize::MAX` sets no limit.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
     pub fn output_limit(mut self, bytes: usize) -> Self {
+        check::size("output_limit", bytes);
         self.output_limit = bytes;
         self
     }
@@ -151,19 +179,32 @@ impl Config {
     /// [`Sender::send`](crate::Sender::send) do when the output queue is full;
     /// [`Overflow::Wait`] unless set.
     ///
-    /// Other ways to send do not depend on it: `try_send` returns that the queue is
-    /// full, `reserve` and `Sink` wait.
+    /// Other calls ignore it. When the queue is full, `try_send` returns an error, and
+    /// `reserve`, `Sink` and `send_stream` wait. Rooms have a policy of their own.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
     }
 
-    /// Sets when to ping a silent peer and when to give it up; 25 s and 20 s unless
-    /// set.
+    /// Sets when to ping a silent peer, and how long to wait for its answer; 25 s and
+    /// 20 s unless set.
     ///
     /// A peer is pinged when nothing was received from it for `interval`. The
-    /// connection ends if nothing is received for another `timeout`.
+    /// connection ends if nothing is received for another `timeout`. With
+    /// [`Duration::MAX`] as `interval` no ping is sent, with `Duration::MAX` as
+    /// `timeout` no connection ends for it.
+    ///
+    /// # Panics
+    ///
+    /// If one of them is zero, or less than a millisecond:
+    /// [`no_keep_alive`](Self::no_keep_alive) turns pings off.
+    #[track_caller]
     pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
+        assert!(
+            interval.min(timeout) >= Duration::from_millis(1),
+            "a keep-alive of {interval:?} and {timeout:?} is shorter than a millisecond: \
+             `no_keep_alive` turns pings off, `Duration::MAX` never comes"
+        );
         self.keep_alive = Some(KeepAlive { interval, timeout });
         self
     }
@@ -177,39 +218,91 @@ impl Config {
 
     /// Sets how long the closing handshake may take; 10 s unless set.
     ///
+    /// It begins when the close frame has been written. What is queued before the close frame
+    /// is written first, as long as the peer reads: until then
+    /// [`write_timeout`](Self::write_timeout) counts.
+    ///
     /// For a client this includes the time until the server ends the TCP
     /// connection (RFC 6455, section 7.1.1).
+    ///
+    /// After a failed write nothing can be sent, and what has arrived is still received. Then
+    /// the connection ends when the peer has sent nothing for this long, or when the handler
+    /// has received nothing for 64 times as long though messages wait.
+
+    /// # Panics
+    ///
+    /// If it is zero: the peer would not have the time to answer.
+    /// [`abort`](crate::Sender::abort) ends a connection without closing it.
+    #[track_caller]
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        check::timeout(
+            "close_timeout",
+            timeout,
+            "the peer would have no time to answer (`abort` ends a connection without closing it)",
+        );
         self.close_timeout = timeout;
         self
     }
 
     /// Sets how long a message may take from its first byte to its last; 60 s
     /// unless set. `None` sets no limit.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
     pub fn message_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.message_timeout = timeout.into();
+        if let Some(timeout) = self.message_timeout {
+            check::timeout("message_timeout", timeout, NO_LIMIT);
+        }
         self
     }
 
     /// Sets how long queued output may make no progress at all; 30 s unless set.
+    /// `None` sets no limit; once this side or the peer has closed, the limit is then
+    /// [`close_timeout`](Self::close_timeout).
+
     /// `None` sets no limit.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
     pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.write_timeout = timeout.into();
+        if let Some(timeout) = self.write_timeout {
+            check::timeout("write_timeout", timeout, NO_LIMIT);
+        }
         self
     }
 
     /// Accepts pages of these origins only.
     ///
     /// An origin is a scheme, a host and, unless it is the default of the scheme, a
-    /// port: `https://example.com`, `http://localhost:8080`. Requests without
-    /// an `Origin` header do not come from a page and are accepted.
+    /// port: `https://example.com`, `http://localhost:8080`. A name beyond ASCII is
+    /// written in its `xn--` form. `null` is the origin of sandboxed pages and files.
+    /// Requests without an `Origin` header do not come from a page and are accepted.
+    /// So an empty list accepts no page at all.
     ///
     /// Unless set, pages of the origin that the request was sent to are accepted:
     /// the same host and port, over HTTP/2 the same scheme too. An HTTP/1.1 request
     /// does not say its scheme, so a page of `http://` is accepted where one of
     /// `https://` is. Name the origin where that matters.
+    ///
+    /// # Panics
+    ///
+    /// If no page can have such an origin: it has no scheme or has a path, a blank or a
+    /// wildcard. The text says what to write instead. For patterns, and for what only
+    /// other clients than browsers send, there is
+    /// [`allow_origins_if`](Self::allow_origins_if).
+    #[track_caller]
     pub fn allow_origins<O: Into<String>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
-        self.origins = Origins::List(origins.into_iter().map(Into::into).collect());
+        let origins = origins.into_iter().map(Into::into).collect::<Vec<String>>();
+        for origin in &origins {
+            check::origin(origin);
+        }
+        self.origins = Origins::List(origins);
         self
     }
 
@@ -226,8 +319,8 @@ impl Config {
     ///
     /// Dangerous: any page on the web can then open a socket with the cookies of
     /// the user who visits it (cross-site WebSocket hijacking; RFC 6455,
-    /// section 10.2). Use it only where a connection has no rights, or proves them
-    /// by something other than cookies.
+    /// section 10.2). Use it only where connections need no authentication, or are
+    /// authenticated by something other than cookies.
     pub fn danger_allow_any_origin(mut self) -> Self {
         self.origins = Origins::Any;
         self
@@ -235,10 +328,22 @@ impl Config {
 
     /// Accepts requests to these hosts only.
     ///
-    /// A host is written as in the `Host` header. Its port is compared only if you
-    /// give one. This stops DNS rebinding, which the same-origin rule cannot see.
+    /// A host is written as in the `Host` header: `example.com`, `[::1]:3000`. Its port
+    /// is compared only if you give one; 80 and 443 are also those of a request that
+    /// names no port. This stops DNS rebinding, which the same-origin rule cannot see.
+    ///
+    /// # Panics
+    ///
+    /// If no request can be sent to such a host (it has a scheme, a path, a blank or a
+    /// wildcard), or if the list is empty. The text says what to write instead.
+    #[track_caller]
     pub fn hosts<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
-        self.hosts = Some(hosts.into_iter().map(Into::into).collect());
+        let hosts = hosts.into_iter().map(Into::into).collect::<Vec<String>>();
+        check::any_hosts(&hosts);
+        for host in &hosts {
+            check::host(host);
+        }
+        self.hosts = Some(hosts);
         self
     }
 
@@ -254,7 +359,7 @@ impl Config {
     }
 }
 
-/// What was set, or the default.
+/// Getters: the value that was set, or the default.
 impl Config {
     /// Returns the largest message that is accepted, in bytes.
     pub fn get_max_message_size(&self) -> usize {
@@ -266,7 +371,7 @@ impl Config {
         self.max_frame_size.unwrap_or(self.max_message_size)
     }
 
-    /// Returns how many bytes may wait to be written.
+    /// Returns at how many bytes the output queue is full.
     pub fn get_output_limit(&self) -> usize {
         self.output_limit
     }
@@ -292,7 +397,7 @@ impl Config {
         self.message_timeout
     }
 
-    /// Returns how long queued output may make no progress.
+    /// Returns how long writing may stall.
     pub fn get_write_timeout(&self) -> Option<Duration> {
         self.write_timeout
     }

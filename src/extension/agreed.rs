@@ -1,10 +1,10 @@
-//! An extension that both sides have agreed on.
+//! The negotiated extension.
 
 use super::codec::Codec;
 #[cfg(feature = "deflate")]
 use super::deflate;
 
-/// An extension with the parameters that both sides agreed on.
+/// An extension with its negotiated parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Agreed {
     #[cfg(feature = "deflate")]
@@ -36,7 +36,7 @@ impl Agreed {
     }
 }
 
-/// An extension that client and server agreed on (RFC 6455, section 9), with its
+/// An extension that client and server negotiated (RFC 6455, section 9), with its
 /// parameters, for a [`Connection`](crate::protocol::Connection).
 ///
 /// With the feature `handshake`,

@@ -4,7 +4,7 @@
 use super::deflate::Settings;
 use crate::frame::Rsv;
 
-/// How the messages of a connection are encoded.
+/// The way in which the messages of a connection are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
     /// Each after the ones before it: only this connection can use the result.

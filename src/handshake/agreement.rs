@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::extension::{Agreed, Extension};
 
-/// The subprotocol and the extension that client and server agreed on.
+/// The subprotocol and the extension that client and server negotiated.
 ///
 /// On a server [`Offer::agree`](super::Offer::agree) makes it, on a client
 /// [`ClientHandshake::verify`](super::ClientHandshake::verify). The default has
@@ -16,11 +16,11 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// An agreement on a subprotocol alone, without an extension.
+    /// Makes an agreement on a subprotocol alone, without an extension.
     ///
     /// The subprotocol must be one that the client
-    /// [offered](super::Offer::protocols): no other is
-    /// [answered](super::Offer::respond).
+    /// [offered](super::Offer::protocols): the
+    /// [response](super::Offer::respond) contains no other.
     pub fn with_protocol(protocol: Option<Arc<str>>) -> Self {
         Agreement {
             protocol,
@@ -28,12 +28,12 @@ impl Agreement {
         }
     }
 
-    /// The subprotocol, if there is one (RFC 6455, section 1.9).
+    /// Returns the subprotocol, if there is one (RFC 6455, section 1.9).
     pub fn protocol(&self) -> Option<&str> {
         self.protocol.as_deref()
     }
 
-    /// The extension, if there is one (RFC 6455, section 9). A
+    /// Returns the extension, if there is one (RFC 6455, section 9). A
     /// [`Connection`](crate::protocol::Connection::with_extension) takes it.
     pub fn extension(&self) -> Option<Extension> {
         self.extension.clone().map(Extension)

@@ -1,5 +1,6 @@
 //! The client's side: makes the request and checks the response.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::agreement::Agreement;
 use super::extensions;
 use super::headers::{self, Single};
 use super::quote::shown;
-use super::target::{Authority, InvalidRequest, Scheme, Target, decoded};
+use super::target::{Authority, InvalidRequest, Scheme, Target, decoded, in_ascii};
 use crate::Config;
 use crate::extension::{Agreed, KNOWN};
 
@@ -53,8 +54,8 @@ pub struct ClientHandshake {
 }
 
 impl ClientHandshake {
-    /// Turns a request into a handshake (RFC 6455, section 4.1): returns the
-    /// request to send, and what checks the response to it.
+    /// Turns a request into a handshake (RFC 6455, section 4.1). Returns the request
+    /// to send, and the handshake, which checks the response.
     ///
     /// The request's fields are kept, with these exceptions:
     ///
@@ -80,7 +81,7 @@ impl ClientHandshake {
     ) -> Result<(Request<()>, Self), InvalidRequest> {
         check_method_and_body(&request)?;
         set_host(&mut request)?;
-        let path = path(request.uri());
+        let path = path(request.uri())?;
         *request.uri_mut() = Uri::from(path);
         *request.version_mut() = Version::HTTP_11;
         let headers = request.headers_mut();
@@ -97,7 +98,7 @@ impl ClientHandshake {
     /// [`new`](Self::new).
     ///
     /// The caller must send it with the pseudo-header `:protocol` = `websocket`,
-    /// for which `http` has no place.
+    /// which a request of the `http` crate cannot hold.
     ///
     /// # Errors
     ///
@@ -109,7 +110,7 @@ impl ClientHandshake {
         check_method_and_body(&request)?;
         let target = Target::of(request.uri())?;
         set_host(&mut request)?;
-        let path = path(request.uri());
+        let path = path(request.uri())?;
         let headers = request.headers_mut();
         headers.remove(header::CONNECTION);
         headers.remove(header::UPGRADE);
@@ -148,8 +149,8 @@ impl ClientHandshake {
         })
     }
 
-    /// Checks that the response accepts this handshake, and returns what both
-    /// sides agreed on.
+    /// Checks that the response accepts this handshake, and returns what was
+    /// negotiated.
     ///
     /// # Errors
     ///
@@ -286,9 +287,15 @@ fn credentials(mut user: Vec<u8>) -> Result<HeaderValue, InvalidRequest> {
 }
 
 /// The path and the query to ask a server for (RFC 9112, section 3.2.1).
-fn path(uri: &Uri) -> PathAndQuery {
-    let path = uri.path_and_query().cloned();
-    path.unwrap_or_else(|| PathAndQuery::from_static("/"))
+fn path(uri: &Uri) -> Result<PathAndQuery, InvalidRequest> {
+    let Some(path) = uri.path_and_query() else {
+        return Ok(PathAndQuery::from_static("/"));
+    };
+    match in_ascii(path.as_str()) {
+        Cow::Borrowed(_) => Ok(path.clone()),
+        Cow::Owned(path) => PathAndQuery::from_maybe_shared(path)
+            .map_err(|_| InvalidRequest::new("the path cannot be encoded: it becomes too long")),
+    }
 }
 
 /// Offers the extensions of the configuration; returns their names.
@@ -312,7 +319,7 @@ fn offer_extensions(
 /// "elements that comprise this value MUST be non-empty strings" of the
 /// characters of a token, "and MUST all be unique strings".
 ///
-/// They are sent in one line, as browsers do. Section 11.3.4 says that several
+/// All are sent in one line, as browsers do. Section 11.3.4 says that several
 /// are "logically the same as a single" one, but many servers read the first only.
 fn offer_protocols(headers: &mut HeaderMap) -> Result<Option<HeaderValue>, InvalidRequest> {
     let mut all = Vec::new();
@@ -356,26 +363,27 @@ fn once<'a>(
 }
 
 /// The reason why a response does not accept a handshake. Values that the server
-/// sent are escaped and cut.
+/// sent are escaped and truncated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidResponse {
     /// The status is not 101 (over HTTP/2: not 2xx). The server refused the
     /// handshake, and may say why in the response's body.
     Status(StatusCode),
-    /// A field that may come once comes several times.
+    /// A field that may occur only once is repeated.
     Repeated(&'static str),
     /// `Upgrade` is not `websocket`, or is missing.
     Upgrade(Option<String>),
     /// `Connection` does not contain `upgrade`, or is missing.
     Connection(Option<String>),
-    /// `Sec-WebSocket-Accept` does not answer our key, or is missing.
+    /// `Sec-WebSocket-Accept` does not match the key that was sent, or is missing.
     Accept(Option<String>),
-    /// An extension was not offered, comes twice, or is not well-formed.
+    /// The server selected an extension that was not offered, repeated one, or sent a
+    /// malformed list.
     Extension(String),
     /// The parameters of an extension do not fit the offer.
     ExtensionParameters(&'static str),
-    /// A subprotocol was not offered.
+    /// The server selected a subprotocol that was not offered.
     Protocol(String),
 }
 

@@ -67,6 +67,16 @@ fn elements(line: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|element| !element.is_empty())
 }
 
+/// Panics if a subprotocol has a name that no client can offer.
+#[cfg(feature = "server")]
+#[track_caller]
+pub(crate) fn assert_subprotocol(name: &str) {
+    assert!(
+        is_token(name.as_bytes()),
+        "{name:?} cannot be a subprotocol: expected one token, without blanks, commas or slashes"
+    );
+}
+
 /// RFC 9110, section 5.6.2: `token`.
 fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))

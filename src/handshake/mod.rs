@@ -3,8 +3,8 @@
 //!
 //! For a hyper server, [`Upgrade`](crate::Upgrade) and the
 //! [middleware](crate::middleware) do all of this; for a client,
-//! [`connect`](crate::connect) does. This module is for streams that neither of
-//! them has: those of another HTTP server, a Unix socket, a simulation.
+//! [`connect`](crate::connect) does. This module is for all other
+//! streams: those of another HTTP server, a Unix socket, a simulation.
 //!
 //! # A server
 //!
@@ -55,10 +55,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! After the response, both sides speak frames on the stream, beginning with any
-//! bytes that the HTTP server has read behind the request. Whatever speaks them
-//! needs the [protocol](Agreement::protocol) and the
-//! [extension](Agreement::extension) of the agreement.
+//! After the response, both sides send frames on the stream. The HTTP server may have
+//! read the first of them together with the request: begin with those bytes. The code
+//! that reads and writes frames needs the [extension](Agreement::extension) of the
+//! agreement, and the application its [protocol](Agreement::protocol).
 //!
 //! An HTTP/2 handshake differs in two points: the caller passes the
 //! pseudo-header [`:protocol`](Head::protocol), and the response has status 200.
@@ -85,8 +85,12 @@ mod tests;
 pub use accept::accept_key;
 pub use agreement::Agreement;
 pub use client::{ClientHandshake, InvalidResponse};
+#[cfg(feature = "server")]
+pub(crate) use headers::assert_subprotocol;
 #[cfg(feature = "client")]
 pub(crate) use quote::excerpt;
 pub use rejection::Rejection;
 pub use server::{Head, Offer};
+#[cfg(feature = "server")]
+pub(crate) use target::encoded_path;
 pub use target::{IntoRequest, InvalidRequest, Scheme, Target};

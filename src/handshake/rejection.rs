@@ -7,8 +7,8 @@ use http::{Method, Response, StatusCode, Version};
 
 use super::quote::shown;
 
-/// The refusal of a handshake: a reason, and the response that says so. Its body
-/// is the reason in plain text, for people who look at it with curl.
+/// The refusal of a handshake: a reason, and the response to send. The body of the
+/// response is the reason in plain text, so curl shows it.
 ///
 /// ```
 /// use hyper_ws::handshake::Head;
@@ -24,8 +24,11 @@ use super::quote::shown;
 /// # Ok::<(), http::Error>(())
 /// ```
 ///
-/// The reason quotes what the client sent, escaped and cut. It belongs in the
+/// The reason quotes what the client sent, escaped and truncated. It belongs in the
 /// response; log it only if header values may be logged.
+///
+/// See also the page [check the handshake with curl](crate::guide::curl), which shows
+/// the responses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     reason: Reason,
@@ -95,14 +98,14 @@ pub(super) enum Reason {
 pub(super) enum FieldFault {
     Missing,
     Repeated,
-    /// It is this, quoted or described.
+    /// A wrong value, quoted or described.
     Wrong(String),
 }
 
 /// The rule that an origin broke, and so the method of `Config` that allows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum OriginRule {
-    /// It is not the origin of the server, which is this one.
+    /// The origin must be that of the server, which is this one.
     Same(String),
     List,
     If,
@@ -172,7 +175,7 @@ impl Rejection {
         }
     }
 
-    /// Makes the response, whose body is the reason.
+    /// Makes the response. Its body is the reason.
     pub fn into_response<B: From<String>>(self) -> Response<B> {
         // A page cannot read the response to a refused handshake, so developers
         // look into the log. It has the status, since the reason quotes the request.
@@ -324,8 +327,8 @@ impl fmt::Display for Rejection {
     }
 }
 
-/// How the reasons begin if the request is not a handshake. It tells people who
-/// open the URL in a browser what they have found.
+/// The beginning of each reason for a request that is not a handshake. A person who opens
+/// the URL in a browser reads it, and learns what the URL is for.
 const NOT_A_HANDSHAKE: &str = "expected a WebSocket handshake";
 
 /// A likely reason for a missing `:protocol`, for the author of the server.

@@ -9,10 +9,10 @@ use super::accept::{accept_key, describe_key, is_key};
 use super::agreement::Agreement;
 use super::extensions::{self, ExtensionOffer};
 use super::headers::{self, Single};
-use super::origin::{Host, check_host, check_origin};
+use super::origin::{check_host, check_origin};
 use super::quote::{quoted, shown};
 use super::rejection::{FieldFault, Reason, Rejection, Via};
-use crate::config::Config;
+use crate::config::{Config, Host};
 use crate::extension::{Agreed, KNOWN};
 
 /// The parts of a request that matter to a handshake, borrowed.
@@ -29,7 +29,7 @@ pub struct Head<'a> {
 
 impl<'a> Head<'a> {
     /// Adds the pseudo-header `:protocol` of an HTTP/2 request (RFC 8441,
-    /// section 4), for which the `http` crate has no place.
+    /// section 4), which a request of the `http` crate cannot hold.
     ///
     /// hyper puts it into the request's extensions, as a `hyper::ext::Protocol`.
     pub fn protocol(mut self, protocol: Option<&'a str>) -> Self {
@@ -46,13 +46,13 @@ impl<'a> Head<'a> {
 
     /// Checks the handshake and returns what the client offers in it.
     ///
-    /// Whether this client may connect depends on a [`Config`], and is up to
-    /// [`Offer::check`].
+    /// This does not check the origin and the host, whose rules are in a [`Config`]:
+    /// call [`Offer::check`] for that.
     ///
     /// # Errors
     ///
-    /// A [`Rejection`] if the request is not a handshake, or not one as RFC
-    /// 6455, section 4.2.1, requires.
+    /// A [`Rejection`] if the request is not a handshake, or is not valid by RFC 6455,
+    /// section 4.2.1.
     pub fn validate(&self) -> Result<Offer, Rejection> {
         let via = Via::of(self.version);
         self.offer(via)
@@ -219,7 +219,7 @@ impl<'a> From<&'a request::Parts> for Head<'a> {
     }
 }
 
-/// A valid handshake: what the client offers, and what the answer needs of it.
+/// A valid handshake: what the client offers, and what is needed to make the response.
 #[derive(Clone, Debug)]
 pub struct Offer {
     via: Via,
@@ -253,7 +253,7 @@ impl Offer {
     }
 
     /// Returns the first of the server's subprotocols that the client offers too
-    /// (RFC 6455, section 4.2.2). List the server's favourite first.
+    /// (RFC 6455, section 4.2.2). List them in order of preference.
     pub fn choose<P: AsRef<str>>(
         &self,
         supported: impl IntoIterator<Item = P>,
@@ -266,8 +266,8 @@ impl Offer {
         })
     }
 
-    /// Agrees on a subprotocol, mostly a [chosen](Self::choose) one, and on the
-    /// first extension that the client offers and the configuration allows.
+    /// Agrees on a subprotocol, usually a [chosen](Self::choose) one, and on the first
+    /// extension that the client offers and the configuration enables.
     ///
     /// Without compression in the configuration there is no extension.
     pub fn agree(&self, config: &Config, protocol: Option<Arc<str>>) -> Agreement {
@@ -294,7 +294,7 @@ impl Offer {
             .filter_map(Result::ok)
     }
 
-    /// Returns the subprotocols that the client offers, its favourite first.
+    /// Returns the subprotocols that the client offers, in its order of preference.
     pub fn protocols(&self) -> impl Iterator<Item = &str> {
         self.protocols.iter().flat_map(headers::protocols)
     }
@@ -317,8 +317,8 @@ impl Offer {
     /// client's key on HTTP/1.1 (RFC 6455, section 4.2.2), 200 on HTTP/2 (RFC
     /// 8441, section 5).
     ///
-    /// After it both sides speak frames, so its body must stay empty. It names
-    /// only what the client offered, whatever the agreement says.
+    /// Its body must stay empty, since frames follow it. A subprotocol or an extension
+    /// that the client did not offer is left out, even if the agreement contains it.
     pub fn respond<B: Default>(&self, agreement: &Agreement) -> Response<B> {
         let mut response = Response::new(B::default());
         // On HTTP/2 the status is the default, 200, and there is no key.

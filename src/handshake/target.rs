@@ -5,10 +5,10 @@ use std::fmt;
 
 use http::{Request, Uri};
 
-/// The reason why a request cannot be sent as a WebSocket handshake: a mistake of
-/// the caller, found before anything is sent. The text says what to do instead.
+/// The reason why a request cannot be sent as a WebSocket handshake. It is found
+/// before anything is sent, and its text says what to do instead.
 ///
-/// It never shows the URL, which may contain secrets.
+/// The text never shows the URL, which may contain secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidRequest(Cow<'static, str>);
 
@@ -26,11 +26,18 @@ impl fmt::Display for InvalidRequest {
 
 impl std::error::Error for InvalidRequest {}
 
-/// A URL or a whole request, for a client to send.
+/// A type that converts into a client's request: a URL, or a whole request.
 ///
-/// In a `&str`, letters beyond ASCII and blanks in the path and the query are
-/// percent-encoded. It must not have a fragment (RFC 6455, section 3: "MUST NOT
-/// be used on these URIs"); write a literal `#` as `%23`.
+/// A `&str` or `String` is read as browsers read what is typed: blanks at both ends
+/// and line breaks go, `\` before the query means `/`, and what a URL cannot hold is
+/// percent-encoded (blanks, quotation marks, `<`, `>`, letters beyond ASCII). The host
+/// must be in ASCII: an internationalized name is written in its form `xn--`.
+///
+/// A URL must not have a fragment (RFC 6455, section 3: "MUST NOT be used on these
+/// URIs"). Write a literal `#` as `%23`.
+///
+/// An IPv6 address may have a zone: `ws://[fe80::1%25eth0]/` (RFC 6874). It says over
+/// which interface to connect, and is not sent.
 pub trait IntoRequest {
     /// Converts it into a request, whose URI is the URL.
     ///
@@ -42,13 +49,7 @@ pub trait IntoRequest {
 
 impl IntoRequest for &str {
     fn into_request(self) -> Result<Request<()>, InvalidRequest> {
-        if self.contains('#') {
-            return Err(InvalidRequest::new(
-                "unexpected fragment: remove `#` and everything after it (a literal `#` is \
-                 written %23)",
-            ));
-        }
-        encoded(self)?
+        typed(self)?
             .parse::<Uri>()
             .map_err(|error| InvalidRequest::new(format!("invalid URL ({error}): {EXPECTED}")))?
             .into_request()
@@ -143,24 +144,40 @@ impl Target {
         let scheme = Scheme::of(uri)?
             .ok_or_else(|| InvalidRequest::new(format!("missing scheme in the URL: {EXPECTED}")))?;
         let Authority { host, port, .. } = Authority::of(uri)?.ok_or_else(no_host)?;
-        let literal = host
+        let host = match host
             .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'));
+            .and_then(|host| host.strip_suffix(']'))
+        {
+            None => host.to_owned(),
+            Some(literal) => match literal.split_once('%') {
+                None => literal.to_owned(),
+                Some((address, zone)) => format!("{address}%{}", decoded_zone(zone)?),
+            },
+        };
         Ok(Target {
             scheme,
-            host: literal.unwrap_or(host).to_owned(),
+            host,
             port: port.unwrap_or(scheme.default_port()),
         })
     }
 
-    /// Returns whether to encrypt.
+    /// Returns the scheme: whether the connection is encrypted.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// Returns the host: a name or an address, that of IPv6 without brackets.
+    /// Returns the host: a name or an address. One of IPv6 has no brackets, and its
+    /// zone behind a `%`, as the resolver of the system takes it: `fe80::1%eth0`.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Returns the host without a zone, for the server's certificate.
+    #[cfg(feature = "rustls")]
+    pub(crate) fn server_name(&self) -> &str {
+        self.host
+            .split_once('%')
+            .map_or(&self.host, |(host, _)| host)
     }
 
     /// Returns the port of the URL, by default that of its scheme.
@@ -223,43 +240,122 @@ impl<'a> Authority<'a> {
 
     /// The value of `Host`: the host, "followed by ":" and the port number when
     /// not using the default port" (RFC 6455, section 4.1).
+    ///
+    /// RFC 6874, section 4: a client "MUST remove any ZoneID attached to an outgoing
+    /// URI, as it has only local significance at the sending host."
     pub(super) fn host_field(&self, uri: &Uri) -> Result<String, InvalidRequest> {
         let scheme = Scheme::of(uri)?.unwrap_or(Scheme::Ws);
+        let host = match self.host.split_once('%') {
+            None => Cow::Borrowed(self.host),
+            Some((address, _)) => Cow::Owned(format!("{address}]")),
+        };
         Ok(match self.port {
-            Some(port) if port != scheme.default_port() => format!("{}:{port}", self.host),
-            _ => self.host.to_owned(),
+            Some(port) if port != scheme.default_port() => format!("{host}:{port}"),
+            _ => host.into_owned(),
         })
     }
 }
 
-/// Percent-encodes what is not printable ASCII in the path and the query, as
-/// browsers do.
-fn encoded(url: &str) -> Result<Cow<'_, str>, InvalidRequest> {
-    let must_encode = |byte: u8| !byte.is_ascii_graphic();
-    if !url.bytes().any(must_encode) {
-        return Ok(Cow::Borrowed(url));
-    }
-    let authority = url.find("://").map_or(0, |scheme| scheme + 3);
-    let path = url[authority..]
-        .find(['/', '?'])
-        .map_or(url.len(), |path| authority + path);
-    if !url[..path].is_ascii() {
+/// Reads a URL as browsers read what is typed into them (the URL standard, section
+/// 4.4), as far as people and programs rely on it. Names are not converted and dots
+/// in the path stay.
+fn typed(url: &str) -> Result<String, InvalidRequest> {
+    let url = url.trim_matches(|letter| letter <= ' ');
+    let url = url.replace(['\t', '\n', '\r'], "");
+    if url.contains('#') {
         return Err(InvalidRequest::new(
-            "the host is not in ASCII: write an internationalized name in its form xn--...",
+            "unexpected fragment: remove `#` and everything after it (a literal `#` is written \
+             %23)",
         ));
     }
-    if url.bytes().any(|byte| byte.is_ascii_control()) {
-        return Err(InvalidRequest::new("the URL contains a control character"));
+    let (before_query, query) = url.split_at(url.find('?').unwrap_or(url.len()));
+    let before_query = before_query.replace('\\', "/");
+    let authority = before_query.find("://").map_or(0, |scheme| scheme + 3);
+    let path = before_query[authority..]
+        .find('/')
+        .map_or(before_query.len(), |path| authority + path);
+    let (scheme, authority, path) = (
+        &before_query[..authority],
+        &before_query[authority..path],
+        &before_query[path..],
+    );
+    let (user, host) = match authority.rsplit_once('@') {
+        Some((user, host)) => (encoded(user, is_user_byte) + "@", host),
+        None => (String::new(), authority),
+    };
+    if !host.is_ascii() {
+        return Err(InvalidRequest::new(
+            "the host is not in ASCII: write an internationalized name in its form xn--... \
+             (`new URL(\"..\").host` in the console of a browser shows it)",
+        ));
     }
-    let mut text = url[..path].to_owned();
-    for byte in url[path..].bytes() {
-        if must_encode(byte) {
-            text += &format!("%{byte:02X}");
+    if host.contains(|letter: char| letter <= ' ') {
+        return Err(InvalidRequest::new(
+            "the host contains a blank or a control character",
+        ));
+    }
+    let path = encoded(path, is_path_byte);
+    let query = encoded(query, is_query_byte);
+    Ok(format!("{scheme}{user}{host}{path}{query}"))
+}
+
+/// Percent-encodes the bytes that do not stand for themselves.
+fn encoded(text: &str, stands_for_itself: fn(u8) -> bool) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if stands_for_itself(byte) {
+            encoded.push(char::from(byte));
         } else {
-            text.push(char::from(byte));
+            encoded += &format!("%{byte:02X}");
         }
     }
-    Ok(Cow::Owned(text))
+    encoded
+}
+
+/// Not in the "path percent-encode set" of the URL standard (section 1.3).
+fn is_path_byte(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"\"#<>?^`{}".contains(&byte)
+}
+
+/// Not in its "special-query percent-encode set". The `?` in front may stay too.
+fn is_query_byte(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"\"#<>'".contains(&byte)
+}
+
+/// Not in its "userinfo percent-encode set", except for the colon between user and
+/// password.
+fn is_user_byte(byte: u8) -> bool {
+    is_path_byte(byte) && !b"/;=@[\\]|".contains(&byte)
+}
+
+/// Percent-encodes a path as clients do.
+#[cfg(feature = "server")]
+pub(crate) fn encoded_path(path: &str) -> String {
+    encoded(path, is_path_byte)
+}
+
+/// Percent-encodes letters beyond ASCII, which `http` accepts and HTTP does not.
+pub(super) fn in_ascii(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(encoded(text, |byte| byte.is_ascii()))
+    }
+}
+
+/// The zone of an IPv6 address, whose `%` is `%25` in a URL (RFC 6874, section 2).
+/// People copy addresses with a bare `%` too (section 3).
+fn decoded_zone(zone: &str) -> Result<String, InvalidRequest> {
+    let invalid =
+        || InvalidRequest::new("invalid zone of the IPv6 address: expected [address%25zone]");
+    let zone = match zone.strip_prefix("25").filter(|zone| !zone.is_empty()) {
+        Some(encoded) => String::from_utf8(decoded(encoded)).map_err(|_| invalid())?,
+        None => zone.to_owned(),
+    };
+    if zone.is_empty() || zone.contains(char::is_control) {
+        return Err(invalid());
+    }
+    Ok(zone)
 }
 
 /// Decodes triplets such as `%41`, which is `A` (RFC 3986, section 2.1).

@@ -9,7 +9,7 @@ use crate::config::Overflow;
 
 /// A set of rooms with names. Clones are handles to the same rooms.
 ///
-/// A room exists while it has members, or a [`Room`] handle of it exists.
+/// A room exists as long as it has a member or there is a [`Room`] handle to it.
 #[derive(Clone)]
 pub struct Hub {
     rooms: Arc<Rooms>,
@@ -34,8 +34,8 @@ impl Hub {
     /// Sets what happens to a message for a member whose output queue is full.
     ///
     /// The default is [`Close`](Overflow::Close). A room does not wait for a member, so
-    /// [`Wait`](Overflow::Wait) is taken for `Close`. The policy is that of the handle:
-    /// rooms that were taken from it before keep theirs.
+    /// [`Wait`](Overflow::Wait) is treated as `Close`. The policy holds for the
+    /// [`Room`] handles that this `Hub` handle returns from now on. Earlier ones keep theirs.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self

@@ -1,7 +1,7 @@
 //! Rooms: one message to many sockets.
 //!
-//! A message is encoded once, whatever the size of the room. Everything that a member
-//! is sent between two turns of its task leaves in one write. Sending never waits: if a
+//! A message is encoded once, whatever the size of the room. All messages that a member
+//! gets between two polls of its task leave in one write. Sending never waits: if a
 //! member reads more slowly than the room sends, a [policy](Hub::overflow) says what
 //! happens. By default that member is closed with 1013.
 //!

@@ -23,10 +23,9 @@ pub struct Room {
 pub struct Sent {
     /// The number of members that the message is queued for.
     pub queued: usize,
-    /// The number of members that do not get the message.
-    ///
-    /// Their output queue is full or their connection is closing. With the policy
-    /// [`Close`](Overflow::Close), a full queue has closed the connection.
+    /// The number of members that do not get the message, because their output queue is
+    /// full or their connection is closing. With the policy [`Close`](Overflow::Close), a
+    /// full queue has closed the connection.
     pub missed: usize,
 }
 
@@ -58,7 +57,7 @@ impl Room {
         }
     }
 
-    /// Ends the membership of a socket. Without membership, it has no effect.
+    /// Ends the membership of a socket. It has no effect on a socket that is not a member.
     pub fn leave(&self, socket: &WebSocket) {
         let socket = socket.shared();
         let observer: Arc<dyn Observer> = self.members.clone();

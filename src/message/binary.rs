@@ -21,12 +21,12 @@ use super::payload::{MAX_SHOWN, Payload};
 pub struct Binary(Payload);
 
 impl Binary {
-    /// Bytes from the program itself. They are never copied, however many they are.
+    /// Makes a payload of static bytes. They are never copied, whatever their number.
     pub fn from_static(bytes: &'static [u8]) -> Self {
         Binary(Bytes::from_static(bytes).into())
     }
 
-    /// Returns the bytes. Only up to 23 of them are copied.
+    /// Returns the bytes. A payload of up to 23 bytes is copied, a longer one is not.
     pub fn into_bytes(self) -> Bytes {
         self.0.into_bytes()
     }
@@ -102,7 +102,7 @@ impl From<Binary> for Bytes {
     }
 }
 
-/// The bytes are copied if they are few or shared.
+/// The bytes are copied if they are stored inline (up to 23) or shared.
 impl From<Binary> for Vec<u8> {
     fn from(binary: Binary) -> Self {
         binary.into_bytes().into()

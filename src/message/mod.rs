@@ -1,7 +1,7 @@
-//! Messages, texts and binary payloads.
+//! Messages: text or binary.
 //!
 //! RFC 6455 knows two kinds of message, text and binary (section 5.6). Pings,
-//! pongs and close frames are the library's business and never appear here.
+//! pongs and close frames are handled by the library and never appear here.
 
 mod binary;
 pub(crate) mod payload;
@@ -41,18 +41,18 @@ pub enum Message {
     Binary(Binary),
 }
 
-/// Whether a message is text or binary (RFC 6455, section 5.6).
+/// The kind of a message: text or binary (RFC 6455, section 5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 // Exhaustive on purpose, as `Message` is.
 pub enum Kind {
-    /// UTF-8.
+    /// A text message: UTF-8.
     Text,
-    /// Any bytes.
+    /// A binary message: any bytes.
     Binary,
 }
 
 impl Message {
-    /// A text message.
+    /// Makes a text message.
     ///
     /// ```
     /// use hyper_ws::Message;
@@ -63,7 +63,7 @@ impl Message {
         Message::Text(text.into())
     }
 
-    /// A binary message.
+    /// Makes a binary message.
     ///
     /// ```
     /// use hyper_ws::Message;
@@ -102,7 +102,7 @@ impl Message {
         self.len() == 0
     }
 
-    /// Returns the payload as bytes, of a text message too.
+    /// Returns the payload as bytes, for text and binary alike.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Message::Text(text) => text.as_bytes(),
@@ -110,8 +110,8 @@ impl Message {
         }
     }
 
-    /// Returns the payload as bytes, of a text message too. Only up to 23 of them
-    /// are copied.
+    /// Returns the payload as bytes, for text and binary alike. Up to 23 bytes are
+    /// copied, a longer payload is not.
     pub fn into_bytes(self) -> Bytes {
         match self {
             Message::Text(text) => text.into_bytes(),
@@ -128,7 +128,7 @@ impl Message {
 
     /// Returns the payload of a text message; `None` for a binary one.
     ///
-    /// Costs a pass over the text: see [`Text`].
+    /// This checks again that the bytes are UTF-8: see [`Text`].
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Message::Text(text) => Some(text),
@@ -137,7 +137,7 @@ impl Message {
     }
 
     /// Returns the payload of a text message, without a copy; `None` for a binary
-    /// one, which is dropped. Match on the message to keep it.
+    /// one, which is dropped. To keep a binary message, match on it instead.
     ///
     /// ```
     /// use hyper_ws::Message;
@@ -232,7 +232,8 @@ impl From<Message> for Bytes {
     }
 }
 
-/// The payload, of either kind. It is copied if it is short or shared.
+/// The payload, of either kind. It is copied if it is stored inline (up to 23 bytes) or
+/// shared.
 impl From<Message> for Vec<u8> {
     fn from(message: Message) -> Self {
         message.into_bytes().into()

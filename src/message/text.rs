@@ -14,11 +14,10 @@ use super::payload::{MAX_SHOWN, Payload};
 /// bytes are shared.
 ///
 /// This crate contains no unsafe code, so each dereference checks the bytes
-/// again, at some 20 to 100 GB/s (with the default feature `simdutf8`). For one
-/// use that is nothing; but keep the `&str` of a long text instead of indexing the
-/// `Text` in a loop. [`len`](Text::len), [`is_empty`](Text::is_empty),
-/// [`as_bytes`](Text::as_bytes), [`into_bytes`](Text::into_bytes) and comparing
-/// do not check.
+/// again, at some 20 to 100 GB/s (with the default feature `simdutf8`). That does not
+/// matter for one use. In a loop over a long text, dereference once, before the loop.
+/// [`len`](Text::len), [`is_empty`](Text::is_empty), [`as_bytes`](Text::as_bytes),
+/// [`into_bytes`](Text::into_bytes) and comparisons do not check.
 ///
 /// ```
 /// use hyper_ws::message::Text;
@@ -33,7 +32,7 @@ use super::payload::{MAX_SHOWN, Payload};
 pub struct Text(Payload);
 
 impl Text {
-    /// A text from the program itself. It is never copied, however long it is.
+    /// Makes a text of a static string. It is never copied, whatever its length.
     pub fn from_static(text: &'static str) -> Self {
         Text(Bytes::from_static(text.as_bytes()).into())
     }
@@ -63,7 +62,7 @@ impl Text {
         self.0.as_slice()
     }
 
-    /// Returns the bytes of the text. Only up to 23 of them are copied.
+    /// Returns the bytes of the text. Up to 23 bytes are copied, a longer text is not.
     pub fn into_bytes(self) -> Bytes {
         self.0.into_bytes()
     }
@@ -166,8 +165,8 @@ impl From<Cow<'_, str>> for Text {
     }
 }
 
-/// Checks the bytes again, as a dereference does. They are copied if they are few
-/// or shared.
+/// Checks the bytes again, as a dereference does. The bytes are copied if they are
+/// stored inline (up to 23) or shared.
 impl From<Text> for String {
     fn from(text: Text) -> Self {
         String::from_utf8(text.into_bytes().into())

@@ -1,4 +1,4 @@
-//! WebSocket routes in front of a service that does not know about WebSockets.
+//! WebSocket routes in front of a service.
 //!
 //! [`WebSocketService`] is a hyper and a tower service, [`WebSocketLayer`] the
 //! tower layer that makes one. It answers the handshakes on its routes. Every
@@ -70,9 +70,11 @@
 //! # let service = hyper_ws::WebSocketService::new(()).route("/private", private);
 //! ```
 //!
-//! To pass state to a handler, capture it in a closure. The peer's address, path
-//! parameters and the like go into the extensions of the request, where the code
-//! that knows them puts them.
+//! To pass state to a handler, capture it in a closure. Put the peer's address, path
+//! parameters and the like into the request's extensions; a handler of the second
+//! shape reads them there.
+//!
+//! See also the guide to [routes and handlers](crate::guide::handlers).
 
 mod route;
 mod service;

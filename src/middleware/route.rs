@@ -12,6 +12,7 @@ use http::{Request, Response};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::handshake::{assert_subprotocol, encoded_path};
 use crate::socket::{HandlerOutput, WebSocket};
 use crate::tracker::Tracker;
 use crate::upgrade::Upgrade;
@@ -31,7 +32,7 @@ use crate::upgrade::Upgrade;
 )]
 pub trait Handler<Shape>: Call<Shape> + Send + Sync + 'static {}
 
-/// What a [`Handler`] does. It is not exported, which seals `Handler`.
+/// The behaviour of a [`Handler`]. This trait is not exported, which seals `Handler`.
 pub trait Call<Shape> {
     /// Answers a valid handshake.
     fn call(self: &Arc<Self>, upgrade: Upgrade, request: Request<()>) -> Answer;
@@ -39,9 +40,9 @@ pub trait Call<Shape> {
 
 /// The answer of a handler.
 pub enum Answer {
-    /// It is known.
+    /// A response that is known at once.
     Now(Response<String>),
-    /// The handler looks at the request first.
+    /// A response that the handler's future returns.
     Later(Pin<Box<dyn Future<Output = Response<String>> + Send>>),
 }
 
@@ -114,6 +115,7 @@ pub(super) struct Routes {
 }
 
 impl Routes {
+    #[track_caller]
     pub(super) fn route<Shape, H: Handler<Shape>>(&mut self, path: &str, handler: H) {
         assert!(
             path.starts_with('/'),
@@ -122,6 +124,16 @@ impl Routes {
         assert!(
             !path.contains(['?', '#']),
             "a path must not have a query or a fragment: {path:?}"
+        );
+        assert!(
+            !path.contains(['{', '}']),
+            "a path has no parameters: {path:?} (`any_path` takes every path, and the handler looks \
+             at the request)"
+        );
+        let encoded = encoded_path(&path.replace('\\', "/"));
+        assert!(
+            encoded == path,
+            "no client asks for the path {path:?}: write {encoded:?}"
         );
         self.by_path.insert(Box::from(path), Route::new(handler));
     }
@@ -134,8 +146,13 @@ impl Routes {
         self.config = config;
     }
 
+    #[track_caller]
     pub(super) fn protocols<P: Into<String>>(&mut self, supported: impl IntoIterator<Item = P>) {
-        self.protocols = supported.into_iter().map(Into::into).collect();
+        let supported = supported.into_iter().map(Into::into).collect::<Vec<_>>();
+        for protocol in &supported {
+            assert_subprotocol(protocol);
+        }
+        self.protocols = supported.into();
     }
 
     pub(super) fn tracker(&mut self, tracker: &Tracker) {

@@ -17,8 +17,8 @@ use crate::tracker::Tracker;
 
 /// A service with WebSocket routes in front of an inner service.
 ///
-/// It is a hyper [`Service`](hyper::service::Service) if the inner service is one,
-/// and a tower [`Service`](tower_service::Service) if the inner service is one.
+/// It is a hyper [`Service`](hyper::service::Service) or a tower
+/// [`Service`](tower_service::Service) if the inner service is.
 /// Clones share the routes. See the [module](super) for an example.
 #[derive(Clone, Debug)]
 pub struct WebSocketService<S> {
@@ -38,47 +38,54 @@ impl<S> WebSocketService<S> {
     /// Sends the handshakes on this path to the handler, which has one of the
     /// [two shapes](super#handlers).
     ///
-    /// The whole path must be equal, byte by byte. The query does not matter. A
-    /// later handler on the same path replaces an earlier one.
+    /// The path must match exactly, byte by byte. The query is ignored. A later
+    /// handler on the same path replaces an earlier one.
     ///
     /// # Panics
     ///
-    /// If the path does not begin with `/`, or contains `?` or `#`: no request
-    /// could match.
+    /// If no request could match: the path does not begin with `/`, contains `?` or `#`,
+    /// is not percent-encoded as clients encode it (`/a b` is `/a%20b`), or has a
+    /// parameter such as `{id}`.
+    #[track_caller]
     pub fn route<Shape, H: Handler<Shape>>(mut self, path: &str, handler: H) -> Self {
         self.routes_mut().route(path, handler);
         self
     }
 
-    /// Sends the handshakes on every path without a route of its own to the handler.
+    /// Sends the handshakes on all other paths, those without a route, to the handler.
     pub fn any_path<Shape, H: Handler<Shape>>(mut self, handler: H) -> Self {
         self.routes_mut().any_path(handler);
         self
     }
 
-    /// Sets limits, timeouts and allowed origins for all routes. Without it, the
-    /// defaults of [`Config`] hold.
+    /// Sets limits, timeouts and allowed origins for all routes; the defaults of
+    /// [`Config`] unless set.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.routes_mut().config(config.into());
         self
     }
 
-    /// Sets the subprotocols that all routes speak, the favourite first. See
+    /// Sets the subprotocols that all routes speak, in order of preference. See
     /// [`Upgrade::protocols`](crate::Upgrade::protocols).
+    ///
+    /// # Panics
+    ///
+    /// If a name is not a token (RFC 9110, section 5.6.2): no client could offer it.
+    #[track_caller]
     pub fn protocols<P: Into<String>>(mut self, supported: impl IntoIterator<Item = P>) -> Self {
         self.routes_mut().protocols(supported);
         self
     }
 
     /// Counts the sockets of all routes with this tracker, and rejects handshakes
-    /// with 503 while the tracker admits no more.
+    /// with 503 above its limit or while it drains.
     pub fn tracker(mut self, tracker: &Tracker) -> Self {
         self.routes_mut().tracker(tracker);
         self
     }
 
     /// Calls `callback` for each accepted handshake whose connection never becomes a
-    /// socket: mostly because the connection is served without `.with_upgrades()`.
+    /// socket, usually because the connection is served without `.with_upgrades()`.
     /// See [`Upgrade::on_failed_upgrade`](crate::Upgrade::on_failed_upgrade).
     ///
     /// ```
@@ -176,7 +183,8 @@ impl WebSocketLayer {
     ///
     /// # Panics
     ///
-    /// If the path does not begin with `/`, or contains `?` or `#`.
+    /// As [`WebSocketService::route`] does.
+    #[track_caller]
     pub fn route<Shape, H: Handler<Shape>>(mut self, path: &str, handler: H) -> Self {
         self.routes_mut().route(path, handler);
         self
@@ -195,6 +203,11 @@ impl WebSocketLayer {
     }
 
     /// See [`WebSocketService::protocols`].
+    ///
+    /// # Panics
+    ///
+    /// If a name is not a token.
+    #[track_caller]
     pub fn protocols<P: Into<String>>(mut self, supported: impl IntoIterator<Item = P>) -> Self {
         self.routes_mut().protocols(supported);
         self
@@ -292,8 +305,8 @@ where
 }
 
 pin_project! {
-    /// The body of a [`WebSocketService`]'s response: that of the inner service, or a
-    /// text of this crate's own (the reason of a refusal, or nothing).
+    /// The body of a [`WebSocketService`]'s response: that of the inner service, or the
+    /// text of the answer to a handshake (often empty).
     #[derive(Debug)]
     pub struct ResponseBody<B> {
         #[pin]

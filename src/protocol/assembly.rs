@@ -159,7 +159,7 @@ impl Assembly {
         if self.buffer.capacity() - length >= part {
             return Ok(());
         }
-        // The last frame says where the message ends. Before it, doubling keeps many
+        // The header of the last frame tells the message's length. Before it, doubling keeps many
         // small fragments from costing more than their bytes.
         let announced = if rest.fin {
             part + rest.left

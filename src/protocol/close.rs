@@ -4,7 +4,7 @@ use crate::CloseCode;
 use crate::close::CloseFrame;
 use crate::error::Violation;
 
-/// How far the closing handshake has come.
+/// The progress of the closing handshake.
 ///
 /// ```text
 ///           send close                receive close

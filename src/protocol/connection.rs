@@ -24,7 +24,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection whose opening handshake is done.
+    /// Makes a connection whose opening handshake is done.
     pub fn new(role: Role, config: &Config) -> Self {
         Connection {
             reader: Reader::new(role, config),
@@ -34,7 +34,7 @@ impl Connection {
         }
     }
 
-    /// Adds the extension that both sides agreed on, if any. Call it before anything
+    /// Sets the negotiated extension, if there is one. Call it before anything
     /// is sent or received.
     ///
     /// ```
@@ -74,7 +74,7 @@ impl Connection {
     /// Takes bytes from the beginning of `input`. Returns how many, and the event
     /// that they complete. If there is no event, all of `input` was taken.
     ///
-    /// Pings and close frames are answered on the way. If more than sixteen pings
+    /// Queues the replies to pings and close frames. If more than sixteen pings
     /// arrive before [`transmit`](Self::transmit) is called, the first fifteen and
     /// the newest are answered (RFC 6455, section 5.5.3).
     ///
@@ -113,7 +113,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Closed`] after a close frame.
+    /// [`Closed`] if the connection has ended or is closing.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Closed> {
         let mark = self.outbox.mark();
         self.writer.message(&message.into(), &mut self.outbox)?;
@@ -123,11 +123,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues a message whose frame was encoded before.
+    /// Queues a [prepared](Prepared) message.
     ///
     /// # Errors
     ///
-    /// [`Closed`] after a close frame.
+    /// [`Closed`] if the connection has ended or is closing.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Closed> {
         let mark = self.outbox.mark();
         match self.reader.codec() {
@@ -141,28 +141,29 @@ impl Connection {
         }
     }
 
-    /// Queues a ping. A payload of more than 125 bytes is cut.
+    /// Queues a ping. A payload of more than 125 bytes is truncated.
     ///
     /// # Errors
     ///
-    /// [`Closed`] after a close frame.
+    /// [`Closed`] if the connection has ended or is closing.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), Closed> {
         self.writer.ping(payload, &mut self.outbox)
     }
 
-    /// Begins the closing handshake. A reason of more than 123 bytes is cut, between
-    /// two characters.
+    /// Begins the closing handshake. A reason of more than 123 bytes is truncated,
+    /// between two characters.
     ///
     /// # Errors
     ///
-    /// [`Closed`] if it has begun already.
+    /// [`Closed`] if the connection has ended or is closing already.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Closed> {
         self.flush_pongs();
         self.writer.close(code, reason, &mut self.outbox)
     }
 
-    /// Returns what is to be written. Write its [`chunk`](Outbox::chunk) and
-    /// [`advance`](Outbox::advance) it, until it is empty.
+    /// Returns the bytes that are to be written. Write a [`chunk`](Outbox::chunk), call
+    /// [`advance`](Outbox::advance) with how many bytes were written, and repeat until the
+    /// outbox is empty.
     pub fn transmit(&mut self) -> &mut Outbox {
         self.flush_pongs();
         &mut self.outbox

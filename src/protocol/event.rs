@@ -1,4 +1,4 @@
-//! What the reader finds in the bytes, and where it puts it.
+//! Events: what the reader finds in the bytes, and the sink that takes them.
 
 use std::ops::ControlFlow;
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::Message;
 use crate::close::CloseFrame;
 
-/// Something that arrived, complete.
+/// A message or control frame that has arrived completely.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -23,7 +23,7 @@ pub enum Event {
     Close(Option<CloseFrame>),
 }
 
-/// Whether a part of a message is its last.
+/// The place of a part in its message: the last, or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// More follows.

@@ -2,13 +2,18 @@
 //!
 //! A [`Connection`] reads no clock, opens no socket and spawns no task. So it
 //! runs anywhere: under another runtime, in a simulation, in a fuzzer. With
-//! `default-features = false` the crate consists of this module and depends on
-//! `bytes` alone. Servers and clients use a [`WebSocket`](crate::WebSocket)
-//! instead, which is built from the same two halves.
+//! `default-features = false` the crate consists of this module and its types, and
+//! depends on `bytes` alone. Servers and clients use a [`WebSocket`](crate::WebSocket)
+//! instead, which is built on this module.
 //!
-//! **The contract: pass what arrives to [`receive`](Connection::receive) until all
-//! of it is taken. After any call, write [`transmit`](Connection::transmit) until it
-//! is empty. Once [`is_finished`](Connection::is_finished), end the stream.**
+//! The contract:
+//!
+//! 1. Pass the bytes that arrive to [`receive`](Connection::receive), again and again
+//!    until it has taken all of them. If the peer ends the stream, call
+//!    [`receive_end`](Connection::receive_end).
+//! 2. After any call, write the [`transmit`](Connection::transmit) queue until it is
+//!    empty.
+//! 3. Once [`is_finished`](Connection::is_finished) returns `true`, end the stream.
 //!
 //! ```
 //! use hyper_ws::protocol::{Connection, Event, Role};

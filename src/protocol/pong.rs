@@ -8,9 +8,9 @@ const MAX_PENDING: usize = 16;
 
 /// Pings whose answers cannot be written yet.
 ///
-/// A flood of pings does not make it grow: "If an endpoint receives a Ping frame and has not yet sent Pong
-/// frame(s) in response to previous Ping frame(s), the endpoint MAY elect to
-/// send a Pong frame for only the most recently processed Ping frame."
+/// A flood of pings does not make it grow: "If an endpoint receives a Ping frame and
+/// has not yet sent Pong frame(s) in response to previous Ping frame(s), the endpoint
+/// MAY elect to send a Pong frame for only the most recently processed Ping frame."
 /// (RFC 6455, section 5.5.3.)
 #[derive(Debug, Default)]
 pub(crate) struct Pongs(Vec<Bytes>);

@@ -7,18 +7,18 @@ use crate::Message;
 use crate::extension::Terms;
 use crate::frame::Rsv;
 
-/// How many compressed variants a message may have. Sockets that agreed on yet
-/// other terms send it uncompressed.
+/// The largest number of compressed variants of a message. Sockets whose terms are not
+/// among them send it uncompressed.
 const MAX_VARIANTS: usize = 8;
 
 /// A message whose frame is encoded once, for any number of sockets.
 ///
-/// All sockets that it is sent to share the frame. It is compressed at most once for
-/// all sockets that compress alike, when the first of them sends it. Cloning is
-/// cheap.
+/// All sockets share the frame. Sockets with equal parameters of compression also share
+/// the compressed frame, which is made when the first of them sends the message.
+/// Cloning is cheap.
 ///
-/// The frame is a copy of the payload, so it keeps no other buffer alive. Only
-/// payloads of 16 KiB and more are shared with the message.
+/// A frame contains a copy of the payload. So a queued frame does not keep the buffer of
+/// the message alive. Only payloads of 16 KiB and more are shared with the message.
 ///
 /// ```
 /// use hyper_ws::Prepared;
@@ -74,8 +74,8 @@ impl Prepared {
         }))
     }
 
-    /// Encodes the frame of a message that no socket may compress: one that holds a
-    /// secret together with data that an attacker can choose.
+    /// Encodes the frame of a message that no socket compresses. Use it for a message
+    /// that holds a secret together with data that an attacker can choose.
     #[cfg(feature = "deflate")]
     #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
     pub fn uncompressed(message: impl Into<Message>) -> Self {

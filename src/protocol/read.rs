@@ -13,7 +13,7 @@ use crate::frame::{Header, MAX_CONTROL, Opcode, Rsv, mask, utf8};
 use crate::message::{Kind, Text};
 use crate::{Config, Message};
 
-/// Turns bytes into [`Event`]s, however the bytes are cut.
+/// Parses bytes, in pieces of any size, into [`Event`]s.
 ///
 /// Between two calls it keeps an incomplete header (13 bytes at most) and the
 /// message that is arriving, nothing else. Each byte is parsed once.
@@ -55,7 +55,7 @@ impl std::fmt::Debug for Reader {
 }
 
 impl Reader {
-    /// A reader for a connection whose opening handshake is done.
+    /// Makes a reader for a connection whose opening handshake is done.
     pub fn new(role: Role, config: &Config) -> Self {
         Reader {
             side: role.side(),
@@ -143,8 +143,8 @@ impl Reader {
     /// Takes bytes from the beginning of `input`, and passes each event to `sink` until
     /// that breaks or all of `input` is taken. Returns how many bytes were taken.
     ///
-    /// Unlike with [`read`](Self::read), an event is built where it is used, and not
-    /// moved there through the results of three functions.
+    /// This is faster than [`read`](Self::read), which moves each event through three
+    /// functions.
     ///
     /// # Errors
     ///
@@ -170,7 +170,7 @@ impl Reader {
                 let payload = unmask(Some(key), &mut input[at + 6..], length);
                 // Built here, not in a helper that returns `Result<Message, Violation>`:
                 // such a result is copied in pieces of 2 to 16 bytes (design.md, "The
-                // desk").
+                // cork").
                 let message = match kind {
                     Kind::Binary => Message::Binary(payload.into()),
                     Kind::Text if utf8::is_valid(payload.as_slice()) => {
@@ -425,8 +425,9 @@ impl Reader {
     /// Returns the buffer of the message that is arriving, and how many bytes may be
     /// read into its spare capacity.
     ///
-    /// `None` unless at least `worthwhile` bytes of the message have arrived, and as many
-    /// of the current frame are yet to come; and for a compressed message.
+    /// Returns `None` for a compressed message. Also returns `None` while fewer than
+    /// `worthwhile` bytes of the message have arrived, or fewer than that are yet to come
+    /// of the current frame.
     ///
     /// # Errors
     ///
@@ -481,8 +482,8 @@ impl Reader {
         self.assembly.as_ref().map(|assembly| assembly.capacity())
     }
 
-    /// Takes away what has arrived of a message, if there is anything; of a text, whole
-    /// characters. See [the type](Self).
+    /// Takes what has arrived of the current message: whole characters, if it is text.
+    /// Returns `None` if nothing has. See [the type](Self).
     pub fn take_part(&mut self) -> Option<Message> {
         self.assembly
             .as_mut()
@@ -498,7 +499,7 @@ impl Reader {
     }
 }
 
-/// What a part of a payload completed.
+/// The outcome of a part of a payload: what it completed.
 enum Progress {
     /// Nothing.
     Within,

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::error::Violation;
 use crate::frame::Header;
 
-/// Which side of the connection this is. Clients mask their frames, servers do not
+/// The side of a connection. Clients mask their frames, servers do not
 /// (RFC 6455, section 5.1).
 #[derive(Clone, Copy)]
 pub enum Role {

@@ -34,7 +34,7 @@ impl fmt::Display for Closed {
 
 impl std::error::Error for Closed {}
 
-/// Whether a message has been sent in part.
+/// The state of a message that is sent in parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fragments {
     None,
@@ -53,7 +53,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A writer for a connection whose opening handshake is done.
+    /// Makes a writer for a connection whose opening handshake is done.
     pub fn new(role: Role) -> Self {
         Writer {
             role,
@@ -225,7 +225,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Queues a ping. A payload of more than 125 bytes is cut.
+    /// Queues a ping. A payload of more than 125 bytes is truncated.
     ///
     /// # Errors
     ///
@@ -249,8 +249,8 @@ impl Writer {
         }
     }
 
-    /// Begins the closing handshake. A reason of more than 123 bytes is cut, between two
-    /// characters.
+    /// Begins the closing handshake. A reason of more than 123 bytes is truncated,
+    /// between two characters.
     ///
     /// # Errors
     ///

@@ -18,8 +18,8 @@ use crate::{CloseCode, Message};
 const MAX_MESSAGE: usize = 64 * 1024;
 
 impl WebSocket {
-    /// Turns the socket into a stream of bytes, for a tunnel: the payloads of binary
-    /// messages, one after the other, wherever they are cut.
+    /// Turns the socket into a stream of bytes, for tunnels: the payloads of binary messages
+    /// in a row, without their boundaries.
     ///
     /// ```
     /// use hyper_ws::WebSocket;
@@ -37,6 +37,7 @@ impl WebSocket {
             socket: self,
             chunk: Bytes::new(),
             position: Position::Between,
+            flush: Flush::default(),
         }
     }
 }
@@ -47,28 +48,31 @@ impl WebSocket {
 ///   are read ahead, then backpressure reaches the peer.
 ///   [`Config::max_message_size`](crate::Config::max_message_size) limits each message. A
 ///   text message is an error, and closes the connection with 1003.
-/// - **The end** is a close frame with 1000 or 1001 or without a code, or a shutdown of this
-///   side. Every other end is an error, including a connection that is suddenly gone
-///   ([`UnexpectedEof`](io::ErrorKind::UnexpectedEof)): a part of the bytes is never taken
-///   for all of them.
+/// - **The end of the stream** is a close frame with 1000, 1001 or no code, or a shutdown by
+///   this side. Reading then returns no bytes. Every other end is an error, including a lost
+///   connection ([`UnexpectedEof`](io::ErrorKind::UnexpectedEof)). So a truncated stream is
+///   never taken for a whole one.
 /// - **Writing** sends a binary message of at most 64 KiB, and waits while
 ///   [`Config::output_limit`](crate::Config::output_limit) is reached. All that is written
-///   within one poll leaves together, as soon as the task waits. `flush` waits until it has
-///   been handed to the transport.
-/// - **Shutdown** is the closing handshake, after what was written. Half of a WebSocket
-///   cannot be closed: what the peer still sends is discarded, and reading ends. A protocol
-///   in which one side closes its half to wait for the answer needs another signal.
+///   within one poll leaves together, as soon as the task waits. `flush` waits until all
+///   of it has been handed to the transport.
+/// - **Shutdown** is the closing handshake, after what was written. A WebSocket cannot be
+///   closed in one direction only: what the peer still sends is discarded, and reading ends.
+///   A protocol that marks the end of a request by a half-close does not work over it.
 ///
-/// Errors have a [`crate::Error`] inside where there is one. A call that has not returned has
-/// neither read nor written anything, as the traits require.
+/// An error of the connection is an [`io::Error`] with a [`crate::Error`] inside. A call that
+/// returned `Pending` has neither read nor written anything, as the traits require.
 pub struct ByteStream {
     socket: WebSocket,
     /// Bytes that were received and not read.
     chunk: Bytes,
     position: Position,
+    /// The flush that has begun. It waits for what was queued then, and for what is written
+    /// here until it is complete.
+    flush: Flush,
 }
 
-/// Where the next byte to read is.
+/// The place of the next byte to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
     Between,
@@ -88,6 +92,7 @@ impl ByteStream {
             socket,
             chunk,
             position,
+            ..
         } = self;
         while chunk.is_empty() {
             socket.drive(cx);
@@ -147,13 +152,22 @@ impl ByteStream {
         if pushed == Pushed::Closed {
             return Poll::Ready(Err(Error::from_kind(ErrorKind::Closed).into()));
         }
+        self.flush = Flush::Begin;
         // A bare socket writes it now.
         socket.drive(cx);
         Poll::Ready(Ok(length))
     }
+
+    fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let flushed = self.socket.poll_flushed(&mut self.flush, cx);
+        if flushed.is_ready() {
+            self.flush = Flush::Begin;
+        }
+        flushed
+    }
 }
 
-/// What the end of the connection is to a reader of bytes.
+/// Returns what the end of the connection is to a reader of bytes.
 fn read_end(cause: Option<CloseCause>) -> io::Result<()> {
     let (kind, cause) = match cause {
         None | Some(CloseCause::Local(CloseCode::NORMAL) | CloseCause::Remote(None)) => {
@@ -221,15 +235,16 @@ impl AsyncWrite for ByteStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flush = &mut Flush::default();
-        self.socket.poll_flushed(flush, cx).map_err(Into::into)
+        self.poll_flushed(cx).map_err(Into::into)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // The deadline of the closing handshake is not meant for what was written before
         // it: a slow peer may take its time to read that.
-        let _ = ready!(self.socket.poll_flushed(&mut Flush::default(), cx));
-        self.socket.poll_closed(cx).map(Ok)
+        if self.socket.close_cause().is_none() {
+            let _ = ready!(self.poll_flushed(cx));
+        }
+        self.socket.poll_close_normal(cx).map(Ok)
     }
 }
 

@@ -14,8 +14,8 @@ use crate::message::Kind;
 use crate::protocol::Part;
 
 impl WebSocket {
-    /// Receives the next message in chunks, while it arrives. Returns as soon as a message
-    /// has begun, or `Ok(None)` when the connection has ended.
+    /// Waits until a message begins, and returns a reader for its chunks. Returns `Ok(None)`
+    /// once the connection has ended.
     ///
     /// ```
     /// # use hyper_ws::{Error, WebSocket};
@@ -31,14 +31,14 @@ impl WebSocket {
     /// }
     /// ```
     ///
-    /// The reader borrows the socket; in a `while let`, also after the end of its message.
-    /// To answer meanwhile, send with a [`sender`](Self::sender).
+    /// The reader borrows the socket, so answer through a [`sender`](Self::sender). (In a
+    /// `while let` the borrow lasts until the end of the loop's body.)
     ///
-    /// From here to the next [`recv`](Self::recv), messages are not assembled: some 64 KiB are
-    /// read ahead, then backpressure reaches the peer. A message may take as long as it likes
-    /// while the peer is there ([`Config::keep_alive`](crate::Config::keep_alive)).
-    /// [`Config::max_message_size`](crate::Config::max_message_size) limits the whole message:
-    /// set it to what a stream may have, `usize::MAX` if need be.
+    /// Until the next call of [`recv`](Self::recv), messages are not assembled: some 64 KiB
+    /// are read ahead, then backpressure reaches the peer. A message has no deadline as long
+    /// as the peer answers pings ([`Config::keep_alive`](crate::Config::keep_alive)).
+    /// [`Config::max_message_size`](crate::Config::max_message_size) limits the sum of its
+    /// chunks; set it to `usize::MAX` for no limit.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ pub struct MessageReader<'a> {
     rest: Rest,
 }
 
-/// What is yet to be returned.
+/// The part of the message that is yet to be returned.
 enum Rest {
     /// This chunk, and perhaps more.
     Next(Message, Part),
@@ -91,16 +91,15 @@ impl<'a> MessageReader<'a> {
         }
     }
 
-    /// Whether the message is text or binary.
+    /// Returns whether the message is text or binary.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Whether all chunks have been returned, so that the next call of
+    /// Returns whether the last chunk has been returned, so that the next call of
     /// [`chunk`](Self::chunk) would return `None` at once.
     ///
-    /// While it is `false`, the message may still turn out to have no more chunks: its end
-    /// may not have arrived yet.
+    /// `false` may also mean that the end of the message has not arrived yet.
     pub fn is_finished(&self) -> bool {
         match &self.rest {
             Rest::Next(message, Part::Last) => message.is_empty(),
@@ -110,17 +109,17 @@ impl<'a> MessageReader<'a> {
     }
 
     /// Returns the next chunk, a message of the same kind, or `Ok(None)` at the end of the
-    /// message. A chunk is never empty, and each chunk of a text message is valid UTF-8: a
-    /// character that arrives in pieces stays whole.
+    /// message. A chunk is never empty. Each chunk of a text message is valid UTF-8: a
+    /// character is never split between chunks.
     ///
-    /// A chunk is what has arrived when it is asked for. Its size has nothing to do with the
-    /// frames of the peer.
+    /// A chunk is what has arrived by the time of the call. Its bounds are not those of the
+    /// peer's frames.
     ///
     /// # Errors
     ///
     /// If the connection ends inside the message: the error that [`recv`](WebSocket::recv)
-    /// would return, or [`ErrorKind::Unfinished`]. What was received is not the whole
-    /// message.
+    /// would return, or else [`ErrorKind::Unfinished`]. The chunks received so far are not a
+    /// whole message.
     ///
     /// # Cancel safety
     ///
@@ -161,7 +160,7 @@ impl<'a> MessageReader<'a> {
     }
 }
 
-/// The chunks that [`chunk`](MessageReader::chunk) returns, up to the end or the first error.
+/// Yields what [`chunk`](MessageReader::chunk) returns, until the end or the first error.
 impl Stream for MessageReader<'_> {
     type Item = Result<Message, Error>;
 

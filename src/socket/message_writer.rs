@@ -7,7 +7,7 @@ use super::driver::Inline;
 use super::sender::Sender;
 use super::shared::{Flush, Shared, WaitFor, WaiterGuard};
 use super::websocket::WebSocket;
-use crate::error::{CloseCause, Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::message::Kind;
 use crate::protocol::{Part, Validator};
 use crate::{CloseCode, Message};
@@ -32,6 +32,7 @@ impl WebSocket {
     ///
     /// To receive at the same time, send with a [`Sender`].
     pub fn send_stream(&mut self, kind: Kind) -> MessageWriter<'_> {
+        self.begin_to_send();
         MessageWriter::new(&self.shared, Some(&mut self.driver), kind)
     }
 }
@@ -45,14 +46,15 @@ impl Sender {
 
 /// A message that is sent in chunks.
 ///
-/// Between its first chunk and its last, nothing of another message may be sent (RFC 6455,
-/// section 5.4). So the messages of other senders and of rooms wait until it is finished, in
-/// a queue with the same limit and [policies](crate::config::Overflow) as always. Another
-/// message in chunks waits for its turn. Pings, pongs and close frames go in between.
+/// No other message may be sent between its first and its last chunk (RFC 6455, section
+/// 5.4). So the messages of other senders and of rooms wait until the writer has finished, in
+/// a queue with the same limit and [policies](crate::config::Overflow). Another message in chunks
+/// waits for its turn. Pings, pongs and close frames go in between.
 ///
 /// **Dropping it before it is finished closes the connection** (1011, cause
-/// [`CloseCause::Unfinished`]): what was sent cannot be taken back, and the peer must not
-/// take it for the whole. As long as nothing was written, dropping it has no effect.
+/// [`CloseCause::Unfinished`](crate::error::CloseCause::Unfinished)): what was sent cannot be
+/// taken back, and must not pass for the whole message. Before the first chunk is written,
+/// dropping it has no effect.
 ///
 /// Its chunks are not compressed.
 #[must_use = "a message that is not finished closes the connection"]
@@ -61,7 +63,7 @@ pub struct MessageWriter<'a> {
     /// The driver of a bare socket, if the socket itself sends.
     driver: Option<&'a mut Inline>,
     kind: Kind,
-    /// Where the last chunk of a text ended within a character.
+    /// Checks a text across its chunks, which may end within a character.
     text: Validator,
     progress: Progress,
 }
@@ -85,7 +87,7 @@ impl<'a> MessageWriter<'a> {
         }
     }
 
-    /// Whether a chunk has been queued, so that the message must be finished.
+    /// Returns whether a chunk has been queued, so that the message must be finished.
     pub fn has_begun(&self) -> bool {
         self.progress != Progress::None
     }
@@ -95,8 +97,8 @@ impl<'a> MessageWriter<'a> {
     /// overflow policy. All that is written within one poll leaves in one write. An empty
     /// chunk sends nothing.
     ///
-    /// A chunk may be text or binary, whatever the message is. The chunks of a text may be
-    /// cut within a character; together they must be UTF-8.
+    /// A chunk may be text or binary, whatever the message is. A character may be split
+    /// between two chunks of a text message; together the chunks must be valid UTF-8.
     ///
     /// # Errors
     ///
@@ -106,8 +108,8 @@ impl<'a> MessageWriter<'a> {
     ///
     /// # Cancel safety
     ///
-    /// A dropped future has queued the whole chunk or nothing of it, and does not tell which:
-    /// do not go on with the message, but drop it.
+    /// After dropping the future you cannot know whether the chunk was queued. Drop the
+    /// writer too.
     pub async fn write(&mut self, chunk: impl Into<Message>) -> Result<(), Error> {
         let chunk = chunk.into();
         if chunk.is_empty() {
@@ -133,25 +135,26 @@ impl<'a> MessageWriter<'a> {
     ///
     /// # Cancel safety
     ///
-    /// A message of which something was written is finished when the future was polled once.
+    /// The first poll finishes the message, if a chunk was written.
     pub async fn finish(mut self) -> Result<(), Error> {
         if self.text.unfinished() > 0 {
             return Err(Error::from_kind(ErrorKind::NotText));
         }
         self.push(&Message::from(&[][..]), Part::Last).await?;
         let shared = self.shared;
-        match &mut self.driver {
-            Some(driver) if driver.is_some() => {
-                let mut waiter = WaiterGuard::new(shared);
-                let mut flush = Flush::default();
-                poll_fn(|cx| {
-                    driver.drive(cx);
-                    waiter.poll(|id| flush.poll(shared, id, cx))
-                })
-                .await
-            }
-            _ => Ok(()),
+        let Some(driver) = &mut self.driver else {
+            return Ok(());
+        };
+        if !driver.has_driver() {
+            return Ok(());
         }
+        let mut waiter = WaiterGuard::new(shared);
+        let mut flush = Flush::default();
+        poll_fn(|cx| {
+            driver.drive(cx);
+            waiter.poll(|id| flush.poll(shared, id, cx))
+        })
+        .await
     }
 
     async fn push(&mut self, chunk: &Message, part: Part) -> Result<(), Error> {
@@ -187,7 +190,7 @@ impl Drop for MessageWriter<'_> {
         if self.progress == Progress::Begun {
             let code = CloseCode::INTERNAL_ERROR;
             let reason = "a message was not sent to its end";
-            self.shared.close(CloseCause::Unfinished, code, reason);
+            self.shared.close_unfinished(code, reason);
         }
     }
 }

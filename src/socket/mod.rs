@@ -1,52 +1,66 @@
-//! A WebSocket: what a handler receives from and sends to.
+//! WebSocket connections: the handles that users hold, and the driver behind them.
 //!
 //! # Managed or bare
 //!
-//! A *managed* socket is run together with its handler, in one task. While the handler
-//! waits for something else, pings are answered, deadlines are kept, and messages of other
-//! tasks and of rooms are delivered. The ways in that take a handler give it such a socket.
+//! A *managed* socket runs together with its handler, in one task. While the handler awaits
+//! something else, pings are answered, deadlines are kept, and messages of other tasks and
+//! of rooms are delivered. Wherever you pass a handler (routes, `on_upgrade`, [`serve`],
+//! [`WebSocket::run`]), it gets such a socket.
 //!
 //! A *bare* socket is handed out by `accept`, `connect` and [`WebSocket::from_stream`]. It
 //! carries its driver inside, and moves only while one of its methods is awaited. When it
 //! has reported the end, or is dropped, a task completes the closing handshake in the
-//! background. [`WebSocket::run`] turns a bare socket into a managed one.
+//! background; the drop itself writes what is queued and the close frame, since the runtime
+//! may end before that task runs. [`WebSocket::run`] turns a bare socket into a managed one.
 //!
 //! # Over any stream
 //!
 //! [`serve`] and [`WebSocket::from_stream`] take a stream of bytes on which the opening
 //! handshake is done: a Unix socket, a pipe in memory, the upgraded stream of another
-//! framework. [`Negotiated`] says what the handshake agreed on.
+//! framework. [`Negotiated`] holds the outcome of the handshake.
 //!
-//! # What holds
+//! # Large messages
+//!
+//! [`recv_stream`](WebSocket::recv_stream), [`send_stream`](WebSocket::send_stream) and
+//! [`into_byte_stream`](WebSocket::into_byte_stream): see also the guide to
+//! [large messages and byte streams](crate::guide::streaming).
+//!
+//! # Guarantees
 //!
 //! - **Auto-cork.** All messages that a handler sends within one poll leave in one write, as
-//!   soon as the handler waits for anything. No message waits for the next one.
-//! - **A socket can be given away.** A handler may move its `WebSocket` into another task
+//!   soon as the handler waits for anything. No timer holds a message back.
+//! - **A socket can be moved.** A handler may move its `WebSocket` into another task
 //!   and return. The connection lives until the `WebSocket` is dropped or closed, whichever
 //!   task it is in.
-//! - **Every connection ends once, with one [cause](CloseCause).**
+//! - **Every connection ends once, with one [cause](crate::error::CloseCause).**
 //! - **An idle connection holds no buffers.**
 //! - **Read-ahead is bounded**: 64 messages or 64 KiB. Then reading stops, and backpressure
 //!   reaches the peer.
 //!
 //! # Inside
 //!
-//! Three floors, each of which uses the ones below it: the handles that users hold (the files
-//! of this folder), `driver/`, the task that owns the IO, and `shared/`, what both share
-//! under one lock. What each event does to the four parts of a connection:
+//! The code has three floors, each of which uses the ones below it: the handles that users hold
+//! (the files of this folder), `driver/`, the task that owns the IO, and `shared/`, what both
+//! share under one lock.
+//!
+//! A connection has four parts. `Reader` and `Writer` are the two halves of the protocol, `Life`
+//! is the connection's progress towards its end, and `Conn` is the IO. A `Conn` that *lingers*
+//! discards what arrives until the peer ends the stream. What each event does to the parts:
 //!
 //! | event | `Reader` | `Writer` | `Life` | `Conn` |
 //! |---|---|---|---|---|
 //! | the peer's close frame | ends | replies if it has not closed; done | closing (`Remote`) | lingers once all is written |
 //! | a violation | ends | close frame with its code; failed | closing (`Violation`) | lingers once all is written |
 //! | `close`, `WebSocket` dropped, handler failed, overflow, drain, message left unfinished | | close frame | closing (`Local` and others) | reads for the reply only |
-//! | end of input, IO error | | done | closing (`Lost`, `Io`) | over |
+//! | end of input, read failure | | done | closing (`Lost`, `Io`) | over |
+//! | a write fails | | done; drops what is queued | receive-only | reads on, writes nothing |
+//! | the same once the end has begun | | done | | over |
+//! | receive-only: the peer's close frame, a violation | ends | | closing (`Remote`, `Violation`) | over |
+//! | receive-only: any other end | | | closing (`Lost`, `Io`, by the failed write) | over |
 //! | message timeout | | close frame | closing (`MessageTimeout`) | reads for the reply only |
 //! | ping, write and close timeout | | close frame | closing (`PingTimeout`, `WriteTimeout`) | one last write, over |
 //! | `abort` | | | aborting | over in the next turn |
 //! | the IO is dropped | | done | closed, or discarded after an abort | gone |
-//!
-//! [`CloseCause`]: crate::error::CloseCause
 
 mod byte_stream;
 mod driver;

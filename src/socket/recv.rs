@@ -12,18 +12,34 @@ use crate::Message;
 use crate::error::Error;
 
 impl WebSocket {
-    /// Receives the next message. Returns `Ok(None)` when the connection has ended, by
-    /// whichever side and in whatever ordinary way.
+    /// Receives the next message. Returns `Ok(None)` once the connection has ended, whichever
+    /// side closed it.
+    ///
+    /// A peer may send its last messages and a close frame, and go at once: sending fails from
+    /// then on ([`ErrorKind::Closed`](crate::error::ErrorKind::Closed)), and `recv` returns
+    /// all that has arrived. So do not stop to receive because a `send` has failed.
     ///
     /// # Errors
     ///
-    /// Once, if the connection ended because the peer broke the protocol or a limit, because
-    /// it did not answer in time, or because the IO failed. After that, `Ok(None)`. A peer
-    /// that is suddenly gone is not an error.
+    /// Returns an error, once, if the peer broke the protocol or a limit, if a deadline
+    /// passed, or if the IO failed. Later calls return `Ok(None)`. A peer that disappears
+    /// without a close frame is not an error.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing.
+    ///
+    /// # Blocking
+    ///
+    /// Await it: never block the thread for it. A handler shares its task with its connection,
+    /// and within `block_in_place(|| Handle::current().block_on(socket.recv()))` that task waits
+    /// for itself. Nothing arrives, pings are not answered, and no deadline passes, since all of
+    /// them are looked at by this task. Only a close from elsewhere ends it
+    /// ([`Sender::close`](crate::Sender::close), [`Tracker::drain`](crate::Tracker::drain)). It
+    /// cannot be told from a combinator that polls `recv` with a waker of its own, so it is not
+    /// an error. For code that blocks, receive in the handler, hand the messages to
+    /// [`spawn_blocking`](tokio::task::spawn_blocking) by a channel, and answer from there with
+    /// a [`sender`](Self::sender).
     pub fn recv(&mut self) -> impl Future<Output = Result<Option<Message>, Error>> + Unpin + '_ {
         Recv { socket: self }
     }
@@ -61,8 +77,8 @@ impl Future for Recv<'_> {
     }
 }
 
-/// The messages that [`recv`](WebSocket::recv) returns, until it returns `Ok(None)`. Errors
-/// and cancel safety are those of `recv`.
+/// Yields what [`recv`](WebSocket::recv) returns, until that is `Ok(None)`, with the same
+/// errors and cancel safety.
 impl Stream for WebSocket {
     type Item = Result<Message, Error>;
 

@@ -27,8 +27,8 @@ impl WebSocket {
     ///
     /// # Cancel safety
     ///
-    /// A dropped future has queued the whole message or nothing of it. In the latter case
-    /// the message is lost; [`reserve`](Self::reserve) keeps it.
+    /// If the future is dropped before it is ready, the message is lost unless it was queued
+    /// already; it is never queued in part. To keep it, use [`reserve`](Self::reserve).
     pub fn send(
         &mut self,
         message: impl Into<Message>,
@@ -51,7 +51,7 @@ impl WebSocket {
     ///
     /// # Cancel safety
     ///
-    /// That of `send`.
+    /// As for [`send`](Self::send).
     #[cfg(feature = "deflate")]
     #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
     pub fn send_uncompressed(
@@ -71,6 +71,7 @@ impl WebSocket {
     ///
     /// [`TrySendError`], which returns the message.
     pub fn try_send(&mut self, message: impl Into<Message>) -> Result<(), TrySendError> {
+        self.begin_to_send();
         try_send(&self.shared, message.into())
     }
 
@@ -85,6 +86,7 @@ impl WebSocket {
     ///
     /// Dropping the future has no effect.
     pub async fn reserve(&mut self) -> Result<Permit<'_>, Error> {
+        self.begin_to_send();
         poll_fn(|cx| {
             self.drive(cx);
             self.shared.poll_room(WaiterId::SOCKET, cx)
@@ -115,6 +117,15 @@ impl WebSocket {
         self.drive(cx);
         flush.poll(&self.shared, WaiterId::SOCKET, cx)
     }
+
+    /// A message of the socket's own follows. The next flush of the `Sink` waits for it, also
+    /// if it goes on with one that had begun before.
+    #[inline]
+    pub(super) fn begin_to_send(&mut self) {
+        if !self.driver.is_empty() {
+            self.driver.set_flush(Flush::Begin);
+        }
+    }
 }
 
 /// A struct and not an `async` block: it is polled where it stands, for every message.
@@ -140,7 +151,7 @@ impl Future for Sending<'_> {
         let this = self.get_mut();
         // The usual case; everything else takes the lock.
         if let Step::Queue = this.step
-            && !this.socket.driver.is_some()
+            && this.socket.driver.is_empty()
             && this.socket.shared.push_corked(&this.message)
         {
             return Poll::Ready(Ok(()));
@@ -159,10 +170,11 @@ impl Sending<'_> {
             Step::Flush(_) => None,
         };
         if let Some(item) = item {
+            self.socket.begin_to_send();
             self.socket.drive(cx);
             let shared = &self.socket.shared;
             sent(ready!(shared.poll_push(item, WaiterId::SOCKET, cx)))?;
-            if !self.socket.driver.is_some() {
+            if !self.socket.driver.has_driver() {
                 return Poll::Ready(Ok(()));
             }
             self.step = Step::Flush(Flush::default());
@@ -174,11 +186,17 @@ impl Sending<'_> {
     }
 }
 
-/// `feed` queues a message, `flush` waits until it has been handed to the transport, `close`
-/// is the closing handshake with 1000.
+/// Sends whole messages: `feed` queues a message, `flush` waits until it has been handed to
+/// the transport, `close` is the closing handshake with 1000.
 ///
-/// Readiness is room in the queue, so a `Sink` waits where the
-/// [`Overflow`](crate::config::Overflow) policy would drop or close.
+/// A `Sink` is ready when the queue has room. So it waits where the
+/// [`Overflow`](crate::config::Overflow) policy would drop the message or close the
+/// connection.
+///
+/// A flush waits for all that was queued when it began, and for what this socket itself sends
+/// until it is complete. What a [`Sender`](crate::Sender) or a room queues meanwhile does not
+/// prolong it. A `Sink` is not told that the future of a flush was dropped: the next one goes
+/// on with it. [`WebSocket::flush`] begins anew with each call.
 ///
 /// # Errors
 ///
@@ -192,15 +210,24 @@ impl Sink<Message> for WebSocket {
         self.shared.poll_room(WaiterId::SOCKET, cx)
     }
 
-    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
+    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
+        self.begin_to_send();
         sent(self.shared.push(Item::Message(&message), IfFull::Push))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.poll_flushed(&mut Flush::default(), cx)
+        let mut flush = self.driver.flush();
+        let flushed = self.poll_flushed(&mut flush, cx);
+        let rest = if flushed.is_pending() {
+            flush
+        } else {
+            Flush::Begin
+        };
+        self.driver.set_flush(rest);
+        flushed
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.poll_closed(cx).map(Ok)
+        self.poll_close_normal(cx).map(Ok)
     }
 }

@@ -51,8 +51,8 @@ impl Sender {
     ///
     /// # Cancel safety
     ///
-    /// A dropped future has queued the whole message or nothing of it. In the latter case
-    /// the message is lost; [`reserve`](Self::reserve) keeps it.
+    /// If the future is dropped before it is ready, the message is lost unless it was queued
+    /// already; it is never queued in part. To keep it, use [`reserve`](Self::reserve).
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), Error> {
         let message = message.into();
         self.queue(Item::Message(&message)).await
@@ -68,7 +68,7 @@ impl Sender {
     ///
     /// # Cancel safety
     ///
-    /// That of `send`.
+    /// As for [`send`](Self::send).
     #[cfg(feature = "deflate")]
     #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
     pub async fn send_uncompressed(&self, message: impl Into<Message>) -> Result<(), Error> {
@@ -94,7 +94,7 @@ impl Sender {
         try_send(&self.0, message.into())
     }
 
-    /// Queues a message that was encoded before, if there is room for it now.
+    /// Queues a [prepared](Prepared) message if there is room for it now.
     ///
     /// # Errors
     ///
@@ -136,14 +136,14 @@ impl Sender {
         poll_fn(|cx| waiter.poll(|id| flush.poll(&self.0, id, cx))).await
     }
 
-    /// Begins the closing handshake, after what is queued, and does not wait for it. The
+    /// Begins the closing handshake, after what is queued, and returns at once. The
     /// handler's `recv` returns `Ok(None)`. Does nothing if the connection has ended or is
     /// closing.
     pub fn close(&self, code: CloseCode, reason: &str) {
         self.0.close(CloseCause::Local(code), code, reason);
     }
 
-    /// Cuts the connection off, without a closing handshake. The handler is dropped.
+    /// Aborts the connection, without a closing handshake. The handler is dropped.
     pub fn abort(&self) {
         self.0.abort(CloseCause::Aborted);
     }
@@ -158,12 +158,13 @@ impl Sender {
         poll_fn(|cx| waiter.poll(|id| self.0.poll_closed(id, cx))).await
     }
 
-    /// How the connection ended, once it has or is about to.
+    /// How the connection ended, once it has or is about to. `None` while messages can still
+    /// be received, even if sending has failed: the peer's close frame may be among them.
     pub fn close_cause(&self) -> Option<CloseCause> {
         self.0.close_cause()
     }
 
-    /// The round trip of the last answered keep-alive ping.
+    /// Returns the round-trip time of the last keep-alive ping that was answered.
     pub fn latency(&self) -> Option<Duration> {
         self.0.latency()
     }
@@ -177,8 +178,8 @@ impl fmt::Debug for Sender {
     }
 }
 
-/// The right to queue one message without waiting. The queue may exceed its limit by the
-/// message of each permit.
+/// The right to queue one message without waiting. For each outstanding permit, the queue
+/// may exceed its limit by one message.
 #[must_use = "a permit that is not used sends nothing"]
 pub struct Permit<'a>(&'a Shared);
 

@@ -1,4 +1,4 @@
-//! How a connection begins: from a stream and what was agreed on, to a socket.
+//! The beginning of a connection: from a stream and what was negotiated, to a socket.
 
 use std::fmt;
 use std::future::Future;
@@ -14,8 +14,8 @@ use crate::Config;
 use crate::protocol::{Codec, Extension, Reader, Role};
 use crate::tracker::{self, Tracker};
 
-/// What client and server agreed on before the first frame, and what this side decided by
-/// itself: everything that a connection over a stream begins with.
+/// The outcome of an opening handshake, and the settings of this side: everything that a
+/// connection over a stream begins with.
 ///
 /// ```
 /// use hyper_ws::Config;
@@ -37,7 +37,7 @@ pub struct Negotiated {
 }
 
 impl Negotiated {
-    /// Nothing but the side that this is; the default configuration.
+    /// Begins with a role, the default configuration, no subprotocol and no extension.
     pub fn new(role: Role) -> Self {
         Negotiated {
             role,
@@ -55,21 +55,21 @@ impl Negotiated {
         self
     }
 
-    /// Sets the subprotocol that was agreed on (RFC 6455, section 1.9).
+    /// Sets the negotiated subprotocol (RFC 6455, section 1.9).
     pub fn protocol(mut self, protocol: impl Into<Arc<str>>) -> Self {
         self.protocol = Some(protocol.into());
         self
     }
 
-    /// Sets the extension that was agreed on (RFC 6455, section 9), for example that of an
+    /// Sets the negotiated extension (RFC 6455, section 9), for example that of an
     /// [`Agreement`](crate::handshake::Agreement::extension).
     pub fn extension(mut self, extension: Option<Extension>) -> Self {
         self.codec = extension.map(|Extension(agreed)| agreed.codec());
         self
     }
 
-    /// Has a tracker count the connection, and drain it with the others. Ask for this before
-    /// the handshake is answered: the tracker may refuse it.
+    /// Counts the connection with this tracker, which also drains it. Call this before the
+    /// handshake is answered: the tracker may refuse the connection.
     ///
     /// # Errors
     ///
@@ -91,10 +91,10 @@ impl fmt::Debug for Negotiated {
 }
 
 /// Serves a connection over any stream of bytes, and runs `handler` with its managed socket.
-/// The opening handshake must be done. Spawn the future, or await it; dropping it cuts the
-/// connection off.
+/// The opening handshake must be done. Spawn the future, or await it; dropping it aborts the
+/// connection.
 ///
-/// Here a server on a Unix socket, whose peers have agreed to begin with the first frame:
+/// A server on a Unix socket, whose clients send frames at once, without a handshake:
 ///
 /// ```no_run
 /// # #[cfg(unix)]
@@ -159,7 +159,7 @@ impl WebSocket {
     ///     },
     /// ));
     ///
-    /// // In memory nothing stands between the two that a predictable key could fool.
+    /// // A predictable key could fool a proxy. In memory there is none.
     /// let client = Role::Client { masking_key: || [1, 2, 3, 4] };
     /// let mut socket = WebSocket::from_stream(ours, Negotiated::new(client));
     /// socket.send("hello").await?;
@@ -197,7 +197,7 @@ where
     Driver::new(io, reader, shared, handler, permit)
 }
 
-/// A socket that moves only while one of its methods is awaited.
+/// Makes a socket that makes progress only while one of its methods is awaited.
 pub(crate) fn bare<T>(io: T, negotiated: Negotiated) -> WebSocket
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
@@ -29,13 +29,17 @@ use crate::error::CloseCause;
 /// ```
 ///
 /// Dropping it begins the closing handshake (code 1000), which goes on in the background
-/// within its deadline. The [module documentation](super) says what else holds.
+/// within its deadlines: what is queued is written as long as the peer reads. A
+/// [bare](super#managed-or-bare) socket writes what is queued and the close frame while it is
+/// dropped, as far as the transport takes them at once, so a program that sends and returns
+/// has sent. To be sure that the peer has received all of it, await [`close`](Self::close).
+/// The [module documentation](super) has the other guarantees.
 #[must_use = "dropping a WebSocket closes it"]
 pub struct WebSocket {
     pub(super) shared: Arc<Shared>,
     /// Messages taken from the inbox and not returned yet.
     pub(super) batch: Option<Box<Inbox>>,
-    /// The driver of a bare socket.
+    /// The driver of a bare socket, and a flush of the `Sink`.
     pub(super) driver: Inline,
 }
 
@@ -49,15 +53,23 @@ impl WebSocket {
     }
 
     /// Closes the connection: sends what is queued and a close frame, and waits until the
-    /// peer has answered, or [`Config::close_timeout`](crate::Config::close_timeout) has
-    /// passed. Messages that still arrive are discarded. Returns how the connection ended:
-    /// [`CloseCause::Local`] with this code if this call began the end, otherwise the cause
-    /// that came before it.
+    /// peer has answered and closed the connection too, or
+    /// [`Config::close_timeout`](crate::Config::close_timeout) has passed since the close frame
+    /// was written. A peer that reads slowly may take its time before that; one that reads
+    /// nothing has [`Config::write_timeout`](crate::Config::write_timeout). Messages that still
+    /// arrive are discarded. Returns how the connection ended: [`CloseCause::Local`] with this
+    /// code if this call began the end, otherwise the cause that came before it.
+    ///
+    /// Returns at once if the connection has ended or is ending for another reason: the peer
+    /// has closed, a deadline has passed, the server is drained. What is left to do is done in
+    /// the background; [`Sender::closed`] waits for it. If this side is closing already, by
+    /// an earlier call or by [`Sender::close`], it waits for that.
     ///
     /// # Cancel safety
     ///
-    /// The closing handshake has begun when the future was polled once, and goes on in the
-    /// background. (That of a bare socket goes on when the socket is dropped.)
+    /// The first poll begins the closing handshake. If the future is dropped, the handshake
+    /// of a managed socket goes on in the background. That of a bare socket goes on once the
+    /// socket is dropped, or while one of its methods is awaited.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> CloseCause {
         self.batch = None;
         let mut reason = Some(reason);
@@ -66,55 +78,64 @@ impl WebSocket {
                 self.shared.close(CloseCause::Local(code), code, reason);
                 self.shared.discard_received();
             }
-            self.drive(cx);
-            self.shared.poll_closed(WaiterId::SOCKET, cx)
+            self.poll_close_begun(cx)
         })
         .await
     }
 
-    /// Closes with 1000, and waits until the connection is closed.
-    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Closes with 1000, otherwise like [`close`](Self::close).
+    pub(super) fn poll_close_normal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let code = CloseCode::NORMAL;
         self.shared.close(CloseCause::Local(code), code, "");
-        self.drive(cx);
-        self.shared.poll_closed(WaiterId::SOCKET, cx).map(drop)
+        self.poll_close_begun(cx).map(drop)
     }
 
-    /// Cuts the connection off, without a closing handshake. The handler is not polled
-    /// again.
+    fn poll_close_begun(&mut self, cx: &mut Context<'_>) -> Poll<CloseCause> {
+        self.drive(cx);
+        let cause = ready!(self.shared.poll_close(WaiterId::SOCKET, cx));
+        self.close_in_background();
+        Poll::Ready(cause)
+    }
+
+    /// Aborts the connection, without a closing handshake. The handler is not polled again.
     pub fn abort(self) {
         self.shared.abort(CloseCause::Aborted);
     }
 
     /// Returns a handle that sends from any task.
+    ///
+    /// What it queues for a [bare](super#managed-or-bare) socket is written while a method of
+    /// the socket is awaited, or when the socket is dropped. Its `send` does not wait for that.
+    /// If the task does nothing else with the socket, [`run`](Self::run) it.
     pub fn sender(&self) -> Sender {
         Sender::new(self.shared.clone())
     }
 
-    /// The subprotocol that was agreed on (RFC 6455, section 1.9).
+    /// Returns the negotiated subprotocol (RFC 6455, section 1.9).
     pub fn protocol(&self) -> Option<&str> {
         self.shared.protocol()
     }
 
-    /// How the connection ended, once it has or is about to.
+    /// How the connection ended, once it has or is about to. `None` while messages can still
+    /// be received, even if sending has failed: the peer's close frame may be among them.
     pub fn close_cause(&self) -> Option<CloseCause> {
         self.shared.close_cause()
     }
 
-    /// The round trip of the last answered keep-alive ping.
+    /// Returns the round-trip time of the last keep-alive ping that was answered.
     pub fn latency(&self) -> Option<Duration> {
         self.shared.latency()
     }
 
     /// Turns a bare socket into a managed one: the future runs the connection and `handler`
-    /// together. Spawn it. (For a socket that is managed already, it runs the handler only.)
+    /// together. Spawn it. For a socket that is already managed, it runs the handler only.
     pub fn run<F, Fut>(mut self, handler: F) -> impl Future<Output = ()> + Send + 'static
     where
         F: FnOnce(WebSocket) -> Fut,
         Fut: Future + Send + 'static,
         Fut::Output: HandlerOutput,
     {
-        let driver = self.driver.take();
+        let driver = self.driver.take_driver();
         let shared = self.shared.clone();
         let handler = handler(self);
         match driver {
@@ -143,7 +164,7 @@ impl WebSocket {
     #[cold]
     pub(super) fn close_in_background(&mut self) {
         if let Ok(runtime) = tokio::runtime::Handle::try_current()
-            && let Some(driver) = self.driver.take()
+            && let Some(driver) = self.driver.take_driver()
         {
             runtime.spawn(driver);
         }
@@ -153,7 +174,8 @@ impl WebSocket {
 impl Drop for WebSocket {
     fn drop(&mut self) {
         self.shared.socket_dropped();
-        if self.driver.is_some() {
+        if self.driver.has_driver() {
+            self.driver.write_the_last();
             self.close_in_background();
         }
     }
@@ -169,7 +191,7 @@ impl fmt::Debug for WebSocket {
 }
 
 pin_project! {
-    /// What [`WebSocket::run`] runs.
+    /// The future that [`WebSocket::run`] returns.
     #[project = RunProjection]
     enum Run<H> {
         Both { #[pin] driver: Driver<BoxedIo, H> },

@@ -1,4 +1,4 @@
-//! A client that does only what its test asks for.
+//! The client for tests, which does only what a test asks for.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -84,7 +84,7 @@ impl Client {
     }
 
     /// Receives the next message, and answers pings meanwhile. Returns `Ok(None)` when
-    /// the connection has ended, for whatever reason.
+    /// the connection has ended, with or without a close frame.
     ///
     /// # Errors
     ///
@@ -207,7 +207,7 @@ impl Client {
         self.pings = Pings::Ignored;
     }
 
-    /// Sends bytes as they are. They need not be a frame.
+    /// Sends raw bytes, which need not be a frame.
     ///
     /// # Errors
     ///
@@ -217,7 +217,7 @@ impl Client {
         self.io.write_all(bytes).await.map_err(Error::from_io)
     }
 
-    /// Reads bytes as they are: at least one, or none at the end of the input.
+    /// Reads raw bytes. Returns at least one byte, or none at the end of the input.
     ///
     /// # Errors
     ///

@@ -14,15 +14,15 @@ use super::server::serve;
 use crate::Config;
 use crate::middleware::{Handler, WebSocketService};
 
-/// Connects a client to a handler of either [shape](crate::middleware#handlers).
-/// Await what it returns.
+/// Connects a client to a handler of either [shape](crate::middleware#handlers). Await
+/// the returned value for the client.
 pub fn connect<Shape, H: Handler<Shape>>(handler: H) -> Connect {
     Connect {
         service: WebSocketService::new(NotFound).any_path(handler),
     }
 }
 
-/// A connection to a handler, to be made: await it for the [`Client`].
+/// A connection attempt to a handler. Await it for the [`Client`].
 ///
 /// # Panics
 ///
@@ -35,8 +35,7 @@ pub struct Connect {
 }
 
 impl Connect {
-    /// Sets limits and timeouts of the server. Without it, the defaults of [`Config`]
-    /// hold.
+    /// Sets limits and timeouts of the server; the defaults of [`Config`] unless set.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.service = self.service.config(config);
         self

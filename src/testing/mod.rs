@@ -5,7 +5,7 @@
 //! handshake, and the other end is a [`Client`]. So tests are not flaky.
 //!
 //! Tests of timeouts take no time if tokio's clock is paused: it jumps to the next
-//! deadline as soon as all tasks wait. For that use
+//! deadline as soon as all tasks wait. To pause it, use
 //! `#[tokio::test(start_paused = true)]`, with tokio's feature `test-util` among
 //! *your* dev-dependencies.
 //!
@@ -102,7 +102,7 @@
 //! |---|---|
 //! | does not answer pings | [`Client::ignore_pings`] |
 //! | stops reading | do not receive; a small [pipe](Server::pipe) is soon full |
-//! | vanishes without a word | keep the client, and await none of its methods |
+//! | disappears without closing | keep the client, and await none of its methods |
 //! | ends its process | drop the client |
 //! | closes | [`Client::close`] |
 //! | sends bytes that are not a frame | [`Client::send_raw`] |

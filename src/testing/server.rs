@@ -68,15 +68,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Sets how many bytes the pipe holds in each direction before the sender waits.
-    /// The default is 64 KiB.
+    /// Sets the capacity of the pipe in each direction, in bytes; 64 KiB unless set.
     pub fn pipe(mut self, bytes: usize) -> Self {
         self.pipe = bytes;
         self
     }
 
-    /// Sets the limits of the clients, and the compression that they offer. Without
-    /// it, the defaults of [`Config`] hold. Timeouts have no effect: a [`Client`] has
+    /// Sets the limits of the clients, and the compression that they offer. Unless
+    /// set, they are the defaults of [`Config`]. Timeouts have no effect: a [`Client`] has
     /// none.
     pub fn client_config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();
@@ -88,8 +87,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`ConnectError`]. If the server refused, its
-    /// [`response`](ConnectError::response) is the server's.
+    /// [`ConnectError`]. If the server refused, [`response`](ConnectError::response)
+    /// returns its answer.
     ///
     /// # Panics
     ///
@@ -99,7 +98,7 @@ impl Server {
         default_to_localhost(request.uri_mut());
         // The nonce need not be random: it is for caches between client and server.
         let (request, question) = ClientHandshake::new(request, self.config.clone(), [7; 16])?;
-        let (response, io) = exchange(self.stream(), request, HANDSHAKE_TIMEOUT).await?;
+        let (response, io) = exchange(self.stream(), request, false, HANDSHAKE_TIMEOUT).await?;
         let agreement = question.verify(&response)?;
         Ok(Client::new(io, &self.config, &agreement, response))
     }

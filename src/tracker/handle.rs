@@ -61,8 +61,8 @@ impl Tracker {
         self
     }
 
-    /// Calls `observer` once for each connection that has ended, in the task that ran
-    /// it: to fill a histogram of durations, for example.
+    /// Calls `observer` once for each connection that has ended, in the task of that
+    /// connection. It can fill a histogram of durations, for example.
     ///
     /// A tracker and its clones have one observer; the last call sets it.
     pub fn on_end(self, observer: impl Fn(&Ended) + Send + Sync + 'static) -> Self {
@@ -72,8 +72,7 @@ impl Tracker {
 
     /// Returns what has been counted until now.
     ///
-    /// Each connection counts its own messages, so a call looks at every open socket,
-    /// one after the other.
+    /// Each connection counts its own messages, so a call visits every open socket.
     pub fn stats(&self) -> Stats {
         self.registry.stats()
     }

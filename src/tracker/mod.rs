@@ -1,7 +1,7 @@
 //! Counting, limiting and draining the WebSockets of a server.
 //!
 //! hyper stops tracking a connection once it is upgraded, so its graceful shutdown
-//! does not see WebSockets. A [`Tracker`] does: give it to every service, and
+//! does not see WebSockets. A [`Tracker`] sees them: give it to every service, and
 //! [`drain`](Tracker::drain) it *before* the server's own shutdown.
 //!
 //! ```
@@ -34,6 +34,8 @@
 //! let stats = tracker.stats();
 //! println!("{} of {} are open, {:?} were refused", stats.open, stats.accepted, stats.refused);
 //! ```
+//!
+//! See also the guide to [shutdown, limits, metrics and logs](crate::guide::operations).
 
 mod handle;
 mod registry;

@@ -34,15 +34,16 @@ struct State {
     next: u64,
     /// The attached sockets by the ids of their permits.
     sockets: HashMap<u64, Arc<Shared>>,
-    /// Refused handshakes and ended connections. What `next`, `count` and open
-    /// sockets know is filled in when it is asked for.
+    /// Refused handshakes and ended connections. `Tracker::stats` adds what `next`,
+    /// `count` and the open sockets hold.
     stats: Stats,
     on_end: Option<OnEnd>,
 }
 
 type OnEnd = Arc<dyn Fn(&Ended) + Send + Sync>;
 
-/// The reason why a tracker does not take another connection. Answer the handshake with 503.
+/// The reason why a tracker does not admit another connection. Answer the handshake
+/// with 503.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refused {

@@ -20,9 +20,10 @@ pub struct Stats {
     pub open: u64,
     /// Rejected handshakes, by the status of the response.
     ///
-    /// Two kinds are not counted: those that a handler answers otherwise instead of
-    /// accepting them, and those that [`from_request`](crate::Upgrade::from_request)
-    /// rejects, before it is given a tracker.
+    /// Two kinds are not counted: handshakes that a handler answers with a response of
+    /// its own, and handshakes that the axum extractor or your own call of
+    /// [`from_request`](crate::Upgrade::from_request) rejects, since no tracker is set
+    /// yet.
     pub refused: BTreeMap<u16, u64>,
     /// Connections that have ended, by the [name](CloseCause::name) of the cause.
     pub ended: BTreeMap<&'static str, u64>,
@@ -36,9 +37,9 @@ pub struct Stats {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ended {
-    /// Why it ended.
+    /// The cause of the end.
     pub cause: CloseCause,
-    /// How long it lasted, counted from the response to the handshake.
+    /// The time from the response to the handshake until the end.
     pub duration: Duration,
     /// The messages received.
     pub received: Traffic,

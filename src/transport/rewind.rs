@@ -27,7 +27,7 @@ impl<T> Rewind<T> {
         }
     }
 
-    /// Once in the life of a connection.
+    /// Reads the leftover. Outlined, since this happens once in the life of a connection.
     #[cold]
     #[inline(never)]
     fn read_leftover(&mut self, buffer: &mut ReadBuf<'_>) {

@@ -18,8 +18,8 @@ use crate::socket::{self, WebSocket};
 ///
 /// # Cancel safety
 ///
-/// It may be awaited by reference and again later. Dropping it closes the
-/// connection.
+/// You can stop awaiting `&mut accepted`, and await it again later. Dropping the `Accepted`
+/// itself closes the connection.
 #[must_use = "dropping it closes the connection"]
 pub struct Accepted {
     /// `None` after a refusal, and once the socket is there.

@@ -19,12 +19,11 @@ use crate::tracker::{Permit, Refused, Tracker};
 
 /// A valid handshake that has not been answered yet.
 ///
-/// The request has been checked when this exists. The [`Config`] is checked with
-/// the answer (its origins and hosts), since [`config`](Upgrade::config) may still
-/// change it. So whichever way you accept, the answer may be a refusal.
+/// The request itself has been checked. Its origin and host are checked when you
+/// accept, since [`config`](Upgrade::config) may still change the rules. So accepting
+/// may also produce a refusal.
 ///
-/// Dropping an `Upgrade` neither accepts nor refuses: answer with any other
-/// response then.
+/// Dropping an `Upgrade` sends nothing: you can answer with any other response.
 #[must_use = "answer with `on_upgrade`, `accept_with` or `accept`, or with a response of your own"]
 pub struct Upgrade {
     on_upgrade: OnUpgrade,
@@ -41,8 +40,8 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    /// Checks whether a request is a valid handshake, and takes hold of its
-    /// connection if it is.
+    /// Checks whether a request is a valid handshake, and takes its connection over if
+    /// it is.
     ///
     /// The request keeps everything except hyper's `OnUpgrade` in its extensions.
     /// Do not keep its body: from now on the connection carries frames.
@@ -50,7 +49,7 @@ impl Upgrade {
     /// # Errors
     ///
     /// The [`Rejection`] to answer with, if the request is not a valid handshake.
-    /// If other requests come to the same place and have another answer, ask
+    /// If other requests reach this code too, call
     /// [`is_handshake`](Upgrade::is_handshake) first, or use the
     /// [middleware](crate::middleware).
     pub fn from_request<B>(request: &mut Request<B>) -> Result<Self, Rejection> {
@@ -114,21 +113,23 @@ impl Upgrade {
         })
     }
 
-    /// Sets limits, timeouts and allowed origins. Without it, the defaults of
-    /// [`Config`] hold.
+    /// Sets limits, timeouts and allowed origins; the defaults of [`Config`] unless set.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();
         self
     }
 
-    /// Sets the subprotocols that the server speaks, its favourite first.
+    /// Sets the subprotocols that the server speaks, in order of preference.
     ///
     /// The first one that the client offers too is selected. If there is none, the
     /// handshake is accepted without a subprotocol, unless
     /// [`require_protocol`](Upgrade::require_protocol) is called too. (A browser
     /// that offered subprotocols closes such a connection.)
     ///
-    /// Each call replaces the choice of an earlier one.
+    /// Each call replaces the choice of an earlier one. An empty list selects none, and
+    /// so does a name that no client can offer, because it is not a token: the names may
+    /// come from the request. (Those of the [middleware](crate::middleware) are refused
+    /// at the start.)
     pub fn protocols<P: AsRef<str>>(mut self, supported: impl IntoIterator<Item = P>) -> Self {
         let supported = supported.into_iter().collect::<Vec<_>>();
         self.protocol = self.offer.choose(&supported);
@@ -145,7 +146,7 @@ impl Upgrade {
         self
     }
 
-    /// Returns the subprotocols that the client offers, its favourite first.
+    /// Returns the subprotocols that the client offers, in its order of preference.
     ///
     /// Use it with [`set_protocol`](Upgrade::set_protocol) where a list of names
     /// does not express the choice.
@@ -157,9 +158,10 @@ impl Upgrade {
     /// [offered](Upgrade::offered_protocols).
     ///
     /// A server must not select a subprotocol that was not offered (RFC 6455,
-    /// section 4.2.2). If you try to, the handshake is rejected with 400, and the
-    /// answer names what was offered: the same as
-    /// [`protocols`](Upgrade::protocols) with this one name, and
+    /// section 4.2.2). If you select one, the handshake is rejected with 400, and the
+    /// answer names the subprotocols that were offered.
+    ///
+    /// This is short for [`protocols`](Upgrade::protocols) with this one name, and
     /// [`require_protocol`](Upgrade::require_protocol).
     ///
     /// ```
@@ -202,7 +204,7 @@ impl Upgrade {
     }
 
     /// Counts the connection with this tracker, and rejects the handshake with 503
-    /// while the tracker admits no more.
+    /// above the tracker's limit or while it drains.
     pub fn tracker(mut self, tracker: &Tracker) -> Self {
         self.tracker = Some(tracker.clone());
         self
@@ -215,10 +217,10 @@ impl Upgrade {
     ///
     /// - [`ErrorKind::Upgrade`]: the connection is served without
     ///   `.with_upgrades()`. This is a mistake in the server, and without the
-    ///   callback only a line in the log (feature `tracing`) tells of it.
+    ///   callback it is reported in the log only (feature `tracing`).
     /// - [`ErrorKind::Io`]: the client left before the answer was written.
     ///
-    /// The handler has not been called then. The callback runs in the task of the
+    /// In both cases the handler is not called. The callback runs in the task of the
     /// [`Conversation`]: the one that [`on_upgrade`](Upgrade::on_upgrade) spawns, or
     /// yours with [`accept_with`](Upgrade::accept_with). It is not called for a
     /// refusal, and not with [`accept`](Upgrade::accept), whose future returns the

@@ -1,7 +1,7 @@
 //! Takes a connection over from hyper: from the request to the running conversation.
 //!
 //! The [middleware](crate::middleware) and the axum extractor give you an
-//! [`Upgrade`]. With a request of your own, make one yourself:
+//! [`Upgrade`]. In a service of your own, call [`Upgrade::from_request`]:
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -33,9 +33,11 @@
 //! - Serve the connection with `.with_upgrades()` (hyper-util's `auto`:
 //!   `serve_connection_with_upgrades`). Otherwise the client gets a 101, and then
 //!   the connection ends: see [`Upgrade::on_failed_upgrade`].
-//! - Leave the status of the answer alone. If a layer changes it, hyper hands the
-//!   connection over all the same, and each side reads the other's HTTP as frames.
-//!   Such a conversation ends like any other whose peer breaks the protocol.
+//! - Leave `pipeline_flush` of hyper's builder off. With it hyper does not write the
+//!   answer if the client's first frames came in the same segment as the request.
+//! - Send the answer with its status unchanged. If an outer layer changes the status, the
+//!   client sees a refusal, but this side has accepted the handshake: a tracker counts the
+//!   connection, and the handler may still be called.
 //!
 //! # Three ways to accept
 //!
@@ -46,6 +48,10 @@
 //! | [`accept`](Upgrade::accept) | the response and a future of the socket | bare |
 //!
 //! See [managed or bare](crate::socket#managed-or-bare).
+//!
+//! See also the guides to [HTTP/2](crate::guide::http2), to
+//! [proxies](crate::guide::deployment) and to
+//! [routes and handlers](crate::guide::handlers).
 
 mod accepted;
 mod builder;

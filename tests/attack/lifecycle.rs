@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
+use hyper_ws::close::CloseFrame;
+use hyper_ws::error::CloseCause;
 use hyper_ws::hub::Hub;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{CloseCode, Config, Upgrade, WebSocket, WebSocketService};
@@ -410,6 +412,41 @@ async fn eight_tasks_that_send_during_the_close_send_whole_messages_or_none() {
                 assert_eq!(received, sent);
             }
         }
+    }
+    server.emptied().await;
+}
+
+/// A peer that sends its last texts and a close frame and closes TCP at once answers the
+/// first reply with RST. Its own bytes are in the kernel then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_that_a_peer_sent_before_it_closed_tcp_is_received() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let told_by = move |mut socket: WebSocket| {
+        let tell = tell.clone();
+        async move {
+            let mut received = 0;
+            while let Ok(Some(message)) = socket.recv().await {
+                received += 1;
+                let _ = socket.send(message).await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            tell.send((received, socket.close_cause())).unwrap();
+        }
+    };
+    let tracker = Tracker::new();
+    let service = WebSocketService::new(service_fn(page))
+        .route("/ws", told_by)
+        .tracker(&tracker);
+    let server = Server::start(service, tracker).await;
+    for _ in 0..3 {
+        let mut client = server.open().await;
+        let mut bytes = frame(0x81, b"a short text").repeat(1000);
+        bytes.extend(close_frame(1000, b""));
+        client.send(bytes).await;
+        drop(client);
+        let (received, cause) = told.recv().await.unwrap();
+        let expected = CloseCause::Remote(Some(CloseFrame::new(CloseCode::NORMAL, "")));
+        assert_eq!((received, cause), (1000, Some(expected)));
     }
     server.emptied().await;
 }

@@ -12,11 +12,12 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use hyper_ws::client::connect_over;
+use hyper_ws::close::CloseFrame;
 use hyper_ws::error::{CloseCause, Violation};
 use hyper_ws::handshake::accept_key;
 use hyper_ws::{CloseCode, Config, Message, Upgrade, WebSocket, WebSocketService, connect};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 
 use crate::support::{echo, listen};
@@ -204,25 +205,28 @@ async fn compression_is_used_when_both_sides_want_it() {
     }
 }
 
+/// Answers a handshake.
+async fn answer(peer: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(peer.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    let key = head
+        .lines()
+        .find_map(|line| line.strip_prefix("sec-websocket-key: "));
+    let accept = accept_key(key.unwrap());
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    peer.write_all(answer.as_bytes()).await.unwrap();
+}
+
 /// A client, and the other end of its stream after the handshake.
 async fn opened(config: Config) -> (WebSocket, DuplexStream) {
     let (stream, mut peer) = tokio::io::duplex(1 << 16);
-    let answered = async {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(peer.read_u8().await.unwrap());
-        }
-        let head = String::from_utf8(head).unwrap();
-        let key = head
-            .lines()
-            .find_map(|line| line.strip_prefix("sec-websocket-key: "));
-        let accept = accept_key(key.unwrap());
-        let answer = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Accept: {accept}\r\n\r\n"
-        );
-        peer.write_all(answer.as_bytes()).await.unwrap();
-    };
+    let answered = answer(&mut peer);
     let connecting = connect_over(stream, "ws://example.com/").config(config);
     let (socket, ()) = tokio::join!(async { connecting.await.unwrap() }, answered);
     (socket, peer)
@@ -355,4 +359,39 @@ async fn a_connect_that_is_dropped_closes_the_stream() {
     }
     // The rest of the request arrives, and then the end.
     peer.read_to_end(&mut Vec::new()).await.unwrap();
+}
+
+/// The same for a server: `all_that_a_peer_sent_before_it_closed_tcp_is_received`.
+#[tokio::test]
+async fn all_that_a_server_sent_before_it_closed_tcp_is_received() {
+    for managed in [true, false] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            answer(&mut stream).await;
+            let mut bytes = b"\x81\x04text".repeat(1000);
+            bytes.extend(b"\x88\x02\x03\xe8");
+            stream.write_all(&bytes).await.unwrap();
+        });
+        let socket = connect(format!("ws://{address}/")).await.unwrap();
+        serving.await.unwrap();
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let handler = async move |mut socket: WebSocket| {
+            let mut received = 0;
+            while let Ok(Some(message)) = socket.recv().await {
+                received += 1;
+                let _ = socket.send(message).await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            tell.send((received, socket.close_cause())).unwrap();
+        };
+        match managed {
+            true => socket.run(handler).await,
+            false => handler(socket).await,
+        }
+        let expected = CloseCause::Remote(Some(CloseFrame::new(CloseCode::NORMAL, "")));
+        let received = told.recv().await.unwrap();
+        assert_eq!(received, (1000, Some(expected)), "managed: {managed}");
+    }
 }

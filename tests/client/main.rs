@@ -3,6 +3,9 @@
 mod connect;
 mod http2;
 mod refused;
+mod request;
+
+mod script;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;

@@ -364,6 +364,22 @@ async fn the_longest_timeout_is_accepted() {
     assert!(tokio::time::timeout(day, connecting).await.is_err());
 }
 
+/// For a caller whose own time is over: it is an error of the timeout, not a panic.
+#[tokio::test]
+async fn a_timeout_of_zero_times_out_at_once() {
+    let (_listener, address) = bind().await;
+    let error = connect(format!("ws://{address}/"))
+        .connect_timeout(Duration::ZERO)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ConnectErrorKind::Timeout);
+    let error = connect(format!("ws://{address}/"))
+        .handshake_timeout(Duration::ZERO)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ConnectErrorKind::Timeout);
+}
+
 #[tokio::test]
 async fn the_error_names_an_address_without_a_listener() {
     let (listener, address) = bind().await;

@@ -1,5 +1,5 @@
-//! The client over TLS: which certificates it accepts, and the errors for the
-//! others.
+//! The client over TLS: which certificates it accepts, and the errors for those that it
+//! does not.
 
 use std::convert::Infallible;
 use std::error::Error as _;

@@ -91,9 +91,7 @@ impl Connection {
 
     /// Waits until no socket is left.
     async fn gone(&mut self) {
-        while !self.tracker.is_empty() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        until_empty(&self.tracker).await;
     }
 }
 
@@ -487,4 +485,77 @@ async fn a_client_that_takes_nothing_holds_the_end_up_for_the_deadlines_and_no_l
     assert_eq!((drained.closed, drained.aborted), (0, 3));
     assert!(tracker.is_empty());
     assert!(began.elapsed() < Duration::from_secs(21));
+}
+
+/// The client says all it has to say and resets the stream at once, with whatever code.
+#[tokio::test(start_paused = true)]
+async fn all_that_a_client_sent_before_it_reset_the_stream_is_received() {
+    // NO_ERROR, INTERNAL_ERROR and CANCEL.
+    for code in [0, 2, 8] {
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let service = WebSocketService::new(service_fn(page)).route("/slow", {
+            move |mut socket: WebSocket| {
+                let tell = tell.clone();
+                async move {
+                    let mut received = 0;
+                    while let Ok(Some(message)) = socket.recv().await {
+                        received += 1;
+                        let _ = socket.send(message).await;
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                    tell.send((received, socket.close_cause())).unwrap();
+                }
+            }
+        });
+        let (mut wire, _serving) = http2_wire::pair(&server(), service, &[]).await;
+        wire.open(1, "/slow").await;
+        let mut bytes = frame(TEXT, b"text").repeat(1000);
+        bytes.extend(closed(1000));
+        wire.data(1, &bytes).await;
+        wire.reset(1, code).await;
+        let expected = CloseCause::Remote(Some(CloseFrame::new(CloseCode::NORMAL, "")));
+        assert_eq!(told.recv().await.unwrap(), (1000, Some(expected)), "{code}");
+    }
+}
+
+/// A client that opens its window by 1,000 bytes a second reads all that was queued before
+/// the server closed.
+#[tokio::test(start_paused = true)]
+async fn output_that_was_queued_before_a_close_is_written_as_long_as_the_client_reads() {
+    const MESSAGE: usize = 50_000;
+    let tracker = Tracker::new();
+    let service = WebSocketService::new(service_fn(page))
+        .route("/once", async |mut socket: WebSocket| {
+            socket.send(vec![7; MESSAGE]).await
+        })
+        .config(Config::new().no_keep_alive())
+        .tracker(&tracker);
+    let settings = [(INITIAL_WINDOW, 1000)];
+    let (mut wire, _serving) = http2_wire::pair(&server(), service, &settings).await;
+    wire.open(1, "/once").await;
+    let mut bytes = Vec::new();
+    while bytes.len() < 4 + MESSAGE + 4 {
+        let frame = wire.next().await;
+        assert_eq!(
+            (frame.kind, frame.is_end()),
+            (DATA, false),
+            "{}",
+            bytes.len()
+        );
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        wire.window(1, frame.payload.len() as u32).await;
+        bytes.extend(frame.payload);
+    }
+    assert!(bytes.ends_with(&unmasked(CLOSE, &[3, 232])));
+    wire.data(1, &closed(1000)).await;
+    wire.ended(1).await;
+    wire.end(1).await;
+    wire.settle().await;
+    until_empty(&tracker).await;
+}
+
+async fn until_empty(tracker: &Tracker) {
+    while !tracker.is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }

@@ -3,6 +3,7 @@
 
 mod axum;
 mod middleware;
+mod pauses;
 mod proxy;
 mod spans;
 mod stream_sink;

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -23,6 +24,7 @@ use hyper_ws::tracker::Tracker;
 use hyper_ws::{CloseCode, Config, Upgrade, WebSocket};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::timeout;
 use tracing::subscriber::DefaultGuard;
 
 use crate::support::log::record;
@@ -773,4 +775,30 @@ async fn the_conversation_belongs_to_the_span_of_its_request() {
         .find(|line| line.contains("in the handler"))
         .unwrap();
     assert!(line.contains("request{id=7}"), "{line}");
+}
+
+/// hyper's doing, of which `guide::troubleshooting` tells. If this fails, hyper writes the
+/// answer, and that page need not.
+#[tokio::test(start_paused = true)]
+async fn a_pipeline_flush_keeps_the_answer_back_if_frames_came_with_the_request() {
+    for (pipeline_flush, frames, is_answered) in [
+        (false, &b"\x81\x80abcd"[..], true),
+        (true, b"", true),
+        (true, b"\x81\x80abcd", false),
+    ] {
+        let (near, far) = tokio::io::duplex(4096);
+        tokio::spawn(
+            http1::Builder::new()
+                .pipeline_flush(pipeline_flush)
+                .serve_connection(TokioIo::new(far), service_fn(app))
+                .with_upgrades(),
+        );
+        let mut client = Client::over(near).without_timeout();
+        client
+            .send([handshake("/ws", "").as_bytes(), frames].concat())
+            .await;
+        let answer = timeout(Duration::from_secs(5), client.answer_if_any()).await;
+        let status = answer.ok().flatten().map(|answer| answer.status);
+        assert_eq!(status == Some(101), is_answered, "{status:?}");
+    }
 }

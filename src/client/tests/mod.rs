@@ -1,2 +1,3 @@
 mod dial;
+mod header_case;
 mod random;

@@ -3,26 +3,6 @@
 use super::super::compression::Compression;
 
 #[test]
-fn settings_out_of_range_become_the_nearest_possible() {
-    let most = Compression::shared()
-        .level(200)
-        .window_bits(200)
-        .memory_level(200);
-    assert_eq!(
-        (most.level, most.window_bits, most.memory_level),
-        (9, 15, 9)
-    );
-    let least = Compression::shared()
-        .level(0)
-        .window_bits(0)
-        .memory_level(0);
-    assert_eq!(
-        (least.level, least.window_bits, least.memory_level),
-        (1, 9, 1)
-    );
-}
-
-#[test]
 fn contexts_are_counted_over_all_clones_and_released() {
     let compression = Compression::dedicated().limit(2);
     let clone = compression.clone();

@@ -2,6 +2,9 @@
 
 #[cfg(feature = "deflate")]
 mod compression;
+mod impossible;
+#[cfg(feature = "handshake")]
+mod origin;
 
 use super::*;
 

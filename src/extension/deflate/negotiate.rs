@@ -16,7 +16,7 @@ pub(crate) const NAME: &str = "permessage-deflate";
 /// The largest window, which holds if none is named.
 const MAX_WINDOW_BITS: u8 = 15;
 
-/// The parameters that both sides agreed on.
+/// The negotiated parameters.
 #[derive(Clone, Debug)]
 pub(crate) struct DeflateAgreement {
     /// How this side compresses, and how the peer does.
@@ -126,7 +126,8 @@ pub(crate) fn accept(
     })
 }
 
-/// Returns what a client offers. It can always keep to a smaller window, and says so.
+/// Returns what a client offers. It can always keep to a smaller window, so it offers
+/// that too.
 pub(crate) fn offer(compression: &Compression) -> String {
     let contexts = match compression.contexts {
         Some(_) => "",
@@ -163,7 +164,7 @@ pub(crate) fn conclude(
         }
     };
     Some(DeflateAgreement {
-        // A client may always give up its own context, and without a slot it does. The
+        // A client may always drop its own context, and without a slot it does. The
         // server's context was the server's decision.
         ours: Direction {
             context: context(answered.client_without_context || slot.is_none()),

@@ -588,6 +588,22 @@ fn only_listed_hosts_are_accepted() {
     }
 }
 
+/// RFC 6874 has clients remove it, and some do not.
+#[test]
+fn a_host_may_have_a_zone_which_is_not_compared() {
+    for host in ["[fe80::1%25eth0]:9", "[fe80::1%eth0]:9"] {
+        let mut request = set("host", host);
+        assert_eq!(checked(&request, Config::new()), Ok(()), "{host}");
+        let origin = HeaderValue::from_static("http://[fe80::1]:9");
+        request.headers_mut().insert("origin", origin);
+        assert_eq!(checked(&request, Config::new()), Ok(()), "{host}");
+        let listed = Config::new().hosts(["[fe80::1]"]);
+        assert_eq!(checked(&request, listed), Ok(()), "{host}");
+        let other = Config::new().hosts(["[fe80::2]"]);
+        assert!(checked(&request, other).is_err(), "{host}");
+    }
+}
+
 #[test]
 fn http2_connects_with_connect_and_is_answered_with_200() {
     let request = http2(&[

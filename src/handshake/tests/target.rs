@@ -1,5 +1,8 @@
+use http::{Request, Uri};
+
+use crate::Config;
 use crate::handshake::target::decoded;
-use crate::handshake::{IntoRequest, Scheme, Target};
+use crate::handshake::{ClientHandshake, IntoRequest, Scheme, Target};
 
 fn target(url: &str) -> Result<(Scheme, String, u16), String> {
     let request = url.into_request().map_err(|error| error.to_string())?;
@@ -50,7 +53,9 @@ fn an_invalid_url_is_refused_with_the_expected_form() {
     assert!(refused("ws://a:+80/").contains("65535"));
     assert!(refused("ws://a/b#c").contains("%23"));
     assert!(refused("ws://bücher.example/").contains("xn--"));
-    assert!(refused("ws://a/\r\nX: y").contains("control"));
+    for url in ["ws://a b/", "ws://a\0/", "ws://a:80 /"] {
+        assert!(refused(url).contains("blank"), "{url}");
+    }
 }
 
 #[test]
@@ -65,19 +70,107 @@ fn a_refusal_does_not_show_the_url() {
     }
 }
 
+fn request_target(url: impl IntoRequest) -> String {
+    let request = url.into_request().unwrap();
+    let (request, _) = ClientHandshake::new(request, Config::new(), [0; 16]).unwrap();
+    request.uri().to_string()
+}
+
 #[test]
 fn a_path_is_encoded_once() {
-    let path = |url: &str| {
-        url.into_request()
+    for (url, sent) in [
+        ("ws://a/%C3%A9%20/%2f?q=%23", "/%C3%A9%20/%2f?q=%23"),
+        ("ws://a/é x?q=ü", "/%C3%A9%20x?q=%C3%BC"),
+        ("ws://a?q=1", "/?q=1"),
+        ("ws://a", "/"),
+    ] {
+        assert_eq!(request_target(url), sent, "{url}");
+    }
+}
+
+/// The right column is what `new URL(url)` of a browser makes of the left one.
+#[test]
+fn a_typed_url_is_read_as_browsers_read_it() {
+    for (url, sent) in [
+        (" ws://a/b ", "/b"),
+        ("\0\t ws://a/b\r\n", "/b"),
+        ("ws://a/b\r\nX: y", "/bX:%20y"),
+        ("w\ns:/\t/a/b", "/b"),
+        ("ws:\\\\a\\b\\c", "/b/c"),
+        ("ws://a\\b?c\\d", "/b?c\\d"),
+        ("ws://a/b\"<c>`{d}^|[]", "/b%22%3Cc%3E%60%7Bd%7D%5E|[]"),
+        ("ws://a/b?\"<c>`{d}^|'", "/b?%22%3Cc%3E`{d}^|%27"),
+        ("ws://a/b'?c?d", "/b'?c?d"),
+        ("ws://a/b\0\x7f", "/b%00%7F"),
+        ("ws://a/😀", "/%F0%9F%98%80"),
+        ("ws://a/100%", "/100%"),
+        ("ws://a/a b?c d", "/a%20b?c%20d"),
+    ] {
+        assert_eq!(request_target(url), sent, "{url:?}");
+        let (_, host, port) = target(url).unwrap();
+        assert_eq!((&*host, port), ("a", 80), "{url:?}");
+    }
+}
+
+#[test]
+fn a_uri_that_was_parsed_before_is_sent_in_ascii_too() {
+    let uri = Uri::from_maybe_shared("ws://a/é?\"ü\"".replace('"', "'").into_bytes()).unwrap();
+    assert_eq!(request_target(uri.clone()), "/%C3%A9?'%C3%BC'");
+    let request = Request::get(uri).body(()).unwrap();
+    assert_eq!(request_target(request), "/%C3%A9?'%C3%BC'");
+}
+
+#[test]
+fn user_and_password_may_have_any_letter() {
+    let sent = |url: &str| {
+        let request = url.into_request().unwrap();
+        let (request, _) = ClientHandshake::new(request, Config::new(), [0; 16]).unwrap();
+        assert_eq!(request.headers()["host"], "a:9", "{url}");
+        request.headers()["authorization"]
+            .to_str()
             .unwrap()
-            .uri()
-            .path_and_query()
-            .unwrap()
-            .to_string()
+            .to_owned()
     };
-    assert_eq!(path("ws://a/%C3%A9%20/%2f?q=%23"), "/%C3%A9%20/%2f?q=%23");
-    assert_eq!(path("ws://a/é x?q=ü"), "/%C3%A9%20x?q=%C3%BC");
-    assert_eq!(path("ws://a?q=1"), "/?q=1");
+    // In base64: `üser:a b`, `u:p@[x]`, `u:<">`.
+    assert_eq!(sent("ws://üser:a b@a:9/"), "Basic w7xzZXI6YSBi");
+    assert_eq!(sent("ws://u:p@[x]@a:9/"), "Basic dTpwQFt4XQ==");
+    assert_eq!(sent("ws://u:<\">@a:9/"), "Basic dTo8Ij4=");
+}
+
+#[test]
+fn a_zone_is_decoded_for_the_resolver_and_left_out_of_the_host() {
+    for (url, host, sent) in [
+        ("ws://[fe80::1%25lo]:9/", "fe80::1%lo", "[fe80::1]:9"),
+        ("ws://[fe80::1%25lo]/", "fe80::1%lo", "[fe80::1]"),
+        (
+            "wss://u:p@[fe80::1%25br-lan.7]:443/",
+            "fe80::1%br-lan.7",
+            "[fe80::1]",
+        ),
+        ("ws://[fe80::1%25en%31]/", "fe80::1%en1", "[fe80::1]"),
+        // As people copy it, and a zone whose name is 25.
+        ("ws://[fe80::1%lo]/", "fe80::1%lo", "[fe80::1]"),
+        ("ws://[fe80::1%25]/", "fe80::1%25", "[fe80::1]"),
+        ("ws://[fe80::1%2525]/", "fe80::1%25", "[fe80::1]"),
+    ] {
+        assert_eq!(target(url).unwrap().1, host, "{url}");
+        let request = url.into_request().unwrap();
+        assert_eq!(
+            Target::of(request.uri())
+                .unwrap()
+                .to_string()
+                .split(']')
+                .next(),
+            Some(&*format!("[{host}"))
+        );
+        let (request, _) = ClientHandshake::new(request, Config::new(), [0; 16]).unwrap();
+        assert_eq!(request.headers()["host"], sent, "{url}");
+        let (request, _) =
+            ClientHandshake::over_http2(url.into_request().unwrap(), Config::new()).unwrap();
+        assert_eq!(request.uri().authority().unwrap(), sent, "{url}");
+    }
+    assert!(refused("ws://[fe80::1%]/").contains("zone"));
+    assert!(refused("ws://[fe80::1%25%0A]/").contains("zone"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a connection holds only while it works.
+//! The buffers of a connection, which it holds only while it works.
 //!
 //! A connection that has something to do takes a set of buffers from its thread, and gives
 //! it back before it waits. So an idle connection holds no buffer, and a busy thread
@@ -8,7 +8,7 @@ use crate::protocol::Outbox;
 use crate::socket::shared::pool::{self, Pool};
 use crate::socket::shared::{Control, Cork, Inbox, ReadEnd, cork, is_poolable};
 
-/// How many bytes one read asks for while `recv` waits. 64 KiB would be a bad size: a
+/// The size of a read while `recv` waits, in bytes. 64 KiB would be a bad size: a
 /// message of that payload would need a second read for its last few bytes.
 pub(super) const INPUT: usize = 128 * 1024;
 
@@ -30,11 +30,12 @@ pub(super) struct Buffers {
     pub(super) backlog: Option<Box<Inbox>>,
     /// The batch that is being written.
     pub(super) writing: Box<Outbox>,
-    /// Where the handler's messages go. It is elsewhere while the handler is polled.
+    /// The cork, which takes the handler's messages. While the handler is polled, it stands in
+    /// the thread's place.
     cork: Option<Box<Cork>>,
     /// Pings and pongs that are to be written.
     pub(super) control: Control,
-    /// What ended the receiving, until the handler has seen what came before it.
+    /// The end of receiving, held back until the handler has seen what came before it.
     pub(super) read_end: Option<ReadEnd>,
     /// Bytes were written since the last flush.
     pub(super) unflushed: bool,

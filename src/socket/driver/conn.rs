@@ -5,20 +5,23 @@ use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 use super::buffers::{Buffers, INPUT};
-use super::coop::yield_now;
+use super::coop::{poll_io, yield_now};
+use super::deadlines::Deadlines;
 use crate::Message;
-use crate::protocol::{Event, EventSink, LARGE, Mark, Pongs, Reader, encode_queued};
-use crate::socket::shared::{Capacity, Control, Demand, Inbox, ReadEnd};
+use crate::protocol::{Event, EventSink, LARGE, Mark, Outbox, Pongs, Reader, encode_queued};
+use crate::socket::shared::{Control, Demand, Inbox, ReadEnd};
 
-/// How many bytes one read asks for while the handler is busy.
+/// The size of a read while the handler is busy, in bytes.
 const AHEAD: usize = 16 * 1024;
 
-/// How many bytes of a message are assembled before the handler asks for it. A chunk is
+/// The bytes of a message that are assembled before the handler asks for it. A chunk is
 /// decompressed up to this size, or some hundred KiB more: each `PIECE` of compressed bytes
 /// may become a thousand times as many.
 const CHUNK: usize = 64 * 1024;
@@ -30,19 +33,26 @@ pub(super) struct Conn<T> {
     io: T,
     reader: Reader,
     stage: Stage,
-    /// What a busy connection needs; `None` while it is idle.
+    /// The buffers of a busy connection; `None` while it is idle.
     buffers: Option<Box<Buffers>>,
 }
 
-/// What the driver does with the IO.
+/// The stage of the IO: what the driver does with it.
 ///
 /// ```text
 ///   Open ── both close frames through, output written ──► Lingering
-///    │                                                        │ end of input,
-///    │ end of input, IO failure, deadline, abort              │ deadline
-///    ▼                                                        ▼
-///   Over ◄────────────────────────────────────────────────────┘
+///    │ │                                                      │ end of input,
+///    │ │ a write fails                                        │ deadline
+///    │ └─────────────► ReceiveOnly                            │
+///    │ end of input,        │ close frame, violation, end of  │
+///    │ read failure,        │ input, read failure, deadline,  │
+///    │ deadline, abort      │ close, abort                    │
+///    ▼                      ▼                                 ▼
+///   Over ◄──────────────────┴─────────────────────────────────┘
 /// ```
+///
+/// Receive only: the peer has closed its side of TCP, and the kernel still has what it sent
+/// before. Nothing more is written. What has arrived is read as before, at the handler's pace.
 ///
 /// Lingering: by RFC 6455, section 7.1.1, the server closes TCP first. But a socket that
 /// is closed with unread bytes is reset, and the peer may lose the close frame. So the
@@ -52,6 +62,7 @@ pub(super) struct Conn<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Open,
+    ReceiveOnly,
     Lingering {
         fin: Fin,
     },
@@ -72,7 +83,7 @@ pub(super) struct Received {
     pub(super) read: bool,
     /// Whether there were bytes from before, for which there had been no room.
     pub(super) left_over: bool,
-    /// How many frames were completed.
+    /// The number of frames that were completed.
     pub(super) frames: u32,
     /// Whether a message was completed.
     pub(super) messages: bool,
@@ -81,7 +92,7 @@ pub(super) struct Received {
     pub(super) chunk: Option<Message>,
     /// The payload of the last pong.
     pub(super) pong: Option<Bytes>,
-    /// What ended the receiving, if something did.
+    /// The end of receiving, if it has ended.
     pub(super) end: Option<ReadEnd>,
 }
 
@@ -133,7 +144,7 @@ impl EventSink for Taking<'_> {
     }
 }
 
-/// Where a read went, and how many bytes it was.
+/// The place that was read into, and the number of bytes.
 enum Filled {
     Input(usize),
     Payload(usize),
@@ -175,7 +186,41 @@ impl<T> Conn<T> {
         self.buffers = self.buffers.take().and_then(Buffers::recycle);
     }
 
-    /// The messages that were read, and the pings to answer before them.
+    /// Tells the deadlines what was read. Returns the round trip of a ping that was answered.
+    #[inline]
+    pub(super) fn note_received(
+        &self,
+        received: &Received,
+        demand: Demand,
+        deadlines: &mut Deadlines,
+        now: Instant,
+    ) -> Option<Duration> {
+        let mut latency = None;
+        if received.frames > 0 {
+            if let (Some((payload, sent)), Some(pong)) = (deadlines.ping(), &received.pong)
+                && pong[..] == payload
+            {
+                latency = Some(now - sent);
+            }
+            deadlines.frame_received(now);
+        } else if self.stage == Stage::ReceiveOnly {
+            // The peer cannot be asked whether it is there: every byte shows it.
+            deadlines.frame_received(now);
+        }
+        // An incomplete message began with this read, if something ended in it and no message
+        // was under way all the time.
+        let reader = &self.reader;
+        let began = received.messages || received.frames > 0 && !reader.is_within_message();
+        match (reader.is_between_messages(), began) {
+            _ if demand.is_untimed() => deadlines.part_received(now),
+            (true, _) => deadlines.message_ended(),
+            (false, true) => deadlines.message_began(now),
+            (false, false) => deadlines.message_continues(now),
+        }
+        latency
+    }
+
+    /// Returns the messages that were read, and the pings to answer before them.
     #[inline]
     pub(super) fn arrived(&mut self) -> (&mut Option<Box<Inbox>>, Option<&mut Pongs>) {
         let Buffers {
@@ -189,49 +234,12 @@ impl<T> Conn<T> {
         (batch, pings)
     }
 
-    /// Whether messages wait in the backlog.
-    #[inline]
-    pub(super) fn has_backlog(&self) -> bool {
-        self.buffers
-            .as_ref()
-            .is_some_and(|buffers| buffers.backlog.is_some())
-    }
-
-    /// What the backlog takes behind an inbox that takes only this much. Nothing if no control
-    /// frame can be found within that: none comes before the end of a payload.
-    pub(super) fn backlog_capacity(&self, inbox: Capacity) -> Option<Capacity> {
-        let backlog = self
-            .buffers
-            .as_ref()
-            .and_then(|buffers| buffers.backlog.as_ref());
-        let (messages, bytes) = backlog.map_or((0, 0), |it| (it.len(), it.bytes()));
-        let part = self.reader.part_length();
-        let capacity = inbox.beyond().less(messages, bytes + part);
-        let is_of_use = !capacity.is_empty() && self.reader.payload_left() <= capacity.bytes();
-        is_of_use.then_some(capacity)
-    }
-
-    /// Moves messages from the backlog to the batch, as many as that capacity takes.
-    pub(super) fn take_backlog(&mut self, capacity: Capacity) {
-        let buffers = self.buffers();
-        if let Some(mut backlog) = buffers.backlog.take() {
-            let batch = buffers.batch.get_or_insert_with(Inbox::pooled);
-            backlog.move_to(batch, capacity);
-            buffers.backlog = Some(backlog).filter(|backlog| !backlog.is_empty());
-        }
-    }
-
-    /// Discards the backlog.
-    pub(super) fn discard_backlog(&mut self) {
-        self.buffers().backlog = None;
-    }
-
     /// Takes what has arrived of an incomplete message.
     pub(super) fn take_part(&mut self) -> Option<Message> {
         self.reader.take_part()
     }
 
-    /// A keep-alive ping goes out with the next write.
+    /// Sends a keep-alive ping with the next write.
     pub(super) fn ping(&mut self, payload: [u8; 8]) {
         self.buffers().control.ping = Some(payload);
     }
@@ -249,6 +257,22 @@ impl<T> Conn<T> {
         self.buffers
             .as_ref()
             .is_none_or(|buffers| buffers.is_written())
+    }
+
+    /// A write has failed: drops what was to be written. What arrives is read on.
+    #[cold]
+    pub(super) fn receive_only(&mut self) {
+        self.stage = Stage::ReceiveOnly;
+        self.discard_control();
+        let buffers = self.buffers();
+        *buffers.writing = Outbox::default();
+        // What was dropped never counts as written.
+        buffers.unflushed = true;
+    }
+
+    /// Drops the answers to pings, which cannot be written.
+    pub(super) fn discard_control(&mut self) {
+        self.buffers().control = Control::default();
     }
 
     /// Lets the extension encode the batch that has just been taken.
@@ -298,20 +322,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
         self.cut_chunk(demand, received);
     }
 
-    /// Reads once, behind a full inbox, and parses into the backlog.
-    pub(super) fn read_backlog(
-        &mut self,
-        capacity: Capacity,
-        received: &mut Received,
-        cx: &mut Context<'_>,
-    ) {
-        let buffers = self.buffers();
-        std::mem::swap(&mut buffers.batch, &mut buffers.backlog);
-        self.read(Demand::Beyond(capacity), received, cx);
-        let buffers = self.buffers();
-        std::mem::swap(&mut buffers.batch, &mut buffers.backlog);
-    }
-
     /// Reads once: into the message that is arriving if much of it is still to come, else
     /// into the input buffer.
     fn poll_fill(&mut self, demand: Demand, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
@@ -330,12 +340,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
             // This future holds no state between polls, so it can be made and dropped
             // within one.
             let mut limited = buffer.limit(length.min(limit));
-            let count = ready!(pin!(self.io.read_buf(&mut limited)).poll(cx))?;
+            let read = poll_io(cx, |cx| pin!(self.io.read_buf(&mut limited)).poll(cx));
+            let count = ready!(read)?;
             return Poll::Ready(Ok(Filled::Payload(count)));
         }
         let buffers = self.buffers.get_or_insert_with(Buffers::pooled);
         let mut buffer = ReadBuf::new(&mut buffers.input()[..limit]);
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
+        let io = &mut self.io;
+        ready!(poll_io(cx, |cx| Pin::new(&mut *io).poll_read(cx, &mut buffer)))?;
         (buffers.start, buffers.end) = (0, buffer.filled().len());
         Poll::Ready(Ok(Filled::Input(buffers.end)))
     }
@@ -373,7 +385,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
             ..
         } = &mut **buffers;
         // What is read ahead is bounded before it is decompressed, and may become a
-        // thousand times as much: it is looked at in small pieces.
+        // thousand times as much. So it is parsed in small pieces.
         let step = match demand {
             Demand::Awaited(_) => INPUT,
             _ if self.reader.codec().is_some() => PIECE,
@@ -407,8 +419,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
     #[inline]
     fn cut_chunk(&mut self, demand: Demand, received: &mut Received) {
         received.in_chunks = match demand {
-            // The receiver has not said yet how it wants this message: so much of it is
-            // read ahead, and no more.
+            // The receiver has not chosen yet how it takes this message. Only so much of it
+            // is read ahead.
             Demand::Ahead(_) => self.reader.part_length() >= CHUNK,
             Demand::Beyond(_) => false,
             demand => demand.is_in_chunks(),
@@ -430,13 +442,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
     ) -> Poll<io::Result<()>> {
         let buffers = self.buffers.get_or_insert_with(Buffers::pooled);
         while !buffers.writing.is_empty() {
-            let io = Pin::new(&mut self.io);
+            let io = &mut self.io;
             let count = if buffers.writing.is_scattered() && io.is_write_vectored() {
                 let mut slices = [IoSlice::new(&[]); 16];
                 let count = buffers.writing.chunks(&mut slices);
-                ready!(io.poll_write_vectored(cx, &slices[..count]))?
+                ready!(poll_io(cx, |cx| {
+                    Pin::new(&mut *io).poll_write_vectored(cx, &slices[..count])
+                }))?
             } else {
-                ready!(io.poll_write(cx, buffers.writing.chunk()))?
+                let chunk = buffers.writing.chunk();
+                ready!(poll_io(cx, |cx| Pin::new(&mut *io).poll_write(cx, chunk)))?
             };
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -446,7 +461,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
             *progress = true;
         }
         if buffers.unflushed {
-            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            let io = &mut self.io;
+            ready!(poll_io(cx, |cx| Pin::new(&mut *io).poll_flush(cx)))?;
             buffers.unflushed = false;
         }
         Poll::Ready(Ok(()))
@@ -459,7 +475,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
             if self.reader.side().closes_tcp_last() && self.poll_discard(cx).is_pending() {
                 return;
             }
-            match Pin::new(&mut self.io).poll_shutdown(cx) {
+            match poll_io(cx, |cx| Pin::new(&mut self.io).poll_shutdown(cx)) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(())) => self.stage = Stage::Lingering { fin: Fin::Sent },
                 Poll::Ready(Err(_)) => {
@@ -477,11 +493,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
         let buffers = self.buffers.get_or_insert_with(Buffers::pooled);
         (buffers.start, buffers.end) = (0, 0);
         let input = buffers.input();
-        // A peer that goes on sending does not keep the thread: after some reads other
+        // A peer that goes on sending must not hold the thread: after some reads other
         // tasks get their turn.
         for _ in 0..8 {
             let mut buffer = ReadBuf::new(input);
-            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)) {
+            let io = &mut self.io;
+            match ready!(poll_io(cx, |cx| Pin::new(&mut *io).poll_read(cx, &mut buffer))) {
                 Ok(()) if !buffer.filled().is_empty() => {}
                 _ => return Poll::Ready(()),
             }

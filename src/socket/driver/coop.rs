@@ -1,13 +1,15 @@
 //! Cooperative scheduling: bounds how long one poll may run.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::task::Context;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How long one poll may run. A peer can send bytes that cost as much work as it likes
-/// (thousands of pings, or messages that decompress to a thousand times their size), and
-/// while the poll runs, all other tasks of the thread wait.
+use tokio::task::coop::{has_budget_remaining, unconstrained};
+
+/// The longest time that one poll may run. A peer can send bytes that cost as much work
+/// as it likes (thousands of pings, or messages that decompress to a thousand times their
+/// size), and while the poll runs, all other tasks of the thread wait.
 pub(super) const MAX_POLL: Duration = Duration::from_millis(1);
 
 /// Has this task polled again after other tasks have had their turn, including those that
@@ -15,4 +17,25 @@ pub(super) const MAX_POLL: Duration = Duration::from_millis(1);
 /// some sixty times before them.)
 pub(super) fn yield_now(cx: &mut Context<'_>) {
     let _ = pin!(tokio::task::yield_now()).poll(cx);
+}
+
+/// Polls the driver's IO or timer, even if the handler has used up the task's budget.
+///
+/// tokio gives a task 128 units of work a poll, and lets no IO, timer or channel make
+/// progress when they are used up. A handler that drains a channel with a backlog takes all
+/// of them in every poll, and its own connection would never write, ping or time out. What
+/// the driver does in a poll is bounded by [`MAX_POLL`] instead, so other tasks get their
+/// turn all the same. The handler stays within the budget.
+///
+/// Only a pending poll looks at the budget, so a poll that is ready costs nothing more.
+/// (`a_handler_that_uses_up_its_budget_does_not_starve_its_connection` in `tests/coop.rs`.)
+#[inline]
+pub(super) fn poll_io<R>(
+    cx: &mut Context<'_>,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>,
+) -> Poll<R> {
+    match poll(cx) {
+        Poll::Pending if !has_budget_remaining() => pin!(unconstrained(poll_fn(poll))).poll(cx),
+        polled => polled,
+    }
 }

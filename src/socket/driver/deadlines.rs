@@ -8,7 +8,10 @@ use tokio::time::Instant;
 use crate::error::{CloseCause, ErrorKind};
 use crate::{CloseCode, Config};
 
-/// What is due, now that a deadline has passed.
+/// How many messages are read ahead at most.
+const READ_AHEAD: u32 = 64;
+
+/// The action that is due, now that a deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Ask the peer whether it is there.
@@ -23,7 +26,7 @@ pub(super) enum Action {
     CloseTimeout,
 }
 
-/// How a connection ends when a deadline has passed.
+/// The way a connection ends when a deadline has passed.
 pub(super) struct Timeout {
     pub(super) cause: CloseCause,
     pub(super) error: ErrorKind,
@@ -34,7 +37,7 @@ pub(super) struct Timeout {
 }
 
 impl Action {
-    /// The timeout that this is; `None` if it is not one.
+    /// Returns the timeout that this is; `None` for a ping.
     pub(super) fn timeout(self) -> Option<Timeout> {
         Some(match self {
             Action::Ping => return None,
@@ -77,14 +80,73 @@ pub(super) struct Deadlines {
     pinged: Option<Time>,
     message: Option<Time>,
     blocked: Option<Time>,
-    closing: Option<Time>,
-    /// How long after the last frame the peer is pinged: the configured interval with its
+    /// When the state `Closing` began. It stands flat: in the enum it would take eight bytes more.
+    closing: Time,
+    ending: Ending,
+    /// The time from the last frame to a ping: the configured interval with its
     /// jitter, in milliseconds.
     interval: u32,
     /// Nothing is read for want of room: a silent peer is not to blame.
     stalled: bool,
-    /// A deadline may have come nearer since it was last looked.
+    /// A deadline may have come nearer since the last look.
     nearer: bool,
+    /// What was done about the timeout that is due.
+    look: Look,
+}
+
+/// A timeout that is due is acted on when what had arrived has been looked at once more.
+///
+/// ```text
+///   NotYet ── due, and late ──► Forgiven
+///    │ ▲                           │ due
+///    │ └── the peer shows itself   ▼
+///    └────── due ──────────────► Again ── still due ──► the connection ends
+/// ```
+///
+/// A timer that fires late shows that this process did not run: it was stopped, its machine
+/// was suspended, its thread was blocked. What the peer sent meanwhile has not been looked
+/// at, and may still be in a queue of the runtime or, with HTTP/2, of another task. So the
+/// peer gets its time anew, once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Look {
+    #[default]
+    NotYet,
+    Forgiven,
+    Again,
+}
+
+/// How late the timer of a process that runs may fire. tokio's timers have a resolution of
+/// one millisecond.
+const LATE: Duration = Duration::from_millis(10);
+
+/// What there is to do, now that the timer has fired.
+pub(super) enum Due {
+    /// Nothing yet: the deadline has moved.
+    Nothing,
+    Ping,
+    /// To look at the input once more, after the runtime has.
+    LookAgain,
+    Timeout(Timeout),
+}
+
+/// How near the end is, and which deadlines count.
+///
+/// ```text
+///   Open ── the end begins ──► Flushing ── all is written ──► Closing
+///    │
+///    └── a write fails ──► ReceiveOnly
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Open,
+    /// Nothing can be written, so the peer cannot be asked whether it is there. It is given up
+    /// if it sends nothing for as long as it may take to answer a close frame.
+    ReceiveOnly,
+    /// The close frame stands behind output that a slow peer may take its time to read. The
+    /// write deadline says whether it does.
+    Flushing,
+    /// The peer may answer the close frame.
+    Closing,
 }
 
 /// Nanoseconds since the connection began, plus one. Half as large as an `Instant`, and good
@@ -122,17 +184,19 @@ impl Deadlines {
             pinged: None,
             message: None,
             blocked: None,
-            closing: None,
+            closing: Time::ZERO,
+            ending: Ending::Open,
             interval: 0,
             stalled: false,
             nearer: true,
+            look: Look::NotYet,
         };
         deadlines.draw_interval(config);
         deadlines
     }
 
     /// Draws the interval to the next ping: ten percent more or less than configured, so that
-    /// connections that were made together do not ping together for ever.
+    /// connections that were made together do not go on pinging together.
     fn draw_interval(&mut self, config: &Config) {
         if let Some(keep_alive) = config.keep_alive {
             let share = 0.9 + 0.2 * f64::from(random()) / f64::from(u32::MAX);
@@ -148,7 +212,10 @@ impl Deadlines {
     /// A whole frame arrived: the peer is there.
     pub(super) fn frame_received(&mut self, now: Instant) {
         self.received = self.time(now);
+        // Not with every frame: a peer that never stops sending would outrun the deadline of
+        // the closing handshake.
         if self.pinged.take().is_some() {
+            self.look = Look::NotYet;
             // The next ping may be due before the answer to this one was.
             self.nearer = true;
         }
@@ -158,6 +225,7 @@ impl Deadlines {
     pub(super) fn pinged(&mut self, now: Instant, config: &Config) -> [u8; 8] {
         let time = self.time(now);
         self.pinged = Some(time);
+        self.look = Look::NotYet;
         self.nearer = true;
         self.draw_interval(config);
         time.payload()
@@ -171,6 +239,7 @@ impl Deadlines {
     /// A message or frame has begun to arrive and is not complete.
     pub(super) fn message_began(&mut self, now: Instant) {
         self.message = Some(self.time(now));
+        self.look = Look::NotYet;
         self.nearer = true;
     }
 
@@ -200,6 +269,7 @@ impl Deadlines {
     pub(super) fn write_blocked(&mut self, now: Instant) {
         self.blocked = Some(self.time(now));
         self.nearer = true;
+        self.look = Look::NotYet;
     }
 
     pub(super) fn write_still_blocked(&mut self, now: Instant) {
@@ -218,12 +288,29 @@ impl Deadlines {
         }
     }
 
-    /// The closing handshake has begun.
-    pub(super) fn close_began(&mut self, now: impl FnOnce() -> Instant) {
-        if self.closing.is_none() {
-            self.closing = Some(self.time(now()));
-            self.nearer = true;
-        }
+    /// The end has begun. The closing handshake begins when all has been written, with the
+    /// close frame behind it.
+    pub(super) fn end_began(&mut self, is_written: bool, now: impl FnOnce() -> Instant) {
+        self.ending = match (self.ending, is_written) {
+            (Ending::ReceiveOnly | Ending::Closing, _) | (Ending::Flushing, false) => return,
+            (_, true) => {
+                self.closing = self.time(now());
+                Ending::Closing
+            }
+            (_, false) => Ending::Flushing,
+        };
+        self.look = Look::NotYet;
+        self.nearer = true;
+    }
+
+    /// Nothing can be written any more.
+    pub(super) fn writing_failed(&mut self, now: Instant) {
+        self.ending = Ending::ReceiveOnly;
+        self.received = self.time(now);
+        self.pinged = None;
+        self.blocked = None;
+        self.look = Look::NotYet;
+        self.nearer = true;
     }
 
     /// Reading stops: what the peer sends cannot be seen.
@@ -234,16 +321,21 @@ impl Deadlines {
     /// Reading goes on. All deadlines for the peer begin again.
     pub(super) fn resume(&mut self, now: impl FnOnce() -> Instant) {
         if self.stalled {
-            let now = self.time(now());
             self.stalled = false;
-            self.nearer = true;
-            self.pinged = self.pinged.map(|_| now);
-            self.message = self.message.map(|_| now);
-            self.received = now;
+            self.begin_anew(now());
         }
     }
 
-    /// Whether the next deadline may be earlier than when this was last asked.
+    /// Gives the peer all its time anew.
+    fn begin_anew(&mut self, now: Instant) {
+        let now = self.time(now);
+        self.nearer = true;
+        self.pinged = self.pinged.map(|_| now);
+        self.message = self.message.map(|_| now);
+        self.received = now;
+    }
+
+    /// Whether the next deadline may be earlier than at the last call.
     pub(super) fn take_nearer(&mut self) -> bool {
         std::mem::take(&mut self.nearer)
     }
@@ -255,40 +347,52 @@ impl Deadlines {
         config: &Config,
         within_payload: bool,
     ) -> impl Iterator<Item = (Time, Action)> {
-        let close = self
-            .closing
-            .map(|it| (it.after(config.close_timeout), Action::CloseTimeout));
-        // Once the end has begun, only its own deadline counts.
-        let open = close.is_none();
-        let listening = open && !self.stalled;
+        let is_open = self.ending == Ending::Open;
+        let close_timeout = config.close_timeout;
+        let end = match self.ending {
+            Ending::Open | Ending::Flushing => None,
+            // The handler has as long for each message that it may have in hand.
+            Ending::ReceiveOnly if self.stalled => Some(
+                self.received
+                    .after(close_timeout.saturating_mul(READ_AHEAD)),
+            ),
+            Ending::ReceiveOnly => Some(self.received.after(close_timeout)),
+            Ending::Closing => Some(self.closing.after(close_timeout)),
+        };
+        let end = end.map(|at| (at, Action::CloseTimeout));
+        let write_timeout = match self.ending {
+            Ending::Flushing => Some(config.write_timeout.unwrap_or(close_timeout)),
+            Ending::Open => config.write_timeout,
+            Ending::ReceiveOnly | Ending::Closing => None,
+        };
         let message = self
             .message
             .zip(config.message_timeout)
-            .filter(|_| listening)
+            .filter(|_| !self.stalled && (is_open || self.ending == Ending::ReceiveOnly))
             .map(|(since, timeout)| (since.after(timeout), Action::MessageTimeout));
         let write = self
             .blocked
-            .zip(config.write_timeout)
-            .filter(|_| open)
+            .zip(write_timeout)
             .map(|(since, timeout)| (since.after(timeout), Action::WriteTimeout));
         let keep_alive = config
             .keep_alive
             // A ping would stand behind output that waits. The write deadline says whether the
             // peer reads that.
-            .filter(|_| listening && (self.blocked.is_none() || config.write_timeout.is_none()))
+            .filter(|_| is_open && !self.stalled)
+            .filter(|_| self.blocked.is_none() || config.write_timeout.is_none())
             .and_then(|it| match self.pinged {
                 None => {
                     let interval = Duration::from_millis(self.interval.into());
                     Some((self.received.after(interval), Action::Ping))
                 }
-                // The deadline of the message covers that.
+                // The deadline of the message covers this payload.
                 Some(_) if within_payload && self.message.is_some() => None,
                 Some(pinged) => Some((pinged.after(it.timeout), Action::PingTimeout)),
             });
-        [close, message, write, keep_alive].into_iter().flatten()
+        [end, message, write, keep_alive].into_iter().flatten()
     }
 
-    /// When to look at the deadlines again, at the latest.
+    /// Returns when to look at the deadlines again, at the latest.
     pub(super) fn next(&self, config: &Config, within_payload: bool) -> Option<Instant> {
         self.deadlines(config, within_payload)
             .map(|(at, _)| at)
@@ -296,18 +400,36 @@ impl Deadlines {
             .map(|time| time.instant(self.start))
     }
 
-    /// What is due by `now`: the earliest, if several are.
-    pub(super) fn due(
-        &self,
-        now: Instant,
-        config: &Config,
-        within_payload: bool,
-    ) -> Option<Action> {
-        let now = self.time(now);
+    /// The earliest deadline that has passed by `now`.
+    fn earliest(&self, now: Time, config: &Config, within_payload: bool) -> Option<(Time, Action)> {
         self.deadlines(config, within_payload)
             .filter(|(at, _)| *at <= now)
             .min_by_key(|(at, _)| *at)
-            .map(|(_, action)| action)
+    }
+
+    /// What there is to do at `now`: about the earliest deadline, if several have passed.
+    pub(super) fn due(&mut self, now: Instant, config: &Config, within_payload: bool) -> Due {
+        let time = self.time(now);
+        let Some((at, action)) = self.earliest(time, config, within_payload) else {
+            return Due::Nothing;
+        };
+        let Some(timeout) = action.timeout() else {
+            return Due::Ping;
+        };
+        match self.look {
+            Look::NotYet if at.after(LATE) < time => {
+                self.look = Look::Forgiven;
+                self.begin_anew(now);
+                self.blocked = self.blocked.map(|_| time);
+                self.closing = time;
+                Due::Nothing
+            }
+            Look::NotYet | Look::Forgiven => {
+                self.look = Look::Again;
+                Due::LookAgain
+            }
+            Look::Again => Due::Timeout(timeout),
+        }
     }
 }
 
@@ -326,6 +448,17 @@ mod tests {
         Duration::from_secs(count)
     }
 
+    /// The action whose deadline has passed.
+    fn passed(
+        deadlines: &Deadlines,
+        now: Instant,
+        config: &Config,
+        within_payload: bool,
+    ) -> Option<Action> {
+        let earliest = deadlines.earliest(deadlines.time(now), config, within_payload);
+        earliest.map(|(_, action)| action)
+    }
+
     fn setup() -> (Instant, Config, Deadlines) {
         let now = Instant::now();
         let config = Config::new();
@@ -336,19 +469,19 @@ mod tests {
     #[test]
     fn a_silent_peer_is_pinged_and_then_given_up() {
         let (now, config, mut deadlines) = setup();
-        assert_eq!(deadlines.due(now + seconds(20), &config, false), None);
+        assert_eq!(passed(&deadlines, now + seconds(20), &config, false), None);
         assert_eq!(
-            deadlines.due(now + seconds(28), &config, false),
+            passed(&deadlines, now + seconds(28), &config, false),
             Some(Action::Ping)
         );
         deadlines.pinged(now + seconds(28), &config);
-        assert_eq!(deadlines.due(now + seconds(47), &config, false), None);
+        assert_eq!(passed(&deadlines, now + seconds(47), &config, false), None);
         assert_eq!(
-            deadlines.due(now + seconds(48), &config, false),
+            passed(&deadlines, now + seconds(48), &config, false),
             Some(Action::PingTimeout)
         );
         deadlines.frame_received(now + seconds(40));
-        assert_eq!(deadlines.due(now + seconds(60), &config, false), None);
+        assert_eq!(passed(&deadlines, now + seconds(60), &config, false), None);
     }
 
     #[test]
@@ -383,13 +516,13 @@ mod tests {
         let (now, config, mut deadlines) = setup();
         deadlines.message_began(now);
         deadlines.pinged(now, &config);
-        assert_eq!(deadlines.due(now + seconds(21), &config, true), None);
+        assert_eq!(passed(&deadlines, now + seconds(21), &config, true), None);
         assert_eq!(
-            deadlines.due(now + seconds(21), &config, false),
+            passed(&deadlines, now + seconds(21), &config, false),
             Some(Action::PingTimeout)
         );
         assert_eq!(
-            deadlines.due(now + seconds(60), &config, true),
+            passed(&deadlines, now + seconds(60), &config, true),
             Some(Action::MessageTimeout)
         );
     }
@@ -400,11 +533,17 @@ mod tests {
         deadlines.message_began(now);
         deadlines.pinged(now, &config);
         deadlines.stall();
-        assert_eq!(deadlines.due(now + seconds(1000), &config, false), None);
-        deadlines.resume(|| now + seconds(1000));
-        assert_eq!(deadlines.due(now + seconds(1019), &config, false), None);
         assert_eq!(
-            deadlines.due(now + seconds(1020), &config, false),
+            passed(&deadlines, now + seconds(1000), &config, false),
+            None
+        );
+        deadlines.resume(|| now + seconds(1000));
+        assert_eq!(
+            passed(&deadlines, now + seconds(1019), &config, false),
+            None
+        );
+        assert_eq!(
+            passed(&deadlines, now + seconds(1020), &config, false),
             Some(Action::PingTimeout)
         );
     }
@@ -416,9 +555,9 @@ mod tests {
         deadlines.write_blocked(now);
         deadlines.write_blocked(now + seconds(10));
         deadlines.write_still_blocked(now + seconds(20));
-        assert_eq!(deadlines.due(now + seconds(39), &config, false), None);
+        assert_eq!(passed(&deadlines, now + seconds(39), &config, false), None);
         assert_eq!(
-            deadlines.due(now + seconds(40), &config, false),
+            passed(&deadlines, now + seconds(40), &config, false),
             Some(Action::WriteTimeout)
         );
     }
@@ -427,11 +566,117 @@ mod tests {
     fn once_the_end_has_begun_only_its_deadline_counts() {
         let (now, config, mut deadlines) = setup();
         deadlines.pinged(now, &config);
-        deadlines.close_began(|| now + seconds(15));
-        deadlines.close_began(|| now + seconds(20));
-        assert_eq!(deadlines.due(now + seconds(24), &config, false), None);
+        deadlines.end_began(true, || now + seconds(15));
+        deadlines.end_began(true, || now + seconds(20));
+        assert_eq!(passed(&deadlines, now + seconds(24), &config, false), None);
         assert_eq!(
-            deadlines.due(now + seconds(25), &config, false),
+            passed(&deadlines, now + seconds(25), &config, false),
+            Some(Action::CloseTimeout)
+        );
+    }
+
+    #[test]
+    fn a_timeout_is_acted_on_when_the_input_has_been_looked_at_once_more() {
+        let (now, config, mut deadlines) = setup();
+        deadlines.pinged(now, &config);
+        let at = now + seconds(20);
+        assert!(matches!(deadlines.due(at, &config, false), Due::LookAgain));
+        assert!(matches!(deadlines.due(at, &config, false), Due::Timeout(_)));
+        // What is seen then may change it.
+        deadlines.frame_received(at);
+        assert!(matches!(deadlines.due(at, &config, false), Due::Nothing));
+        deadlines.pinged(at, &config);
+        let at = at + seconds(20);
+        assert!(matches!(deadlines.due(at, &config, false), Due::LookAgain));
+    }
+
+    #[test]
+    fn a_ping_is_sent_at_once() {
+        let (now, config, mut deadlines) = setup();
+        let due = deadlines.due(now + seconds(1000), &config, false);
+        assert!(matches!(due, Due::Ping));
+    }
+
+    #[test]
+    fn after_a_pause_of_this_process_the_peer_gets_its_time_anew_once() {
+        type Begin = fn(&mut Deadlines, Instant, &Config);
+        let begins: [Begin; 4] = [
+            |deadlines, now, config| _ = deadlines.pinged(now, config),
+            |deadlines, now, _| deadlines.message_began(now),
+            |deadlines, now, _| deadlines.write_blocked(now),
+            |deadlines, now, _| deadlines.end_began(true, || now),
+        ];
+        for begin in begins {
+            let (now, config, mut deadlines) = setup();
+            begin(&mut deadlines, now, &config);
+            let woken = now + seconds(1000);
+            if let Due::Ping = deadlines.due(woken, &config, false) {
+                deadlines.frame_received(woken);
+            }
+            let _ = deadlines.due(woken, &config, false);
+            assert!(passed(&deadlines, woken, &config, false).is_none());
+            let next = deadlines.next(&config, false).unwrap();
+            assert!(next > woken);
+        }
+
+        let (now, config, mut deadlines) = setup();
+        deadlines.pinged(now, &config);
+        let woken = now + seconds(1000);
+        assert!(matches!(deadlines.due(woken, &config, false), Due::Nothing));
+        // A second pause is not forgiven if the peer has not shown itself.
+        let again = woken + seconds(1000);
+        assert!(matches!(
+            deadlines.due(again, &config, false),
+            Due::LookAgain
+        ));
+        assert!(matches!(
+            deadlines.due(again, &config, false),
+            Due::Timeout(_)
+        ));
+    }
+
+    #[test]
+    fn until_the_close_frame_is_written_only_the_progress_of_writing_counts() {
+        for (config, timeout) in [(Config::new(), 30), (Config::new().write_timeout(None), 10)] {
+            let now = Instant::now();
+            let mut deadlines = Deadlines::new(now, &config);
+            deadlines.message_began(now);
+            deadlines.pinged(now, &config);
+            deadlines.end_began(false, || now);
+            assert_eq!(
+                passed(&deadlines, now + seconds(1000), &config, false),
+                None
+            );
+            deadlines.write_blocked(now + seconds(1000));
+            deadlines.end_began(false, || now + seconds(1001));
+            let at = now + seconds(1000 + timeout);
+            assert_eq!(deadlines.next(&config, false), Some(at));
+            assert_eq!(
+                passed(&deadlines, at, &config, false),
+                Some(Action::WriteTimeout)
+            );
+            deadlines.written(|| at);
+            deadlines.end_began(true, || at);
+            assert_eq!(deadlines.next(&config, false), Some(at + seconds(10)));
+        }
+    }
+
+    #[test]
+    fn after_a_failed_write_a_silent_peer_and_an_idle_handler_have_deadlines() {
+        let (now, config, mut deadlines) = setup();
+        deadlines.write_blocked(now);
+        deadlines.pinged(now, &config);
+        let at = now + seconds(5);
+        deadlines.writing_failed(at);
+        assert_eq!(deadlines.next(&config, false), Some(at + seconds(10)));
+        deadlines.frame_received(at + seconds(9));
+        assert_eq!(deadlines.next(&config, false), Some(at + seconds(19)));
+        deadlines.stall();
+        assert_eq!(deadlines.next(&config, false), Some(at + seconds(9 + 640)));
+        deadlines.resume(|| at + seconds(100));
+        let at = at + seconds(110);
+        assert_eq!(
+            passed(&deadlines, at, &config, false),
             Some(Action::CloseTimeout)
         );
     }

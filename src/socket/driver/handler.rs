@@ -1,4 +1,4 @@
-//! The handler: how it is polled, and what follows from its result.
+//! The handler: polls it, and draws the consequences of its result.
 
 use std::any::Any;
 use std::future::Future;
@@ -13,13 +13,27 @@ use crate::CloseCode;
 use crate::error::{BoxError, CloseCause};
 use crate::socket::shared::Shared;
 
-/// The output of a handler: `()`, or a `Result` whose error closes the connection with
-/// 1011.
+/// The output of a handler: `()`, a `Result` whose error closes the connection with 1011, or
+/// `!`, of a handler that never returns.
 ///
-/// It is implemented for these two, and for no other type.
+/// It is implemented for these three, and for no other type.
+///
+/// ```
+/// # use hyper_ws::WebSocket;
+/// # use hyper_ws::socket::HandlerOutput;
+/// # fn is_handler<F: AsyncFn(WebSocket) -> O, O: HandlerOutput>(_: F) {}
+/// // It ends when the connection is aborted, with its task, or by a panic.
+/// is_handler(async |mut socket: WebSocket| {
+///     loop {
+///         println!("{:?}", socket.recv().await);
+///         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+///     }
+/// });
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a WebSocket handler cannot return `{Self}`",
-    label = "expected `()` or `Result<(), E>` with `E: Into<Box<dyn Error + Send + Sync>>`"
+    label = "expected `()` or `Result<(), E>` with `E: Into<Box<dyn Error + Send + Sync>>`",
+    note = "a handler that uses `?` names its error: end it with `Ok::<(), hyper_ws::Error>(())`"
 )]
 pub trait HandlerOutput: sealed::Sealed + Send + 'static {
     #[doc(hidden)]
@@ -28,6 +42,14 @@ pub trait HandlerOutput: sealed::Sealed + Send + 'static {
 
 mod sealed {
     pub trait Sealed {}
+
+    pub trait Function {
+        type Output;
+    }
+
+    impl<T> Function for fn() -> T {
+        type Output = T;
+    }
 }
 
 impl sealed::Sealed for () {}
@@ -38,6 +60,18 @@ impl HandlerOutput for () {
     }
 }
 
+impl sealed::Sealed for Never {}
+
+/// From edition 2024 on, `async { loop { .. } }` has this output.
+impl HandlerOutput for Never {
+    fn into_result(self) -> Result<(), BoxError> {
+        self
+    }
+}
+
+/// The type `!`, which stable Rust names as the output of a function only.
+type Never = <fn() -> ! as sealed::Function>::Output;
+
 impl<E> sealed::Sealed for Result<(), E> {}
 
 impl<E: Into<BoxError> + Send + 'static> HandlerOutput for Result<(), E> {
@@ -46,7 +80,7 @@ impl<E: Into<BoxError> + Send + 'static> HandlerOutput for Result<(), E> {
     }
 }
 
-/// How a handler ended.
+/// The way in which a handler ended.
 pub(in crate::socket) enum Outcome {
     Returned,
     Failed(BoxError),

@@ -1,25 +1,36 @@
-//! A driver that a bare socket carries inside: it moves while a method of the socket is
-//! awaited.
+//! What a `WebSocket` carries inside besides its messages: the driver of a bare socket, which
+//! moves while a method of the socket is awaited, and the flush of its `Sink`.
 
-use std::future::{Future, Ready};
-use std::pin::Pin;
+use std::future::{Future, Ready, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::Driver;
+use super::turn::Turn;
+use super::{Driver, ROUNDS};
+use crate::socket::shared::Flush;
 use crate::transport::Io;
 
 pub(in crate::socket) type BoxedIo = Box<dyn Io>;
 
-/// It has no handler: that is the task that awaits the socket.
+/// A driver without a handler: the task that awaits the socket takes its part.
 type BoxedDriver = Pin<Box<Driver<BoxedIo, Ready<()>>>>;
 
-/// The driver of a bare socket, until the connection is closed; `None` in a managed one.
+/// The driver of a bare socket, until the connection is closed, and the flush that the `Sink`
+/// has begun. A managed socket that does not flush at the moment has neither: one null
+/// pointer.
 ///
 /// The mutex is never locked: it makes the socket `Sync`, so that futures that borrow the
 /// socket are `Send`.
 #[derive(Default)]
-pub(in crate::socket) struct Inline(Option<Box<Mutex<InlineDriver>>>);
+pub(in crate::socket) struct Inline(Option<Box<Mutex<Parts>>>);
+
+#[derive(Default)]
+struct Parts {
+    driver: Option<InlineDriver>,
+    flush: Flush,
+}
 
 struct InlineDriver {
     driver: BoxedDriver,
@@ -31,45 +42,123 @@ struct InlineDriver {
 impl Inline {
     pub(in crate::socket) fn new(driver: Driver<BoxedIo, Ready<()>>) -> Self {
         let tasks = Arc::new(Tasks::default());
-        Inline(Some(Box::new(Mutex::new(InlineDriver {
-            driver: Box::pin(driver),
-            waker: tasks.clone().into(),
-            tasks,
+        Inline(Some(Box::new(Mutex::new(Parts {
+            driver: Some(InlineDriver {
+                driver: Box::pin(driver),
+                waker: tasks.clone().into(),
+                tasks,
+            }),
+            flush: Flush::default(),
         }))))
+    }
+
+    /// Whether there is neither a driver nor a flush.
+    #[inline]
+    pub(in crate::socket) fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
 
     /// Whether the socket is bare, and its connection not closed.
     #[inline]
-    pub(in crate::socket) fn is_some(&self) -> bool {
-        self.0.is_some()
+    pub(in crate::socket) fn has_driver(&mut self) -> bool {
+        self.parts().is_some_and(|parts| parts.driver.is_some())
     }
 
     /// Polls the driver, if there is one.
     #[inline]
     pub(in crate::socket) fn drive(&mut self, cx: &mut Context<'_>) {
-        if self.is_some() {
+        if !self.is_empty() {
             self.drive_slow(cx);
         }
     }
 
     #[inline(never)]
     fn drive_slow(&mut self, cx: &mut Context<'_>) {
-        if let Some(inline) = &mut self.0 {
-            let inline = inline.get_mut().unwrap_or_else(PoisonError::into_inner);
-            if inline.poll(cx).is_ready() {
-                self.0 = None;
-            }
+        if let Some(parts) = self.parts()
+            && let Some(driver) = &mut parts.driver
+            && driver.poll(cx).is_ready()
+        {
+            parts.driver = None;
+            self.drop_empty();
+        }
+    }
+
+    /// The socket was dropped: writes what is queued and a close frame, as far as the transport
+    /// takes them at once.
+    pub(in crate::socket) fn write_the_last(&mut self) {
+        // A panic within the drop that a panic has caused would abort the process.
+        if !std::thread::panicking()
+            && let Some(parts) = self.parts()
+            && let Some(driver) = &mut parts.driver
+        {
+            // A stream of the user's may need a runtime to write, and there may be none.
+            let _ = catch_unwind(AssertUnwindSafe(|| driver.write_the_last()));
         }
     }
 
     /// Takes the driver out, to be polled as a task.
-    pub(in crate::socket) fn take(&mut self) -> Option<BoxedDriver> {
-        let inline = self.0.take()?.into_inner();
-        Some(inline.unwrap_or_else(PoisonError::into_inner).driver)
+    pub(in crate::socket) fn take_driver(&mut self) -> Option<BoxedDriver> {
+        let driver = self.parts()?.driver.take()?;
+        self.drop_empty();
+        Some(driver.driver)
+    }
+
+    /// The flush that has begun and is not complete.
+    pub(in crate::socket) fn flush(&mut self) -> Flush {
+        self.parts().map_or(Flush::Begin, |parts| parts.flush)
+    }
+
+    /// Remembers a flush that goes on; `Flush::Begin` forgets it.
+    pub(in crate::socket) fn set_flush(&mut self, flush: Flush) {
+        if flush == Flush::Begin && self.is_empty() {
+            return;
+        }
+        let parts = self.0.get_or_insert_default().get_mut();
+        parts.unwrap_or_else(PoisonError::into_inner).flush = flush;
+        self.drop_empty();
+    }
+
+    fn parts(&mut self) -> Option<&mut Parts> {
+        let parts = self.0.as_mut()?.get_mut();
+        Some(parts.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn drop_empty(&mut self) {
+        if let Some(parts) = self.parts()
+            && parts.driver.is_none()
+            && parts.flush == Flush::Begin
+        {
+            self.0 = None;
+        }
     }
 }
 
 impl InlineDriver {
+    /// A turn that ends without waiting: the task that is to complete the closing handshake may
+    /// never be polled, if the program ends. What has arrived is read, since TCP answers unread
+    /// bytes with a reset, which may take what was written with it. No timer is armed:
+    /// this may be outside of the runtime.
+    fn write_the_last(&mut self) {
+        let mut driver = self.driver.as_mut();
+        let rounds = poll_fn(|cx| {
+            let mut turn = Turn::default();
+            driver.as_mut().begin_turn(&mut turn, cx);
+            for _ in 0..ROUNDS {
+                let received = driver.as_mut().receive(&mut turn, cx);
+                // There is no handler; this begins the closing handshake.
+                driver.as_mut().poll_handler(cx);
+                let transmitted = driver.as_mut().transmit(&mut turn, cx);
+                if driver.is_over() || !received && !transmitted || turn.is_long() {
+                    break;
+                }
+            }
+            Poll::Ready(())
+        });
+        // The task may have used its budget up.
+        let rounds = pin!(tokio::task::unconstrained(rounds));
+        let _ = rounds.poll(&mut Context::from_waker(Waker::noop()));
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.tasks.remember(cx.waker());
         self.driver

@@ -1,8 +1,9 @@
 //! The task of a connection: one future that owns the IO, reads, polls the handler, writes
 //! and keeps the deadlines.
 //!
-//! It talks to what the handles share by the methods of [`Shared`] only.
+//! What it shares with the handles is reached by the methods of [`Shared`] only.
 
+mod backlog;
 mod buffers;
 mod conn;
 mod coop;
@@ -12,12 +13,12 @@ mod inline;
 #[cfg(feature = "tracing")]
 mod span;
 mod timer;
+mod transmit;
 mod turn;
 
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -25,27 +26,28 @@ use tokio::time::Instant;
 
 use conn::{Conn, Received, Stage};
 use coop::yield_now;
-use deadlines::{Deadlines, Timeout};
+use deadlines::{Deadlines, Due, Timeout};
 pub use handler::HandlerOutput;
 pub(super) use handler::{HandlerOnly, Outcome, finish as finish_handler};
 pub(super) use inline::{BoxedIo, Inline};
 #[cfg(feature = "tracing")]
 pub(crate) use span::connection as connection_span;
 use timer::Timer;
+use transmit::{poll_transmit, writing_failed};
 use turn::Turn;
 
-use super::shared::{BeforePark, Capacity, Demand, ReadEnd, Repoll, Shared};
+use super::shared::{BeforePark, Demand, ReadEnd, Repoll, Shared};
 use crate::error::{CloseCause, Error};
 use crate::protocol::Reader;
 use crate::tracker::Permit;
 
-/// How many rounds one poll makes at most, if it does not run
+/// The largest number of rounds in one poll, if it does not run
 /// [too long](Turn::is_long) before that.
 const ROUNDS: usize = 32;
 
 pin_project! {
     /// The future of a connection. It is ready when the connection is closed and the
-    /// handler has returned. Dropping it cuts the connection off.
+    /// handler has returned. Dropping it aborts the connection.
     ///
     /// A round: read and parse, poll the handler, write what is queued. Rounds follow each
     /// other while there is something to read. Then the driver looks at the deadlines and
@@ -69,7 +71,7 @@ pin_project! {
             if this.conn.is_none() {
                 return;
             }
-            // The task was cut off from outside: tell the handles.
+            // The task was aborted from outside: tell the handles.
             let mut no_task = Context::from_waker(Waker::noop());
             let _ = this.shared.finish(CloseCause::Aborted, &mut no_task);
         }
@@ -97,7 +99,7 @@ impl<T, H> Driver<T, H> {
         }
     }
 
-    /// Goes on with another handler. The timer is armed anew.
+    /// Makes the same driver with another handler. The timer is armed anew.
     pub(super) fn with_handler<G>(mut self: Pin<Box<Self>>, handler: G) -> Driver<T, G> {
         let this = self.as_mut().project();
         Driver {
@@ -151,7 +153,7 @@ where
                 return Poll::Pending;
             }
         }
-        // The budget is used up. A connection that never rests still keeps its deadlines;
+        // The budget is used up. A connection that is always busy still keeps its deadlines;
         // then other tasks get their turn.
         let _ = self.as_mut().poll_deadlines(&mut turn, cx);
         if let Some(conn) = self.project().conn {
@@ -180,12 +182,12 @@ where
         }
     }
 
-    /// Reads and parses, if there is room; returns whether anything came of it.
+    /// Reads and parses, if there is room; returns whether it made progress.
     #[inline]
     fn receive(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let this = self.project();
         let Some(conn) = this.conn else { return false };
-        if conn.stage() != Stage::Open {
+        if !matches!(conn.stage(), Stage::Open | Stage::ReceiveOnly) {
             return false;
         }
         if let Some(end) = conn.buffers().read_end.take() {
@@ -206,12 +208,17 @@ where
             return false;
         };
         turn.demand = demand;
+        if demand == Demand::Discard && conn.stage() == Stage::ReceiveOnly {
+            // This side has closed, and can neither write a close frame nor wait for one.
+            conn.set_stage(Stage::Over);
+            return false;
+        }
         if !demand.has_capacity() {
-            return receive_beyond(this.shared, this.deadlines, conn, turn, cx);
+            return backlog::receive(this.shared, this.deadlines, conn, turn, cx);
         }
         this.deadlines.resume(|| turn.now());
         if conn.has_backlog() {
-            hand_over_backlog(this.shared, conn, false, turn, cx);
+            backlog::hand_over(this.shared, conn, turn, cx);
             return true;
         }
         // Bytes of a message may have arrived before they were wanted as a chunk.
@@ -236,7 +243,10 @@ where
         }
         if progress {
             let now = turn.now();
-            note_received(this.shared, this.deadlines, conn, demand, &received, now);
+            let latency = conn.note_received(&received, demand, this.deadlines, now);
+            if let Some(latency) = latency {
+                this.shared.set_latency(latency);
+            }
         }
         let Some(end) = received.end else {
             turn.would_block = !progress;
@@ -271,14 +281,18 @@ where
         this.shared.close_if_socket_dropped();
     }
 
-    /// Writes, or lingers once there is nothing more to say; returns whether anything was
-    /// written.
+    /// Writes, or lingers once the closing handshake is complete; returns whether anything
+    /// was written.
     #[inline]
     fn transmit(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let this = self.project();
         let Some(conn) = this.conn else { return false };
         match conn.stage() {
             Stage::Open => {}
+            Stage::ReceiveOnly => {
+                conn.discard_control();
+                return false;
+            }
             Stage::Lingering { fin } => {
                 conn.linger(fin, cx);
                 return false;
@@ -302,24 +316,29 @@ where
                 }
             }
             Poll::Ready(Err(error)) => {
-                // If the peer said why it leaves, that is the cause.
+                // If the peer's close frame has arrived, that is the cause.
                 if let Some(end) = conn.buffers().read_end.take() {
                     end_receiving(this.shared, conn, end, turn, cx);
                 }
-                end_receiving(this.shared, conn, ReadEnd::Failed(error), turn, cx);
+                writing_failed(this.shared, conn, this.deadlines, error, turn, cx);
+                return true;
             }
         }
         progress
     }
 
-    /// Looks at the deadlines; returns whether something came of it.
+    /// Looks at the deadlines; returns whether one has passed.
     #[inline]
     fn poll_deadlines(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let mut this = self.project();
         let Some(conn) = this.conn else { return false };
         let config = this.shared.config();
         if turn.demand == Demand::Discard {
-            this.deadlines.close_began(|| turn.now());
+            let is_written = !this.shared.has_output() && !conn.has_output();
+            this.deadlines.end_began(is_written, || turn.now());
+        }
+        if turn.looks_again {
+            return false;
         }
         let now = turn.now.filter(|_| turn.same_task);
         if !this.deadlines.take_nearer() && this.timer.is_ahead(now) {
@@ -333,12 +352,21 @@ where
             }
             let now = Instant::now();
             turn.now = Some(now);
-            if let Some(action) = this.deadlines.due(now, config, within_payload) {
-                match action.timeout() {
-                    None => conn.ping(this.deadlines.pinged(now, config)),
-                    Some(timeout) => time_out(this.shared, conn, timeout, turn, cx),
+            match this.deadlines.due(now, config, within_payload) {
+                Due::Nothing => {}
+                Due::Ping => {
+                    conn.ping(this.deadlines.pinged(now, config));
+                    return true;
                 }
-                return true;
+                Due::LookAgain => {
+                    turn.looks_again = true;
+                    yield_now(cx);
+                    return false;
+                }
+                Due::Timeout(timeout) => {
+                    time_out(this.shared, conn, timeout, turn, cx);
+                    return true;
+                }
             }
         }
     }
@@ -395,101 +423,6 @@ where
     }
 }
 
-/// The inbox is full. Reads on within bounds, so that pings are answered, pongs seen and the
-/// end noticed behind the messages that wait; returns whether anything came of it.
-#[inline(never)]
-fn receive_beyond<T: AsyncRead + AsyncWrite + Unpin>(
-    shared: &Shared,
-    deadlines: &mut Deadlines,
-    conn: &mut Conn<T>,
-    turn: &mut Turn,
-    cx: &mut Context<'_>,
-) -> bool {
-    let mut demand = turn.demand;
-    let Some(capacity) = demand.capacity().and_then(|it| conn.backlog_capacity(*it)) else {
-        deadlines.stall();
-        return false;
-    };
-    deadlines.resume(|| turn.now());
-    if turn.would_block {
-        return false;
-    }
-    let mut received = Received::default();
-    conn.read_backlog(capacity, &mut received, cx);
-    let progress = received.read || received.left_over;
-    if progress {
-        let now = turn.now();
-        note_received(shared, deadlines, conn, demand, &received, now);
-    }
-    let Some(end) = received.end else {
-        turn.would_block = !progress;
-        return progress;
-    };
-    if matches!(end, ReadEnd::Close(_)) && !conn.buffers().control.pongs.is_empty() {
-        conn.buffers().read_end = Some(end);
-    } else {
-        end_receiving(shared, conn, end, turn, cx);
-    }
-    true
-}
-
-/// Publishes as much of the backlog as there is room for; all of it if receiving ends.
-#[inline(never)]
-fn hand_over_backlog<T>(
-    shared: &Shared,
-    conn: &mut Conn<T>,
-    ends: bool,
-    turn: &mut Turn,
-    cx: &mut Context<'_>,
-) {
-    let mut demand = turn.demand;
-    let Some(capacity) = demand.capacity() else {
-        conn.discard_backlog();
-        return;
-    };
-    conn.take_backlog(if ends { Capacity::ALL } else { *capacity });
-    let chunk = match ends && demand.is_in_chunks() {
-        true => conn.take_part(),
-        false => None,
-    };
-    let (batch, pings) = conn.arrived();
-    turn.repoll(if demand.is_in_chunks() {
-        shared.publish_chunks(batch, chunk, pings, cx)
-    } else {
-        shared.publish(batch, pings, cx)
-    });
-}
-
-/// Notes what was read: for the deadlines, and for the latency.
-#[inline]
-fn note_received<T>(
-    shared: &Shared,
-    deadlines: &mut Deadlines,
-    conn: &Conn<T>,
-    demand: Demand,
-    received: &Received,
-    now: Instant,
-) {
-    if received.frames > 0 {
-        if let (Some((payload, sent)), Some(pong)) = (deadlines.ping(), &received.pong)
-            && pong[..] == payload
-        {
-            shared.set_latency(now - sent);
-        }
-        deadlines.frame_received(now);
-    }
-    // An incomplete message began with this read, if something ended in it and no message
-    // was under way all the time.
-    let reader = conn.reader();
-    let began = received.messages || received.frames > 0 && !reader.is_within_message();
-    match (reader.is_between_messages(), began) {
-        _ if demand.is_untimed() => deadlines.part_received(now),
-        (true, _) => deadlines.message_ended(),
-        (false, true) => deadlines.message_began(now),
-        (false, false) => deadlines.message_continues(now),
-    }
-}
-
 /// Receiving has ended: the writer answers, and `recv` learns why.
 fn end_receiving<T>(
     shared: &Shared,
@@ -499,10 +432,10 @@ fn end_receiving<T>(
     cx: &mut Context<'_>,
 ) {
     if conn.has_backlog() {
-        hand_over_backlog(shared, conn, true, turn, cx);
+        backlog::hand_over_all(shared, conn, turn, cx);
     }
     turn.demand = Demand::Discard;
-    if end.is_final() {
+    if end.is_final() || conn.stage() == Stage::ReceiveOnly {
         conn.set_stage(Stage::Over);
     }
     turn.repoll(shared.end_receiving(end, cx));
@@ -517,7 +450,7 @@ fn time_out<T: AsyncRead + AsyncWrite + Unpin>(
     cx: &mut Context<'_>,
 ) {
     if conn.has_backlog() {
-        hand_over_backlog(shared, conn, true, turn, cx);
+        backlog::hand_over_all(shared, conn, turn, cx);
     }
     turn.demand = Demand::Discard;
     let Timeout {
@@ -529,46 +462,9 @@ fn time_out<T: AsyncRead + AsyncWrite + Unpin>(
     turn.repoll(shared.time_out(cause, Error::from_kind(error), close, cx));
     if !is_peer_there {
         // If the peer is there after all, the close frame is the last that it hears.
-        let _ = poll_transmit(shared, conn, &mut false, turn, cx);
+        if conn.stage() == Stage::Open {
+            let _ = poll_transmit(shared, conn, &mut false, turn, cx);
+        }
         conn.set_stage(Stage::Over);
-    }
-}
-
-/// Writes everything that is queued, and flushes. Sets `progress` if bytes were written.
-#[inline]
-fn poll_transmit<T: AsyncRead + AsyncWrite + Unpin>(
-    shared: &Shared,
-    conn: &mut Conn<T>,
-    progress: &mut bool,
-    turn: &mut Turn,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
-    if shared.has_output() || conn.has_output() {
-        poll_transmit_slow(shared, conn, progress, turn, cx)
-    } else {
-        Poll::Ready(Ok(()))
-    }
-}
-
-#[inline(never)]
-fn poll_transmit_slow<T: AsyncRead + AsyncWrite + Unpin>(
-    shared: &Shared,
-    conn: &mut Conn<T>,
-    progress: &mut bool,
-    turn: &mut Turn,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
-    loop {
-        ready!(conn.poll_write(progress, cx))?;
-        let buffers = conn.buffers();
-        if !shared.has_output() && !buffers.has_new_output() {
-            return Poll::Ready(Ok(()));
-        }
-        let (cork, writing, control) = buffers.output();
-        turn.repoll(shared.take_output(cork, writing, control, cx));
-        if writing.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        conn.encode_batch();
     }
 }

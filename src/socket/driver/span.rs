@@ -1,4 +1,4 @@
-//! The span of a connection: what was agreed on at its beginning, and how it ended.
+//! The span of a connection: what was negotiated at its beginning, and how it ended.
 
 use tracing::Span;
 use tracing::field::Empty;

@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
+use super::coop::poll_io;
+
 pin_project! {
     /// A timer that is set as seldom as possible: it fires too early rather than
     /// being moved with every deadline.
@@ -19,8 +21,8 @@ pin_project! {
 }
 
 impl Timer {
-    /// Whether it will fire after `known`, which is the time if the runtime's
-    /// timer knows this task.
+    /// Whether it will fire after `known`: the time, if the runtime's timer has this
+    /// task's waker.
     pub(super) fn is_ahead(&self, known: Option<Instant>) -> bool {
         self.deadline()
             .zip(known)
@@ -34,9 +36,9 @@ impl Timer {
             .map(Sleep::deadline)
     }
 
-    /// Ready when it has fired, for a deadline that may have moved since; pending
-    /// until `next` at the latest, or for good without one. A timer that
-    /// [is ahead](Self::is_ahead) is not looked at.
+    /// Arms the timer for `next`, unless it fires earlier anyway. Ready when it has fired,
+    /// for a deadline that may have moved since. Without a `next` it need not fire. A timer
+    /// that [is ahead](Self::is_ahead) is not touched.
     pub(super) fn poll(
         self: Pin<&mut Self>,
         next: Option<Instant>,
@@ -61,8 +63,8 @@ impl Timer {
                 *this.armed = true;
             }
         }
-        if let Some(sleep) = this.sleep.as_mut().as_pin_mut()
-            && sleep.poll(cx).is_pending()
+        if let Some(mut sleep) = this.sleep.as_mut().as_pin_mut()
+            && poll_io(cx, |cx| sleep.as_mut().poll(cx)).is_pending()
         {
             return Poll::Pending;
         }

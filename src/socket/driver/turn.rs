@@ -5,18 +5,20 @@ use tokio::time::Instant;
 use super::coop::MAX_POLL;
 use crate::socket::shared::{Demand, Repoll};
 
-/// What one poll of the driver has seen so far.
+/// The observations of one poll of the driver so far.
 pub(super) struct Turn {
     /// Whether the handler has something new to look at.
     pub(super) repoll: Repoll,
-    /// What was to be read when this poll last read, or would have.
+    /// The demand when this poll last read, or would have read.
     pub(super) demand: Demand,
-    /// What is to be read next, as far as it is known.
+    /// The next demand, if it is known already.
     pub(super) next_demand: Option<Demand>,
-    /// Whether the last poll was in this task, so that the timer knows it.
+    /// Whether the last poll was in this task, so that the timer has its waker.
     pub(super) same_task: bool,
     /// Whether the IO had nothing to read, and will wake this task when it has.
     pub(super) would_block: bool,
+    /// Whether the deadlines wait until the next turn has looked at the input.
+    pub(super) looks_again: bool,
     /// The clock, read at most once unless the timer fires.
     pub(super) now: Option<Instant>,
 }
@@ -30,6 +32,7 @@ impl Default for Turn {
             next_demand: None,
             same_task: false,
             would_block: false,
+            looks_again: false,
             now: None,
         }
     }

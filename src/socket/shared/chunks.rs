@@ -1,8 +1,8 @@
 //! Messages that are received in chunks.
 //!
 //! The receiver decides with each call how messages are handed over: in chunks from
-//! `recv_stream` on, whole from `recv` on. A large message that nobody has asked for
-//! arrives in chunks until somebody does.
+//! `recv_stream` on, whole from `recv` on. A large message that
+//! arrives while the receiver is busy is taken in chunks, until the next call decides.
 //!
 //! The chunks have a queue of their own, and one rule: *all that is in the inbox came
 //! before them.* As long as the queue holds a chunk, or a chunk of an incomplete
@@ -29,7 +29,7 @@ pub(super) struct ChunkQueue {
     begun: Option<(Kind, Vec<u8>)>,
 }
 
-/// How messages are handed over.
+/// The way in which messages are handed over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Delivery {
     #[default]
@@ -37,7 +37,7 @@ pub(super) enum Delivery {
     Chunks,
 }
 
-/// Where the receiver is.
+/// The position of the receiver.
 ///
 /// ```text
 ///             first of several chunks
@@ -72,7 +72,7 @@ impl ChunkQueue {
         self.chunks.is_empty()
     }
 
-    /// What these chunks leave of that capacity.
+    /// Returns what these chunks leave of that capacity.
     pub(super) fn rest_of(&self, capacity: Capacity) -> Capacity {
         capacity.less(self.chunks.len(), self.bytes)
     }

@@ -1,4 +1,4 @@
-//! What a handler sends while its driver polls it: no lock is taken for that.
+//! The cork: what a handler sends while its driver polls it. No lock is taken for that.
 //!
 //! The driver does nothing else during that poll, and no other thread takes part in
 //! it. So for that long an outbox of the driver's stands where this thread finds it: the
@@ -94,7 +94,7 @@ impl Default for Cork {
 }
 
 impl Cork {
-    /// From now on it is the cork of `owner`.
+    /// Makes this the cork of `owner`.
     #[inline]
     pub(super) fn assign(&mut self, owner: ConnectionId, role: Role, limit: usize) {
         debug_assert!(self.is_empty() || self.owner == owner);
@@ -164,8 +164,8 @@ impl Cork {
         &mut self.outbox
     }
 
-    /// How many messages were in the cork, and the bytes of their payloads, now that
-    /// its frames have been taken out.
+    /// Takes the counts of messages and of their payloads' bytes, after the frames have been
+    /// taken out.
     #[inline]
     pub(super) fn take_counts(&mut self) -> (usize, usize) {
         debug_assert!(self.outbox.is_empty());

@@ -1,4 +1,4 @@
-//! How much the driver is to read, and what for.
+//! The demand: how much the driver is to read, and for which way of receiving.
 
 use super::inbox::Capacity;
 
@@ -21,7 +21,8 @@ pub(in crate::socket) enum Demand {
 }
 
 impl Demand {
-    /// What is left for messages; `None` if they are discarded, which has no limit.
+    /// Returns the capacity that is left for messages; `None` if they are discarded, which
+    /// has no limit.
     #[inline]
     pub(in crate::socket) fn capacity(&mut self) -> Option<&mut Capacity> {
         match self {

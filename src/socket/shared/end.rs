@@ -1,16 +1,17 @@
-//! How a connection ends.
+//! The end of a connection.
 
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::cork::Cork;
 use super::driver_task::Repoll;
 use super::{Observer, Shared, State, WaitFor, WaiterId};
 use crate::CloseCode;
 use crate::close::CloseFrame;
 use crate::error::{CloseCause, Error, Violation};
 
-/// What ended the receiving half.
+/// The event that ended the receiving half.
 #[derive(Debug)]
 pub(in crate::socket) enum ReadEnd {
     /// The peer's close frame.
@@ -24,7 +25,7 @@ pub(in crate::socket) enum ReadEnd {
 }
 
 impl ReadEnd {
-    /// Whether the IO is of no use any more.
+    /// Whether the IO can be dropped at once.
     pub(in crate::socket) fn is_final(&self) -> bool {
         matches!(self, ReadEnd::Eof | ReadEnd::Failed(_))
     }
@@ -34,12 +35,23 @@ impl Shared {
     /// Begins the closing handshake; returns whether this call did.
     pub(crate) fn close(&self, cause: CloseCause, code: CloseCode, reason: &str) -> bool {
         let mut state = self.lock();
+        let was_receiving = state.life.may_receive();
         let began = self.begin_close(&mut state, cause, code, reason);
         // `poll_close` calls this on every poll: wake the driver the first time only.
-        if began {
-            self.wake(state);
+        if was_receiving {
+            self.wake_all(state);
         }
         began
+    }
+
+    /// A message that was being sent in chunks was dropped before its end: closes. After a
+    /// failed write nothing is sent anyway, and what has arrived is still received.
+    pub(in crate::socket) fn close_unfinished(&self, code: CloseCode, reason: &str) {
+        let mut state = self.lock();
+        if state.life.is_open() {
+            self.begin_close(&mut state, CloseCause::Unfinished, code, reason);
+            self.wake(state);
+        }
     }
 
     pub(super) fn begin_close(
@@ -57,12 +69,12 @@ impl Shared {
         true
     }
 
-    /// Cuts the connection off, and its handler.
+    /// Aborts the connection, and its handler.
     pub(crate) fn abort(&self, cause: CloseCause) {
         let mut state = self.lock();
         state.life.abort(cause);
         self.publish_hints(&state);
-        self.wake(state);
+        self.wake_all(state);
     }
 
     /// The `WebSocket` was dropped: nothing that arrives is of use any more. The driver
@@ -85,21 +97,21 @@ impl Shared {
         }
     }
 
-    /// Receiving has ended: tells the peer, and `recv`, why. Says whether the driver's
+    /// Ends the receiving, and tells the peer and `recv` why. Returns whether the driver's
     /// own task waited for that.
     pub(in crate::socket) fn end_receiving(&self, end: ReadEnd, cx: &mut Context<'_>) -> Repoll {
         let mut state = self.lock();
         match end {
             ReadEnd::Close(frame) => {
                 state.queue.received_close(frame.as_ref());
-                state.life.begin_end(CloseCause::Remote(frame), None);
+                state.life.input_ended(CloseCause::Remote(frame), None);
             }
             ReadEnd::Violation(violation) => {
                 state.queue.fail(violation);
                 let cause = CloseCause::Violation(violation);
                 state
                     .life
-                    .begin_end(cause, Some(Error::from_violation(violation)));
+                    .input_ended(cause, Some(Error::from_violation(violation)));
             }
             ReadEnd::Eof => {
                 state.queue.received_end();
@@ -107,15 +119,33 @@ impl Shared {
             }
             ReadEnd::Failed(error) => {
                 state.queue.received_end();
-                if is_disconnect(error.kind()) {
-                    state.life.begin_end(CloseCause::Lost, None);
-                } else {
-                    let cause = CloseCause::Io(error.kind());
-                    state.life.begin_end(cause, Some(Error::from_io(error)));
-                }
+                let (cause, error) = cause_of(error);
+                state.life.begin_end(cause, error);
             }
         }
         self.receiving_ended(state, cx)
+    }
+
+    /// A write has failed: drops what is queued and what is in the cork, and tells those who
+    /// send. `Ok` if receiving goes on, with whether the driver's own task waited for that.
+    #[cold]
+    pub(in crate::socket) fn writing_failed(
+        &self,
+        error: io::Error,
+        cork: &mut Cork,
+        cx: &mut Context<'_>,
+    ) -> Result<Repoll, Repoll> {
+        let mut state = self.lock();
+        self.uncork(cork, &mut state);
+        state.queue.discard();
+        self.hints.set_in_flight(0);
+        let (cause, error) = cause_of(error);
+        if state.life.writing_failed(cause, error) {
+            self.publish_hints(&state);
+            Ok(self.wake_satisfied(state, cx))
+        } else {
+            Err(self.receiving_ended(state, cx))
+        }
     }
 
     /// A deadline has passed: begins the closing handshake. Says whether the driver's own
@@ -144,7 +174,7 @@ impl Shared {
         repoll.or(Repoll::or_wake(receiver, cx))
     }
 
-    /// The IO is gone: tells every handle and observer.
+    /// Tells every handle and observer that the IO is gone.
     pub(in crate::socket) fn finish(
         self: &Arc<Self>,
         cause: CloseCause,
@@ -187,6 +217,19 @@ impl Shared {
         }
     }
 
+    /// Waits until the connection is closed, if a call of this side began the end. An end that
+    /// began otherwise is not waited for: the driver does what is left of it.
+    pub(in crate::socket) fn poll_close(
+        &self,
+        id: WaiterId,
+        cx: &mut Context<'_>,
+    ) -> Poll<CloseCause> {
+        match self.close_cause() {
+            None | Some(CloseCause::Local(_)) => self.poll_closed(id, cx),
+            Some(cause) => Poll::Ready(cause),
+        }
+    }
+
     /// Tells `observer` of the end; returns `false` if the connection is ending already.
     pub(crate) fn observe(&self, observer: Arc<dyn Observer>) -> bool {
         let mut state = self.lock();
@@ -211,6 +254,16 @@ impl State {
         let mut observers = std::mem::take(&mut self.observers).into_vec();
         change(&mut observers);
         self.observers = observers.into_boxed_slice();
+    }
+}
+
+/// What a failure of the IO is to the connection, and to `recv`.
+fn cause_of(error: io::Error) -> (CloseCause, Option<Error>) {
+    if is_disconnect(error.kind()) {
+        (CloseCause::Lost, None)
+    } else {
+        let cause = CloseCause::Io(error.kind());
+        (cause, Some(Error::from_io(error)))
     }
 }
 

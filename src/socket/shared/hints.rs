@@ -1,13 +1,13 @@
-//! What can be seen of a connection without its lock.
+//! The facts about a connection that can be seen without its lock.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
-/// A copy of a few facts about the state, for those who only want to know whether
-/// they need the lock at all.
+/// A copy of a few facts about the state, for code that only asks whether it needs the
+/// lock at all.
 ///
 /// | fact | written by | when |
 /// |---|---|---|
-/// | `flags` | [`publish`](Hints::publish) | under the lock, after every change of what they say |
+/// | `flags` | [`publish`](Hints::publish) | under the lock, after every change of these facts |
 /// | `socket_dropped` | the drop of the `WebSocket` | under the lock, once |
 /// | `unsent` | the driver, and its handler's poll | by the driver's thread only |
 ///

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use super::pool::{self, Pool};
 use crate::Message;
 
-/// How many messages are read before the handler asks for them.
+/// The number of messages that are read before the handler asks for them.
 const MESSAGES: u32 = 64;
 
-/// How many bytes are read before the handler asks for them.
+/// The number of bytes that are read before the handler asks for them.
 const BYTES: u32 = 64 * 1024;
 
 /// How many messages, and how many bytes more, the driver reads behind a full inbox: see
@@ -32,7 +32,7 @@ pub(in crate::socket) struct Inbox {
     bytes: usize,
 }
 
-/// How many messages and bytes an inbox still takes.
+/// The number of messages and bytes that an inbox still takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::socket) struct Capacity {
     // 32 bits each, so that a `Demand` travels in two registers.
@@ -106,7 +106,7 @@ impl Inbox {
         }
     }
 
-    /// What it still takes, as long as no message is taken out.
+    /// Returns what it still takes, as long as no message is taken out.
     pub(super) fn capacity(&self) -> Capacity {
         Capacity::WHOLE.less(self.messages.len(), self.bytes)
     }
@@ -136,7 +136,7 @@ impl Capacity {
         }
     }
 
-    /// What is left of it after so many messages and bytes.
+    /// Returns what is left after so many messages and bytes.
     #[inline]
     pub(in crate::socket) fn less(self, messages: usize, bytes: usize) -> Self {
         Capacity {

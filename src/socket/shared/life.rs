@@ -2,21 +2,26 @@
 
 use crate::error::{CloseCause, Error};
 
-/// How far a connection has come, and why it ended.
+/// The progress of a connection towards its end, and why it ended.
 ///
 /// ```text
 ///   Open ── begin_end ──► Closing ── finish ──► Closed
-///    │                       │                    │
-///    │ abort                 │ abort              │ abort
-///    └──────► Aborting ◄─────┘                    ▼
-///                └──────────── finish ───────► Discarded
+///    │ │                   ▲ │                    │
+///    │ │ writing_failed    │ │ abort              │ abort
+///    │ └──► ReceiveOnly ───┘ │                    │
+///    │ abort        │ abort  │                    │
+///    └──────────────┴───► Aborting                ▼
+///                             └── finish ──► Discarded
 /// ```
 ///
-/// What begins the end: `close`, the peer's close frame, a violation, a timeout, an IO
+/// The end is begun by `close`, the peer's close frame, a violation, a timeout or an IO
 /// error. `finish` on an open life goes through `Closing`: the driver was dropped.
 ///
-/// The first cause stays. `Open` is a null pointer, so an idle connection pays eight
-/// bytes for all of this.
+/// The first cause stays, with one exception. In `ReceiveOnly` the failed write is the cause
+/// of whatever ends the connection, except for what the peer had sent before:
+/// [`input_ended`](Life::input_ended). Until then there is no cause to be told.
+///
+/// `Open` is a null pointer, so an idle connection pays eight bytes for all of this.
 #[derive(Default)]
 pub(super) struct Life(Option<Box<End>>);
 
@@ -29,6 +34,8 @@ struct End {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// A write has failed. Nothing can be sent, and what has arrived is still received.
+    ReceiveOnly,
     /// The closing handshake is under way. Nothing more is received.
     Closing,
     /// The driver drops the IO and the handler in its next turn.
@@ -49,8 +56,31 @@ impl Life {
                 cause,
                 error,
             }));
+        } else if let Some(end) = &mut self.0
+            && end.phase == Phase::ReceiveOnly
+        {
+            end.phase = Phase::Closing;
         }
         is_first
+    }
+
+    /// The peer had something to say about the end: its close frame, or a violation. That is
+    /// the cause, even if a write has failed before it was read.
+    pub(super) fn input_ended(&mut self, cause: CloseCause, error: Option<Error>) {
+        self.0.take_if(|end| end.phase == Phase::ReceiveOnly);
+        self.begin_end(cause, error);
+    }
+
+    /// A write has failed, for this cause; returns whether receiving goes on.
+    pub(super) fn writing_failed(&mut self, cause: CloseCause, error: Option<Error>) -> bool {
+        if self.is_open() {
+            self.0 = Some(Box::new(End {
+                phase: Phase::ReceiveOnly,
+                cause,
+                error,
+            }));
+        }
+        self.is_receive_only()
     }
 
     /// Has the driver drop the IO, if it has not yet, and the handler.
@@ -58,19 +88,19 @@ impl Life {
         self.begin_end(cause, None);
         if let Some(end) = &mut self.0 {
             end.phase = match end.phase {
-                Phase::Closing | Phase::Aborting => Phase::Aborting,
+                Phase::ReceiveOnly | Phase::Closing | Phase::Aborting => Phase::Aborting,
                 Phase::Closed | Phase::Discarded => Phase::Discarded,
             };
         }
     }
 
-    /// The IO is gone; returns whether this call says so first.
+    /// Notes that the IO is gone; returns whether this call is the first to do so.
     pub(super) fn finish(&mut self, cause: CloseCause) -> bool {
         let is_first = !self.is_closed();
         self.begin_end(cause, None);
         if let Some(end) = &mut self.0 {
             end.phase = match end.phase {
-                Phase::Closing | Phase::Closed => Phase::Closed,
+                Phase::ReceiveOnly | Phase::Closing | Phase::Closed => Phase::Closed,
                 Phase::Aborting | Phase::Discarded => Phase::Discarded,
             };
         }
@@ -85,6 +115,22 @@ impl Life {
     #[inline]
     pub(super) fn is_open(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// Whether messages may still be received.
+    #[inline]
+    pub(super) fn may_receive(&self) -> bool {
+        self.is_open() || self.is_receive_only()
+    }
+
+    /// Whether a write has failed, and receiving goes on.
+    pub(super) fn is_receive_only(&self) -> bool {
+        self.phase() == Some(Phase::ReceiveOnly)
+    }
+
+    /// Whether nothing more will be written, whatever is queued.
+    pub(super) fn is_writing_over(&self) -> bool {
+        self.is_closed() || self.is_receive_only()
     }
 
     /// Whether the IO is gone.
@@ -102,9 +148,11 @@ impl Life {
         matches!(self.phase(), Some(Phase::Aborting | Phase::Discarded))
     }
 
-    /// Why the connection ended, or is about to.
+    /// Returns why the connection ended, or is about to.
     pub(super) fn cause(&self) -> Option<&CloseCause> {
-        self.0.as_ref().map(|end| &end.cause)
+        let end = self.0.as_ref();
+        end.filter(|end| end.phase != Phase::ReceiveOnly)
+            .map(|end| &end.cause)
     }
 
     /// Whether `recv` has an error to return.
@@ -113,9 +161,12 @@ impl Life {
     }
 
     /// What `recv` returns once there are no more messages: the error once, then the
-    /// end. `None` while the connection is open.
+    /// end. `None` while there may be more.
     pub(super) fn take_end(&mut self) -> Option<Result<(), Error>> {
         let end = self.0.as_mut()?;
+        if end.phase == Phase::ReceiveOnly {
+            return None;
+        }
         Some(end.error.take().map_or(Ok(()), Err))
     }
 }
@@ -136,8 +187,9 @@ mod tests {
         (life, phase.map(|_| CloseCause::PingTimeout))
     }
 
-    const ALL: [Option<Phase>; 5] = [
+    const ALL: [Option<Phase>; 6] = [
         None,
+        Some(Phase::ReceiveOnly),
         Some(Phase::Closing),
         Some(Phase::Aborting),
         Some(Phase::Closed),
@@ -149,6 +201,7 @@ mod tests {
         use Phase::*;
         for (from, begun, aborted, finished) in [
             (None, Closing, Aborting, Closed),
+            (Some(ReceiveOnly), Closing, Aborting, Closed),
             (Some(Closing), Closing, Aborting, Closed),
             (Some(Aborting), Aborting, Aborting, Discarded),
             (Some(Closed), Closed, Discarded, Closed),
@@ -181,6 +234,33 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_write_ends_the_sending_of_an_open_life_and_nothing_else() {
+        for phase in ALL {
+            let (mut life, _) = in_phase(phase);
+            let receives = matches!(phase, None | Some(Phase::ReceiveOnly));
+            assert_eq!(life.writing_failed(CloseCause::Lost, None), receives);
+        }
+        let mut life = Life::default();
+        let error = Error::from_kind(ErrorKind::Io);
+        assert!(life.writing_failed(CloseCause::Lost, Some(error)));
+        assert!(!life.is_open() && life.may_receive() && life.is_writing_over());
+        assert!(life.cause().is_none() && life.take_end().is_none());
+    }
+
+    #[test]
+    fn what_the_peer_had_said_is_the_cause_and_not_the_failed_write() {
+        for phase in ALL {
+            let (mut life, cause) = in_phase(phase);
+            life.input_ended(CloseCause::Remote(None), None);
+            let expected = match phase {
+                None | Some(Phase::ReceiveOnly) => Some(CloseCause::Remote(None)),
+                Some(_) => cause,
+            };
+            assert_eq!(life.cause().cloned(), expected, "{phase:?}");
+        }
+    }
+
+    #[test]
     fn each_phase_answers_the_four_questions() {
         let answers = ALL.map(|phase| {
             let (life, _) = in_phase(phase);
@@ -195,6 +275,7 @@ mod tests {
             answers,
             [
                 [true, false, false, false],
+                [false, false, false, false],
                 [false, false, false, false],
                 [false, true, false, true],
                 [false, false, true, false],

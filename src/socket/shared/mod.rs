@@ -1,4 +1,4 @@
-//! What a connection's driver and its handles share, under one lock.
+//! The state that a connection's driver and its handles share, under one lock.
 //!
 //! Three things hold:
 //!
@@ -62,17 +62,20 @@ use crate::protocol::{Coding, Role};
 pub(crate) struct Shared {
     config: Arc<Config>,
     protocol: Option<Arc<str>>,
-    /// What an extension makes of messages when they are written.
+    /// The coding of messages by an extension, applied when they are written.
     coding: Option<Coding>,
     hints: Hints,
     state: Mutex<State>,
 }
 
-/// What the lock protects. Small fields stand flat here and not in the parts that they
+/// The state that the lock protects. Small fields stand flat here and not in the parts that they
 /// belong to, where padding would cost every connection eight bytes.
 struct State {
-    /// What is to be written.
+    /// The frames that are to be written.
     queue: SendQueue,
+    /// How many messages in chunks have been sent to their end; wraps. Tells a flush whether
+    /// the one that it waits for is still the same.
+    ended_messages: u16,
     /// Messages that `recv` has not taken.
     inbox: Option<Box<Inbox>>,
     /// Messages that are received in chunks; few connections ever have any.
@@ -118,6 +121,7 @@ impl Shared {
             hints: Hints::new(),
             state: Mutex::new(State {
                 queue: SendQueue::new(role),
+                ended_messages: 0,
                 inbox: None,
                 chunks: None,
                 receiver: None,
@@ -166,7 +170,7 @@ impl Shared {
         self.lock().life.cause().cloned()
     }
 
-    /// What has been received, and what was queued to be sent.
+    /// Returns what has been received, and what was queued to be sent.
     pub(crate) fn traffic(&self) -> (Traffic, Traffic) {
         let mut state = self.lock();
         self.uncork_own(&mut state);

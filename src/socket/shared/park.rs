@@ -7,17 +7,17 @@ use super::cork::Cork;
 use super::driver_task::Repoll;
 use super::{Demand, Inbox, Shared, State};
 
-/// What the driver learns at the beginning of a turn.
+/// The facts that the driver learns at the beginning of a turn.
 pub(in crate::socket) struct TurnStart {
     /// Whether the turn is in the same task as the last.
     pub(in crate::socket) same_task: bool,
-    /// What is to be read; `None` if the IO is to be dropped.
+    /// The demand; `None` if the IO is to be dropped.
     pub(in crate::socket) demand: Option<Demand>,
 }
 
-/// What the driver knows when it has found nothing more to do.
+/// The state of the driver when it has found nothing more to do.
 pub(in crate::socket) struct BeforePark<'a> {
-    /// What was read in this turn.
+    /// The demand of the last read in this turn.
     pub(in crate::socket) demand: Demand,
     pub(in crate::socket) cork: &'a mut Cork,
     /// The bytes that are being written.
@@ -29,7 +29,7 @@ pub(in crate::socket) struct BeforePark<'a> {
 }
 
 impl Shared {
-    /// A turn of the driver begins. It gets the connection's cork.
+    /// Begins a turn of the driver, and makes `cork` the connection's cork.
     #[inline]
     pub(in crate::socket) fn begin_turn(
         &self,
@@ -84,7 +84,7 @@ impl Shared {
         let has_changed = match demand {
             Demand::Discard => false,
             // The handler has begun the end: its deadline begins too.
-            _ if !state.life.is_open() => true,
+            _ if !state.life.may_receive() => true,
             demand => !demand.has_capacity() && !state.capacity().is_empty(),
         };
         let can_write = is_written && !state.queue.is_empty();
@@ -127,6 +127,22 @@ impl Shared {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// The end has begun: unlocks, and wakes the driver, and the receiver and the waiters that
+    /// have nothing more to wait for. The driver would do that, but it is not polled while its
+    /// handler blocks the thread.
+    #[cold]
+    pub(super) fn wake_all(&self, mut state: MutexGuard<'_, State>) {
+        let driver = state.driver.as_ref();
+        let is_elsewhere = |waker: &Waker| driver.is_none_or(|driver| !waker.will_wake(driver));
+        let receives_elsewhere = state.receiver.as_ref().is_some_and(is_elsewhere);
+        let receiver = state.receiver.take_if(|_| receives_elsewhere);
+        let mut waiters = std::mem::take(&mut state.waiters);
+        let satisfied = waiters.take_if(|wait_for| self.has(&state, wait_for));
+        state.waiters = waiters;
+        self.wake(state);
+        satisfied.into_iter().chain(receiver).for_each(Waker::wake);
     }
 
     /// Unlocks, and wakes the waiters that have got what they waited for; says whether the

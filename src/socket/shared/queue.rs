@@ -1,4 +1,4 @@
-//! What a connection has yet to write, encoded, as it waits under the lock.
+//! The send queue: encoded frames that wait under the lock until the driver takes them.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub(super) struct SendQueue {
 
 /// A message to a room is all that most members have to write, so each member holds
 /// the frame that all of them share until its turn comes. A copy and a buffer for each
-/// member of a large room would be more memory than all else about them.
+/// member of a large room would take more memory than all else about the members.
 #[derive(Default)]
 enum Queued {
     #[default]
@@ -164,8 +164,7 @@ impl SendQueue {
         (&mut self.writer, outbox)
     }
 
-    /// Queues a message that was encoded before: the shared frame itself if nothing
-    /// else is queued.
+    /// Queues a prepared message: the shared frame itself if nothing else is queued.
     #[inline]
     pub(super) fn push_prepared(
         &mut self,
@@ -269,36 +268,36 @@ impl SendQueue {
         let _ = writer.close(code, reason, outbox);
     }
 
-    /// The peer's close frame arrived: queues the reply, if one is due.
+    /// Takes the peer's close frame, and queues the reply if one is due.
     pub(super) fn received_close(&mut self, frame: Option<&CloseFrame>) {
         let (writer, outbox) = self.output();
         writer.received_close(frame, outbox);
     }
 
-    /// The peer broke the protocol: queues the close frame that says so.
+    /// Queues the close frame that answers a violation by the peer.
     pub(super) fn fail(&mut self, violation: Violation) {
         let (writer, outbox) = self.output();
         writer.fail(violation, outbox);
     }
 
-    /// Nothing more arrives.
+    /// Notes that nothing more arrives.
     pub(super) fn received_end(&mut self) {
         self.writer.received_end();
     }
 
-    /// The IO is gone: drops what is queued.
+    /// Drops what is queued, since the IO is gone.
     pub(super) fn discard(&mut self) {
         self.writer.received_end();
         self.queued = Queued::Nothing;
     }
 
-    /// The driver has taken a batch, which is being written.
+    /// Notes that the driver has taken a batch, which is being written.
     #[inline]
     pub(super) fn batch_taken(&mut self) {
         self.batches.taken = self.batches.taken.wrapping_add(1);
     }
 
-    /// All that was taken has been handed to the transport.
+    /// Notes that all that was taken has been handed to the transport.
     #[inline]
     pub(super) fn all_written(&mut self) {
         self.batches.written = self.batches.taken;
@@ -342,7 +341,7 @@ impl Queued {
         *self = Queued::Own(outbox);
     }
 
-    /// From now on messages wait.
+    /// Defers messages from now on.
     fn defer(&mut self) {
         *self = match std::mem::take(self) {
             Queued::Own(outbox) => Queued::Chunked(Box::new(Chunked {
@@ -353,7 +352,7 @@ impl Queued {
         };
     }
 
-    /// The messages that have waited follow.
+    /// Queues the deferred messages, and defers no more.
     fn undefer(&mut self) {
         if let Queued::Chunked(chunked) = self {
             let Chunked {

@@ -12,12 +12,11 @@ use crate::error::{Error, ErrorKind};
 use crate::protocol::{Part, Pongs};
 
 impl Shared {
-    /// Hands over the messages in `batch`; says whether the driver's own task waits for
+    /// Hands over the messages in `batch`; returns whether the driver's own task waits for
     /// them.
     ///
-    /// Pings that came with them are answered before what the handler has to say to the
-    /// messages: the answer to a ping between two fragments must not follow the echo of
-    /// their message.
+    /// Pings that came with them are answered before the handler answers the messages: the
+    /// answer to a ping between two fragments must not follow the echo of their message.
     pub(in crate::socket) fn publish(
         &self,
         batch: &mut Option<Box<Inbox>>,
@@ -131,8 +130,8 @@ impl Shared {
         Poll::Pending
     }
 
-    /// The first chunk of the next message, or all of it; `None` if no more will come.
-    /// From now on messages are handed over in chunks.
+    /// Returns the first chunk of the next message, or all of it; `None` if no more will
+    /// come. From now on messages are handed over in chunks.
     pub(in crate::socket) fn poll_first_chunk(
         &self,
         batch: &mut Option<Box<Inbox>>,
@@ -170,7 +169,7 @@ impl Shared {
         polled
     }
 
-    /// The next chunk of the message that is being received.
+    /// Returns the next chunk of the message that is being received.
     pub(in crate::socket) fn poll_next_chunk(
         &self,
         cx: &mut Context<'_>,
@@ -214,11 +213,11 @@ impl Shared {
         let state = self.lock();
         !state.has_input()
             && state.chunks.as_ref().is_none_or(|chunks| chunks.is_empty())
-            && !state.life.is_open()
+            && !state.life.may_receive()
             && !state.life.has_error()
     }
 
-    /// What the driver is to read now; `None` if it is to drop the IO.
+    /// Returns what the driver is to read now; `None` if it is to drop the IO.
     pub(in crate::socket) fn demand(&self) -> Option<Demand> {
         self.lock().demand()
     }
@@ -239,7 +238,7 @@ impl State {
         self.inbox.as_ref().is_some_and(|inbox| !inbox.is_empty())
     }
 
-    /// How much may still be read ahead.
+    /// Returns how much may still be read ahead.
     pub(super) fn capacity(&self) -> Capacity {
         let capacity = match &self.inbox {
             Some(inbox) if !inbox.is_empty() => inbox.capacity(),
@@ -252,7 +251,7 @@ impl State {
     }
 
     pub(super) fn demand(&self) -> Option<Demand> {
-        if !self.life.is_open() {
+        if !self.life.may_receive() {
             let is_over = self.life.is_aborting() || self.life.is_closed();
             return (!is_over).then_some(Demand::Discard);
         }
@@ -272,8 +271,8 @@ impl State {
         }
     }
 
-    /// The next message, if messages were handed over in chunks so far. From now on they
-    /// are handed over whole.
+    /// Takes the next message into `batch`, if messages were handed over in chunks so far;
+    /// returns whether there is one. From now on they are handed over whole.
     #[cold]
     fn next_whole(&mut self, batch: &mut Option<Box<Inbox>>) -> bool {
         let Some(chunks) = &mut self.chunks else {

@@ -13,7 +13,7 @@ use crate::message::Kind;
 use crate::protocol::{Closed, Outbox, Part, Pongs, Prepared};
 use crate::{CloseCode, Message};
 
-/// What is pushed.
+/// The item that is pushed: a message in one of its forms.
 #[derive(Clone, Copy)]
 pub(crate) enum Item<'a> {
     Message(&'a Message),
@@ -38,7 +38,7 @@ impl Item<'_> {
     }
 }
 
-/// What to do if the send queue is full.
+/// The action to take if the send queue is full.
 #[derive(Clone, Copy)]
 pub(in crate::socket) enum IfFull<'a> {
     /// Push all the same: the sender holds a permit.
@@ -52,7 +52,7 @@ pub(in crate::socket) enum IfFull<'a> {
     Close,
 }
 
-/// What became of a push.
+/// The outcome of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pushed {
     Queued,
@@ -63,10 +63,17 @@ pub(crate) enum Pushed {
 
 /// A flush: finds the batch that ends what is queued now, then waits until that batch
 /// has been written. Messages that are queued meanwhile do not prolong it.
+///
+/// ```text
+///   Begin ── some are deferred ──► Deferred ── the message before them ends ──┐
+///     └────────────────────────────────────────────────────────────────────► Until
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::socket) enum Flush {
     #[default]
     Begin,
+    /// Messages wait for the end of one in chunks, which follows this many others.
+    Deferred(u16),
     Until(u32),
 }
 
@@ -79,7 +86,7 @@ impl Flush {
     ) -> Poll<Result<(), Error>> {
         let batch = match *self {
             Flush::Until(batch) => batch,
-            Flush::Begin => ready!(shared.poll_last_batch(id, cx))?,
+            Flush::Begin | Flush::Deferred(_) => ready!(shared.poll_last_batch(self, id, cx))?,
         };
         *self = Flush::Until(batch);
         shared.poll_written(batch, id, cx)
@@ -125,7 +132,8 @@ impl Shared {
         if let (Item::Prepared(prepared), Some(coding)) = (item, self.coding)
             && let Some(terms) = coding.independent()
         {
-            // Compresses the message for this socket and all others. Not under the lock.
+            // Compresses the message once for all sockets with these terms. Not under the
+            // lock.
             prepared.encoded(terms);
         }
         let mut state = self.lock();
@@ -148,7 +156,7 @@ impl Shared {
                 IfFull::Close => {
                     let code = CloseCode::TRY_AGAIN_LATER;
                     self.begin_close(&mut state, CloseCause::Overflow, code, "too slow");
-                    self.wake(state);
+                    self.wake_all(state);
                     return Pushed::Closed;
                 }
             }
@@ -190,7 +198,7 @@ impl Shared {
         }
     }
 
-    /// Pushes by a policy that waits for no socket.
+    /// Pushes by a policy, without waiting for the socket.
     pub(crate) fn deliver(&self, item: Item<'_>, overflow: Overflow) -> Pushed {
         let if_full = match overflow {
             Overflow::DropNewest => IfFull::DropNewest,
@@ -237,8 +245,8 @@ impl Shared {
         Poll::Pending
     }
 
-    /// Queues a chunk of a message, once `wait_for` is there: the turn of the message, or
-    /// room for the chunk.
+    /// Queues a chunk of a message, once `wait_for` holds: no other message is being sent in
+    /// chunks, or there is room for the chunk.
     pub(in crate::socket) fn poll_push_chunk(
         &self,
         (kind, chunk, part): (Kind, &Message, Part),
@@ -258,8 +266,9 @@ impl Shared {
         }
         let pushed = state.queue.push_chunk(kind, chunk, part);
         debug_assert!(pushed.is_ok(), "the writer was open");
-        let messages = usize::from(part == Part::Last);
-        state.sent.add(messages, chunk.len());
+        let messages = u16::from(part == Part::Last);
+        state.ended_messages = state.ended_messages.wrapping_add(messages);
+        state.sent.add(messages.into(), chunk.len());
         self.publish_hints(&state);
         if state.driver_task == DriverTask::Idle {
             self.wake(state);
@@ -267,15 +276,27 @@ impl Shared {
         Poll::Ready(Ok(()))
     }
 
-    /// The number of the batch that ends what is queued now. Waits for messages that are
-    /// deferred by one that is sent in chunks.
-    fn poll_last_batch(&self, id: WaiterId, cx: &mut Context<'_>) -> Poll<Result<u32, Error>> {
+    /// The number of the batch that ends what is queued now. If messages are deferred by one
+    /// that is sent in chunks, waits for the end of that one. (Others may be deferred by then,
+    /// by the next one in chunks.)
+    fn poll_last_batch(
+        &self,
+        flush: &mut Flush,
+        id: WaiterId,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<u32, Error>> {
         let mut state = self.lock();
-        if state.queue.has_deferred() {
+        let ended = state.ended_messages;
+        let is_deferred = match *flush {
+            Flush::Deferred(before) => before == ended,
+            _ => true,
+        };
+        if is_deferred && state.queue.has_deferred() {
             if !state.life.is_open() {
                 return Poll::Ready(Err(Error::from_kind(ErrorKind::Closed)));
             }
-            self.wait(&mut state, WaitFor::OwnMessage, id, cx.waker());
+            *flush = Flush::Deferred(ended);
+            self.wait(&mut state, WaitFor::Deferred(ended), id, cx.waker());
             return Poll::Pending;
         }
         Poll::Ready(Ok(state.queue.last_batch(self.hints.is_corked())))
@@ -292,7 +313,7 @@ impl Shared {
         if state.queue.is_written(batch) {
             return Poll::Ready(Ok(()));
         }
-        if state.life.is_closed() {
+        if state.life.is_writing_over() {
             return Poll::Ready(Err(Error::from_kind(ErrorKind::Closed)));
         }
         self.wait(&mut state, WaitFor::Flush(batch), id, cx.waker());
@@ -308,7 +329,7 @@ impl Shared {
 
     /// Takes what is queued and what is in the cork into `writing`, which is empty, and
     /// behind it the answers to pings and a ping of our own: the next batch. What was taken
-    /// before has been written. Wakes the tasks that waited for that or for room; says
+    /// before has been written. Wakes the tasks that waited for that or for room; returns
     /// whether the driver's own task was among them.
     pub(in crate::socket) fn take_output(
         &self,
@@ -385,7 +406,9 @@ impl Shared {
                 !queue.is_chunked() && queue.has_room_for_chunk(unsent, limit) || !life.is_open()
             }
             WaitFor::Chunk => queue.has_room_for_chunk(unsent, limit) || !life.is_open(),
-            WaitFor::Flush(batch) => queue.is_written(batch) || life.is_closed(),
+            WaitFor::Deferred(ended) => state.ended_messages != ended || !life.is_open(),
+
+            WaitFor::Flush(batch) => queue.is_written(batch) || life.is_writing_over(),
             WaitFor::Closed => life.is_closed(),
         }
     }

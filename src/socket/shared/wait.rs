@@ -1,4 +1,4 @@
-//! Waiting: which waker is kept of a task, and until when.
+//! Waiting: which waker of a task is kept, and until when.
 
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
@@ -6,8 +6,8 @@ use std::task::{Poll, Wake, Waker};
 use super::cork;
 use super::{Shared, State, WaitFor, WaiterId};
 
-/// A future that waits. When it is dropped, its waker goes too: that would keep the memory
-/// of its task until the end of the connection.
+/// The registration of a future that waits. Dropping it removes the waker, which would
+/// keep the memory of its task until the end of the connection.
 pub(in crate::socket) struct WaiterGuard<'a> {
     shared: &'a Shared,
     has_waited: bool,
@@ -21,7 +21,7 @@ impl<'a> WaiterGuard<'a> {
         }
     }
 
-    /// Polls something that may wait under the name that it is given.
+    /// Calls `poll` with the id under which it may register a waiter.
     pub(in crate::socket) fn poll<R>(&mut self, poll: impl FnOnce(WaiterId) -> Poll<R>) -> Poll<R> {
         let polled = poll(WaiterId::of(self));
         self.has_waited |= polled.is_pending();
@@ -40,13 +40,13 @@ impl Drop for WaiterGuard<'_> {
 }
 
 impl Shared {
-    /// Has `waker` woken when `wait_for` is there.
+    /// Registers `waker`, to be woken when `wait_for` holds.
     pub(super) fn wait(&self, state: &mut State, wait_for: WaitFor, id: WaiterId, waker: &Waker) {
         let waker = self.distinguish(state, waker);
         state.waiters.add(id, wait_for, waker);
     }
 
-    /// Has `waker` woken when there is something to receive.
+    /// Registers `waker`, to be woken when there is something to receive.
     pub(super) fn wait_to_receive(&self, state: &mut State, waker: &Waker) {
         match &state.receiver {
             Some(known) if known.will_wake(waker) && !self.needs_distinct(state, waker) => {}

@@ -30,18 +30,20 @@ impl WaiterId {
     }
 }
 
-/// What a task waits for.
+/// The condition that a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::socket) enum WaitFor {
     /// Room for a message in the send queue.
     Room,
-    /// Room, and that no other message is being sent in chunks.
+    /// Room, while no other message is being sent in chunks.
     OwnMessage,
     /// Room for a chunk of the message that is being sent.
     Chunk,
-    /// That this batch has been written.
+    /// The end of the message in chunks that follows this many others.
+    Deferred(u16),
+    /// The end of this batch's writing.
     Flush(u32),
-    /// That the connection is closed.
+    /// The end of the connection.
     Closed,
 }
 

@@ -32,8 +32,8 @@ async fn an_echo_answers_compressed_messages_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_read_ahead_is_bounded_wherever_a_message_ends() {
-    // Compressed input is looked at in pieces of 256 bytes: frames that end where
-    // those do, and others.
+    // Compressed input is parsed in pieces of 256 bytes: frames that end with a piece,
+    // and frames that do not.
     for length in [248, 247, 100] {
         for receives in [0, 1] {
             let (give, take) = tokio::sync::oneshot::channel();

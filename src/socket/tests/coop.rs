@@ -1,4 +1,4 @@
-//! A connection with much to do lets the others of its thread have their turn.
+//! A connection with much to do lets other connections of its thread have their turn.
 
 use std::future::poll_fn;
 
@@ -83,4 +83,90 @@ async fn what_the_runtime_has_to_wake_comes_before_a_flood_goes_on() {
     // Sixty for each wake-up, if it woke itself.
     let polls = flood.0.lock().unwrap().polls;
     assert!(polls < 100, "{polls} polls");
+}
+
+/// A handler that uses up the budget of its task in every poll, like one that drains a
+/// channel with a backlog. tokio lets no IO and no timer of the task make progress
+/// then.
+async fn drain_for_ever(socket: WebSocket) {
+    let _socket = socket;
+    loop {
+        tokio::task::consume_budget().await;
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_uses_up_its_budget_does_not_starve_its_connection() {
+    let (tell, sender) = tokio::sync::oneshot::channel();
+    let (mut peer, task) = serve(Config::new(), move |socket: WebSocket| {
+        let _ = tell.send(socket.sender());
+        drain_for_ever(socket)
+    });
+    let sender = sender.await.unwrap();
+    let exchange = async {
+        peer.connection.ping(b"there?").unwrap();
+        peer.flush().await;
+        assert_eq!(peer.event().await, Some(Event::Pong("there?".into())));
+        sender.send("from another task").await.unwrap();
+        assert_eq!(peer.message().await, "from another task".into());
+        sender.send("again").await.unwrap();
+        sender.flush().await.unwrap();
+        assert_eq!(peer.message().await, "again".into());
+        sender.close(CloseCode::NORMAL, "");
+        assert_eq!(peer.close_frame().await, Some(1000));
+        drop(peer);
+        assert_eq!(sender.closed().await, CloseCause::Local(CloseCode::NORMAL));
+    };
+    timeout(Duration::from_secs(20), exchange).await.unwrap();
+    task.abort();
+}
+
+#[tokio::test]
+async fn deadlines_are_kept_beside_a_handler_that_uses_up_its_budget() {
+    let ms = Duration::from_millis;
+    let silent = Config::new().keep_alive(ms(20), ms(40));
+    let stuck = Config::new().no_keep_alive().write_timeout(ms(60));
+    // 200,000 bytes are more than the pipe takes.
+    for (config, length, cause) in [
+        (silent, 1, CloseCause::PingTimeout),
+        (stuck, 200_000, CloseCause::WriteTimeout),
+    ] {
+        let (tell, sender) = tokio::sync::oneshot::channel();
+        let (_peer, task) = serve(config, move |socket: WebSocket| {
+            let _ = tell.send(socket.sender());
+            drain_for_ever(socket)
+        });
+        let sender = sender.await.unwrap();
+        sender.send(vec![0; length]).await.unwrap();
+        let ended = timeout(Duration::from_secs(20), sender.closed()).await;
+        assert_eq!(ended.unwrap(), cause);
+        task.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_bare_socket_is_not_starved_by_the_task_that_awaits_it() {
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    let mut peer = Peer::new(theirs);
+    let mut socket = WebSocket::from_stream(ours, start(Config::new()));
+    let task = tokio::spawn(async move {
+        poll_fn(|cx| {
+            // A branch that is polled before, and takes all that the task may use.
+            let drained = std::pin::pin!(async {
+                loop {
+                    tokio::task::consume_budget().await;
+                }
+            });
+            let _: Poll<()> = drained.poll(cx);
+            socket.poll_recv(cx).map(drop)
+        })
+        .await;
+    });
+    let exchange = async {
+        peer.connection.ping(b"there?").unwrap();
+        peer.flush().await;
+        assert_eq!(peer.event().await, Some(Event::Pong("there?".into())));
+    };
+    timeout(Duration::from_secs(20), exchange).await.unwrap();
+    task.abort();
 }

@@ -1,4 +1,5 @@
-//! What a handler sends during its own poll goes past the lock; nobody notices.
+//! What a handler sends during its own poll goes past the lock, and no program can
+//! observe that.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -99,7 +100,7 @@ async fn each_tasks_messages_leave_in_call_order_while_senders_wait() {
         assert!(numbers.is_sorted_by(|a, b| a < b), "{source}: {numbers:?}");
     }
     for source in ["the handler", "a task", "another task"] {
-        // What is sent to a room may push out what others sent.
+        // A message to a room may push out messages of other tasks.
         assert!(!received[source].is_empty(), "{source}");
     }
 }
@@ -287,7 +288,7 @@ async fn what_a_handler_sends_within_a_poll_counts_at_once() {
         let pushed = elsewhere(async { sender.try_send("x") });
         assert!(matches!(pushed, Err(TrySendError::Full(_))));
         assert!(now(socket.reserve()).is_pending());
-        // Nothing has been handed to the transport, whoever asks.
+        // Nothing has been handed to the transport, whichever thread asks.
         assert!(elsewhere(async { now(sender.flush()).is_pending() }));
         assert!(now(sender.flush()).is_pending());
         let (_, sent) = sender.shared().traffic();

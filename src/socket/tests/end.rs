@@ -1,5 +1,8 @@
 //! How conversations end: once, with one cause, within their deadlines.
 
+use std::pin::Pin;
+use std::task::Waker;
+
 use tokio::sync::oneshot;
 
 use super::peer::serve_with;
@@ -447,4 +450,228 @@ async fn senders_during_the_close() {
         drop(peer);
         task.await.unwrap();
     }
+}
+
+/// What the peer of a bare socket has got when the socket was dropped, and no other task has
+/// run since.
+fn bytes_at_the_drop(role: Role, used: impl FnOnce(&mut WebSocket)) -> Vec<u8> {
+    let (ours, mut theirs) = tokio::io::duplex(1024);
+    let mut socket = bare(
+        ours,
+        Negotiated {
+            role,
+            ..start(Config::new())
+        },
+    );
+    used(&mut socket);
+    drop(socket);
+    let mut bytes = vec![];
+    let read = tokio::task::unconstrained(theirs.read_buf(&mut bytes));
+    let polled = std::pin::pin!(read).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(polled, Poll::Ready(Ok(_))), "nothing was written");
+    bytes
+}
+
+const CLIENT: Role = Role::Client {
+    masking_key: || [0; 4],
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_bare_socket_that_is_dropped_writes_what_is_queued_and_the_close_frame_at_once() {
+    let queued = |socket: &mut WebSocket| socket.sender().try_send("x").unwrap();
+    let bytes = bytes_at_the_drop(CLIENT, queued);
+    assert_eq!(bytes, b"\x81\x81\0\0\0\0x\x88\x82\0\0\0\0\x03\xe8");
+    let bytes = bytes_at_the_drop(Role::Server, queued);
+    assert_eq!(bytes, b"\x81\x01x\x88\x02\x03\xe8");
+    // A close frame that a sender has queued stays the only one.
+    let bytes = bytes_at_the_drop(Role::Server, |socket| {
+        queued(socket);
+        socket.sender().close(CloseCode::GOING_AWAY, "");
+    });
+    assert_eq!(bytes, b"\x81\x01x\x88\x02\x03\xe9");
+    // An unfinished message says so.
+    let bytes = bytes_at_the_drop(Role::Server, |socket| {
+        let mut message = socket.send_stream(crate::message::Kind::Text);
+        let write = std::pin::pin!(message.write("half"));
+        let polled = write.poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_ready());
+    });
+    assert!(bytes.starts_with(b"\x01\x04half\x88"), "{bytes:?}");
+    assert_eq!(bytes[8..10], [3, 243]);
+}
+
+#[test]
+fn a_bare_socket_may_be_dropped_outside_of_a_runtime_or_after_it() {
+    let queued = |socket: &mut WebSocket| socket.sender().try_send("x").unwrap();
+    let bytes = bytes_at_the_drop(Role::Server, queued);
+    assert_eq!(bytes, b"\x81\x01x\x88\x02\x03\xe8");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bare_socket_that_is_dropped_writes_even_if_its_task_has_used_its_budget_up() {
+    // So many units of work has a task in each poll.
+    tokio::task::yield_now().await;
+    let (give, mut take) = tokio::sync::mpsc::unbounded_channel();
+    for _ in 0..200 {
+        give.send(()).unwrap();
+    }
+    poll_fn(|cx| {
+        while take.poll_recv(cx).is_ready() {}
+        let queued = |socket: &mut WebSocket| socket.sender().try_send("x").unwrap();
+        let bytes = bytes_at_the_drop(Role::Server, queued);
+        assert_eq!(bytes, b"\x81\x01x\x88\x02\x03\xe8");
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// Receives to the end, then closes in each way; returns how long the close took.
+async fn close_after_the_end(way: &str, mut socket: WebSocket) -> Duration {
+    if way == "shutdown" {
+        let mut stream = socket.into_byte_stream();
+        let _ = stream.read_to_end(&mut vec![]).await;
+        let began = Instant::now();
+        stream.shutdown().await.unwrap();
+        return began.elapsed();
+    }
+    while !matches!(socket.recv().await, Ok(None)) {}
+    let began = Instant::now();
+    match way {
+        "close" => {
+            let cause = socket.close(CloseCode::GOING_AWAY, "late").await;
+            assert_eq!(socket.close_cause(), Some(cause));
+        }
+        _ => poll_fn(|cx| futures_sink::Sink::poll_close(Pin::new(&mut socket), cx))
+            .await
+            .unwrap(),
+    }
+    began.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_after_the_end_returns_at_once_and_the_rest_goes_on_without_it() {
+    // The peer's close frame, and a violation.
+    for (end, code) in [
+        (&b"\x88\x82\0\0\0\0\x03\xe8"[..], 1000),
+        (b"\xff\xff", 1002),
+    ] {
+        for way in ["close", "sink", "shutdown"] {
+            for managed in [true, false] {
+                let (ours, theirs) = tokio::io::duplex(1024);
+                let mut peer = Peer::new(theirs);
+                let (give, take) = oneshot::channel();
+                let began = Instant::now();
+                let handler =
+                    async move |socket| give.send(close_after_the_end(way, socket).await).unwrap();
+                let socket = bare(ours, start(Config::new()));
+                let closed = socket.sender();
+                match managed {
+                    true => drop(tokio::spawn(socket.run(handler))),
+                    false => drop(tokio::spawn(handler(socket))),
+                }
+                peer.io.write_all(end).await.unwrap();
+                assert_eq!(
+                    take.await.unwrap(),
+                    Duration::ZERO,
+                    "{way}, managed: {managed}"
+                );
+                assert_eq!(peer.close_frame().await, Some(code));
+                // The end of the stream; the peer does not end its half.
+                assert_eq!(peer.event().await, None);
+                closed.closed().await;
+                assert_eq!(began.elapsed().as_secs(), 10);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_is_called_again_still_waits_for_the_peer() {
+    for managed in [true, false] {
+        let (ours, theirs) = tokio::io::duplex(1024);
+        let mut peer = Peer::new(theirs);
+        let socket = bare(ours, start(Config::new()));
+        let handler = async move |mut socket: WebSocket| {
+            let began = Instant::now();
+            let wait = Duration::from_secs(1);
+            let close = timeout(wait, socket.close(CloseCode::NORMAL, "")).await;
+            assert!(close.is_err());
+            socket.close(CloseCode::GOING_AWAY, "").await;
+            assert_eq!(began.elapsed().as_secs(), 3);
+        };
+        let task = match managed {
+            true => tokio::spawn(socket.run(handler)),
+            false => tokio::spawn(handler(socket)),
+        };
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(peer.close_frame().await, Some(1000));
+        drop(peer);
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_from_elsewhere_ends_what_a_socket_in_another_task_waits_for() {
+    for by in ["close", "abort", "overflow"] {
+        let config = Config::new()
+            .output_limit(1)
+            .overflow(crate::config::Overflow::Close);
+        let (give, take) = oneshot::channel();
+        let (_peer, _task) = serve_with(8, config, |socket| async move {
+            give.send(socket).unwrap();
+        });
+        let mut socket = take.await.unwrap();
+        let sender = socket.sender();
+        let receiving = tokio::spawn(async move { socket.recv().await });
+        let waiting = sender.clone();
+        let reserving = tokio::spawn(async move { waiting.reserve().await.map(drop) });
+        sender.send("fills the pipe").await.unwrap();
+        tokio::task::yield_now().await;
+        let began = Instant::now();
+        match by {
+            "close" => sender.close(CloseCode::NORMAL, ""),
+            "abort" => sender.abort(),
+            _ => {
+                let _ = sender.send("fills the queue").await;
+                let _ = sender.send("too much").await;
+            }
+        }
+        assert_eq!(receiving.await.unwrap().unwrap(), None);
+        let _ = reserving.await.unwrap();
+        assert_eq!(began.elapsed(), Duration::ZERO, "{by}");
+    }
+}
+
+/// The driver's own poll is on the stack below the handler that blocks its thread, so nothing
+/// arrives and no deadline passes. A close from elsewhere must reach it all the same.
+#[test]
+fn a_handler_that_blocks_its_thread_to_receive_is_ended_by_a_close() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        for way in ["close", "abort"] {
+            let (give, take) = oneshot::channel();
+            let (mut peer, task) = serve(Config::new(), move |mut socket| async move {
+                give.send(socket.sender()).ok().unwrap();
+                tokio::task::block_in_place(|| {
+                    let received = tokio::runtime::Handle::current().block_on(socket.recv());
+                    assert_eq!(received.unwrap(), None);
+                });
+            });
+            let sender = take.await.unwrap();
+            peer.send("nobody reads this").await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            match way {
+                "close" => sender.close(CloseCode::NORMAL, ""),
+                _ => sender.abort(),
+            }
+            let close = timeout(Duration::from_secs(20), peer.close_frame()).await;
+            assert_eq!(close.unwrap(), (way == "close").then_some(1000));
+            drop(peer);
+            task.await.unwrap();
+        }
+    });
 }

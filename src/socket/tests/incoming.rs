@@ -246,7 +246,7 @@ async fn a_handler_that_dawdles_has_so_much_read_for_it_and_no_more() {
     task.await.unwrap();
 }
 
-/// Who asks a database first, say, before a message is received in one way or the other.
+/// A handler that asks a database before it receives a message in one way or the other.
 async fn before_it_is_received(streamed: bool) {
     let (go, gone) = oneshot::channel::<()>();
     let config = Config::new().max_message_size(usize::MAX);

@@ -8,10 +8,15 @@ mod coop;
 mod cork;
 mod edge;
 mod end;
+mod flush;
+
+mod failed_write;
 mod incoming;
 mod outgoing;
+mod pause;
 pub(crate) mod peer;
 mod queue;
+mod slow_close;
 mod unreceived;
 
 use std::future::{Future, poll_fn};

@@ -281,10 +281,10 @@ async fn a_full_inbox_is_no_reason_to_give_the_peer_up() {
         while socket.recv().await?.is_some() {
             count += 1;
         }
-        assert_eq!(count, 200);
+        assert_eq!(count, 2000);
         Ok::<(), Error>(())
     });
-    for _ in 0..200 {
+    for _ in 0..2000 {
         peer.connection.send("x").unwrap();
     }
     peer.connection.close(CloseCode::NORMAL, "").unwrap();

@@ -1,0 +1,75 @@
+//! Writing what the handles have queued, until the IO takes no more or fails.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::conn::{Conn, Stage};
+use super::deadlines::Deadlines;
+use super::turn::Turn;
+use crate::socket::shared::{Demand, Shared};
+
+/// Writes everything that is queued, and flushes. Sets `progress` if bytes were written.
+#[inline]
+pub(super) fn poll_transmit<T: AsyncRead + AsyncWrite + Unpin>(
+    shared: &Shared,
+    conn: &mut Conn<T>,
+    progress: &mut bool,
+    turn: &mut Turn,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    if shared.has_output() || conn.has_output() {
+        poll_transmit_slow(shared, conn, progress, turn, cx)
+    } else {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[inline(never)]
+fn poll_transmit_slow<T: AsyncRead + AsyncWrite + Unpin>(
+    shared: &Shared,
+    conn: &mut Conn<T>,
+    progress: &mut bool,
+    turn: &mut Turn,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    loop {
+        ready!(conn.poll_write(progress, cx))?;
+        let buffers = conn.buffers();
+        if !shared.has_output() && !buffers.has_new_output() {
+            return Poll::Ready(Ok(()));
+        }
+        let (cork, writing, control) = buffers.output();
+        turn.repoll(shared.take_output(cork, writing, control, cx));
+        if writing.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        conn.encode_batch();
+    }
+}
+
+/// Nothing can be written any more. What has arrived is received on, if the end has not begun.
+#[cold]
+pub(super) fn writing_failed<T>(
+    shared: &Shared,
+    conn: &mut Conn<T>,
+    deadlines: &mut Deadlines,
+    error: io::Error,
+    turn: &mut Turn,
+    cx: &mut Context<'_>,
+) {
+    let (cork, ..) = conn.buffers().output();
+    match shared.writing_failed(error, cork, cx) {
+        Ok(repoll) => {
+            turn.repoll(repoll);
+            conn.receive_only();
+            deadlines.writing_failed(turn.now());
+        }
+        Err(repoll) => {
+            turn.repoll(repoll);
+            turn.demand = Demand::Discard;
+            conn.set_stage(Stage::Over);
+        }
+    }
+}
