@@ -97,6 +97,69 @@ impl WebSocket {
         Poll::Ready(cause)
     }
 
+    /// Discards the messages that arrive, now and from here on: for a handler that only sends.
+    /// Pings are still answered, limits hold, and the end is noticed whatever the peer has
+    /// sent before it.
+    ///
+    /// ```
+    /// # use hyper_ws::{Error, WebSocket};
+    /// async fn clock(mut socket: WebSocket) -> Result<(), Error> {
+    ///     socket.discard_incoming();
+    ///     loop {
+    ///         socket.send("tick").await?;
+    ///         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// Without this, messages wait to be received. Behind more of them than are read ahead (1,024
+    /// messages or 80 KiB) nothing is seen, not even the peer's close frame: backpressure keeps it
+    /// with the peer. Such a connection ends when a write fails or blocks, which for a peer that
+    /// is gone takes one or two intervals of [`Config::keep_alive`](crate::Config::keep_alive),
+    /// and some minutes if the network just swallows what is sent.
+    ///
+    /// Afterwards [`recv`](Self::recv) returns at the end of the connection: `Ok(None)`, or the
+    /// error that ended it. [`closed`](Self::closed) does this and waits, in one.
+    pub fn discard_incoming(&mut self) {
+        self.batch = None;
+        self.shared.discard_incoming();
+    }
+
+    /// Waits until the connection is closed, and returns how it ended. Messages are discarded
+    /// from the first poll on, as by [`discard_incoming`](Self::discard_incoming).
+    ///
+    /// For a handler that has nothing to do itself, since others send by its
+    /// [`sender`](Self::sender) or in a room. A bare socket moves meanwhile, so this is also how
+    /// one that only sends answers pings and notices the end between two messages:
+    ///
+    /// ```
+    /// # use hyper_ws::{Error, WebSocket};
+    /// # use std::time::Duration;
+    /// async fn clock(mut socket: WebSocket) -> Result<(), Error> {
+    ///     loop {
+    ///         socket.send("tick").await?;
+    ///         // `Err` is the timeout: it is still open.
+    ///         let second = Duration::from_secs(1);
+    ///         if let Ok(cause) = tokio::time::timeout(second, socket.closed()).await {
+    ///             println!("{cause}");
+    ///             return Ok(());
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect, except that messages stay discarded.
+    pub async fn closed(&mut self) -> CloseCause {
+        self.discard_incoming();
+        poll_fn(|cx| {
+            self.drive(cx);
+            self.shared.poll_closed(WaiterId::SOCKET, cx)
+        })
+        .await
+    }
+
     /// Aborts the connection, without a closing handshake. The handler is not polled again.
     pub fn abort(self) {
         self.shared.abort(CloseCause::Aborted);

@@ -326,7 +326,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
     /// into the input buffer.
     fn poll_fill(&mut self, demand: Demand, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
         let limit = match demand {
-            Demand::Awaited(_) | Demand::Discard => INPUT,
+            Demand::Awaited(_) | Demand::ControlFrames | Demand::Discard => INPUT,
             Demand::Ahead(_) => AHEAD,
             Demand::Beyond(capacity) => capacity.bytes().min(AHEAD),
             Demand::Chunks(capacity) | Demand::Rest(capacity) => capacity.bytes().max(AHEAD),
@@ -427,7 +427,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
         };
         if received.in_chunks {
             let chunk = self.reader.take_part();
-            received.chunk = chunk.filter(|_| demand != Demand::Discard);
+            received.chunk = chunk.filter(|_| !demand.discards());
             // It may have arrived before chunks were wanted.
             received.left_over |= received.chunk.is_some();
         }

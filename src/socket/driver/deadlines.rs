@@ -378,12 +378,17 @@ impl Deadlines {
             .keep_alive
             // A ping would stand behind output that waits. The write deadline says whether the
             // peer reads that.
-            .filter(|_| is_open && !self.stalled)
+            .filter(|_| is_open)
             .filter(|_| self.blocked.is_none() || config.write_timeout.is_none())
             .and_then(|it| match self.pinged {
                 None => {
                     let interval = Duration::from_millis(self.interval.into());
                     Some((self.received.after(interval), Action::Ping))
+                }
+                // The answer cannot be seen. But a peer that is gone makes the write fail.
+                Some(pinged) if self.stalled => {
+                    let interval = Duration::from_millis(self.interval.into());
+                    Some((pinged.after(interval), Action::Ping))
                 }
                 // The deadline of the message covers this payload.
                 Some(_) if within_payload && self.message.is_some() => None,
@@ -533,6 +538,12 @@ mod tests {
         deadlines.message_began(now);
         deadlines.pinged(now, &config);
         deadlines.stall();
+        // It is still asked, since the question shows whether the connection stands.
+        assert_eq!(
+            passed(&deadlines, now + seconds(1000), &config, false),
+            Some(Action::Ping)
+        );
+        deadlines.pinged(now + seconds(999), &config);
         assert_eq!(
             passed(&deadlines, now + seconds(1000), &config, false),
             None

@@ -16,6 +16,8 @@ pub(in crate::socket) enum Demand {
     /// The inbox is full. Messages are read into the driver's backlog, for the sake of the
     /// control frames behind them.
     Beyond(Capacity),
+    /// Messages are discarded, since the handler does not receive. The connection goes on.
+    ControlFrames,
     /// Everything is discarded: only the peer's close frame is of interest.
     Discard,
 }
@@ -31,7 +33,7 @@ impl Demand {
             | Demand::Chunks(capacity)
             | Demand::Rest(capacity)
             | Demand::Beyond(capacity) => Some(capacity),
-            Demand::Discard => None,
+            Demand::ControlFrames | Demand::Discard => None,
         }
     }
 
@@ -43,12 +45,17 @@ impl Demand {
 
     /// Whether messages are taken as they arrive, without being assembled.
     pub(in crate::socket) fn is_in_chunks(self) -> bool {
-        matches!(self, Demand::Chunks(_) | Demand::Rest(_) | Demand::Discard)
+        matches!(self, Demand::Chunks(_) | Demand::Rest(_)) || self.discards()
     }
 
     /// Whether a message may take as long as it likes.
     pub(in crate::socket) fn is_untimed(self) -> bool {
-        matches!(self, Demand::Chunks(_) | Demand::Discard)
+        matches!(self, Demand::Chunks(_)) || self.discards()
+    }
+
+    /// Whether messages are discarded as they arrive.
+    pub(in crate::socket) fn discards(self) -> bool {
+        matches!(self, Demand::ControlFrames | Demand::Discard)
     }
 }
 
@@ -70,6 +77,7 @@ mod tests {
             assert!(!demand(full).has_capacity());
         }
         assert!(Demand::Discard.has_capacity());
+        assert!(Demand::ControlFrames.has_capacity());
     }
 
     #[test]
@@ -80,6 +88,7 @@ mod tests {
             Demand::Ahead(capacity),
             Demand::Chunks(capacity),
             Demand::Rest(capacity),
+            Demand::ControlFrames,
             Demand::Discard,
         ]
         .map(|demand| (demand.is_in_chunks(), demand.is_untimed()));
@@ -90,6 +99,7 @@ mod tests {
                 (false, false),
                 (true, true),
                 (true, false),
+                (true, true),
                 (true, true)
             ]
         );

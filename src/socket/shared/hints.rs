@@ -1,6 +1,6 @@
 //! The facts about a connection that can be seen without its lock.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 /// A copy of a few facts about the state, for code that only asks whether it needs the
 /// lock at all.
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 /// | fact | written by | when |
 /// |---|---|---|
 /// | `flags` | [`publish`](Hints::publish) | under the lock, after every change of these facts |
-/// | `socket_dropped` | the drop of the `WebSocket` | under the lock, once |
+/// | `receiving` | the `WebSocket`, when it discards what arrives, and its drop | under the lock, once each |
 /// | `unsent` | the driver, and its handler's poll | by the driver's thread only |
 ///
 /// `Relaxed` is enough. A reader that must see a change either made it itself, or has
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 /// heard of may as well have come later. ([`cork`](super::cork) has the argument.)
 pub(super) struct Hints {
     flags: AtomicU8,
-    socket_dropped: AtomicBool,
+    receiving: AtomicU8,
     unsent: AtomicU32,
 }
 
@@ -27,6 +27,11 @@ const HAS_OUTPUT: u8 = 1;
 /// a message is being sent in chunks.
 const NEEDS_LOCK: u8 = 2;
 
+/// Whether messages that arrive are received, or discarded, or the `WebSocket` is gone.
+const RECEIVES: u8 = 0;
+const DISCARDS: u8 = 1;
+const DROPPED: u8 = 2;
+
 /// Some of the unsent bytes are in the cork, and not all of them are being written.
 /// The other bits of `unsent` are the number of bytes, up to 2 GiB.
 const CORKED: u32 = 1 << 31;
@@ -35,7 +40,7 @@ impl Hints {
     pub(super) const fn new() -> Self {
         Hints {
             flags: AtomicU8::new(0),
-            socket_dropped: AtomicBool::new(false),
+            receiving: AtomicU8::new(RECEIVES),
             unsent: AtomicU32::new(0),
         }
     }
@@ -87,11 +92,22 @@ impl Hints {
 
     #[inline]
     pub(super) fn is_socket_dropped(&self) -> bool {
-        self.socket_dropped.load(Ordering::Relaxed)
+        self.receiving.load(Ordering::Relaxed) == DROPPED
     }
 
     pub(super) fn set_socket_dropped(&self) {
-        self.socket_dropped.store(true, Ordering::Relaxed);
+        self.receiving.store(DROPPED, Ordering::Relaxed);
+    }
+
+    /// Whether nothing that arrives is received any more.
+    #[inline]
+    pub(super) fn discards(&self) -> bool {
+        self.receiving.load(Ordering::Relaxed) != RECEIVES
+    }
+
+    /// Messages that arrive are discarded from now on.
+    pub(super) fn set_discards(&self) {
+        self.receiving.store(DISCARDS, Ordering::Relaxed);
     }
 }
 
@@ -116,9 +132,11 @@ mod tests {
         }
         hints.publish(false, false);
         assert!(hints.is_plain());
-        assert!(!hints.is_socket_dropped());
+        assert!(!hints.is_socket_dropped() && !hints.discards());
+        hints.set_discards();
+        assert!(!hints.is_socket_dropped() && hints.discards());
         hints.set_socket_dropped();
-        assert!(hints.is_socket_dropped() && hints.is_plain());
+        assert!(hints.is_socket_dropped() && hints.discards() && hints.is_plain());
     }
 
     #[test]

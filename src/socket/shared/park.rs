@@ -51,7 +51,7 @@ impl Shared {
         }
         TurnStart {
             same_task,
-            demand: state.demand(),
+            demand: state.demand(&self.hints),
         }
     }
 

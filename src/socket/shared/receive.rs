@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use super::chunks::{ChunkQueue, Delivery};
 use super::driver_task::{DriverTask, Repoll};
+use super::hints::Hints;
 use super::inbox::{Capacity, Inbox};
 use super::{Demand, Shared, State};
 use crate::Message;
@@ -29,7 +30,7 @@ impl Shared {
             state.received.add(batch.len(), batch.bytes());
         }
         match (&mut state.inbox, batch) {
-            (_, Some(batch)) if self.hints.is_socket_dropped() => {
+            (_, Some(batch)) if self.hints.discards() => {
                 batch.clear();
                 return Repoll::No;
             }
@@ -66,7 +67,7 @@ impl Shared {
         if let Some(chunk) = chunk {
             chunks.push(chunk, Part::More);
         }
-        if self.hints.is_socket_dropped() {
+        if self.hints.discards() {
             **chunks = ChunkQueue::default();
         }
         if chunks.is_empty() {
@@ -208,6 +209,17 @@ impl Shared {
         self.lock().discard_received();
     }
 
+    /// Discards all that has arrived, and from now on all that arrives.
+    pub(in crate::socket) fn discard_incoming(&self) {
+        let mut state = self.lock();
+        if !self.hints.discards() {
+            self.hints.set_discards();
+            state.discard_received();
+            // It may have stopped reading for want of room.
+            self.wake(state);
+        }
+    }
+
     /// Whether `recv` has nothing more to return.
     pub(in crate::socket) fn is_exhausted(&self) -> bool {
         let state = self.lock();
@@ -219,7 +231,7 @@ impl Shared {
 
     /// Returns what the driver is to read now; `None` if it is to drop the IO.
     pub(in crate::socket) fn demand(&self) -> Option<Demand> {
-        self.lock().demand()
+        self.lock().demand(&self.hints)
     }
 
     /// Unlocks after something may have been taken out of a queue. Wakes the driver if it
@@ -250,10 +262,13 @@ impl State {
         }
     }
 
-    pub(super) fn demand(&self) -> Option<Demand> {
+    pub(super) fn demand(&self, hints: &Hints) -> Option<Demand> {
         if !self.life.may_receive() {
             let is_over = self.life.is_aborting() || self.life.is_closed();
             return (!is_over).then_some(Demand::Discard);
+        }
+        if hints.discards() {
+            return Some(Demand::ControlFrames);
         }
         let capacity = self.capacity();
         Some(match &self.chunks {

@@ -2,6 +2,7 @@
 
 use tokio::sync::oneshot;
 
+use super::peer::serve_with;
 use super::*;
 use crate::close::CloseFrame;
 
@@ -50,4 +51,223 @@ async fn a_ping_and_a_close_are_answered_behind_messages_that_the_handler_never_
         assert_eq!(take.await.unwrap(), going_away());
         assert!(began.elapsed().as_secs() < 3, "{:?}", began.elapsed());
     }
+}
+
+/// More than is read ahead, so that backpressure reaches the peer.
+const MORE: usize = 5_000;
+
+/// Sends texts until they are not read any more.
+async fn flood(peer: &mut Peer, text: &str) {
+    for _ in 0..MORE {
+        peer.connection.send(text).unwrap();
+    }
+    let output = peer.connection.take_output();
+    let _ = timeout(Duration::from_secs(1), peer.io.write_all(&output)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_gone_is_noticed_behind_any_number_of_unread_messages() {
+    let began = Instant::now();
+    let (give, take) = oneshot::channel();
+    let (mut peer, task) = serve_with(1 << 16, Config::new(), |socket| async move {
+        give.send(socket.sender().closed().await).unwrap();
+    });
+    flood(&mut peer, "a text of twenty chars").await;
+    assert!(
+        began.elapsed() >= Duration::from_secs(1),
+        "all of it was read"
+    );
+    drop(peer);
+    assert_eq!(take.await.unwrap(), CloseCause::Lost);
+    task.await.unwrap();
+    // The next ping fails. Then a handler may still receive what has arrived, for ten seconds
+    // a message.
+    let took = began.elapsed().as_secs();
+    assert!(took < 12 * 60, "{took} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_not_listened_to_is_pinged_and_not_given_up() {
+    let (mut peer, task) = serve(Config::new(), |mut socket| async move {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        let mut count = 0;
+        while socket.recv().await?.is_some() {
+            count += 1;
+        }
+        assert_eq!(count, MORE);
+        Ok::<(), Error>(())
+    });
+    flood(&mut peer, "x").await;
+    let began = Instant::now();
+    let mut pings = 0;
+    while began.elapsed() < Duration::from_secs(3000) {
+        if let Some(Event::Ping(_)) = peer.event().await {
+            pings += 1;
+        }
+    }
+    assert!((100..150).contains(&pings), "{pings}");
+    peer.connection.close(CloseCode::NORMAL, "").unwrap();
+    peer.flush().await;
+    assert_eq!(peer.close_frame().await, Some(1000));
+    drop(peer);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_discards_answers_pings_and_notices_the_end_whatever_arrives() {
+    for waits in [true, false] {
+        let began = Instant::now();
+        let (give, take) = oneshot::channel();
+        let (mut peer, _task) = serve(Config::new(), move |mut socket: WebSocket| async move {
+            if waits {
+                give.send(socket.closed().await).unwrap();
+            } else {
+                socket.discard_incoming();
+                push(socket, give).await;
+            }
+        });
+        for _ in 0..3 {
+            flood(&mut peer, "a text of twenty chars").await;
+        }
+        peer.send("z".repeat(200_000)).await;
+        peer.connection.ping(b"there?").unwrap();
+        peer.flush().await;
+        let pong = timeout(Duration::from_secs(12), peer.control()).await;
+        assert_eq!(pong, Ok(Some(Event::Pong("there?".into()))));
+        peer.connection.close(CloseCode::GOING_AWAY, "").unwrap();
+        peer.flush().await;
+        assert_eq!(peer.close_frame().await, Some(1001));
+        drop(peer);
+        assert_eq!(take.await.unwrap(), going_away());
+        assert!(began.elapsed().as_secs() < 3, "{:?}", began.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_begins_to_discard_lets_a_stalled_connection_go_on() {
+    let (mut peer, task) = serve_with(4096, Config::new(), |mut socket| async move {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        socket.discard_incoming();
+        assert_eq!(socket.recv().await.unwrap(), None);
+        assert_eq!(socket.close_cause(), Some(going_away()));
+    });
+    let mut output = vec![];
+    for _ in 0..MORE {
+        peer.connection.send("a text of twenty chars").unwrap();
+        output.extend(peer.connection.take_output());
+    }
+    let began = Instant::now();
+    peer.io.write_all(&output).await.unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(60));
+    peer.connection.close(CloseCode::GOING_AWAY, "").unwrap();
+    peer.flush().await;
+    assert_eq!(peer.close_frame().await, Some(1001));
+    drop(peer);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_hold_for_what_is_discarded() {
+    let config = Config::new().max_message_size(1000);
+    let (mut peer, task) = serve(config, |mut socket| async move {
+        let cause = socket.closed().await;
+        assert!(matches!(cause, CloseCause::Violation(_)), "{cause}");
+        assert!(socket.recv().await.is_err());
+        assert_eq!(socket.recv().await.unwrap(), None);
+    });
+    peer.send("x".repeat(1000)).await;
+    peer.send("x".repeat(1001)).await;
+    assert_eq!(peer.close_frame().await, Some(1009));
+    drop(peer);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bare_socket_that_only_sends_answers_and_ends_while_it_waits_for_its_end() {
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    let mut socket = bare(ours, start(Config::new()));
+    let mut peer = Peer::new(theirs);
+    let task = tokio::spawn(async move {
+        loop {
+            socket.send("tick").await?;
+            let second = Duration::from_secs(1);
+            if let Ok(cause) = timeout(second, socket.closed()).await {
+                return Ok::<_, Error>(cause);
+            }
+        }
+    });
+    for _ in 0..2 {
+        flood(&mut peer, "a text of twenty chars").await;
+    }
+    peer.connection.ping(b"there?").unwrap();
+    peer.flush().await;
+    assert_eq!(peer.control().await, Some(Event::Pong("there?".into())));
+    peer.connection.close(CloseCode::GOING_AWAY, "").unwrap();
+    peer.flush().await;
+    assert_eq!(peer.close_frame().await, Some(1001));
+    drop(peer);
+    assert_eq!(task.await.unwrap().unwrap(), going_away());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_before_a_close_is_received_whole_or_in_chunks() {
+    for streamed in [false, true] {
+        let (mut peer, task) = serve(Config::new(), move |mut socket: WebSocket| async move {
+            // The first decides whether messages are handed over in chunks.
+            let mut texts = vec![];
+            loop {
+                let text = match streamed {
+                    false => socket.recv().await?,
+                    true => match socket.recv_stream().await? {
+                        None => None,
+                        Some(mut reader) => {
+                            let chunk = reader.chunk().await?;
+                            assert!(reader.is_finished());
+                            chunk
+                        }
+                    },
+                };
+                let Some(text) = text else { break };
+                texts.push(text);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            let expected: Vec<_> = (0..500).map(|at| format!("{at}").into()).collect();
+            assert_eq!(texts, expected);
+            assert_eq!(socket.close_cause(), Some(going_away()));
+            Ok::<(), Error>(())
+        });
+        for at in 0..500 {
+            peer.send(format!("{at}")).await;
+        }
+        peer.connection.close(CloseCode::GOING_AWAY, "").unwrap();
+        peer.flush().await;
+        // Before the handler has received them all.
+        let began = Instant::now();
+        assert_eq!(peer.close_frame().await, Some(1001));
+        assert!(began.elapsed() < Duration::from_secs(1));
+        drop(peer);
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_handler_receives_everything_in_order_from_a_peer_that_never_pauses() {
+    let (mut peer, task) = serve_with(4096, Config::new(), |mut socket| async move {
+        for at in 0..MORE {
+            assert_eq!(socket.recv().await?, Some(format!("{at}").into()));
+            if at % 97 == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        assert_eq!(socket.recv().await?, None);
+        Ok::<(), Error>(())
+    });
+    for at in 0..MORE {
+        peer.send(format!("{at}")).await;
+    }
+    peer.connection.close(CloseCode::NORMAL, "").unwrap();
+    peer.flush().await;
+    assert_eq!(peer.close_frame().await, Some(1000));
+    drop(peer);
+    task.await.unwrap();
 }
