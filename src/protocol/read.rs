@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::assembly::{Assembly, Rest};
 use super::event::{Event, EventSink};
 use super::role::{Role, Side};
-use super::state::{PartialControl, ReadState, control_event};
+use super::state::{PartialControl, Progress, ReadState, control_event};
 use super::whole::{short_message, unmask};
 use crate::error::Violation;
 use crate::extension::Codec;
@@ -497,14 +497,4 @@ impl Reader {
             .as_ref()
             .map_or(0, |assembly| assembly.part_length())
     }
-}
-
-/// The outcome of a part of a payload: what it completed.
-enum Progress {
-    /// Nothing.
-    Within,
-    /// Its frame, not the message.
-    FrameEnded,
-    /// Its frame and this message.
-    MessageEnded(Message),
 }

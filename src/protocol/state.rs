@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::close::parse_close_frame;
 use super::event::Event;
+use crate::Message;
 use crate::error::Violation;
 use crate::frame::{Header, MAX_HEADER, Opcode, mask};
 
@@ -126,4 +127,14 @@ pub(super) fn control_event(opcode: Opcode, payload: &[u8]) -> Result<Event, Vio
         Opcode::Pong => Event::Pong(Bytes::copy_from_slice(payload)),
         _ => Event::Close(parse_close_frame(payload)?),
     })
+}
+
+/// The outcome of a part of a payload: what it completed.
+pub(super) enum Progress {
+    /// Nothing.
+    Within,
+    /// Its frame, not the message.
+    FrameEnded,
+    /// Its frame and this message.
+    MessageEnded(Message),
 }

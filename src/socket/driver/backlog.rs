@@ -10,49 +10,45 @@ use std::task::Context;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::conn::{Conn, Received};
+use super::buffers::Buffers;
+use super::conn::Conn;
 use super::deadlines::Deadlines;
-use super::end_receiving;
+use super::received::Received;
 use super::turn::Turn;
-use crate::socket::shared::{Capacity, Demand, Inbox, ReadEnd, Shared};
+use crate::socket::shared::{Capacity, Demand, Inbox, Shared};
 
-impl<T> Conn<T> {
-    #[inline]
-    pub(super) fn has_backlog(&mut self) -> bool {
-        self.buffers().backlog.is_some()
-    }
+/// Returns what the backlog still takes, behind an inbox that takes only this much. `None` if
+/// no control frame can be found within that: none comes before the end of a payload.
+fn capacity_beyond<T>(conn: &mut Conn<T>, inbox: Capacity) -> Option<Capacity> {
+    let backlog = conn.buffers().backlog.as_ref();
+    let (messages, bytes) = backlog.map_or((0, 0), |backlog| (backlog.len(), backlog.bytes()));
+    let part = conn.reader().part_length();
+    let capacity = inbox.beyond().less(messages, bytes + part);
+    let is_of_use = !capacity.is_empty() && conn.reader().payload_left() <= capacity.bytes();
+    is_of_use.then_some(capacity)
+}
 
-    /// Returns what the backlog still takes, behind an inbox that takes only this much. `None`
-    /// if no control frame can be found within that: none comes before the end of a payload.
-    fn backlog_capacity(&mut self, inbox: Capacity) -> Option<Capacity> {
-        let backlog = self.buffers().backlog.as_ref();
-        let (messages, bytes) = backlog.map_or((0, 0), |it| (it.len(), it.bytes()));
-        let part = self.reader().part_length();
-        let capacity = inbox.beyond().less(messages, bytes + part);
-        let is_of_use = !capacity.is_empty() && self.reader().payload_left() <= capacity.bytes();
-        is_of_use.then_some(capacity)
-    }
-
-    /// Moves messages from the backlog to the batch, as many as that capacity takes.
-    fn take_backlog(&mut self, capacity: Capacity) {
-        let buffers = self.buffers();
-        if let Some(mut backlog) = buffers.backlog.take() {
-            let batch = buffers.batch.get_or_insert_with(Inbox::pooled);
-            backlog.move_to(batch, capacity);
-            buffers.backlog = Some(backlog).filter(|backlog| !backlog.is_empty());
-        }
+/// Moves messages from the backlog to the batch, as many as that capacity takes.
+fn move_to_batch(buffers: &mut Buffers, capacity: Capacity) {
+    if let Some(mut backlog) = buffers.backlog.take() {
+        let batch = buffers.batch.get_or_insert_with(Inbox::pooled);
+        backlog.move_to(batch, capacity);
+        buffers.backlog = Some(backlog).filter(|backlog| !backlog.is_empty());
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
-    /// Reads once, and parses into the backlog.
-    fn read_backlog(&mut self, capacity: Capacity, received: &mut Received, cx: &mut Context<'_>) {
-        let buffers = self.buffers();
-        std::mem::swap(&mut buffers.batch, &mut buffers.backlog);
-        self.read(Demand::Beyond(capacity), received, cx);
-        let buffers = self.buffers();
-        std::mem::swap(&mut buffers.batch, &mut buffers.backlog);
-    }
+/// Reads once, and parses into the backlog.
+fn read<T: AsyncRead + AsyncWrite + Unpin>(
+    conn: &mut Conn<T>,
+    capacity: Capacity,
+    received: &mut Received,
+    cx: &mut Context<'_>,
+) {
+    let buffers = conn.buffers();
+    std::mem::swap(&mut buffers.batch, &mut buffers.backlog);
+    conn.read(Demand::Beyond(capacity), received, cx);
+    let buffers = conn.buffers();
+    std::mem::swap(&mut buffers.batch, &mut buffers.backlog);
 }
 
 /// Reads on behind a full inbox, within bounds; returns whether it made progress.
@@ -66,7 +62,7 @@ pub(super) fn receive<T: AsyncRead + AsyncWrite + Unpin>(
 ) -> bool {
     let mut demand = turn.demand;
     let inbox = demand.capacity();
-    let Some(capacity) = inbox.and_then(|inbox| conn.backlog_capacity(*inbox)) else {
+    let Some(capacity) = inbox.and_then(|inbox| capacity_beyond(conn, *inbox)) else {
         deadlines.stall();
         return false;
     };
@@ -75,7 +71,7 @@ pub(super) fn receive<T: AsyncRead + AsyncWrite + Unpin>(
         return false;
     }
     let mut received = Received::default();
-    conn.read_backlog(capacity, &mut received, cx);
+    read(conn, capacity, &mut received, cx);
     let progress = received.read || received.left_over;
     if progress && let Some(latency) = conn.note_received(&received, demand, deadlines, turn.now())
     {
@@ -85,12 +81,8 @@ pub(super) fn receive<T: AsyncRead + AsyncWrite + Unpin>(
         turn.would_block = !progress;
         return progress;
     };
-    if matches!(end, ReadEnd::Close(_)) && !conn.buffers().control.pongs.is_empty() {
-        // The pings that came before the close frame are answered before it.
-        conn.buffers().read_end = Some(end);
-    } else {
-        end_receiving(shared, conn, end, turn, cx);
-    }
+    // The next round ends the receiving: pings that came before the end are answered before it.
+    conn.buffers().read_end = Some(end);
     true
 }
 
@@ -130,7 +122,7 @@ fn publish<T>(
     turn: &mut Turn,
     cx: &mut Context<'_>,
 ) {
-    conn.take_backlog(capacity);
+    move_to_batch(conn.buffers(), capacity);
     let is_in_chunks = turn.demand.is_in_chunks();
     let chunk = match is_in_chunks && capacity == Capacity::ALL {
         true => conn.take_part(),

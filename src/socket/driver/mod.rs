@@ -8,8 +8,10 @@ mod buffers;
 mod conn;
 mod coop;
 mod deadlines;
+mod end;
 mod handler;
 mod inline;
+mod received;
 #[cfg(feature = "tracing")]
 mod span;
 mod timer;
@@ -24,20 +26,22 @@ use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use conn::{Conn, Received, Stage};
+use conn::{Conn, Stage};
 use coop::yield_now;
-use deadlines::{Deadlines, Due, Timeout};
+use deadlines::{Deadlines, Due};
+use end::{end_receiving, time_out, writing_failed};
 pub use handler::HandlerOutput;
 pub(super) use handler::{HandlerOnly, Outcome, finish as finish_handler};
 pub(super) use inline::{BoxedIo, Inline};
+use received::Received;
 #[cfg(feature = "tracing")]
 pub(crate) use span::connection as connection_span;
 use timer::Timer;
-use transmit::{poll_transmit, writing_failed};
+use transmit::poll_transmit;
 use turn::Turn;
 
 use super::shared::{BeforePark, Demand, ReadEnd, Repoll, Shared};
-use crate::error::{CloseCause, Error};
+use crate::error::CloseCause;
 use crate::protocol::Reader;
 use crate::tracker::Permit;
 
@@ -217,7 +221,7 @@ where
             return backlog::receive(this.shared, this.deadlines, conn, turn, cx);
         }
         this.deadlines.resume(|| turn.now());
-        if conn.has_backlog() {
+        if conn.buffers().backlog.is_some() {
             backlog::hand_over(this.shared, conn, turn, cx);
             return true;
         }
@@ -420,51 +424,5 @@ where
         if this.shared.is_handler_unwanted() {
             handler::discard(this.handler.as_mut());
         }
-    }
-}
-
-/// Receiving has ended: the writer answers, and `recv` learns why.
-fn end_receiving<T>(
-    shared: &Shared,
-    conn: &mut Conn<T>,
-    end: ReadEnd,
-    turn: &mut Turn,
-    cx: &mut Context<'_>,
-) {
-    if conn.has_backlog() {
-        backlog::hand_over_all(shared, conn, turn, cx);
-    }
-    turn.demand = Demand::Discard;
-    if end.is_final() || conn.stage() == Stage::ReceiveOnly {
-        conn.set_stage(Stage::Over);
-    }
-    turn.repoll(shared.end_receiving(end, cx));
-}
-
-/// A deadline has passed: closes, and gives up a peer that does not seem to be there.
-fn time_out<T: AsyncRead + AsyncWrite + Unpin>(
-    shared: &Shared,
-    conn: &mut Conn<T>,
-    timeout: Timeout,
-    turn: &mut Turn,
-    cx: &mut Context<'_>,
-) {
-    if conn.has_backlog() {
-        backlog::hand_over_all(shared, conn, turn, cx);
-    }
-    turn.demand = Demand::Discard;
-    let Timeout {
-        cause,
-        error,
-        close,
-        is_peer_there,
-    } = timeout;
-    turn.repoll(shared.time_out(cause, Error::from_kind(error), close, cx));
-    if !is_peer_there {
-        // If the peer is there after all, the close frame is the last that it hears.
-        if conn.stage() == Stage::Open {
-            let _ = poll_transmit(shared, conn, &mut false, turn, cx);
-        }
-        conn.set_stage(Stage::Over);
     }
 }

@@ -5,10 +5,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::conn::{Conn, Stage};
-use super::deadlines::Deadlines;
+use super::conn::Conn;
 use super::turn::Turn;
-use crate::socket::shared::{Demand, Shared};
+use crate::socket::shared::Shared;
 
 /// Writes everything that is queued, and flushes. Sets `progress` if bytes were written.
 #[inline]
@@ -46,30 +45,5 @@ fn poll_transmit_slow<T: AsyncRead + AsyncWrite + Unpin>(
             return Poll::Ready(Ok(()));
         }
         conn.encode_batch();
-    }
-}
-
-/// Nothing can be written any more. What has arrived is received on, if the end has not begun.
-#[cold]
-pub(super) fn writing_failed<T>(
-    shared: &Shared,
-    conn: &mut Conn<T>,
-    deadlines: &mut Deadlines,
-    error: io::Error,
-    turn: &mut Turn,
-    cx: &mut Context<'_>,
-) {
-    let (cork, ..) = conn.buffers().output();
-    match shared.writing_failed(error, cork, cx) {
-        Ok(repoll) => {
-            turn.repoll(repoll);
-            conn.receive_only();
-            deadlines.writing_failed(turn.now());
-        }
-        Err(repoll) => {
-            turn.repoll(repoll);
-            turn.demand = Demand::Discard;
-            conn.set_stage(Stage::Over);
-        }
     }
 }

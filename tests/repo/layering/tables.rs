@@ -69,10 +69,10 @@ pub(super) const FLOORS: &[Floors] = &[
         "end park receive send wait",
     ]),
     Floors("socket/driver", &[
-        "buffers coop deadlines span",
+        "buffers coop deadlines received span",
         "conn handler timer turn",
-        "transmit",
-        "backlog",
+        "backlog transmit",
+        "end",
         "mod",
         "inline",
     ]),
