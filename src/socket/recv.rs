@@ -35,9 +35,9 @@ impl WebSocket {
     /// and within `block_in_place(|| Handle::current().block_on(socket.recv()))` that task waits
     /// for itself. Nothing arrives, pings are not answered, and no deadline passes, since all of
     /// them are looked at by this task. Only a close from elsewhere ends it
-    /// ([`Sender::close`](crate::Sender::close), [`Tracker::drain`](crate::Tracker::drain)). It
-    /// cannot be told from a combinator that polls `recv` with a waker of its own, so it is not
-    /// an error. For code that blocks, receive in the handler, hand the messages to
+    /// ([`Sender::close`](crate::Sender::close), [`Tracker::drain`](crate::tracker::Tracker::drain)).
+    /// It cannot be told from a combinator that polls `recv` with a waker of its own, so it is
+    /// not an error. For code that blocks, receive in the handler, hand the messages to
     /// [`spawn_blocking`](tokio::task::spawn_blocking) by a channel, and answer from there with
     /// a [`sender`](Self::sender).
     pub fn recv(&mut self) -> impl Future<Output = Result<Option<Message>, Error>> + Unpin + '_ {

@@ -8,8 +8,11 @@ use hyper_ws::handshake::accept_key;
 use hyper_ws::{CloseCode, Error, WebSocket, connect};
 use tokio::runtime::{Builder, Runtime};
 
+/// First byte and payload.
+type Frame = (u8, Vec<u8>);
+
 /// Accepts one socket, greets, and returns the frames that arrive until the end of the stream.
-fn server() -> (SocketAddr, JoinHandle<Vec<(u8, Vec<u8>)>>) {
+fn server() -> (SocketAddr, JoinHandle<Vec<Frame>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let served = thread::spawn(move || {
@@ -39,8 +42,8 @@ fn server() -> (SocketAddr, JoinHandle<Vec<(u8, Vec<u8>)>>) {
     (address, served)
 }
 
-/// The frames of a client, unmasked: first byte and payload, shorter than 126 bytes.
-fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+/// The frames of a client, unmasked, of payloads shorter than 126 bytes.
+fn frames(mut bytes: &[u8]) -> Vec<Frame> {
     let mut frames = vec![];
     while let [first, length, rest @ ..] = bytes {
         let (key, rest) = rest.split_at(4);
@@ -61,7 +64,7 @@ fn runtimes() -> [Runtime; 2] {
 fn received(
     runtime: Runtime,
     program: impl AsyncFnOnce(WebSocket) -> Result<(), Error>,
-) -> Vec<(u8, Vec<u8>)> {
+) -> Vec<Frame> {
     let (address, served) = server();
     runtime.block_on(async {
         let socket = connect(format!("ws://{address}/")).await.unwrap();
