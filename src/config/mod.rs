@@ -229,7 +229,7 @@ impl Config {
     /// After a failed write nothing can be sent, and what has arrived is still received. Then
     /// the connection ends when the peer has sent nothing for this long, or when the handler
     /// has received nothing for 64 times as long though messages wait.
-
+    ///
     /// # Panics
     ///
     /// If it is zero: the peer would not have the time to answer.
@@ -263,8 +263,6 @@ impl Config {
     /// Sets how long queued output may make no progress at all; 30 s unless set.
     /// `None` sets no limit; once this side or the peer has closed, the limit is then
     /// [`close_timeout`](Self::close_timeout).
-
-    /// `None` sets no limit.
     ///
     /// # Panics
     ///
