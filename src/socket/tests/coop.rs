@@ -85,6 +85,73 @@ async fn what_the_runtime_has_to_wake_comes_before_a_flood_goes_on() {
     assert!(polls < 100, "{polls} polls");
 }
 
+/// A transport that takes everything at once, while another thread queues as fast: each
+/// write is followed by another message.
+#[derive(Clone, Default)]
+struct Chased {
+    sender: Arc<std::sync::OnceLock<Sender>>,
+    writes: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl AsyncRead for Chased {
+    fn poll_read(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Chased {
+    fn poll_write(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let writes = &self.writes;
+        // So that the test ends even where the driver does not yield.
+        if writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 1_000_000 {
+            let _ = self.sender.get().unwrap().try_send("another");
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn senders_that_never_stop_do_not_keep_the_thread() {
+    let io = Chased::default();
+    let place = io.sender.clone();
+    let handler = move |socket: WebSocket| async move {
+        let sender = socket.sender();
+        let _ = place.set(sender.clone());
+        sender.send("first").await.unwrap();
+        let _socket = socket;
+        std::future::pending::<()>().await
+    };
+    let task = tokio::spawn(managed(io.clone(), start(Config::new()), handler));
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    let writes = io.writes.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(writes > 0 && writes < 1_000_000, "{writes} writes");
+    task.abort();
+}
+
 /// A handler that uses up the budget of its task in every poll, like one that drains a
 /// channel with a backlog. tokio lets no IO and no timer of the task make progress
 /// then.
