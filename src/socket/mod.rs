@@ -34,8 +34,10 @@
 //!   task it is in.
 //! - **Every connection ends once, with one [cause](crate::error::CloseCause).**
 //! - **An idle connection holds no buffers.**
-//! - **Read-ahead is bounded**: 64 messages or 64 KiB. Then reading stops, and backpressure
-//!   reaches the peer.
+//! - **Read-ahead is bounded**: 1,024 messages or 80 KiB. Up to there pings are answered and the
+//!   end is noticed behind messages that wait. Then reading stops, and backpressure reaches the
+//!   peer. Pings go on, so a peer that is gone is noticed all the same. A handler that does not
+//!   receive says so: [`WebSocket::discard_incoming`], [`WebSocket::closed`].
 //!
 //! # Inside
 //!

@@ -150,6 +150,10 @@ impl Sender {
 
     /// Waits until the connection is closed, and returns how it ended.
     ///
+    /// It receives nothing. If nobody else does, messages wait, and behind more than are read
+    /// ahead the peer's close frame is not found. A handler that only waits for the end awaits
+    /// [`WebSocket::closed`](crate::WebSocket::closed), which discards them.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future has no effect.

@@ -61,6 +61,101 @@ async fn a_frame_that_was_cut_where_the_inbox_was_full_is_read_to_its_end() {
     }
 }
 
+/// A server whose handlers never receive: `/ws` sends, `/sender` waits for the end, and
+/// `/closed` too, discarding what arrives. They tell how their connections ended.
+async fn deaf(config: Config) -> (Server, mpsc::UnboundedReceiver<CloseCause>) {
+    let (tell, causes) = mpsc::unbounded_channel();
+    let (first, second, third) = (tell.clone(), tell.clone(), tell);
+    let tracker = Tracker::new();
+    let service = WebSocketService::new(service_fn(page))
+        .route("/ws", move |mut socket: WebSocket| {
+            let tell = first.clone();
+            async move {
+                let sender = socket.sender();
+                while socket.send("tick").await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                let _ = tell.send(sender.closed().await);
+            }
+        })
+        .route("/sender", move |socket: WebSocket| {
+            let tell = second.clone();
+            async move { drop(tell.send(socket.sender().closed().await)) }
+        })
+        .route("/closed", move |mut socket: WebSocket| {
+            let tell = third.clone();
+            async move { drop(tell.send(socket.closed().await)) }
+        })
+        .config(config)
+        .tracker(&tracker);
+    (Server::start(service, tracker).await, causes)
+}
+
+/// The next control frame.
+async fn control(client: &mut Client) -> crate::support::Frame {
+    loop {
+        match client.frame().await.unwrap() {
+            frame if frame.first == 0x81 => {}
+            frame => return frame,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_ping_and_a_close_are_answered_behind_messages_that_the_handler_never_receives() {
+    let (server, mut causes) = deaf(untimed()).await;
+    // Behind any number if they are discarded: some 20 MB of them.
+    for (path, count) in [("/ws", 100), ("/sender", 500), ("/closed", 1_000_000)] {
+        let mut client = server.connect().await;
+        client.upgrade(path).await;
+        client
+            .send(frame(0x81, b"a short text").repeat(count))
+            .await;
+        client.send(frame(0x89, b"there?")).await;
+        let pong = control(&mut client).await;
+        assert_eq!((pong.first, &pong.payload[..]), (0x8a, &b"there?"[..]));
+        client.send(close_frame(1001, b"")).await;
+        assert_eq!(control(&mut client).await.close_code(), Some(1001));
+        drop(client);
+        let cause = causes.recv().await.unwrap();
+        assert!(
+            matches!(cause, CloseCause::Remote(Some(_))),
+            "{path}: {cause}"
+        );
+    }
+    server.emptied().await;
+}
+
+#[tokio::test]
+async fn no_connection_outlives_its_peer_however_much_is_not_received() {
+    let config = untimed()
+        .keep_alive(Duration::from_millis(20), Duration::from_secs(10))
+        .close_timeout(Duration::from_millis(5));
+    let (server, mut causes) = deaf(config).await;
+    for path in ["/ws", "/sender", "/closed"] {
+        for ends in ["close frame", "end", "reset"] {
+            let mut client = server.connect().await;
+            client.upgrade(path).await;
+            let texts = frame(0x81, b"a short text").repeat(100_000);
+            let flood = client.io.write_all(&texts);
+            let _ = tokio::time::timeout(Duration::from_millis(200), flood).await;
+            match ends {
+                "close frame" => {
+                    let frame = close_frame(1000, b"");
+                    let sent = client.io.write_all(&frame);
+                    let _ = tokio::time::timeout(Duration::from_millis(50), sent).await;
+                    drop(client);
+                }
+                "end" => drop(client),
+                _ => client.reset(),
+            }
+            let ended = tokio::time::timeout(Duration::from_secs(20), causes.recv()).await;
+            assert!(ended.is_ok(), "{path}, {ends}");
+        }
+    }
+    server.emptied().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_socket_that_is_dropped_in_another_task_is_closed_whenever_that_happens() {
     // A thread that is already running, so that it is as quick as possible.

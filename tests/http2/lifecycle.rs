@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::support::http2::{page, server};
 use crate::support::http2_wire::{self, DATA, GOAWAY, HEADERS, INITIAL_WINDOW, RST_STREAM, Wire};
-use crate::support::{CLOSE, TEXT, frame};
+use crate::support::{CLOSE, PING, PONG, TEXT, frame};
 
 /// The end of a conversation as its handler sees it: the result of `recv`, and the
 /// cause.
@@ -51,6 +51,20 @@ async fn talk(mut socket: WebSocket, ends: Ends) {
     echo(socket, ends).await;
 }
 
+/// Only sends, and never receives.
+async fn tick(mut socket: WebSocket, ends: Ends) {
+    let sender = socket.sender();
+    while socket.send("tick").await.is_ok() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let _ = ends.send((Ok(()), sender.closed().await));
+}
+
+/// Waits for the end only.
+async fn wait(mut socket: WebSocket, ends: Ends) {
+    let _ = ends.send((Ok(()), socket.closed().await));
+}
+
 /// One connection in memory.
 struct Connection {
     wire: Wire,
@@ -67,11 +81,14 @@ impl Connection {
     async fn with(config: Config, settings: &[(u16, u32)]) -> Self {
         let tracker = Tracker::new();
         let (sender, ends) = mpsc::unbounded_channel();
-        let (first, second, third) = (sender.clone(), sender.clone(), sender);
+        let (first, second, third) = (sender.clone(), sender.clone(), sender.clone());
+        let (fourth, fifth) = (sender.clone(), sender);
         let service = WebSocketService::new(service_fn(page))
             .route("/echo", move |socket| echo(socket, first.clone()))
             .route("/close", move |socket| close(socket, second.clone()))
             .route("/talk", move |socket| talk(socket, third.clone()))
+            .route("/tick", move |socket| tick(socket, fourth.clone()))
+            .route("/wait", move |socket| wait(socket, fifth.clone()))
             .route("/never", async |_: Upgrade, _: Request<()>| pending().await)
             .config(config)
             .tracker(&tracker);
@@ -124,6 +141,52 @@ async fn a_close_by_the_client_is_answered_and_the_stream_ended() {
     let frame = CloseFrame::new(CloseCode::NORMAL, "");
     let cause = CloseCause::Remote(Some(frame));
     assert_eq!(connection.end().await, (Ok(()), cause));
+    connection.gone().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_and_a_close_are_answered_behind_messages_that_nobody_receives() {
+    // By a handler that discards, behind any number: 260 KB of them.
+    for (path, count) in [("/tick", 100), ("/wait", 10_000)] {
+        let began = Instant::now();
+        let mut connection = Connection::new().await;
+        let wire = &mut connection.wire;
+        wire.open(1, path).await;
+        if path == "/tick" {
+            assert_eq!(wire.bytes(1, 6).await, unmasked(TEXT, b"tick"));
+        }
+        for _ in 0..count / 100 {
+            wire.data(1, &frame(TEXT, b"twenty bytes of text").repeat(100))
+                .await;
+            wire.settle().await;
+        }
+        wire.data(1, &frame(PING, b"there?")).await;
+        assert_eq!(wire.bytes(1, 8).await, unmasked(PONG, b"there?"));
+        wire.data(1, &closed(1000)).await;
+        assert_eq!(wire.bytes(1, 4).await, unmasked(CLOSE, &[3, 232]));
+        wire.ended(1).await;
+        wire.end(1).await;
+        let cause = connection.end().await.1;
+        assert!(matches!(cause, CloseCause::Remote(Some(_))), "{cause}");
+        assert!(began.elapsed() < Duration::from_secs(3));
+        connection.gone().await;
+    }
+}
+
+/// A reset of the stream makes the next ping fail.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_was_reset_is_noticed_behind_any_number_of_unread_messages() {
+    let mut connection = Connection::new().await;
+    let wire = &mut connection.wire;
+    wire.open(1, "/tick").await;
+    // Almost as much as a stream may send before its window is opened.
+    for _ in 0..25 {
+        let texts = frame(TEXT, b"twenty bytes of text").repeat(100);
+        wire.data(1, &texts).await;
+    }
+    wire.settle().await;
+    wire.reset(1, 8).await;
+    assert_eq!(connection.end().await.1, CloseCause::Lost);
     connection.gone().await;
 }
 

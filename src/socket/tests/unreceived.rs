@@ -271,3 +271,110 @@ async fn a_slow_handler_receives_everything_in_order_from_a_peer_that_never_paus
     drop(peer);
     task.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_only_sends_answers_and_ends_too() {
+    let role = Role::Client {
+        masking_key: || [1, 2, 3, 4],
+    };
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    let mut peer = Peer::new(theirs);
+    peer.connection = crate::protocol::Connection::new(Role::Server, &Config::new());
+    let (give, take) = oneshot::channel();
+    let socket = bare(
+        ours,
+        Negotiated {
+            role,
+            ..start(Config::new())
+        },
+    );
+    let _task = tokio::spawn(socket.run(|socket| push(socket, give)));
+    for _ in 0..500 {
+        peer.send("a short text").await;
+    }
+    peer.connection.ping(b"there?").unwrap();
+    peer.flush().await;
+    let pong = timeout(Duration::from_secs(12), peer.control()).await;
+    assert_eq!(pong, Ok(Some(Event::Pong("there?".into()))));
+    peer.connection.close(CloseCode::GOING_AWAY, "").unwrap();
+    peer.flush().await;
+    assert_eq!(peer.close_frame().await, Some(1001));
+    drop(peer);
+    assert_eq!(take.await.unwrap(), going_away());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_is_answered_behind_bytes_that_a_tunnel_does_not_read() {
+    let (mut peer, _task) = serve(Config::new(), |socket| async move {
+        let mut stream = socket.into_byte_stream();
+        stream.read_u8().await?;
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let mut rest = vec![];
+        stream.read_to_end(&mut rest).await?;
+        assert_eq!(rest.len(), 499);
+        stream.shutdown().await
+    });
+    for _ in 0..500 {
+        peer.send(vec![7]).await;
+    }
+    peer.connection.ping(b"there?").unwrap();
+    peer.flush().await;
+    let pong = timeout(Duration::from_secs(12), peer.control()).await;
+    assert_eq!(pong, Ok(Some(Event::Pong("there?".into()))));
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    peer.connection.close(CloseCode::NORMAL, "").unwrap();
+    peer.flush().await;
+    assert_eq!(peer.close_frame().await, Some(1000));
+}
+
+/// Of a message that is received in chunks, the chunks that wait fill the inbox.
+#[tokio::test(start_paused = true)]
+async fn a_ping_is_answered_behind_fragments_that_the_handler_has_not_received() {
+    let (mut peer, task) = serve(Config::new(), |mut socket| async move {
+        let mut message = socket.recv_stream().await?.unwrap();
+        let mut length = 0;
+        while let Some(chunk) = message.chunk().await? {
+            if length == 0 {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+            }
+            length += chunk.len();
+        }
+        assert_eq!(length, 70_001);
+        Ok::<(), Error>(())
+    });
+    peer.io.write_all(b"\x02\x81\0\0\0\0a").await.unwrap();
+    for _ in 0..70 {
+        let mut fragment = b"\x00\xfe\x03\xe8\0\0\0\0".to_vec();
+        fragment.resize(8 + 1000, b'b');
+        peer.io.write_all(&fragment).await.unwrap();
+    }
+    peer.connection.ping(b"there?").unwrap();
+    peer.flush().await;
+    let pong = timeout(Duration::from_secs(12), peer.control()).await;
+    assert_eq!(pong, Ok(Some(Event::Pong("there?".into()))));
+    peer.io.write_all(b"\x80\x80\0\0\0\0").await.unwrap();
+    assert_eq!(peer.close_frame().await, Some(1000));
+    drop(peer);
+    task.await.unwrap();
+}
+
+#[cfg(feature = "deflate")]
+#[tokio::test(start_paused = true)]
+async fn a_ping_is_answered_behind_compressed_messages() {
+    let compression = crate::config::Compression::shared();
+    let (give, take) = oneshot::channel();
+    let (mut peer, _task) =
+        peer::serve_compressed(Config::new(), compression, |socket| push(socket, give));
+    for _ in 0..200 {
+        peer.send("a text that repeats a text ".repeat(10)).await;
+    }
+    peer.connection.ping(b"there?").unwrap();
+    peer.flush().await;
+    let pong = timeout(Duration::from_secs(12), peer.control()).await;
+    assert_eq!(pong, Ok(Some(Event::Pong("there?".into()))));
+    peer.connection.close(CloseCode::GOING_AWAY, "").unwrap();
+    peer.flush().await;
+    assert_eq!(peer.close_frame().await, Some(1001));
+    drop(peer);
+    assert_eq!(take.await.unwrap(), going_away());
+}
