@@ -15,6 +15,7 @@ use super::conn::Conn;
 use super::deadlines::Deadlines;
 use super::received::Received;
 use super::turn::Turn;
+use crate::Message;
 use crate::socket::shared::{Capacity, Demand, Inbox, Shared};
 
 /// Returns what the backlog still takes, behind an inbox that takes only this much. `None` if
@@ -94,10 +95,13 @@ pub(super) fn hand_over<T>(
     turn: &mut Turn,
     cx: &mut Context<'_>,
 ) {
-    match turn.demand.capacity().copied() {
-        Some(capacity) => publish(shared, conn, capacity, turn, cx),
-        None => conn.buffers().backlog = None,
-    }
+    let mut demand = turn.demand;
+    let Some(capacity) = demand.capacity().copied() else {
+        conn.buffers().backlog = None;
+        return;
+    };
+    move_to_batch(conn.buffers(), capacity);
+    publish(shared, conn, demand, None, turn, cx);
 }
 
 /// Publishes all of the backlog, since receiving ends, and what has arrived of the message
@@ -109,27 +113,31 @@ pub(super) fn hand_over_all<T>(
     turn: &mut Turn,
     cx: &mut Context<'_>,
 ) {
-    match turn.demand.capacity() {
-        Some(_) => publish(shared, conn, Capacity::ALL, turn, cx),
-        None => conn.buffers().backlog = None,
-    }
+    // This turn may not have asked yet. Else the backlog is lost where the driver yields before
+    // it acts on the end: `what_waits_before_a_close_is_kept_wherever_the_driver_yields`.
+    let demand = shared.demand().filter(|demand| !demand.discards());
+    let Some(demand) = demand else {
+        conn.buffers().backlog = None;
+        return;
+    };
+    move_to_batch(conn.buffers(), Capacity::ALL);
+    let chunk = match demand.is_in_chunks() {
+        true => conn.take_part(),
+        false => None,
+    };
+    publish(shared, conn, demand, chunk, turn, cx);
 }
 
 fn publish<T>(
     shared: &Shared,
     conn: &mut Conn<T>,
-    capacity: Capacity,
+    demand: Demand,
+    chunk: Option<Message>,
     turn: &mut Turn,
     cx: &mut Context<'_>,
 ) {
-    move_to_batch(conn.buffers(), capacity);
-    let is_in_chunks = turn.demand.is_in_chunks();
-    let chunk = match is_in_chunks && capacity == Capacity::ALL {
-        true => conn.take_part(),
-        false => None,
-    };
     let (batch, pings) = conn.arrived();
-    turn.repoll(if is_in_chunks {
+    turn.repoll(if demand.is_in_chunks() {
         shared.publish_chunks(batch, chunk, pings, cx)
     } else {
         shared.publish(batch, pings, cx)

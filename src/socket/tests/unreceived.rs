@@ -1,5 +1,9 @@
 //! Messages that nobody receives: what is found behind them.
 
+use std::io;
+use std::pin::Pin;
+
+use tokio::io::ReadBuf;
 use tokio::sync::oneshot;
 
 use super::peer::serve_with;
@@ -13,6 +17,28 @@ async fn push(mut socket: WebSocket, ended: oneshot::Sender<CloseCause>) {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     ended.send(sender.closed().await).unwrap();
+}
+
+type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The handler, and what tells that it has returned `Ok`: the driver catches a panic, so an
+/// assertion in a handler fails the test only if somebody waits for this.
+fn checked<F, Fut, E>(handler: F) -> (impl FnOnce(WebSocket) -> Boxed, oneshot::Receiver<()>)
+where
+    F: FnOnce(WebSocket) -> Fut,
+    Fut: Future<Output = Result<(), E>> + Send + 'static,
+    E: std::fmt::Debug,
+{
+    let (give, take) = oneshot::channel();
+    let checked = |socket| {
+        let handler = handler(socket);
+        let checked: Boxed = Box::pin(async {
+            handler.await.unwrap();
+            give.send(()).unwrap();
+        });
+        checked
+    };
+    (checked, take)
 }
 
 impl Peer {
@@ -88,7 +114,7 @@ async fn a_peer_that_is_gone_is_noticed_behind_any_number_of_unread_messages() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_is_not_listened_to_is_pinged_and_not_given_up() {
-    let (mut peer, task) = serve(Config::new(), |mut socket| async move {
+    let (handler, returned) = checked(|mut socket: WebSocket| async move {
         tokio::time::sleep(Duration::from_secs(3600)).await;
         let mut count = 0;
         while socket.recv().await?.is_some() {
@@ -97,6 +123,7 @@ async fn a_peer_that_is_not_listened_to_is_pinged_and_not_given_up() {
         assert_eq!(count, MORE);
         Ok::<(), Error>(())
     });
+    let (mut peer, task) = serve(Config::new(), handler);
     flood(&mut peer, "x").await;
     let began = Instant::now();
     let mut pings = 0;
@@ -111,6 +138,7 @@ async fn a_peer_that_is_not_listened_to_is_pinged_and_not_given_up() {
     assert_eq!(peer.close_frame().await, Some(1000));
     drop(peer);
     task.await.unwrap();
+    returned.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,12 +173,14 @@ async fn a_handler_that_discards_answers_pings_and_notices_the_end_whatever_arri
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_begins_to_discard_lets_a_stalled_connection_go_on() {
-    let (mut peer, task) = serve_with(4096, Config::new(), |mut socket| async move {
+    let (handler, returned) = checked(|mut socket: WebSocket| async move {
         tokio::time::sleep(Duration::from_secs(60)).await;
         socket.discard_incoming();
         assert_eq!(socket.recv().await.unwrap(), None);
         assert_eq!(socket.close_cause(), Some(going_away()));
+        Ok::<(), Error>(())
     });
+    let (mut peer, task) = serve_with(4096, Config::new(), handler);
     let mut output = vec![];
     for _ in 0..MORE {
         peer.connection.send("a text of twenty chars").unwrap();
@@ -164,22 +194,26 @@ async fn a_handler_that_begins_to_discard_lets_a_stalled_connection_go_on() {
     assert_eq!(peer.close_frame().await, Some(1001));
     drop(peer);
     task.await.unwrap();
+    returned.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn limits_hold_for_what_is_discarded() {
     let config = Config::new().max_message_size(1000);
-    let (mut peer, task) = serve(config, |mut socket| async move {
+    let (handler, returned) = checked(|mut socket: WebSocket| async move {
         let cause = socket.closed().await;
         assert!(matches!(cause, CloseCause::Violation(_)), "{cause}");
         assert!(socket.recv().await.is_err());
         assert_eq!(socket.recv().await.unwrap(), None);
+        Ok::<(), Error>(())
     });
+    let (mut peer, task) = serve(config, handler);
     peer.send("x".repeat(1000)).await;
     peer.send("x".repeat(1001)).await;
     assert_eq!(peer.close_frame().await, Some(1009));
     drop(peer);
     task.await.unwrap();
+    returned.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,7 +246,7 @@ async fn a_bare_socket_that_only_sends_answers_and_ends_while_it_waits_for_its_e
 #[tokio::test(start_paused = true)]
 async fn what_waits_before_a_close_is_received_whole_or_in_chunks() {
     for streamed in [false, true] {
-        let (mut peer, task) = serve(Config::new(), move |mut socket: WebSocket| async move {
+        let (handler, returned) = checked(move |mut socket: WebSocket| async move {
             // The first decides whether messages are handed over in chunks.
             let mut texts = vec![];
             loop {
@@ -236,6 +270,7 @@ async fn what_waits_before_a_close_is_received_whole_or_in_chunks() {
             assert_eq!(socket.close_cause(), Some(going_away()));
             Ok::<(), Error>(())
         });
+        let (mut peer, task) = serve(Config::new(), handler);
         for at in 0..500 {
             peer.send(format!("{at}")).await;
         }
@@ -247,12 +282,13 @@ async fn what_waits_before_a_close_is_received_whole_or_in_chunks() {
         assert!(began.elapsed() < Duration::from_secs(1));
         drop(peer);
         task.await.unwrap();
+        returned.await.unwrap();
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_handler_receives_everything_in_order_from_a_peer_that_never_pauses() {
-    let (mut peer, task) = serve_with(4096, Config::new(), |mut socket| async move {
+    let (handler, returned) = checked(|mut socket: WebSocket| async move {
         for at in 0..MORE {
             assert_eq!(socket.recv().await?, Some(format!("{at}").into()));
             if at % 97 == 0 {
@@ -262,6 +298,7 @@ async fn a_slow_handler_receives_everything_in_order_from_a_peer_that_never_paus
         assert_eq!(socket.recv().await?, None);
         Ok::<(), Error>(())
     });
+    let (mut peer, task) = serve_with(4096, Config::new(), handler);
     for at in 0..MORE {
         peer.send(format!("{at}")).await;
     }
@@ -270,6 +307,7 @@ async fn a_slow_handler_receives_everything_in_order_from_a_peer_that_never_paus
     assert_eq!(peer.close_frame().await, Some(1000));
     drop(peer);
     task.await.unwrap();
+    returned.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -305,7 +343,7 @@ async fn a_client_that_only_sends_answers_and_ends_too() {
 
 #[tokio::test(start_paused = true)]
 async fn a_ping_is_answered_behind_bytes_that_a_tunnel_does_not_read() {
-    let (mut peer, _task) = serve(Config::new(), |socket| async move {
+    let (handler, returned) = checked(|socket: WebSocket| async move {
         let mut stream = socket.into_byte_stream();
         stream.read_u8().await?;
         tokio::time::sleep(Duration::from_secs(20)).await;
@@ -314,6 +352,7 @@ async fn a_ping_is_answered_behind_bytes_that_a_tunnel_does_not_read() {
         assert_eq!(rest.len(), 499);
         stream.shutdown().await
     });
+    let (mut peer, task) = serve(Config::new(), handler);
     for _ in 0..500 {
         peer.send(vec![7]).await;
     }
@@ -325,12 +364,15 @@ async fn a_ping_is_answered_behind_bytes_that_a_tunnel_does_not_read() {
     peer.connection.close(CloseCode::NORMAL, "").unwrap();
     peer.flush().await;
     assert_eq!(peer.close_frame().await, Some(1000));
+    drop(peer);
+    task.await.unwrap();
+    returned.await.unwrap();
 }
 
 /// Of a message that is received in chunks, the chunks that wait fill the inbox.
 #[tokio::test(start_paused = true)]
 async fn a_ping_is_answered_behind_fragments_that_the_handler_has_not_received() {
-    let (mut peer, task) = serve(Config::new(), |mut socket| async move {
+    let (handler, returned) = checked(|mut socket: WebSocket| async move {
         let mut message = socket.recv_stream().await?.unwrap();
         let mut length = 0;
         while let Some(chunk) = message.chunk().await? {
@@ -342,6 +384,7 @@ async fn a_ping_is_answered_behind_fragments_that_the_handler_has_not_received()
         assert_eq!(length, 70_001);
         Ok::<(), Error>(())
     });
+    let (mut peer, task) = serve(Config::new(), handler);
     peer.io.write_all(b"\x02\x81\0\0\0\0a").await.unwrap();
     for _ in 0..70 {
         let mut fragment = b"\x00\xfe\x03\xe8\0\0\0\0".to_vec();
@@ -356,6 +399,7 @@ async fn a_ping_is_answered_behind_fragments_that_the_handler_has_not_received()
     assert_eq!(peer.close_frame().await, Some(1000));
     drop(peer);
     task.await.unwrap();
+    returned.await.unwrap();
 }
 
 #[cfg(feature = "deflate")]
@@ -377,4 +421,68 @@ async fn a_ping_is_answered_behind_compressed_messages() {
     assert_eq!(peer.close_frame().await, Some(1001));
     drop(peer);
     assert_eq!(take.await.unwrap(), going_away());
+}
+
+/// A pipe of which each read returns eight bytes: a message.
+struct Spoon(tokio::io::DuplexStream);
+
+impl AsyncRead for Spoon {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut eight = [0; 8];
+        let mut spoon = ReadBuf::new(&mut eight);
+        ready!(Pin::new(&mut self.0).poll_read(cx, &mut spoon))?;
+        buffer.put_slice(spoon.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Spoon {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// Where the driver yields between two of its rounds, it knows nothing of the last one.
+#[tokio::test(start_paused = true)]
+async fn what_waits_before_a_close_is_kept_wherever_the_driver_yields() {
+    for count in 65..110 {
+        let (ours, theirs) = tokio::io::duplex(4096);
+        let mut peer = Peer::new(theirs);
+        for _ in 0..count {
+            peer.connection.send("hi").unwrap();
+        }
+        peer.connection.ping(b"").unwrap();
+        peer.connection.close(CloseCode::NORMAL, "").unwrap();
+        peer.flush().await;
+        let (handler, returned) = checked(move |mut socket: WebSocket| async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let mut received = 0;
+            while socket.recv().await?.is_some() {
+                received += 1;
+            }
+            assert_eq!(received, count);
+            Ok::<(), Error>(())
+        });
+        let task = tokio::spawn(managed(Spoon(ours), start(Config::new()), handler));
+        assert_eq!(peer.close_frame().await, Some(1000));
+        drop(peer);
+        task.await.unwrap();
+        returned.await.unwrap();
+    }
 }
