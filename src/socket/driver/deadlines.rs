@@ -97,7 +97,7 @@ pub(super) struct Deadlines {
 /// ```text
 ///   NotYet ── due, and late ──► Forgiven
 ///    │ ▲                           │ due
-///    │ └── the peer shows itself   ▼
+///    │ └── that timeout restarts   ▼
 ///    └────── due ──────────────► Again ── still due ──► the connection ends
 /// ```
 ///
@@ -110,7 +110,8 @@ enum Look {
     #[default]
     NotYet,
     Forgiven,
-    Again,
+    /// For this timeout.
+    Again(Action),
 }
 
 /// How late the timer of a process that runs may fire. tokio's timers have a resolution of
@@ -207,13 +208,21 @@ impl Deadlines {
         Time::between(self.start, now)
     }
 
+    /// The timeout `action` begins again. A look for another one stands: a peer that begins
+    /// messages for ever would outrun the deadline for writing.
+    fn restarted(&mut self, action: Action) {
+        if matches!(self.look, Look::Forgiven) || self.look == Look::Again(action) {
+            self.look = Look::NotYet;
+        }
+    }
+
     /// A whole frame arrived: the peer is there.
     pub(super) fn frame_received(&mut self, now: Instant) {
         self.received = self.time(now);
         // Not with every frame: a peer that never stops sending would outrun the deadline of
         // the closing handshake.
         if self.pinged.take().is_some() {
-            self.look = Look::NotYet;
+            self.restarted(Action::PingTimeout);
             // The next ping may be due before the answer to this one was.
             self.nearer = true;
         }
@@ -223,7 +232,7 @@ impl Deadlines {
     pub(super) fn pinged(&mut self, now: Instant, config: &Config) -> [u8; 8] {
         let time = self.time(now);
         self.pinged = Some(time);
-        self.look = Look::NotYet;
+        self.restarted(Action::PingTimeout);
         self.nearer = true;
         self.draw_interval(config);
         time.payload()
@@ -237,7 +246,7 @@ impl Deadlines {
     /// A message or frame has begun to arrive and is not complete.
     pub(super) fn message_began(&mut self, now: Instant) {
         self.message = Some(self.time(now));
-        self.look = Look::NotYet;
+        self.restarted(Action::MessageTimeout);
         self.nearer = true;
     }
 
@@ -267,7 +276,7 @@ impl Deadlines {
     pub(super) fn write_blocked(&mut self, now: Instant) {
         self.blocked = Some(self.time(now));
         self.nearer = true;
-        self.look = Look::NotYet;
+        self.restarted(Action::WriteTimeout);
     }
 
     pub(super) fn write_still_blocked(&mut self, now: Instant) {
@@ -297,7 +306,7 @@ impl Deadlines {
             }
             (_, false) => Ending::Flushing,
         };
-        self.look = Look::NotYet;
+        self.restarted(Action::CloseTimeout);
         self.nearer = true;
     }
 
@@ -419,6 +428,7 @@ impl Deadlines {
             return Due::Ping;
         };
         match self.look {
+            Look::Again(looked) if looked == action => Due::Timeout(timeout),
             Look::NotYet if at.after(LATE) < time => {
                 self.look = Look::Forgiven;
                 self.begin_anew(now);
@@ -426,11 +436,10 @@ impl Deadlines {
                 self.closing = time;
                 Due::Nothing
             }
-            Look::NotYet | Look::Forgiven => {
-                self.look = Look::Again;
+            Look::NotYet | Look::Forgiven | Look::Again(_) => {
+                self.look = Look::Again(action);
                 Due::LookAgain
             }
-            Look::Again => Due::Timeout(timeout),
         }
     }
 }
@@ -595,6 +604,22 @@ mod tests {
         assert!(matches!(deadlines.due(at, &config, false), Due::Nothing));
         deadlines.pinged(at, &config);
         let at = at + seconds(20);
+        assert!(matches!(deadlines.due(at, &config, false), Due::LookAgain));
+    }
+
+    #[test]
+    fn a_peer_that_begins_messages_for_ever_does_not_outrun_the_deadline_for_writing() {
+        let (now, config, mut deadlines) = setup();
+        deadlines.write_blocked(now);
+        let at = now + seconds(30);
+        assert!(matches!(deadlines.due(at, &config, false), Due::LookAgain));
+        deadlines.frame_received(at);
+        deadlines.message_began(at);
+        assert!(matches!(deadlines.due(at, &config, false), Due::Timeout(_)));
+        // Progress of the writing itself is another matter.
+        deadlines.write_blocked(at);
+        assert!(matches!(deadlines.due(at, &config, false), Due::Nothing));
+        let at = at + seconds(30);
         assert!(matches!(deadlines.due(at, &config, false), Due::LookAgain));
     }
 
