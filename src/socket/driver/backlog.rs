@@ -47,7 +47,7 @@ fn read<T: AsyncRead + AsyncWrite + Unpin>(
 ) {
     let buffers = conn.buffers();
     std::mem::swap(&mut buffers.batch, &mut buffers.backlog);
-    conn.read(Demand::Beyond(capacity), received, cx);
+    conn.read(Demand::Beyond(capacity), received, true, cx);
     let buffers = conn.buffers();
     std::mem::swap(&mut buffers.batch, &mut buffers.backlog);
 }

@@ -203,7 +203,7 @@ impl<T> Conn<T> {
     }
 
     /// Drops the answers to pings, which cannot be written.
-    pub(super) fn discard_control(&mut self) {
+    fn discard_control(&mut self) {
         self.buffers().control = Control::default();
     }
 
@@ -223,13 +223,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
         &mut self,
         mut demand: Demand,
         received: &mut Received,
+        is_first: bool,
         cx: &mut Context<'_>,
     ) {
         let frames = self.reader.frames();
         // Bytes from before come first; only then is there more to read.
         received.left_over = self.buffers().has_unparsed();
         if !received.left_over {
-            match self.poll_fill(demand, cx) {
+            match self.poll_fill(demand, is_first, cx) {
                 Poll::Ready(Ok(Filled::Input(0) | Filled::Payload(0))) => {
                     received.end = Some(ReadEnd::Eof);
                 }
@@ -256,7 +257,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
 
     /// Reads once: into the message that is arriving if much of it is still to come, else
     /// into the input buffer.
-    fn poll_fill(&mut self, demand: Demand, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
+    ///
+    /// The first read of a poll is not left to the task's budget, which a sibling future may
+    /// have used up; later ones are, since the next poll begins with a read.
+    fn poll_fill(
+        &mut self,
+        demand: Demand,
+        is_first: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Filled>> {
         let limit = match demand {
             Demand::Awaited(_) | Demand::ControlFrames | Demand::Discard => INPUT,
             Demand::Ahead(_) => AHEAD,
@@ -279,7 +288,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
         let buffers = self.buffers.get_or_insert_with(Buffers::pooled);
         let mut buffer = ReadBuf::new(&mut buffers.input()[..limit]);
         let io = &mut self.io;
-        ready!(poll_io(cx, |cx| Pin::new(&mut *io).poll_read(cx, &mut buffer)))?;
+        let mut read = |cx: &mut Context<'_>| Pin::new(&mut *io).poll_read(cx, &mut buffer);
+        ready!(if is_first {
+            poll_io(cx, read)
+        } else {
+            read(cx)
+        })?;
         (buffers.start, buffers.end) = (0, buffer.filled().len());
         Poll::Ready(Ok(Filled::Input(buffers.end)))
     }
@@ -400,9 +414,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
         Poll::Ready(Ok(()))
     }
 
+    /// Does what there is to do where nothing more is written.
+    #[inline(never)]
+    pub(super) fn linger(&mut self, cx: &mut Context<'_>) {
+        match self.stage {
+            Stage::Open | Stage::Over => {}
+            Stage::ReceiveOnly => self.discard_control(),
+            Stage::Lingering { fin } => self.send_fin(fin, cx),
+        }
+    }
+
     /// Sends FIN, and reads and discards until the peer sends nothing more. The client
     /// waits for the server's FIN first.
-    pub(super) fn linger(&mut self, fin: Fin, cx: &mut Context<'_>) {
+    fn send_fin(&mut self, fin: Fin, cx: &mut Context<'_>) {
         if fin == Fin::Due {
             if self.reader.side().closes_tcp_last() && self.poll_discard(cx).is_pending() {
                 return;

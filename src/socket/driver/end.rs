@@ -31,6 +31,21 @@ pub(super) fn end_receiving<T>(
     turn.repoll(shared.end_receiving(end, cx));
 }
 
+/// Whether a connection that is not open any more receives on: after a failed write. Once
+/// this side has closed there is nothing left to do, since it can neither write a close frame
+/// nor have it answered.
+#[cold]
+pub(super) fn receives_on<T>(shared: &Shared, conn: &mut Conn<T>) -> bool {
+    if conn.stage() != Stage::ReceiveOnly {
+        return false;
+    }
+    let is_closed = shared.demand() == Some(Demand::Discard);
+    if is_closed {
+        conn.set_stage(Stage::Over);
+    }
+    !is_closed
+}
+
 /// Nothing can be written any more. What has arrived is received on, if the end has not begun.
 #[cold]
 pub(super) fn writing_failed<T>(

@@ -29,7 +29,7 @@ use tokio::time::Instant;
 use conn::{Conn, Stage};
 use coop::yield_now;
 use deadlines::{Deadlines, Due};
-use end::{end_receiving, time_out, writing_failed};
+use end::{end_receiving, receives_on, time_out, writing_failed};
 pub use handler::HandlerOutput;
 pub(super) use handler::{HandlerOnly, Outcome, finish as finish_handler};
 pub(super) use inline::{BoxedIo, Inline};
@@ -191,7 +191,7 @@ where
     fn receive(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let this = self.project();
         let Some(conn) = this.conn else { return false };
-        if !matches!(conn.stage(), Stage::Open | Stage::ReceiveOnly) {
+        if conn.stage() != Stage::Open && !receives_on(this.shared, conn) {
             return false;
         }
         if let Some(end) = conn.buffers().read_end.take() {
@@ -212,11 +212,6 @@ where
             return false;
         };
         turn.demand = demand;
-        if demand == Demand::Discard && conn.stage() == Stage::ReceiveOnly {
-            // This side has closed, and can neither write a close frame nor wait for one.
-            conn.set_stage(Stage::Over);
-            return false;
-        }
         if !demand.has_capacity() {
             return backlog::receive(this.shared, this.deadlines, conn, turn, cx);
         }
@@ -230,7 +225,7 @@ where
             return false;
         }
         let mut received = Received::default();
-        conn.read(demand, &mut received, cx);
+        conn.read(demand, &mut received, turn.is_first_read(), cx);
         let has_input = received.has_input();
         // Bytes left over count like bytes that were just read: they may be the beginning
         // of a frame, or a pong, and nothing was read after them.
@@ -291,17 +286,9 @@ where
     fn transmit(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let this = self.project();
         let Some(conn) = this.conn else { return false };
-        match conn.stage() {
-            Stage::Open => {}
-            Stage::ReceiveOnly => {
-                conn.discard_control();
-                return false;
-            }
-            Stage::Lingering { fin } => {
-                conn.linger(fin, cx);
-                return false;
-            }
-            Stage::Over => return false,
+        if conn.stage() != Stage::Open {
+            conn.linger(cx);
+            return false;
         }
         let mut progress = false;
         let written = poll_transmit(this.shared, conn, &mut progress, turn, cx);

@@ -19,6 +19,8 @@ pub(super) struct Turn {
     pub(super) would_block: bool,
     /// Whether the deadlines wait until the next turn has looked at the input.
     pub(super) looks_again: bool,
+    /// Whether this poll has asked the IO for input.
+    pub(super) has_read: bool,
     /// The clock, read at most once unless the timer fires.
     pub(super) now: Option<Instant>,
 }
@@ -33,6 +35,7 @@ impl Default for Turn {
             same_task: false,
             would_block: false,
             looks_again: false,
+            has_read: false,
             now: None,
         }
     }
@@ -52,6 +55,12 @@ impl Turn {
     #[inline]
     pub(super) fn repoll(&mut self, repoll: Repoll) {
         self.repoll = self.repoll.or(repoll);
+    }
+
+    /// Whether this is the first read of the poll; says so once.
+    #[inline]
+    pub(super) fn is_first_read(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_read, true)
     }
 
     #[inline]
