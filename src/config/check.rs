@@ -133,7 +133,7 @@ fn right_origin(text: &str) -> Option<String> {
     can_match.then_some(right)
 }
 
-/// Splits a URL, or what somebody took for one, behind its scheme.
+/// Splits a text that should be a URL behind its scheme.
 fn scheme_and_rest(text: &str) -> (Option<&str>, &str) {
     let text = text.trim();
     let slashes = text.find("://").or_else(|| text.find(":\\\\"));

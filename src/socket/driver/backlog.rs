@@ -1,10 +1,10 @@
-//! Messages that nobody receives, and what is found behind them.
+//! Messages that are not received, and what is found behind them.
 //!
 //! When the inbox is full, the driver reads on into a *backlog*, which it hands over as the
 //! handler makes room. So pings are answered, pongs seen, and the end is noticed behind
 //! messages that wait. The backlog is bounded too ([`Capacity::beyond`]). Only when it is full
-//! does reading stop, and backpressure reach the peer. (`design.md`, "Messages that nobody
-//! receives".)
+//! does reading stop, and backpressure reach the peer. (`design.md`, "Messages that are not
+//! received".)
 
 use std::task::Context;
 

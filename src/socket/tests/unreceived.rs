@@ -1,4 +1,4 @@
-//! Messages that nobody receives: what is found behind them.
+//! Messages that are not received: what is found behind them.
 
 use std::io;
 use std::pin::Pin;
