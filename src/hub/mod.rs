@@ -21,11 +21,18 @@
 //! All members get the messages of a room in the same order. A message is delivered at
 //! most once: a socket that is closing gets no more messages.
 
+pub mod backplane;
+mod follow;
 mod handle;
+mod history;
+mod position;
 mod registry;
+mod ring;
 mod room;
 #[cfg(test)]
 mod tests;
 
 pub use handle::Hub;
+pub use history::{Gap, History};
+pub use position::{ParsePositionError, Position};
 pub use room::{Room, Sent};

@@ -1,0 +1,103 @@
+//! What arrives from an engine.
+
+use std::fmt;
+use std::sync::Weak;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::error::EngineError;
+use super::log::{Arrival, RosterChange};
+
+/// Where an engine puts what arrives.
+///
+/// The calls do what is to be done before they return: they deliver to the members on this
+/// server, and wait for none of them. Those about one room must come one after the other. An
+/// `Inbound` does not keep the hub alive: when the hub is gone, calls have no effect, and
+/// [`is_closed`](Self::is_closed) says so.
+#[derive(Clone)]
+pub struct Inbound(pub(in crate::hub) Weak<dyn Receive>);
+
+/// The hub, as an engine sees it.
+pub(in crate::hub) trait Receive: Send + Sync {
+    fn following(&self, room: &str);
+    fn arrived(&self, room: &str, arrival: Arrival);
+    fn relayed(&self, room: &str, envelope: Bytes);
+    fn presence(&self, room: &str, change: RosterChange);
+    fn lease_lost(&self);
+    fn interrupted(&self);
+    fn state(&self, state: EngineState);
+}
+
+impl Inbound {
+    /// The engine follows this room: what is published from now on arrives.
+    pub fn following(&self, room: &str) {
+        self.with(|hub| hub.following(room));
+    }
+
+    /// A message of a room that is followed.
+    pub fn arrived(&self, room: &str, arrival: Arrival) {
+        self.with(|hub| hub.arrived(room, arrival));
+    }
+
+    /// A message that another server [relayed](Backplane::relay).
+    pub fn relayed(&self, room: &str, envelope: Bytes) {
+        self.with(|hub| hub.relayed(room, envelope));
+    }
+
+    /// A change in the roster of a room that is followed.
+    pub fn presence(&self, room: &str, change: RosterChange) {
+        self.with(|hub| hub.presence(room, change));
+    }
+
+    /// The lease of this server was over for a time, so its entries may have been removed. The hub
+    /// enters them again.
+    pub fn lease_lost(&self) {
+        self.with(|hub| hub.lease_lost());
+    }
+
+    /// No room is followed any more: messages may be lost from now on, until
+    /// [`following`](Self::following) is called for each.
+    pub fn interrupted(&self) {
+        self.with(|hub| hub.interrupted());
+    }
+
+    /// Whether the engine can be reached.
+    pub fn state(&self, state: EngineState) {
+        self.with(|hub| hub.state(state));
+    }
+
+    /// Returns whether the hub is gone.
+    pub fn is_closed(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+
+    fn with(&self, call: impl FnOnce(&dyn Receive)) {
+        if let Some(hub) = self.0.upgrade() {
+            call(&*hub);
+        }
+    }
+}
+
+impl fmt::Debug for Inbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbound")
+            .field("is_closed", &self.is_closed())
+            .finish()
+    }
+}
+
+/// Whether an engine can be reached; see [`Hub::state`](super::Hub::state).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EngineState {
+    /// The engine answers. A hub without an engine is always in this state.
+    Up,
+    /// The engine does not answer.
+    Down {
+        /// When that was noticed.
+        since: Instant,
+        /// The last error.
+        reason: EngineError,
+    },
+}

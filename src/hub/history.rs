@@ -1,0 +1,150 @@
+//! How much of a room is kept, and what happens when a member has missed something.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::position::Position;
+use super::ring::Limits;
+use crate::Message;
+
+/// How much a room keeps of what was said, for members that come back.
+///
+/// A client can resume as long as all messages that it missed are kept.
+///
+/// ```
+/// use std::time::Duration;
+/// use hyper_ws::hub::{History, Hub};
+///
+/// let hub = Hub::new().history(History::last(500).age(Duration::from_secs(3600)));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    messages: usize,
+    bytes: usize,
+    age: Duration,
+    total_bytes: usize,
+}
+
+impl History {
+    /// Keeps the last `messages` of each room, up to 64 KiB of them, for ten minutes after
+    /// the last one; and up to 64 MiB in all rooms of the hub together.
+    ///
+    /// # Panics
+    ///
+    /// If `messages` is 0, or more than 100,000.
+    pub fn last(messages: usize) -> Self {
+        assert!(
+            (1..=100_000).contains(&messages),
+            "a history of {messages} messages (expected 1 to 100,000)"
+        );
+        History {
+            messages,
+            bytes: 64 * 1024,
+            age: Duration::from_secs(600),
+            total_bytes: 64 * 1024 * 1024,
+        }
+    }
+
+    /// Sets the limit of a room in bytes. The default is 64 KiB. The newest message is kept
+    /// even if it is larger.
+    ///
+    /// # Panics
+    ///
+    /// If it is 0.
+    pub fn bytes(mut self, bytes: usize) -> Self {
+        assert!(bytes > 0, "a history of 0 bytes (expected at least 1)");
+        self.bytes = bytes;
+        self
+    }
+
+    /// Sets for how long messages are kept after the last one. The default is ten minutes.
+    /// A room of this process is kept as long, even if it has no member.
+    ///
+    /// # Panics
+    ///
+    /// If it is less than a second, or more than 30 days.
+    pub fn age(mut self, age: Duration) -> Self {
+        let range = Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 3600);
+        assert!(
+            range.contains(&age),
+            "a history of {age:?} (expected one second to 30 days)"
+        );
+        self.age = age;
+        self
+    }
+
+    /// Sets the limit of all rooms of the hub together, in bytes. The default is 64 MiB.
+    /// Beyond it, the rooms in which nothing was said for longest forget first.
+    ///
+    /// # Panics
+    ///
+    /// If it is 0.
+    pub fn total_bytes(mut self, bytes: usize) -> Self {
+        assert!(bytes > 0, "a total of 0 bytes (expected at least 1)");
+        self.total_bytes = bytes;
+        self
+    }
+
+    /// Returns the number of messages that are kept of a room.
+    pub fn max_messages(&self) -> usize {
+        self.messages
+    }
+
+    /// Returns the number of bytes that are kept of a room.
+    pub fn max_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns for how long messages are kept after the last one.
+    pub fn max_age(&self) -> Duration {
+        self.age
+    }
+
+    pub(super) fn max_total_bytes(&self) -> usize {
+        self.total_bytes
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            messages: self.messages,
+            bytes: self.bytes,
+        }
+    }
+}
+
+/// What happens to the members of a room whose server has lost messages for good: the
+/// engine restarted with older data, or forgot them before this server had read them.
+///
+/// A room of one process has no such gaps.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub enum Gap {
+    /// Ends the membership of all members at once, and closes their connections with 1012
+    /// (service restart) over the next five seconds. Their clients come back, and resume or
+    /// load the state anew. This is the default: it needs nothing of the client.
+    #[default]
+    Close,
+    /// Sends all members the message that the function returns, and goes on. It is given the
+    /// name of the room and the position at which the room goes on. The client then loads
+    /// the state anew.
+    Tell(#[doc(hidden)] TellFn),
+}
+
+type TellFn = Arc<dyn Fn(&str, Position) -> Message + Send + Sync>;
+
+impl Gap {
+    /// Returns [`Gap::Tell`].
+    pub fn tell(message: impl Fn(&str, Position) -> Message + Send + Sync + 'static) -> Self {
+        Gap::Tell(Arc::new(message))
+    }
+}
+
+impl fmt::Debug for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Gap::Close => "Close",
+            Gap::Tell(_) => "Tell",
+        })
+    }
+}
