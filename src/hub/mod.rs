@@ -26,6 +26,8 @@ mod follow;
 mod handle;
 mod history;
 mod position;
+#[cfg(feature = "redis")]
+mod redis;
 mod registry;
 mod ring;
 mod room;
@@ -35,4 +37,6 @@ mod tests;
 pub use handle::Hub;
 pub use history::{Gap, History};
 pub use position::{ParsePositionError, Position};
+#[cfg(feature = "redis")]
+pub use redis::Redis;
 pub use room::{Room, Sent};
