@@ -18,6 +18,9 @@ use super::position::Position;
 const MAX_WAITING: usize = 256;
 const MAX_WAITING_BYTES: usize = 256 * 1024;
 
+/// The bytes that may wait in all rooms together.
+const ALL_WAITING_BYTES: usize = 16 * 1024 * 1024;
+
 /// What a message that waits takes beside its bytes.
 const OVERHEAD: usize = size_of::<(Arrival, Permit)>();
 
@@ -366,7 +369,7 @@ struct Backlog {
 impl Backlog {
     fn push(&mut self, arrival: Arrival, budget: &Arc<Budget>) {
         let bytes = arrival.envelope.len();
-        let Some(permit) = budget.take(bytes + OVERHEAD) else {
+        let Some(permit) = budget.take(bytes + OVERHEAD, ALL_WAITING_BYTES) else {
             // What follows does not follow what is here, so this would be of no use.
             *self = Backlog::default();
             return;
@@ -380,7 +383,7 @@ impl Backlog {
 
     fn push_front(&mut self, arrival: Arrival, budget: &Arc<Budget>) {
         let bytes = arrival.envelope.len();
-        if let Some(permit) = budget.take(bytes + OVERHEAD) {
+        if let Some(permit) = budget.take(bytes + OVERHEAD, ALL_WAITING_BYTES) {
             self.bytes += bytes;
             self.arrivals.push_front((arrival, permit));
         }
