@@ -217,6 +217,12 @@ impl Hub {
         self.len() == 0
     }
 
+    /// The number of rooms that are kept although nobody is in them.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.registry.kept_rooms()
+    }
+
     fn settings(&mut self, name: &str) -> &mut Settings {
         match Arc::get_mut(&mut self.registry) {
             Some(registry) => &mut registry.settings,

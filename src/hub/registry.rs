@@ -152,6 +152,11 @@ impl Registry {
         drop(released);
     }
 
+    #[cfg(test)]
+    pub(super) fn kept_rooms(&self) -> usize {
+        self.lock_kept().len()
+    }
+
     fn lock_kept(&self) -> MutexGuard<'_, VecDeque<(Instant, Arc<RoomShared>)>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
