@@ -1,5 +1,6 @@
 //! Rooms, and the plain parts that they are made of.
 
+mod follow;
 mod ring;
 mod rooms;
 
