@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::backplane::{Backplane, EngineState, Stopped};
+use super::backplane::{Backplane, Budget, EngineState, Stopped};
 use super::counters::Counters;
 use super::history::{Gap, History};
 use super::position::Position;
@@ -143,6 +143,9 @@ impl Hub {
     /// If the hub has been cloned or has had a room.
     pub fn outgoing_limit(mut self, bytes: usize) -> Self {
         self.settings("outgoing_limit").outgoing_limit = bytes;
+        if let Some(registry) = Arc::get_mut(&mut self.registry) {
+            registry.outgoing = Budget::new(bytes);
+        }
         self
     }
 

@@ -127,9 +127,7 @@ impl RoomShared {
 impl Registry {
     /// Takes the right to keep a message waiting for the engine.
     fn permit(&self, bytes: usize) -> Result<Permit, PublishError> {
-        let permit = self
-            .outgoing
-            .take(bytes + OVERHEAD, self.settings.outgoing_limit);
+        let permit = self.outgoing.take(bytes + OVERHEAD);
         if permit.is_none() {
             Counts::add(&self.counts.dropped);
         }

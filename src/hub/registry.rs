@@ -24,6 +24,9 @@ use crate::socket::shared::{Item, Observer, Pushed, Shared};
 /// A hash table for at most four times as many entries is not worth shrinking.
 const FEW: usize = 16;
 
+/// The bytes that may wait for reads, in all rooms.
+const BACKLOG_BYTES: usize = 16 * 1024 * 1024;
+
 /// A hub. It does not own the rooms: the handles of a room and the connections of its members
 /// do, so a room without either is dropped. Those with history are kept for a while.
 pub(super) struct Registry {
@@ -56,9 +59,9 @@ impl Registry {
             id: tags.next(),
             tags,
             counts: Counts::default(),
-            outgoing: Budget::new(),
+            outgoing: Budget::new(settings.outgoing_limit),
             is_full: AtomicBool::new(false),
-            backlog: Budget::new(),
+            backlog: Budget::new(BACKLOG_BYTES),
             settings,
             keeper: OnceLock::new(),
             engine_state: watch::Sender::new(EngineState::Up),

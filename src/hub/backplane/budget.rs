@@ -7,22 +7,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug)]
 pub(in crate::hub) struct Budget {
     used: AtomicUsize,
+    limit: usize,
 }
 
 impl Budget {
-    pub(in crate::hub) fn new() -> Arc<Self> {
+    pub(in crate::hub) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Budget {
             used: AtomicUsize::new(0),
+            limit,
         })
     }
 
-    /// Takes this many bytes, or returns `None` if that would be more than `limit` in all. A single
-    /// request may exceed the limit if nothing else waits.
-    pub(in crate::hub) fn take(self: &Arc<Self>, bytes: usize, limit: usize) -> Option<Permit> {
+    /// Takes this many bytes, or returns `None` if that many are not left. A single request may
+    /// exceed the limit if nothing else waits.
+    pub(in crate::hub) fn take(self: &Arc<Self>, bytes: usize) -> Option<Permit> {
         let taken = self
             .used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                (used == 0 || used.saturating_add(bytes) <= limit).then_some(used + bytes)
+                (used == 0 || used.saturating_add(bytes) <= self.limit).then_some(used + bytes)
             });
         taken.ok().map(|_| Permit {
             budget: self.clone(),
