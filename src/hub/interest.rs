@@ -91,6 +91,9 @@ impl RoomShared {
                             follower.unfollow();
                         }
                     }
+                    if let Some(presence) = &mut state.presence {
+                        presence.unfollowed();
+                    }
                     engine.unfollow(&room.name);
                 }
             }

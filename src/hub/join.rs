@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::backplane::EngineError;
+use super::backplane::{EngineError, EngineState};
 use super::follow::Want;
 use super::position::Position;
-use super::registry::{MemberId, Order, Registry, RoomShared, State};
+use super::registry::{MemberId, Registry, RoomShared, State};
 use crate::protocol::Prepared;
 use crate::{Message, WebSocket};
 
@@ -104,9 +104,9 @@ impl RoomShared {
         position: Option<Position>,
     ) -> Result<Joined, HubError> {
         self.take_out(socket);
-        let order = self.order.as_deref().ok_or(HubError::NoHistory)?;
+        hub.needs_history()?;
         let _waiting = self.wait(hub);
-        self.until_live(hub, order).await?;
+        self.until_live(hub).await?;
         let Some(mut at) = position else {
             return Ok(Joined::Missed { now: self.last()? });
         };
@@ -139,7 +139,7 @@ impl RoomShared {
                 Next::Ask(want) => {
                     // If it has not moved when it is lost again, the log does not have it.
                     asked_at = Some(at);
-                    self.ask(hub, order, want).await?;
+                    self.ask(hub, want).await?;
                 }
                 Next::Missed(now) => return Ok(Joined::Missed { now }),
             }
@@ -190,9 +190,9 @@ impl RoomShared {
         self: &Arc<Self>,
         hub: &Arc<Registry>,
     ) -> Result<Position, HubError> {
-        let order = self.order.as_deref().ok_or(HubError::NoHistory)?;
+        hub.needs_history()?;
         let _waiting = self.wait(hub);
-        self.until_live(hub, order).await?;
+        self.until_live(hub).await?;
         self.last()
     }
 
@@ -201,9 +201,9 @@ impl RoomShared {
         hub: &Arc<Registry>,
         last: usize,
     ) -> Result<Recent, HubError> {
-        let order = self.order.as_deref().ok_or(HubError::NoHistory)?;
+        hub.needs_history()?;
         let _waiting = self.wait(hub);
-        self.until_live(hub, order).await?;
+        self.until_live(hub).await?;
         let is_enough = self.change_log(hub, |log| {
             if let Some(history) = hub.settings.history {
                 log.expire(history.max_age());
@@ -211,7 +211,7 @@ impl RoomShared {
             log.follower.is_none() || log.is_whole || log.ring.len() >= last
         });
         if is_enough == Some(false) {
-            self.ask(hub, order, Want::All).await?;
+            self.ask(hub, Want::All).await?;
         }
         let state = self.lock();
         let log = state.log.as_deref().ok_or(HubError::NoHistory)?;
@@ -232,32 +232,27 @@ impl RoomShared {
     }
 
     /// Waits until the room is known to be up to date.
-    async fn until_live(&self, hub: &Registry, order: &Order) -> Result<(), HubError> {
-        self.until(hub, order, 0).await
+    async fn until_live(&self, hub: &Registry) -> Result<(), HubError> {
+        self.until(hub, 0).await
     }
 
     /// Has the log read, and waits for the answer.
-    async fn ask(
-        self: &Arc<Self>,
-        hub: &Arc<Registry>,
-        order: &Order,
-        want: Want,
-    ) -> Result<(), HubError> {
+    async fn ask(self: &Arc<Self>, hub: &Arc<Registry>, want: Want) -> Result<(), HubError> {
         let mut read = 0;
         self.follow_event(hub, |state, steps| {
             if let Some(follower) = state.follower() {
                 read = follower.want(want, steps);
             }
         });
-        self.until(hub, order, read).await
+        self.until(hub, read).await
     }
 
     /// Waits until a read has been answered, and the room is up to date.
-    async fn until(&self, hub: &Registry, order: &Order, read: u64) -> Result<(), HubError> {
+    async fn until(&self, hub: &Registry, read: u64) -> Result<(), HubError> {
         let answered = timeout(PATIENCE, async {
             loop {
                 // Made before the look, so that no answer comes between.
-                let answered = order.answered.notified();
+                let answered = self.order.answered.notified();
                 let is_done = match self.lock().follower() {
                     None => true,
                     Some(follower) => follower.is_live() && follower.has_answered(read),
@@ -268,7 +263,9 @@ impl RoomShared {
                 answered.await;
             }
         });
-        answered.await.map_err(|_| hub.unavailable())
+        answered
+            .await
+            .map_err(|_| HubError::Unavailable(hub.why_unavailable()))
     }
 
     /// Ends the membership of a socket.
@@ -281,12 +278,18 @@ impl RoomShared {
 }
 
 impl Registry {
+    fn needs_history(&self) -> Result<(), HubError> {
+        match self.settings.history {
+            Some(_) => Ok(()),
+            None => Err(HubError::NoHistory),
+        }
+    }
+
     /// Why the engine did not answer, as far as it is known.
-    fn unavailable(&self) -> HubError {
-        use super::backplane::EngineState;
-        HubError::Unavailable(match &*self.engine_state.borrow() {
+    pub(super) fn why_unavailable(&self) -> EngineError {
+        match &*self.engine_state.borrow() {
             EngineState::Down { reason, .. } => reason.clone(),
             EngineState::Up => EngineError::new("no answer within five seconds"),
-        })
+        }
     }
 }

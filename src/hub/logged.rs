@@ -1,6 +1,6 @@
 //! A room with a log: the one order of its messages, and what an engine says of it.
 
-use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::backplane::{Arrival, EngineError, Past, Read, ReadFrom, Reply};
@@ -9,7 +9,7 @@ use super::envelope;
 use super::follow::{Step, Want};
 use super::history::Gap;
 use super::position::Position;
-use super::registry::{MemberId, Order, Registry, RoomShared, Sent, State, Turn, count_memory};
+use super::registry::{MemberId, Registry, RoomShared, Sent, State, count_memory, lock};
 use super::ring::Entry;
 use super::user_code;
 use crate::config::Overflow;
@@ -34,12 +34,10 @@ impl RoomShared {
         except: Option<MemberId>,
         once: Option<&str>,
     ) -> (Option<Position>, Sent) {
-        let Some(order) = &self.order else {
-            return (None, Sent::default());
-        };
+        let order = &self.order;
         if user_code::is_running() {
             lock(&order.deferred).push((message, except));
-            self.append_deferred(hub, order);
+            self.append_deferred(hub);
             let mut sent = Sent::default();
             sent.passed_on = true;
             return (None, sent);
@@ -47,15 +45,16 @@ impl RoomShared {
         let turn = lock(&order.turn);
         let appended = self.append_in_turn(hub, message, except, once);
         drop(turn);
-        self.append_deferred(hub, order);
+        self.append_deferred(hub);
         appended
     }
 
     /// Appends what closures of the user have sent. If another task holds the turn, that task
     /// does it.
-    fn append_deferred(self: &Arc<Self>, hub: &Arc<Registry>, order: &Order) {
+    pub(super) fn append_deferred(self: &Arc<Self>, hub: &Arc<Registry>) {
+        let order = &self.order;
         while !lock(&order.deferred).is_empty() {
-            let Some(_turn) = try_lock(order) else {
+            let Some(_turn) = self.try_turn() else {
                 return;
             };
             for (message, except) in std::mem::take(&mut *lock(&order.deferred)) {
@@ -138,14 +137,11 @@ impl RoomShared {
         hub: &Arc<Registry>,
         event: impl FnOnce(&mut State, &mut Vec<Step>),
     ) {
-        let Some(order) = &self.order else {
-            return;
-        };
-        let mut turn = lock(&order.turn);
+        let mut turn = lock(&self.order.turn);
         let mut steps = std::mem::take(&mut turn.steps);
         event(&mut self.lock(), &mut steps);
         for step in steps.drain(..) {
-            self.carry_out(hub, order, step);
+            self.carry_out(hub, step);
         }
         turn.steps = steps;
     }
@@ -201,7 +197,7 @@ impl RoomShared {
         });
     }
 
-    fn carry_out(self: &Arc<Self>, hub: &Arc<Registry>, order: &Order, step: Step) {
+    fn carry_out(self: &Arc<Self>, hub: &Arc<Registry>, step: Step) {
         match step {
             Step::Begin(at) => {
                 self.change_log(hub, |log| log.ring.reset(at));
@@ -211,7 +207,7 @@ impl RoomShared {
             Step::Broken(at) => self.broken(hub, at),
             Step::Read(number, from) => self.read(hub, number, from),
             Step::Retry(failures) => self.retry_later(hub, failures),
-            Step::Answered => order.answered.notify_waiters(),
+            Step::Answered => self.order.answered.notify_waiters(),
         }
     }
 
@@ -406,17 +402,5 @@ impl Registry {
                 self.forget_oldest(limit);
             }
         }
-    }
-}
-
-fn lock<T>(mutex: &std::sync::Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn try_lock(order: &Order) -> Option<MutexGuard<'_, Turn>> {
-    match order.turn.try_lock() {
-        Ok(turn) => Some(turn),
-        Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
     }
 }

@@ -25,7 +25,7 @@ impl RoomShared {
         except: Option<MemberId>,
         overflow: Overflow,
     ) -> Sent {
-        match (&self.order, &hub.settings.engine) {
+        match (&hub.settings.history, &hub.settings.engine) {
             // The lock is held until all members have the message queued: without that, two
             // messages of two tasks could reach two members in different orders. Nothing here
             // waits.
@@ -52,7 +52,7 @@ impl RoomShared {
         message: Prepared,
         once: Option<&str>,
     ) -> Result<Position, PublishError> {
-        if self.order.is_none() {
+        if hub.settings.history.is_none() {
             return Err(PublishError::NoHistory);
         }
         if hub.settings.engine.is_none() {

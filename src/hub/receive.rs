@@ -17,6 +17,7 @@ impl Receive for Registry {
                     follower.following(steps);
                 }
             });
+            room.read_people(&self);
         }
     }
 
@@ -49,9 +50,17 @@ impl Receive for Registry {
         }
     }
 
-    fn presence(self: Arc<Self>, _room: &str, _change: RosterChange) {}
+    fn presence(self: Arc<Self>, room: &str, change: RosterChange) {
+        if let Some(room) = self.find(room) {
+            room.roster_changed(&self, change);
+        }
+    }
 
-    fn lease_lost(self: Arc<Self>) {}
+    fn lease_lost(self: Arc<Self>) {
+        for room in self.all() {
+            room.enter_all_again(&self);
+        }
+    }
 
     fn interrupted(self: Arc<Self>) {
         Counts::add(&self.counts.interruptions);
@@ -61,6 +70,7 @@ impl Receive for Registry {
                     follower.interrupted();
                 }
             });
+            room.roster_interrupted();
         }
     }
 

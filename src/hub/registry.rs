@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -15,6 +15,7 @@ use super::keeper::Keeper;
 use super::log::Log;
 use super::position::{Position, Tags};
 use super::ring::Ring;
+use super::seats::Presence;
 use super::settings::Settings;
 use crate::config::Overflow;
 use crate::protocol::Prepared;
@@ -72,7 +73,7 @@ impl Registry {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Weak<RoomShared>>> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.rooms)
     }
 
     /// Returns the engine and the keeper, and starts them if this is the first call; `None` if
@@ -161,7 +162,7 @@ impl Registry {
     }
 
     fn lock_kept(&self) -> MutexGuard<'_, VecDeque<(Instant, Arc<RoomShared>)>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept)
     }
 
     /// Makes rooms forget until all histories together are well within their limit, those first
@@ -189,6 +190,11 @@ impl Registry {
     }
 }
 
+/// Nothing that runs under our locks panics, so a poisoned lock is as good as any.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Tells the members of a room apart: the address of what the handles of a socket
 /// share. The room holds that too, so no other socket can have the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -207,14 +213,15 @@ pub(super) struct RoomShared {
     pub(super) name: Arc<str>,
     pub(super) hub: Weak<Registry>,
     state: Mutex<State>,
-    /// Of a room with a log.
-    pub(super) order: Option<Box<Order>>,
+    pub(super) order: Order,
 }
 
 /// What the lock of a room protects.
 pub(super) struct State {
     pub(super) members: HashMap<MemberId, Arc<Shared>>,
     pub(super) log: Option<Box<Log>>,
+    /// Who is here, once somebody has asked or entered.
+    pub(super) presence: Option<Box<Presence>>,
     /// Calls that wait for the engine about this room.
     pub(super) waiting: u32,
     /// Whether the engine has been asked to follow the room.
@@ -225,7 +232,7 @@ pub(super) struct State {
     pub(super) is_kept: bool,
 }
 
-/// What keeps the messages of a log in one order.
+/// What keeps the messages of a log, and the changes of who is present, in one order.
 #[derive(Default)]
 pub(super) struct Order {
     /// Held while messages are put into the log and handed to the members, also while closures
@@ -233,7 +240,7 @@ pub(super) struct Order {
     pub(super) turn: Mutex<Turn>,
     /// Messages that were sent from within such closures. Who holds the turn sends them.
     pub(super) deferred: Mutex<Vec<(Prepared, Option<MemberId>)>>,
-    /// A read has been answered.
+    /// Something has happened that a call may wait for.
     pub(super) answered: Notify,
 }
 
@@ -257,10 +264,11 @@ impl RoomShared {
         Arc::new(RoomShared {
             name,
             hub: Arc::downgrade(hub),
-            order: log.as_ref().map(|_| Box::default()),
+            order: Order::default(),
             state: Mutex::new(State {
                 members: HashMap::new(),
                 log,
+                presence: hub.settings.on_presence.as_ref().map(|_| Box::default()),
                 waiting: 0,
                 is_followed: false,
                 quiet_since: None,
@@ -270,7 +278,16 @@ impl RoomShared {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
+    }
+
+    /// Takes the turn, unless another task has it.
+    pub(super) fn try_turn(&self) -> Option<MutexGuard<'_, Turn>> {
+        match self.order.turn.try_lock() {
+            Ok(turn) => Some(turn),
+            Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Changes the log, and counts what it takes then. Rooms forget if that is too much.
@@ -336,7 +353,10 @@ impl State {
 
     /// Returns whether somebody is interested in what is said here.
     pub(super) fn is_wanted(&self) -> bool {
-        !self.members.is_empty() || self.waiting > 0
+        let has_seats = |presence: &Presence| presence.has_seats();
+        !self.members.is_empty()
+            || self.waiting > 0
+            || self.presence.as_deref().is_some_and(has_seats)
     }
 }
 

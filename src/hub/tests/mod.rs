@@ -1,8 +1,11 @@
 //! Rooms, and the plain parts that they are made of.
 
 mod follow;
+mod presence;
 mod resume;
 mod ring;
 mod rooms;
+
+use std::sync::{Arc, Mutex};
 
 use super::*;
