@@ -10,9 +10,9 @@ use super::counters::Counters;
 use super::history::{Gap, History};
 use super::people::Change;
 use super::position::Position;
-use super::registry::Registry;
 use super::room::Room;
 use super::settings::Settings;
+use super::shared::Registry;
 use crate::Message;
 use crate::config::Overflow;
 

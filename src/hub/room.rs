@@ -6,11 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::backplane::{EnterError, PublishError};
-use super::join::{HubError, Joined, Recent};
 use super::people::Person;
 use super::position::Position;
-use super::presence::{IfTaken, Seat};
-use super::registry::{MemberId, Registry, RoomShared, Sent};
+use super::shared::join::{HubError, Joined, Recent};
+use super::shared::presence::{IfTaken, Seat};
+use super::shared::{MemberId, Registry, RoomShared, Sent};
 use crate::WebSocket;
 use crate::config::Overflow;
 use crate::protocol::Prepared;

@@ -80,7 +80,24 @@ pub(super) const FLOORS: &[Floors] = &[
     Floors("upgrade", &["trace transport", "pending", "accepted conversation", "builder"]),
     Floors("client", &["error header_case", "dial http1 random tls", "http2", "handshake", "connect"]),
     Floors("middleware", &["route", "service"]),
-    Floors("hub", &["registry", "room", "handle"]),
+    Floors("hub", &[
+        "counters keeper position user_code",
+        "ring",
+        "history",
+        "backplane",
+        "envelope follow people",
+        "log seats settings",
+        // The only part that locks.
+        "shared",
+        "room",
+        "handle",
+    ]),
+    Floors("hub/backplane", &[
+        "budget error log reply",
+        "inbound request",
+        "engine",
+    ]),
+    Floors("hub/shared", &["mod", "interest join logged publish", "presence receive"]),
     Floors("testing", &["client", "server", "connect"]),
 ];
 
@@ -90,6 +107,10 @@ pub(super) const HOMES: &[Home] = &[
     // The lock, and what is under it.
     Home("socket::shared::Shared", "socket/shared"),
     Home("socket::shared::State", "socket/shared"),
+    // A room and the hub, which take the lock.
+    Home("hub::shared::RoomShared", "hub/shared"),
+    Home("hub::shared::Registry", "hub/shared"),
+    Home("hub::shared::State", "hub/shared"),
     // Their larger verbs have files.
     Home("socket::websocket::WebSocket", "socket/"),
     Home("socket::sender::Sender", "socket/"),

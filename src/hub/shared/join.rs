@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::backplane::{EngineError, EngineState};
-use super::follow::Want;
-use super::position::Position;
-use super::registry::{MemberId, Registry, RoomShared, State};
+use super::{MemberId, Registry, RoomShared, State};
+use crate::hub::backplane::{EngineError, EngineState};
+use crate::hub::follow::Want;
+use crate::hub::position::Position;
 use crate::protocol::Prepared;
 use crate::{Message, WebSocket};
 
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// batches, others may lock the room.
 const BATCH: usize = 32;
 
-/// The outcome of [`Room::join_from`](super::Room::join_from).
+/// The outcome of [`Room::join_from`](crate::hub::Room::join_from).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Joined {
@@ -44,7 +44,7 @@ pub enum Joined {
     },
 }
 
-/// The last messages of a room, from [`Room::history`](super::Room::history).
+/// The last messages of a room, from [`Room::history`](crate::hub::Room::history).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recent {
@@ -97,7 +97,7 @@ enum Next {
 }
 
 impl RoomShared {
-    pub(super) async fn join_from(
+    pub(in crate::hub) async fn join_from(
         self: &Arc<Self>,
         hub: &Arc<Registry>,
         socket: &WebSocket,
@@ -157,7 +157,7 @@ impl RoomShared {
         let State { members, log, .. } = &mut *state;
         let log = log.as_deref_mut().ok_or(HubError::NoHistory)?;
         if let Some(history) = hub.settings.history {
-            super::registry::count_memory(hub, log, |log| log.expire(history.max_age()));
+            super::count_memory(hub, log, |log| log.expire(history.max_age()));
         }
         let Some(index) = log.ring.find(at) else {
             // A server that is a little behind another must not take its position for a
@@ -186,7 +186,7 @@ impl RoomShared {
         Ok(Next::Member)
     }
 
-    pub(super) async fn position(
+    pub(in crate::hub) async fn position(
         self: &Arc<Self>,
         hub: &Arc<Registry>,
     ) -> Result<Position, HubError> {
@@ -196,7 +196,7 @@ impl RoomShared {
         self.last()
     }
 
-    pub(super) async fn recent(
+    pub(in crate::hub) async fn recent(
         self: &Arc<Self>,
         hub: &Arc<Registry>,
         last: usize,
@@ -269,7 +269,7 @@ impl RoomShared {
     }
 
     /// Ends the membership of a socket.
-    pub(super) fn take_out(self: &Arc<Self>, socket: &WebSocket) {
+    pub(in crate::hub) fn take_out(self: &Arc<Self>, socket: &WebSocket) {
         let socket = socket.shared();
         let observer: Arc<dyn crate::socket::shared::Observer> = self.clone();
         socket.stop_observing(&observer);
@@ -286,7 +286,7 @@ impl Registry {
     }
 
     /// Why the engine did not answer, as far as it is known.
-    pub(super) fn why_unavailable(&self) -> EngineError {
+    pub(in crate::hub) fn why_unavailable(&self) -> EngineError {
         match &*self.engine_state.borrow() {
             EngineState::Down { reason, .. } => reason.clone(),
             EngineState::Up => EngineError::new("no answer within five seconds"),

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::backplane::{Arrival, EngineError, Past, Read, ReadFrom, Reply};
-use super::counters::Counts;
-use super::envelope;
-use super::follow::{Step, Want};
-use super::history::Gap;
-use super::position::Position;
-use super::registry::{MemberId, Registry, RoomShared, Sent, State, count_memory, lock};
-use super::ring::Entry;
-use super::user_code;
+use super::{MemberId, Registry, RoomShared, Sent, State, count_memory, lock};
 use crate::config::Overflow;
+use crate::hub::backplane::{Arrival, EngineError, Past, Read, ReadFrom, Reply};
+use crate::hub::counters::Counts;
+use crate::hub::envelope;
+use crate::hub::follow::{Step, Want};
+use crate::hub::history::Gap;
+use crate::hub::position::Position;
+use crate::hub::ring::Entry;
+use crate::hub::user_code;
 use crate::protocol::Prepared;
 use crate::socket::shared::Shared;
 use crate::{CloseCode, error::CloseCause};
@@ -27,7 +27,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 impl RoomShared {
     /// Appends a message to the log of this process, and hands it to the members. The position is
     /// `None` if a closure of the user calls this: the message follows when that has returned.
-    pub(super) fn append(
+    pub(in crate::hub) fn append(
         self: &Arc<Self>,
         hub: &Arc<Registry>,
         message: Prepared,
@@ -51,7 +51,7 @@ impl RoomShared {
 
     /// Appends what closures of the user have sent. If another task holds the turn, that task
     /// does it.
-    pub(super) fn append_deferred(self: &Arc<Self>, hub: &Arc<Registry>) {
+    pub(in crate::hub) fn append_deferred(self: &Arc<Self>, hub: &Arc<Registry>) {
         let order = &self.order;
         while !lock(&order.deferred).is_empty() {
             let Some(_turn) = self.try_turn() else {
@@ -132,7 +132,7 @@ impl RoomShared {
 
     /// Something has happened that concerns the order of the room: lets the follower say what is
     /// to be done, and does it.
-    pub(super) fn follow_event(
+    pub(in crate::hub) fn follow_event(
         self: &Arc<Self>,
         hub: &Arc<Registry>,
         event: impl FnOnce(&mut State, &mut Vec<Step>),
@@ -146,7 +146,7 @@ impl RoomShared {
         turn.steps = steps;
     }
 
-    pub(super) fn arrived(self: &Arc<Self>, hub: &Arc<Registry>, arrival: Arrival) {
+    pub(in crate::hub) fn arrived(self: &Arc<Self>, hub: &Arc<Registry>, arrival: Arrival) {
         self.follow_event(hub, |state, steps| {
             if let Some(log) = state.log.as_deref_mut()
                 && let Some(follower) = &mut log.follower
@@ -369,7 +369,7 @@ impl RoomShared {
     }
 
     /// Compares the room with the engine, although nothing seems to be missing.
-    pub(super) fn look(self: &Arc<Self>, hub: &Arc<Registry>) {
+    pub(in crate::hub) fn look(self: &Arc<Self>, hub: &Arc<Registry>) {
         self.follow_event(hub, |state, steps| {
             if let Some(follower) = state.follower()
                 && follower.is_live()
@@ -388,7 +388,7 @@ impl RoomShared {
 }
 
 impl State {
-    pub(super) fn follower(&mut self) -> Option<&mut super::follow::Follower> {
+    pub(in crate::hub) fn follower(&mut self) -> Option<&mut crate::hub::follow::Follower> {
         self.log.as_mut()?.follower.as_mut()
     }
 }

@@ -9,16 +9,16 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::backplane::{
-    EngineError, Enter, EnterError, Entry, ReadPeople, Reply, Roster, RosterChange,
-};
 use super::join::HubError;
-use super::people::{Change, Person};
-use super::registry::{Registry, RoomShared, State, lock};
-use super::seats::{OwnSeats, Presence, SeatShared, SeatState};
-use super::user_code;
+use super::{Registry, RoomShared, State, lock};
 use crate::WebSocket;
 use crate::config::Overflow;
+use crate::hub::backplane::{
+    EngineError, Enter, EnterError, Entry, ReadPeople, Reply, Roster, RosterChange,
+};
+use crate::hub::people::{Change, Person};
+use crate::hub::seats::{OwnSeats, Presence, SeatShared, SeatState};
+use crate::hub::user_code;
 use crate::protocol::Prepared;
 use crate::socket::shared::{Observer, Shared};
 
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The pause before a roster that could not be read is read again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A place in a room, from [`Room::enter`](super::Room::enter). The person leaves when it is
+/// A place in a room, from [`Room::enter`](crate::hub::Room::enter). The person leaves when it is
 /// dropped, or when the socket ends.
 pub struct Seat {
     occupied: Arc<Occupied>,
@@ -53,7 +53,7 @@ impl Seat {
     }
 
     /// Returns whether the person is still present by this seat. It is not if the socket has ended,
-    /// or if the key was [taken over](super::Room::take_over).
+    /// or if the key was [taken over](crate::hub::Room::take_over).
     pub fn is_held(&self) -> bool {
         self.occupied.seat.is_held()
     }
@@ -112,13 +112,13 @@ impl Observer for Occupied {
 
 /// How somebody enters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum IfTaken {
+pub(in crate::hub) enum IfTaken {
     Refuse,
     TakeOver,
 }
 
 impl RoomShared {
-    pub(super) async fn enter(
+    pub(in crate::hub) async fn enter(
         self: &Arc<Self>,
         hub: &Arc<Registry>,
         socket: &WebSocket,
@@ -255,7 +255,7 @@ impl RoomShared {
         }
     }
 
-    pub(super) async fn people(
+    pub(in crate::hub) async fn people(
         self: &Arc<Self>,
         hub: &Arc<Registry>,
     ) -> Result<Vec<Person>, HubError> {
@@ -293,19 +293,23 @@ impl RoomShared {
     }
 
     /// A change in the roster.
-    pub(super) fn roster_changed(self: &Arc<Self>, hub: &Arc<Registry>, change: RosterChange) {
+    pub(in crate::hub) fn roster_changed(
+        self: &Arc<Self>,
+        hub: &Arc<Registry>,
+        change: RosterChange,
+    ) {
         self.presence_event(hub, |presence| presence.change(change));
     }
 
     /// Changes may be missing from now on.
-    pub(super) fn roster_interrupted(&self) {
+    pub(in crate::hub) fn roster_interrupted(&self) {
         if let Some(presence) = &mut self.lock().presence {
             presence.interrupted();
         }
     }
 
     /// Reads the roster, if somebody wants to know it here.
-    pub(super) fn read_people(self: &Arc<Self>, hub: &Arc<Registry>) {
+    pub(in crate::hub) fn read_people(self: &Arc<Self>, hub: &Arc<Registry>) {
         let Some(roster) = hub.roster() else {
             return;
         };
@@ -376,7 +380,7 @@ impl RoomShared {
     }
 
     /// Enters the seats of this server again: the engine may have removed them.
-    pub(super) fn enter_all_again(self: &Arc<Self>, hub: &Arc<Registry>) {
+    pub(in crate::hub) fn enter_all_again(self: &Arc<Self>, hub: &Arc<Registry>) {
         let seats: Vec<_> = match &self.lock().presence {
             Some(presence) => presence.seats(),
             None => return,

@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
-use super::backplane::{Permit, Publish, PublishError, Relay, Reply};
-use super::counters::Counts;
-use super::envelope::{self, Origin};
-use super::position::Position;
-use super::registry::{MemberId, Registry, RoomShared, Sent};
+use super::{MemberId, Registry, RoomShared, Sent};
 use crate::config::Overflow;
+use crate::hub::backplane::{Permit, Publish, PublishError, Relay, Reply};
+use crate::hub::counters::Counts;
+use crate::hub::envelope::{self, Origin};
+use crate::hub::position::Position;
 use crate::protocol::Prepared;
 
 /// What a request takes beside its bytes.
@@ -18,7 +18,7 @@ const OVERHEAD: usize = 256;
 
 impl RoomShared {
     /// Sends a message to all members, on this server and on others.
-    pub(super) fn send(
+    pub(in crate::hub) fn send(
         self: &Arc<Self>,
         hub: &Arc<Registry>,
         message: Prepared,
@@ -46,7 +46,7 @@ impl RoomShared {
     }
 
     /// Puts a message into the log, and waits until it is there.
-    pub(super) async fn publish(
+    pub(in crate::hub) async fn publish(
         self: &Arc<Self>,
         hub: &Arc<Registry>,
         message: Prepared,

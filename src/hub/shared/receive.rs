@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::backplane::{Arrival, EngineState, Receive, RosterChange};
-use super::counters::Counts;
-use super::envelope;
-use super::registry::Registry;
+use super::Registry;
+use crate::hub::backplane::{Arrival, EngineState, Receive, RosterChange};
+use crate::hub::counters::Counts;
+use crate::hub::envelope;
 
 impl Receive for Registry {
     fn following(self: Arc<Self>, room: &str) {
