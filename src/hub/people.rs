@@ -40,8 +40,10 @@ struct Known {
 
 impl People {
     pub(super) fn list(&self) -> Vec<Person> {
-        let person = |(key, known): (&Box<str>, &Known)| known.person(key.clone());
-        self.0.iter().map(person).collect()
+        let people = self.0.iter();
+        people
+            .map(|(key, known)| known.person(key.clone()))
+            .collect()
     }
 
     /// The seat of this server that has the key.

@@ -38,8 +38,10 @@ impl RoomShared {
         if user_code::is_running() {
             lock(&order.deferred).push((message, except));
             self.append_deferred(hub);
-            let mut sent = Sent::default();
-            sent.passed_on = true;
+            let sent = Sent {
+                passed_on: true,
+                ..Sent::default()
+            };
             return (None, sent);
         }
         let turn = lock(&order.turn);

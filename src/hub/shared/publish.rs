@@ -38,9 +38,11 @@ impl RoomShared {
             }
             (Some(_), None) => self.append(hub, message, except, None).1,
             (Some(_), Some(_)) => {
-                let mut sent = Sent::default();
-                sent.passed_on = self.pass_on(hub, &message, except, None, None).is_ok();
-                sent
+                let passed_on = self.pass_on(hub, &message, except, None, None).is_ok();
+                Sent {
+                    passed_on,
+                    ..Sent::default()
+                }
             }
         }
     }
