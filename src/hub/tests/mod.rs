@@ -1,6 +1,9 @@
 //! Rooms, and the plain parts that they are made of.
 
 mod follow;
+// It needs the log of the engine in memory.
+#[cfg(feature = "testing")]
+mod model;
 mod ring;
 mod rooms;
 
