@@ -22,17 +22,32 @@
 //! most once: a socket that is closing gets no more messages.
 
 pub mod backplane;
+mod counters;
+mod envelope;
 mod follow;
 mod handle;
 mod history;
+mod interest;
+mod join;
+mod keeper;
+mod log;
+mod logged;
 mod position;
+mod publish;
+mod receive;
 mod registry;
 mod ring;
 mod room;
+mod settings;
 #[cfg(test)]
 mod tests;
+mod user_code;
 
+pub use backplane::{EngineError, EngineState, EnterError, PublishError};
+pub use counters::Counters;
 pub use handle::Hub;
 pub use history::{Gap, History};
+pub use join::{HubError, Joined, Recent};
 pub use position::{ParsePositionError, Position};
-pub use room::{Room, Sent};
+pub use registry::Sent;
+pub use room::Room;

@@ -4,6 +4,7 @@ mod follow;
 // It needs the log of the engine in memory.
 #[cfg(feature = "testing")]
 mod model;
+mod resume;
 mod ring;
 mod rooms;
 
