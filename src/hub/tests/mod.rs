@@ -1,6 +1,7 @@
 //! Rooms, and the plain parts that they are made of.
 
 mod follow;
+mod model;
 mod presence;
 mod resume;
 mod ring;

@@ -59,7 +59,7 @@ fn messages<M: Copy + Debug>(ring: &Ring<M>) -> Vec<M> {
 fn an_empty_ring_has_one_position() {
     let ring = ring(7, 7, limits(3, 100));
     assert_eq!((ring.start(), ring.last()), (at(7), at(7)));
-    assert_eq!(messages(&ring), []);
+    assert!(messages(&ring).is_empty());
     assert_eq!(ring.find(at(7)), Some(0));
     assert_eq!(ring.find(at(6)), None);
     assert_eq!(ring.find(at(8)), None);
@@ -178,7 +178,7 @@ fn messages_that_do_not_lead_up_to_the_first_are_ignored() {
 fn a_ring_that_is_cleared_goes_on_where_it_was() {
     let mut ring = ring(5, 7, limits(100, 1000));
     ring.clear();
-    assert_eq!(messages(&ring), []);
+    assert!(messages(&ring).is_empty());
     assert_eq!((ring.start(), ring.last()), (at(7), at(7)));
     assert_eq!(ring.find(at(6)), None);
     ring.push(entry(8));
@@ -192,7 +192,7 @@ fn a_ring_that_is_reset_goes_on_elsewhere() {
     let mut ring = ring(5, 7, limits(100, 1000));
     let elsewhere = Position::new(6, 77);
     ring.reset(elsewhere);
-    assert_eq!(messages(&ring), []);
+    assert!(messages(&ring).is_empty());
     assert_eq!((ring.start(), ring.last()), (elsewhere, elsewhere));
     assert_eq!(ring.find(at(6)), None);
     assert_eq!(ring.find(at(7)), None);
