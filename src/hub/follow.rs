@@ -68,8 +68,12 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ReadState {
     Idle,
-    /// Under way, since the room stood at this position.
-    UnderWay(Option<Position>),
+    UnderWay {
+        /// Where the room stood when the read began.
+        at: Option<Position>,
+        /// What the read is wanted for, beside bringing the room up to date.
+        want: Option<Want>,
+    },
     /// The last read failed, or did not bring the room up to date. The next waits for
     /// [`Follower::retry`].
     Paused,
@@ -136,8 +140,8 @@ impl Follower {
         }
     }
 
-    /// The engine is asked to follow the room no longer. The last position is kept: if the room
-    /// is followed again, it goes on there.
+    /// The engine is asked to follow the room no longer, and no read is wanted any more. The last
+    /// position is kept: if the room is followed again, it goes on there.
     pub(super) fn unfollow(&mut self) {
         self.state = State::Cold;
         self.read = ReadState::Idle;
@@ -150,14 +154,14 @@ impl Follower {
     pub(super) fn interrupted(&mut self) {
         if self.is_followed() {
             self.state = State::Waiting;
-            self.read = ReadState::Idle;
+            self.discard_read();
         }
     }
 
     /// What is published from now on arrives. What was published before is read.
     pub(super) fn following(&mut self, steps: &mut Vec<Step>) {
         if self.is_followed() {
-            self.read = ReadState::Idle;
+            self.discard_read();
             self.fall_behind(Backlog::default(), steps);
         }
     }
@@ -169,6 +173,11 @@ impl Follower {
         is_known: impl FnOnce(Position) -> bool,
         steps: &mut Vec<Step>,
     ) {
+        // An engine that counts wrongly has as good as lost the message. The order of the ring, by
+        // which positions are found, is worth more.
+        if !is_counted(&arrival) {
+            return;
+        }
         match &mut self.state {
             // A late message of an earlier subscription: the read will find it.
             State::Cold | State::Waiting => {}
@@ -180,7 +189,7 @@ impl Follower {
                 backlog.push(arrival, &self.budget);
                 // A read that is under way may have been carried out before what is missing was
                 // published.
-                self.read = ReadState::Idle;
+                self.discard_read();
                 self.fall_behind(backlog, steps);
             }
         }
@@ -211,26 +220,28 @@ impl Follower {
         is_known: impl Fn(Position) -> bool,
         steps: &mut Vec<Step>,
     ) {
-        let ReadState::UnderWay(at_begin) = self.read else {
+        let ReadState::UnderWay { at, .. } = self.read else {
             return;
         };
         // Every interruption begins another read. Its answer must not be mistaken.
         if number != self.reads {
             return;
         }
-        self.read = ReadState::Idle;
         let Some((end, messages)) = answer.ok().and_then(checked) else {
+            self.discard_read();
             return self.pause(steps);
         };
+        let before = self.last;
         match self.take(end, messages, steps) {
             Taken::Whole => {}
             // The room has moved since the read began, beyond what the read found.
-            Taken::Not(messages) if self.is_live() && self.last != at_begin && is_known(end) => {
+            Taken::Not(messages) if self.is_live() && self.last != at && is_known(end) => {
                 steps.push(Step::Older(messages));
             }
             // It has moved elsewhere. Whether messages are missing for good is shown by another
             // read, during which nothing is accepted.
-            Taken::Not(_) if self.is_live() && self.last != at_begin => {
+            Taken::Not(_) if self.is_live() && self.last != at => {
+                self.discard_read();
                 return self.fall_behind(Backlog::default(), steps);
             }
             Taken::Not(messages) => {
@@ -239,9 +250,10 @@ impl Follower {
                 steps.push(Step::Older(messages));
             }
         }
+        self.read = ReadState::Idle;
         self.answered = number;
         steps.push(Step::Answered);
-        self.catch_up(steps);
+        self.catch_up(before, steps);
     }
 
     /// The pause is over that [`Step::Retry`] asked for.
@@ -279,20 +291,36 @@ impl Follower {
         Taken::Whole
     }
 
-    /// Takes what has waited for the answer, and goes on reading if that was not all.
-    fn catch_up(&mut self, steps: &mut Vec<Step>) {
+    /// Takes what has waited for the answer, and goes on reading if that was not all. `before` is
+    /// where the room stood before the answer.
+    fn catch_up(&mut self, before: Option<Position>, steps: &mut Vec<Step>) {
         if let State::Behind(backlog) = &mut self.state {
             let mut backlog = mem::take(backlog);
-            while let Some(arrival) = backlog.pop() {
+            while let Some(next) = backlog.first() {
                 // By the predecessor, not by the number: what has arrived may belong to a branch
                 // that the log has left.
-                if self.last == Some(arrival.previous) {
-                    self.deliver(arrival, steps);
-                } else if self.is_newer(&arrival) {
-                    backlog.push_front(arrival, &self.budget);
-                    self.state = State::Behind(backlog);
-                    return self.pause(steps);
+                let follows = self.last == Some(next.previous);
+                let is_needed = !backlog.is_first_found() && self.is_newer(next.position.number());
+                if !follows && is_needed {
+                    break;
                 }
+                if let Some(next) = backlog.pop()
+                    && follows
+                {
+                    self.deliver(next, steps);
+                }
+            }
+            let is_behind =
+                !backlog.is_empty() || backlog.dropped.is_some_and(|number| self.is_newer(number));
+            if is_behind {
+                self.state = State::Behind(backlog);
+                // A busy room cannot wait, and a read that has got on will again.
+                if self.last == before {
+                    self.pause(steps);
+                } else {
+                    self.begin_read(steps);
+                }
+                return;
             }
             self.state = State::Live;
         }
@@ -302,9 +330,8 @@ impl Follower {
         }
     }
 
-    fn is_newer(&self, arrival: &Arrival) -> bool {
-        self.last
-            .is_none_or(|last| arrival.position.number() > last.number())
+    fn is_newer(&self, number: u64) -> bool {
+        self.last.is_none_or(|last| number > last.number())
     }
 
     fn fall_behind(&mut self, backlog: Backlog, steps: &mut Vec<Step>) {
@@ -314,14 +341,30 @@ impl Follower {
 
     fn begin_read(&mut self, steps: &mut Vec<Step>) {
         debug_assert_eq!(self.read, ReadState::Idle);
-        self.read = ReadState::UnderWay(self.last);
+        if let State::Behind(backlog) = &mut self.state {
+            backlog.read_begins();
+        }
+        let want = self.wanted.take();
+        self.read = ReadState::UnderWay {
+            at: self.last,
+            want,
+        };
         self.reads += 1;
-        let from = match (self.wanted.take(), self.last) {
+        let from = match (want, self.last) {
             (Some(Want::All), _) => ReadFrom::Start,
             (_, Some(last)) => ReadFrom::After(last),
             (_, None) => ReadFrom::End,
         };
         steps.push(Step::Read(self.reads, from));
+    }
+
+    /// Forgets the read that is under way, or is to be repeated. What it was wanted for is still
+    /// wanted.
+    fn discard_read(&mut self) {
+        if let ReadState::UnderWay { want, .. } = self.read {
+            self.wanted = self.wanted.max(want);
+        }
+        self.read = ReadState::Idle;
     }
 
     fn pause(&mut self, steps: &mut Vec<Step>) {
@@ -348,19 +391,27 @@ fn checked(past: Past) -> Option<(Position, Vec<Arrival>)> {
     let is_chain = messages
         .windows(2)
         .all(|pair| pair[1].previous == pair[0].position);
-    let is_counted = messages
-        .iter()
-        .all(|next| next.position.number() == next.previous.number().wrapping_add(1));
     let ends = messages.last().is_none_or(|last| last.position == end);
-    (is_chain && is_counted && ends).then_some((end, messages))
+    (is_chain && messages.iter().all(is_counted) && ends).then_some((end, messages))
 }
 
-/// Messages that wait for a read. If there are too many, the oldest are dropped: the next read
-/// finds them.
+fn is_counted(arrival: &Arrival) -> bool {
+    arrival.previous.number().checked_add(1) == Some(arrival.position.number())
+}
+
+/// Messages that wait for a read. If there are too many, the oldest are dropped: a read finds
+/// them.
+///
+/// Each message was in the log before it arrived. So a read that began after it arrived has found
+/// it, or the log has lost it.
 #[derive(Debug, Default)]
 struct Backlog {
     arrivals: VecDeque<(Arrival, Permit)>,
     bytes: usize,
+    /// How many of the messages, the first ones, arrived before the read began.
+    before_read: usize,
+    /// The highest number of the messages that were dropped since the read began.
+    dropped: Option<u64>,
 }
 
 impl Backlog {
@@ -368,27 +419,50 @@ impl Backlog {
         let bytes = arrival.envelope.len();
         let Some(permit) = budget.take(bytes + OVERHEAD) else {
             // What follows does not follow what is here, so this would be of no use.
-            *self = Backlog::default();
+            self.dropped = self.dropped.max(Some(arrival.position.number()));
+            while !self.arrivals.is_empty() {
+                self.drop_oldest();
+            }
             return;
         };
         self.bytes += bytes;
         self.arrivals.push_back((arrival, permit));
         while self.arrivals.len() > MAX_WAITING || self.bytes > MAX_WAITING_BYTES {
-            self.pop();
+            self.drop_oldest();
         }
     }
 
-    fn push_front(&mut self, arrival: Arrival, budget: &Arc<Budget>) {
-        let bytes = arrival.envelope.len();
-        if let Some(permit) = budget.take(bytes + OVERHEAD) {
-            self.bytes += bytes;
-            self.arrivals.push_front((arrival, permit));
-        }
+    /// A read begins, which finds all that has arrived before.
+    fn read_begins(&mut self) {
+        self.before_read = self.arrivals.len();
+        self.dropped = None;
+    }
+
+    fn first(&self) -> Option<&Arrival> {
+        self.arrivals.front().map(|(arrival, _)| arrival)
+    }
+
+    /// Returns whether the read has found the first message, unless the log has lost it.
+    fn is_first_found(&self) -> bool {
+        self.before_read > 0
+    }
+
+    fn is_empty(&self) -> bool {
+        self.arrivals.is_empty()
     }
 
     fn pop(&mut self) -> Option<Arrival> {
         let (arrival, _) = self.arrivals.pop_front()?;
         self.bytes -= arrival.envelope.len();
+        self.before_read = self.before_read.saturating_sub(1);
         Some(arrival)
+    }
+
+    fn drop_oldest(&mut self) {
+        let is_found = self.is_first_found();
+        let number = self.pop().map(|arrival| arrival.position.number());
+        if !is_found {
+            self.dropped = self.dropped.max(number);
+        }
     }
 }

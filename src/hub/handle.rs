@@ -1,18 +1,32 @@
 //! The public handle on all rooms.
 
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use super::registry::{Members, Rooms};
+use tokio::sync::oneshot;
+
+use super::backplane::{Backplane, Budget, EngineState, Stopped};
+use super::counters::Counters;
+use super::history::{Gap, History};
+use super::people::Change;
+use super::position::Position;
 use super::room::Room;
+use super::settings::Settings;
+use super::shared::Registry;
+use crate::Message;
 use crate::config::Overflow;
 
 /// A set of rooms with names. Clones are handles to the same rooms.
 ///
-/// A room exists as long as it has a member or there is a [`Room`] handle to it.
+/// A room exists as long as it has a member or there is a [`Room`] handle to it, and for a while
+/// longer if it has a [`history`](Self::history).
+///
+/// The settings that all rooms share ([`history`](Self::history), [`stamp`](Self::stamp),
+/// [`gap`](Self::gap), [`backplane`](Self::backplane), [`outgoing_limit`](Self::outgoing_limit))
+/// are made when the hub is: before it is cloned, and before its first room. Later they panic.
 #[derive(Clone)]
 pub struct Hub {
-    rooms: Arc<Rooms>,
+    registry: Arc<Registry>,
     overflow: Overflow,
 }
 
@@ -26,7 +40,7 @@ impl Hub {
     /// Creates a hub without rooms.
     pub fn new() -> Self {
         Hub {
-            rooms: Arc::default(),
+            registry: Arc::new(Registry::new(Settings::default())),
             overflow: Overflow::Close,
         }
     }
@@ -36,38 +50,228 @@ impl Hub {
     /// The default is [`Close`](Overflow::Close). A room does not wait for a member, so
     /// [`Wait`](Overflow::Wait) is treated as `Close`. The policy holds for the
     /// [`Room`] handles that this `Hub` handle returns from now on. Earlier ones keep theirs.
+    /// Messages from other servers follow the policy that was set before the first room.
+    ///
+    /// # Panics
+    ///
+    /// If the hub has a history and the policy drops messages: with a history, a member gets every
+    /// message or is closed, and resumes by its position.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
+        if let Some(registry) = Arc::get_mut(&mut self.registry) {
+            registry.settings.overflow = overflow;
+        }
+        self.check();
+        self
+    }
+
+    /// Makes the rooms keep their last messages, so that clients can
+    /// [resume](Room::join_from). Without this, a hub keeps nothing.
+    ///
+    /// Clients need to know the position of each message: see [`stamp`](Self::stamp). Without a
+    /// stamp they cannot resume, and a history serves [`Room::history`] only.
+    ///
+    /// # Panics
+    ///
+    /// If the hub has been cloned or has had a room, or if its [`overflow`](Self::overflow) policy
+    /// drops messages.
+    pub fn history(mut self, history: History) -> Self {
+        self.settings("history").history = Some(history);
+        self.check();
+        self
+    }
+
+    /// Sets how a message tells its position to the clients: a function of the room's name, the
+    /// position after the message, and the message. What it returns is what members get.
+    ///
+    /// It is called once for each message and server, in the order of the room. It should not
+    /// block. It may send to rooms: to its own, the message follows after this one.
+    ///
+    /// ```
+    /// use hyper_ws::hub::{History, Hub};
+    ///
+    /// let hub = Hub::new()
+    ///     .history(History::last(100))
+    ///     .stamp(|_room, position, message| {
+    ///         format!("{position} {}", message.as_text().unwrap_or_default())
+    ///     });
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the hub has been cloned or has had a room.
+    pub fn stamp<M: Into<Message>>(
+        mut self,
+        stamp: impl Fn(&str, Position, Message) -> M + Send + Sync + 'static,
+    ) -> Self {
+        self.settings("stamp").stamp = Some(Arc::new(move |room, position, message| {
+            stamp(room, position, message).into()
+        }));
+        self
+    }
+
+    /// Sets what happens to the members of a room whose messages the engine has lost. The default
+    /// is [`Gap::Close`].
+    ///
+    /// # Panics
+    ///
+    /// If the hub has been cloned or has had a room.
+    pub fn gap(mut self, gap: Gap) -> Self {
+        self.settings("gap").gap = gap;
+        self
+    }
+
+    /// Sets what members of a room are told when somebody enters or leaves it: a function of the
+    /// room's name and the change. If it returns a message, all members on this server get it. It is
+    /// not part of the history.
+    ///
+    /// It is called once for each change and server. With an engine, changes that were missed are
+    /// found by comparing, and told then. It should not block; it may send to rooms.
+    ///
+    /// ```
+    /// use hyper_ws::hub::{Change, Hub};
+    ///
+    /// let hub = Hub::new().on_presence(|_room, change| match change {
+    ///     Change::Entered(person) => Some(format!("{} is here", person.key).into()),
+    ///     Change::Left(person) => Some(format!("{} has left", person.key).into()),
+    /// });
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the hub has been cloned or has had a room.
+    pub fn on_presence(
+        mut self,
+        tell: impl Fn(&str, &Change) -> Option<Message> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings("on_presence").on_presence = Some(Arc::new(tell));
+        self
+    }
+
+    /// Connects the hub with those of other servers, by an engine. It is started with the first
+    /// room, or the first call of [`state`](Self::state).
+    ///
+    /// With a [`history`](Self::history), all servers have one log for each room. Without one,
+    /// messages are passed on, and lost while the engine is away.
+    ///
+    /// # Panics
+    ///
+    /// If the hub has been cloned or has had a room. The call that starts the engine panics outside
+    /// of a tokio runtime.
+    pub fn backplane(mut self, engine: impl Backplane) -> Self {
+        self.settings("backplane").engine = Some(Arc::new(engine));
+        self
+    }
+
+    /// Sets how many bytes may wait for the engine. The default is 4 MiB. Beyond it,
+    /// [`Room::publish`] fails, and [`Room::send`] counts the message as dropped.
+    ///
+    /// # Panics
+    ///
+    /// If the hub has been cloned or has had a room.
+    pub fn outgoing_limit(mut self, bytes: usize) -> Self {
+        self.settings("outgoing_limit").outgoing_limit = bytes;
+        if let Some(registry) = Arc::get_mut(&mut self.registry) {
+            registry.outgoing = Budget::new(bytes);
+        }
         self
     }
 
     /// Returns the room of this name, and creates it if it does not exist.
+    ///
+    /// # Panics
+    ///
+    /// If the hub has an engine and this is its first room, outside of a tokio runtime.
     pub fn room(&self, name: &str) -> Room {
-        let mut rooms = self.rooms.lock();
-        let members = match rooms.get(name).and_then(Weak::upgrade) {
-            Some(members) => members,
-            None => {
-                let name: Arc<str> = name.into();
-                let members = Members::new(name.clone(), Arc::downgrade(&self.rooms));
-                rooms.insert(name, Arc::downgrade(&members));
-                members
-            }
-        };
-        Room::new(members, self.overflow)
+        let room = self.registry.room(name);
+        Room::new(room, self.registry.clone(), self.overflow)
     }
 
-    /// Returns the number of rooms.
+    /// Returns whether the engine can be reached, for a readiness probe. A hub without an engine
+    /// is always [up](EngineState::Up).
+    ///
+    /// While the engine is down, sockets work and members are not closed.
+    ///
+    /// # Panics
+    ///
+    /// If the engine was not started, outside of a tokio runtime.
+    pub fn state(&self) -> EngineState {
+        self.registry.engine();
+        self.registry.engine_state.borrow().clone()
+    }
+
+    /// Waits until [`state`](Self::state) changes, and returns the new one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn state_changed(&self) -> EngineState {
+        self.registry.engine();
+        let mut states = self.registry.engine_state.subscribe();
+        // It cannot fail: this hub has the sender.
+        let _ = states.changed().await;
+        states.borrow().clone()
+    }
+
+    /// Returns what has happened so far.
+    pub fn counters(&self) -> Counters {
+        self.registry.counts.read()
+    }
+
+    /// Stops the engine: carries out what is queued, and leaves the rosters. To be called when the
+    /// server shuts down, after its sockets have been closed. A hub without an engine has nothing
+    /// to stop.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not keep the engine from stopping.
+    pub async fn close(&self) {
+        if let Some((engine, _)) = self.registry.engine() {
+            let (stopped, is_stopped) = oneshot::channel();
+            engine.stop(Stopped { _dropped: stopped });
+            // The engine drops the sender when it has stopped.
+            let _ = is_stopped.await;
+        }
+    }
+
+    /// Returns the number of rooms on this server.
     pub fn len(&self) -> usize {
-        self.rooms
+        self.registry
             .lock()
             .values()
             .filter(|room| room.strong_count() > 0)
             .count()
     }
 
-    /// Returns whether there are no rooms.
+    /// Returns whether there are no rooms on this server.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The number of rooms that are kept although nobody is in them.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.registry.kept_rooms()
+    }
+
+    fn settings(&mut self, name: &str) -> &mut Settings {
+        match Arc::get_mut(&mut self.registry) {
+            Some(registry) => &mut registry.settings,
+            None => panic!(
+                "`Hub::{name}` comes too late (set it before the hub is cloned, and before its \
+                 first room)"
+            ),
+        }
+    }
+
+    fn check(&self) {
+        let overflow = self.overflow;
+        assert!(
+            self.registry.settings.history.is_none()
+                || !matches!(overflow, Overflow::DropNewest | Overflow::DropOldest),
+            "a hub with a history and `Overflow::{overflow:?}` (with a history, a member gets every \
+             message or is closed and resumes: use `Overflow::Close`)"
+        );
     }
 }
 

@@ -22,21 +22,35 @@
 //! most once: a socket that is closing gets no more messages.
 
 pub mod backplane;
+mod counters;
+mod envelope;
 mod follow;
 mod handle;
 mod history;
+mod keeper;
+mod log;
+mod people;
 mod position;
 #[cfg(feature = "redis")]
 mod redis;
-mod registry;
 mod ring;
 mod room;
+mod seats;
+mod settings;
+mod shared;
 #[cfg(test)]
 mod tests;
+mod user_code;
 
+pub use backplane::{EngineError, EngineState, EnterError, PublishError};
+pub use counters::Counters;
 pub use handle::Hub;
 pub use history::{Gap, History};
+pub use people::{Change, Person};
 pub use position::{ParsePositionError, Position};
 #[cfg(feature = "redis")]
 pub use redis::Redis;
-pub use room::{Room, Sent};
+pub use room::Room;
+pub use shared::Sent;
+pub use shared::join::{HubError, Joined, Recent};
+pub use shared::presence::Seat;

@@ -2,7 +2,6 @@
 //! knows no lock, no task and no clock.
 
 use std::collections::VecDeque;
-use std::iter;
 
 use super::position::Position;
 
@@ -72,7 +71,10 @@ impl<M> Ring<M> {
 
     /// Appends the message that follows the last.
     pub(super) fn push(&mut self, entry: Entry<M>) {
-        debug_assert_eq!(entry.position.number(), self.last().number() + 1);
+        debug_assert_eq!(
+            Some(entry.position.number()),
+            self.last().number().checked_add(1)
+        );
         self.bytes += entry.bytes;
         self.entries.push_back(entry);
         while self.entries.len() > 1 && self.is_over() {
@@ -81,25 +83,23 @@ impl<M> Ring<M> {
     }
 
     /// Puts older messages before the first, as many as the limits allow, the newest of them
-    /// first. `before` is the position before them. Messages that do not lead up to the first are
-    /// ignored: the ring may have moved since they were read.
-    pub(super) fn prepend(&mut self, before: Position, older: Vec<Entry<M>>) {
-        if older
-            .last()
-            .is_none_or(|entry| entry.position != self.start)
-        {
+    /// first. `before` is the position before them. Those that are in the ring already are passed
+    /// over. Messages that do not lead up to the first are ignored: the ring may have moved since
+    /// they were read.
+    pub(super) fn prepend(&mut self, before: Position, mut older: Vec<Entry<M>>) {
+        let Some(missing) = older.iter().position(|entry| entry.position == self.start) else {
             return;
-        }
-        let positions = older.iter().map(|entry| entry.position);
-        let previous: Vec<Position> = iter::once(before).chain(positions).collect();
-        for (entry, previous) in older.into_iter().zip(previous).rev() {
+        };
+        older.truncate(missing + 1);
+        while let Some(entry) = older.pop() {
             let bytes = self.bytes + entry.bytes;
-            if self.entries.len() >= self.limits.messages || bytes > self.limits.bytes {
+            let is_full = self.entries.len() >= self.limits.messages || bytes > self.limits.bytes;
+            if is_full && !self.entries.is_empty() {
                 return;
             }
             self.bytes = bytes;
             self.entries.push_front(entry);
-            self.start = previous;
+            self.start = older.last().map_or(before, |previous| previous.position);
         }
     }
 
@@ -109,8 +109,8 @@ impl<M> Ring<M> {
         if position == self.start {
             return Some(0);
         }
-        let index = position.number().checked_sub(self.start.number() + 1)?;
-        let index = usize::try_from(index).ok()?;
+        let after_start = position.number().checked_sub(self.start.number())?;
+        let index = usize::try_from(after_start.checked_sub(1)?).ok()?;
         (self.entries.get(index)?.position == position).then_some(index + 1)
     }
 

@@ -3,105 +3,312 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::registry::{MemberId, Members};
+use bytes::Bytes;
+
+use super::backplane::{EnterError, PublishError};
+use super::people::Person;
+use super::position::Position;
+use super::shared::join::{HubError, Joined, Recent};
+use super::shared::presence::{IfTaken, Seat};
+use super::shared::{MemberId, Registry, RoomShared, Sent};
 use crate::WebSocket;
 use crate::config::Overflow;
 use crate::protocol::Prepared;
-use crate::socket::shared::{Item, Observer, Pushed};
 
 /// A handle to a room, from [`Hub::room`](super::Hub::room). Clones are handles to the
 /// same room.
 #[derive(Clone)]
 pub struct Room {
-    members: Arc<Members>,
+    room: Arc<RoomShared>,
+    hub: Arc<Registry>,
     overflow: Overflow,
 }
 
-/// The outcome of sending a message to a room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Sent {
-    /// The number of members that the message is queued for.
-    pub queued: usize,
-    /// The number of members that do not get the message, because their output queue is
-    /// full or their connection is closing. With the policy [`Close`](Overflow::Close), a
-    /// full queue has closed the connection.
-    pub missed: usize,
-}
-
 impl Room {
-    pub(super) fn new(members: Arc<Members>, overflow: Overflow) -> Self {
-        Room { members, overflow }
+    pub(super) fn new(room: Arc<RoomShared>, hub: Arc<Registry>, overflow: Overflow) -> Self {
+        Room {
+            room,
+            hub,
+            overflow,
+        }
     }
 
     /// Returns the name of the room.
     pub fn name(&self) -> &str {
-        &self.members.name
+        &self.room.name
     }
 
     /// Makes a socket a member: it gets every message that is sent to the room from now
-    /// on.
+    /// on. With an engine, that is from the moment at which the engine passes messages on; to
+    /// miss nothing, use [`join_from`](Self::join_from).
     ///
     /// Membership ends with the connection, or with [`leave`](Self::leave). Joining
     /// again has no effect.
     pub fn join(&self, socket: &WebSocket) {
         let socket = socket.shared();
-        let known = self
-            .members
-            .lock()
-            .insert(MemberId::of(socket), socket.clone());
+        let mut state = self.room.lock();
+        let known = state.members.insert(MemberId::of(socket), socket.clone());
+        state.quiet_since = None;
+        drop(state);
         // A connection that has begun to end does not accept observers, and would
         // never be taken out.
-        if known.is_none() && !socket.observe(self.members.clone()) {
-            self.members.remove(socket);
+        if known.is_none() && !socket.observe(self.room.clone()) {
+            self.room.remove(socket);
         }
+        self.room.wanted(&self.hub);
+    }
+
+    /// Sends a socket what it has missed since a position, and makes it a member: it gets every
+    /// message of the room after that position, once, in order.
+    ///
+    /// If that cannot be shown, because the messages are not kept any more or the engine has lost
+    /// some, or if there is no position, it returns [`Joined::Missed`], and the socket is not a
+    /// member. So a first visit and a resume that has failed are the same: send the state, then
+    /// join from its position.
+    ///
+    /// ```
+    /// use hyper_ws::hub::{HubError, Hub, Joined, Position};
+    /// use hyper_ws::{Error, WebSocket};
+    ///
+    /// /// Sends what was missed, or the last fifty messages; returns whether that succeeded.
+    /// async fn enter(
+    ///     socket: &mut WebSocket,
+    ///     room: &hyper_ws::hub::Room,
+    ///     mut from: Option<Position>,
+    /// ) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+    ///     // A page that reads too slowly may miss its place more than once.
+    ///     for _ in 0..3 {
+    ///         if let Joined::Resumed { .. } = room.join_from(socket, from).await? {
+    ///             return Ok(true);
+    ///         }
+    ///         let recent = room.history(50).await?;
+    ///         socket.send(format!("{} messages follow", recent.messages.len())).await?;
+    ///         for message in recent.messages {
+    ///             socket.send(message).await?;
+    ///         }
+    ///         from = Some(recent.position);
+    ///     }
+    ///     Ok(false)
+    /// }
+    /// ```
+    ///
+    /// The messages are taken out of the room's memory as fast as the socket takes them, whatever
+    /// its [`Config::overflow`](crate::Config::overflow) says; the call waits for a slow peer, as
+    /// `send` does. A socket that is a member already is taken out first.
+    ///
+    /// # Errors
+    ///
+    /// - [`HubError::NoHistory`] if the hub has none.
+    /// - [`HubError::Unavailable`] if the engine does not answer within five seconds.
+    /// - [`HubError::Closed`] if the connection has ended or is closing.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, the socket is not a member. Some messages may
+    /// have been sent, and the client knows its position by the last of them.
+    pub async fn join_from(
+        &self,
+        socket: &WebSocket,
+        position: Option<Position>,
+    ) -> Result<Joined, HubError> {
+        self.room.join_from(&self.hub, socket, position).await
     }
 
     /// Ends the membership of a socket. It has no effect on a socket that is not a member.
     pub fn leave(&self, socket: &WebSocket) {
-        let socket = socket.shared();
-        let observer: Arc<dyn Observer> = self.members.clone();
-        socket.stop_observing(&observer);
-        self.members.remove(socket);
+        self.room.take_out(socket);
     }
 
     /// Queues a message for every member, and returns at once.
     ///
     /// The messages of one task arrive in the order of its calls. All members get the
     /// messages of all tasks in the same order.
+    ///
+    /// With an engine and a history, the message goes to the engine, which gives it its place
+    /// among those of other servers; members get it when it comes back. If the engine cannot be
+    /// reached for long, it is lost, and [counted](super::Hub::counters). To know, use
+    /// [`publish`](Self::publish).
     pub fn send(&self, message: impl Into<Prepared>) -> Sent {
-        self.send_except(message, None)
+        self.room
+            .send(&self.hub, message.into(), None, self.overflow)
     }
 
     /// Queues a message for every member except `socket`.
+    ///
+    /// The message has a place in the history like any other: a socket that resumes from before
+    /// it gets it, also if it was the exception then.
     pub fn send_to_others(&self, socket: &WebSocket, message: impl Into<Prepared>) -> Sent {
-        self.send_except(message, Some(MemberId::of(socket.shared())))
+        let except = Some(MemberId::of(socket.shared()));
+        self.room
+            .send(&self.hub, message.into(), except, self.overflow)
     }
 
-    fn send_except(&self, message: impl Into<Prepared>, except: Option<MemberId>) -> Sent {
-        let message = message.into();
-        let mut sent = Sent::default();
-        // The lock is held until all members have the message queued: without that,
-        // two messages of two tasks could reach two members in different orders.
-        // Nothing here waits.
-        for (id, member) in self.members.lock().iter() {
-            if Some(*id) == except {
-                continue;
-            }
-            match member.deliver(Item::Prepared(&message), self.overflow) {
-                Pushed::Queued => sent.queued += 1,
-                Pushed::Dropped | Pushed::Full | Pushed::Closed => sent.missed += 1,
-            }
-        }
-        sent
+    /// Appends a message to the log of the room, and waits until it is there. Returns the position
+    /// after it.
+    ///
+    /// Members get it as with [`send`](Self::send): the publisher too, if it is a member. So its
+    /// own message, when it comes back with its position, is the acknowledgement that a client
+    /// needs.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`] says whether the message may be in the log. A server that cannot reach its
+    /// engine should tell the client, and not close the socket.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once the future has been polled, dropping it does not take the message back.
+    pub async fn publish(&self, message: impl Into<Prepared>) -> Result<Position, PublishError> {
+        self.room.publish(&self.hub, message.into(), None).await
     }
 
-    /// Returns the number of members.
+    /// Like [`publish`](Self::publish), for a message that may have been published already: if one
+    /// with the same `key` was published to this room within the last five minutes, on any
+    /// server, nothing happens, and the position is that of the other.
+    ///
+    /// A client makes up a key for each message, and says the message again after a
+    /// connection has broken. A room remembers 1,024 keys.
+    ///
+    /// # Errors
+    ///
+    /// As for [`publish`](Self::publish).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`publish`](Self::publish).
+    pub async fn publish_once(
+        &self,
+        key: &str,
+        message: impl Into<Prepared>,
+    ) -> Result<Position, PublishError> {
+        self.room
+            .publish(&self.hub, message.into(), Some(key))
+            .await
+    }
+
+    /// Returns the position at the end of the room. Read it *before* the state that you send to a
+    /// socket, which then joins from here: what happens in between is sent twice rather than not
+    /// at all.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::NoHistory`], or [`HubError::Unavailable`] after five seconds.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn position(&self) -> Result<Position, HubError> {
+        self.room.position(&self.hub).await
+    }
+
+    /// Returns the last messages of the room, at most `last` of those that are kept, and the
+    /// position after them.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::NoHistory`], or [`HubError::Unavailable`] after five seconds.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn history(&self, last: usize) -> Result<Recent, HubError> {
+        self.room.recent(&self.hub, last).await
+    }
+
+    /// Enters the room under a key that is unique in it, over all servers: a name, say. `info` is
+    /// what the program wants others to know. The person stays until the [`Seat`] is dropped or the
+    /// socket ends.
+    ///
+    /// To enter is not to join: presence and membership know nothing of each other. Others are told
+    /// by [`Hub::on_presence`](super::Hub::on_presence), and [`people`](Self::people) lists who is
+    /// there.
+    ///
+    /// ```
+    /// use hyper_ws::hub::{EnterError, Room};
+    /// use hyper_ws::{Error, WebSocket};
+    ///
+    /// async fn visit(mut socket: WebSocket, room: Room, name: String) -> Result<(), Error> {
+    ///     let _seat = match room.enter(&socket, &name, "").await {
+    ///         Ok(seat) => seat,
+    ///         Err(EnterError::Taken) => return socket.send("that name is taken").await,
+    ///         Err(error) => return socket.send(error.to_string()).await,
+    ///     };
+    ///     while socket.recv().await?.is_some() {}
+    ///     Ok(()) // leaves
+    /// }
+    /// ```
+    ///
+    /// With an engine, a server that is killed holds its keys for 15 to 20 seconds more. While a
+    /// server is cut off for longer than that, another may give its keys away, and both believe to
+    /// have them until it is back; then [`Seat::is_held`] is false here.
+    ///
+    /// # Errors
+    ///
+    /// - [`EnterError::Taken`] if the key is in the room. See [`take_over`](Self::take_over).
+    /// - [`EnterError::TooLarge`] if the key has more than 256 bytes, or the info more than 1,024.
+    /// - [`EnterError::Closed`] if the connection has ended or is closing.
+    /// - [`EnterError::Unavailable`] if the engine does not answer within five seconds, or keeps no
+    ///   roster.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, the person has not entered, or leaves again.
+    pub async fn enter(
+        &self,
+        socket: &WebSocket,
+        key: &str,
+        info: impl Into<Bytes>,
+    ) -> Result<Seat, EnterError> {
+        self.room
+            .enter(&self.hub, socket, key, info.into(), IfTaken::Refuse)
+            .await
+    }
+
+    /// Like [`enter`](Self::enter), but takes the key even if it is taken. The seat that had it is
+    /// not held any more, and knows by [`Seat::ended`].
+    ///
+    /// For a person who comes back before the server has noticed that the old connection is dead. It
+    /// is for the program to know that it is the same person: by a secret that only the
+    /// client has, say. If the info is the same, nobody is told of a change.
+    ///
+    /// # Errors
+    ///
+    /// As for [`enter`](Self::enter), except that the key is never taken.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`enter`](Self::enter).
+    pub async fn take_over(
+        &self,
+        socket: &WebSocket,
+        key: &str,
+        info: impl Into<Bytes>,
+    ) -> Result<Seat, EnterError> {
+        self.room
+            .enter(&self.hub, socket, key, info.into(), IfTaken::TakeOver)
+            .await
+    }
+
+    /// Returns who has [entered](Self::enter) the room, on all servers, in no order.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::Unavailable`] if the engine does not answer within five seconds, or keeps no
+    /// roster.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn people(&self) -> Result<Vec<Person>, HubError> {
+        self.room.people(&self.hub).await
+    }
+
+    /// Returns the number of members on this server.
     pub fn len(&self) -> usize {
-        self.members.lock().len()
+        self.room.lock().members.len()
     }
 
-    /// Returns whether the room has no members.
+    /// Returns whether the room has no members on this server.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::ready;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use super::shared::{Flush, IfFull, Item, Pushed, Shared, WaiterGuard};
@@ -104,6 +104,24 @@ impl Sender {
             self.0.push(Item::Prepared(prepared), IfFull::Refuse),
             || prepared.message().clone(),
         )
+    }
+
+    /// Queues a prepared message. If the queue is full, waits for room, whatever the policy of the
+    /// configuration is.
+    #[cfg(feature = "hub")]
+    pub(crate) async fn send_prepared(&self, prepared: &Prepared) -> Result<(), Error> {
+        let mut waiter = WaiterGuard::new(&self.0);
+        poll_fn(|cx| {
+            let pushed = waiter.poll(|id| {
+                let if_full = IfFull::Wait(id, cx.waker());
+                match self.0.push(Item::Prepared(prepared), if_full) {
+                    Pushed::Full => Poll::Pending,
+                    pushed => Poll::Ready(pushed),
+                }
+            });
+            sent(ready!(pushed)).into()
+        })
+        .await
     }
 
     /// Waits for room in the send queue. The permit then queues one message without waiting.

@@ -110,6 +110,8 @@
 
 mod client;
 mod connect;
+#[cfg(feature = "hub")]
+pub(crate) mod engine;
 mod server;
 
 pub use client::Client;

@@ -97,4 +97,6 @@ pub trait Roster: Send + Sync {
 
 /// Held while an engine stops; dropped when it has.
 #[derive(Debug)]
-pub struct Stopped(pub(in crate::hub) oneshot::Sender<()>);
+pub struct Stopped {
+    pub(in crate::hub) _dropped: oneshot::Sender<()>,
+}

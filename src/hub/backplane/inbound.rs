@@ -1,7 +1,7 @@
 //! What arrives from an engine.
 
 use std::fmt;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -20,13 +20,13 @@ pub struct Inbound(pub(in crate::hub) Weak<dyn Receive>);
 
 /// The hub, as an engine sees it.
 pub(in crate::hub) trait Receive: Send + Sync {
-    fn following(&self, room: &str);
-    fn arrived(&self, room: &str, arrival: Arrival);
-    fn relayed(&self, room: &str, envelope: Bytes);
-    fn presence(&self, room: &str, change: RosterChange);
-    fn lease_lost(&self);
-    fn interrupted(&self);
-    fn state(&self, state: EngineState);
+    fn following(self: Arc<Self>, room: &str);
+    fn arrived(self: Arc<Self>, room: &str, arrival: Arrival);
+    fn relayed(self: Arc<Self>, room: &str, envelope: Bytes);
+    fn presence(self: Arc<Self>, room: &str, change: RosterChange);
+    fn lease_lost(self: Arc<Self>);
+    fn interrupted(self: Arc<Self>);
+    fn state(self: Arc<Self>, state: EngineState);
 }
 
 impl Inbound {
@@ -72,9 +72,9 @@ impl Inbound {
         self.0.strong_count() == 0
     }
 
-    fn with(&self, call: impl FnOnce(&dyn Receive)) {
+    fn with(&self, call: impl FnOnce(Arc<dyn Receive>)) {
         if let Some(hub) = self.0.upgrade() {
-            call(&*hub);
+            call(hub);
         }
     }
 }

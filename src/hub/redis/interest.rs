@@ -78,10 +78,6 @@ impl Interest {
             .is_some_and(|room| room.channel != Channel::Absent)
     }
 
-    pub(super) fn wanted(&self) -> usize {
-        self.rooms.values().filter(|room| room.is_wanted).count()
-    }
-
     /// The connection has confirmed a channel. Returns whether the room is followed by that.
     pub(super) fn subscribed(&mut self, room: &str) -> bool {
         match self.rooms.get_mut(room) {

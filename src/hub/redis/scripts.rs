@@ -166,6 +166,7 @@ impl Scripts {
                 call.arg(&room[..]).arg(names.server());
                 call.arg(format!("{:016x}", enter.seat())).arg(enter.key());
                 call.arg(&enter.info()[..]);
+                call.arg(u8::from(enter.takes_over()));
                 call
             }
             Request::Leave { room, key, seat } => {

@@ -39,12 +39,6 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Replaces both connections, and resolves the name anew.
-    pub(super) fn replace_both(&self) {
-        self.replace_line.notify_one();
-        self.replace_publisher.notify_one();
-    }
-
     /// The connection of the line that hears probes.
     pub(super) fn hearing_line(&self) -> Option<u64> {
         match self.line.load(Ordering::Relaxed) {

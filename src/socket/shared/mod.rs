@@ -99,7 +99,7 @@ struct State {
 
 /// Learns that a connection has closed.
 pub(crate) trait Observer: Send + Sync {
-    fn closed(&self, socket: &Arc<Shared>);
+    fn closed(self: Arc<Self>, socket: &Arc<Shared>);
 }
 
 impl Shared {

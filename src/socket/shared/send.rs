@@ -198,6 +198,14 @@ impl Shared {
         }
     }
 
+    /// Returns whether more than half of the send queue is taken.
+    #[cfg(feature = "hub")]
+    pub(crate) fn is_half_full(&self) -> bool {
+        let state = self.lock();
+        let half = self.config.output_limit / 2;
+        !state.queue.has_room(self.hints.unsent_bytes(), half)
+    }
+
     /// Pushes by a policy, without waiting for the socket.
     pub(crate) fn deliver(&self, item: Item<'_>, overflow: Overflow) -> Pushed {
         let if_full = match overflow {

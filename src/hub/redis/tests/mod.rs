@@ -51,31 +51,31 @@ impl Notes {
 }
 
 impl Receive for Notes {
-    fn following(&self, room: &str) {
+    fn following(self: Arc<Self>, room: &str) {
         self.note(Event::Following(room.to_owned()));
     }
 
-    fn arrived(&self, room: &str, arrival: Arrival) {
+    fn arrived(self: Arc<Self>, room: &str, arrival: Arrival) {
         self.note(Event::Arrived(room.to_owned(), arrival));
     }
 
-    fn relayed(&self, room: &str, envelope: Bytes) {
+    fn relayed(self: Arc<Self>, room: &str, envelope: Bytes) {
         self.note(Event::Relayed(room.to_owned(), envelope));
     }
 
-    fn presence(&self, room: &str, change: RosterChange) {
+    fn presence(self: Arc<Self>, room: &str, change: RosterChange) {
         self.note(Event::Presence(room.to_owned(), change));
     }
 
-    fn lease_lost(&self) {
+    fn lease_lost(self: Arc<Self>) {
         self.note(Event::LeaseLost);
     }
 
-    fn interrupted(&self) {
+    fn interrupted(self: Arc<Self>) {
         self.note(Event::Interrupted);
     }
 
-    fn state(&self, state: EngineState) {
+    fn state(self: Arc<Self>, state: EngineState) {
         let is_up = state == EngineState::Up;
         self.states.lock().unwrap().push(state);
         self.note(Event::State(is_up));
@@ -208,13 +208,25 @@ impl Server {
         });
     }
 
-    async fn enter(&self, name: &str, key: &str, info: &str, seat: u64) -> Result<(), EnterError> {
+    async fn enter(&self, name: &str, key: &str, seat: u64) -> Result<(), EnterError> {
+        self.enter_with(name, key, "", seat, false).await
+    }
+
+    async fn enter_with(
+        &self,
+        name: &str,
+        key: &str,
+        info: &str,
+        seat: u64,
+        takes_over: bool,
+    ) -> Result<(), EnterError> {
         let (sender, receiver) = oneshot::channel();
         self.engine.roster().unwrap().enter(Enter {
             room: room(name),
             key: key.into(),
             info: Bytes::copy_from_slice(info.as_bytes()),
             seat,
+            takes_over,
             reply: Reply::new(
                 || Err(EnterError::Closed),
                 move |answer| {
@@ -280,7 +292,7 @@ impl Server {
 
     async fn stop(&self) {
         let (sender, receiver) = oneshot::channel();
-        self.engine.stop(Stopped(sender));
+        self.engine.stop(Stopped { _dropped: sender });
         let _ = within(receiver).await;
     }
 }

@@ -55,7 +55,8 @@ async fn a_message_reaches_every_member_of_its_room_and_no_other_socket() {
         here.send("again"),
         Sent {
             queued: 3,
-            missed: 0
+            missed: 0,
+            passed_on: false
         }
     );
 }
@@ -280,7 +281,8 @@ async fn messages_queued_after_a_message_to_a_room_are_sent_after_it() {
             room.send("late"),
             Sent {
                 queued: 0,
-                missed: 1
+                missed: 1,
+                passed_on: false
             }
         );
         assert!(peer.message().await == message("a"));
@@ -296,7 +298,11 @@ async fn a_shared_message_counts_in_the_output_queue_of_each_member() {
     let (mut large, _) = serve(Config::new(), talking(room.clone()));
     wait_for(&room, 2).await;
     let text = "a".repeat(1000);
-    let sent = |queued, missed| Sent { queued, missed };
+    let sent = |queued, missed| Sent {
+        queued,
+        missed,
+        passed_on: false,
+    };
     assert_eq!(room.send(text.as_str()), sent(2, 0));
     assert_eq!(room.send("more"), sent(1, 1));
     assert_eq!(small.message().await, text.as_str().into());

@@ -1,0 +1,55 @@
+//! What a hub counts.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// What has happened in a hub since it was made; see [`Hub::counters`](super::Hub::counters).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// How often a room had fallen behind the engine, and everything that was missing was found.
+    pub gaps_repaired: u64,
+    /// How often messages of a room were lost for good, and its members were told or closed.
+    pub gaps_lost: u64,
+    /// How often the engine's connection was interrupted.
+    pub interruptions: u64,
+    /// Messages that were not passed on, because too many bytes waited for the engine or it
+    /// could not be reached. [`Room::publish`](super::Room::publish) reports them too.
+    pub dropped: u64,
+    /// Reads of a room's log from the engine.
+    pub reads: u64,
+    /// Messages that could not be read, because a newer release has written them.
+    pub unreadable: u64,
+    /// The bytes that the histories of all rooms take now.
+    pub history_bytes: usize,
+}
+
+/// The counters as they count.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) gaps_repaired: AtomicU64,
+    pub(super) gaps_lost: AtomicU64,
+    pub(super) interruptions: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) reads: AtomicU64,
+    pub(super) unreadable: AtomicU64,
+    pub(super) history_bytes: AtomicUsize,
+}
+
+impl Counts {
+    pub(super) fn add(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn read(&self) -> Counters {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counters {
+            gaps_repaired: get(&self.gaps_repaired),
+            gaps_lost: get(&self.gaps_lost),
+            interruptions: get(&self.interruptions),
+            dropped: get(&self.dropped),
+            reads: get(&self.reads),
+            unreadable: get(&self.unreadable),
+            history_bytes: self.history_bytes.load(Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Joining from a position: the socket gets what it has missed out of the ring, as fast as it
+//! takes it, and becomes a member where the ring ends.
+//!
+//! The lock of the room decides. Under it, the ring ends, nothing is being delivered, and the
+//! socket is added: nothing comes between the last message that was replayed and the first that
+//! is delivered, and nothing comes twice.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::{MemberId, Registry, RoomShared, State};
+use crate::hub::backplane::{EngineError, EngineState};
+use crate::hub::follow::Want;
+use crate::hub::position::Position;
+use crate::protocol::Prepared;
+use crate::{Message, WebSocket};
+
+/// How long a call waits for an engine.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The largest number of messages that are taken out of the ring at a time. Between two of these
+/// batches, others may lock the room.
+const BATCH: usize = 32;
+
+/// The outcome of [`Room::join_from`](crate::hub::Room::join_from).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Joined {
+    /// The socket has been sent everything since its position, in order, and is a member.
+    Resumed {
+        /// The number of messages that it had missed.
+        replayed: usize,
+        /// The position at which it became a member.
+        position: Position,
+    },
+    /// It cannot be shown that nothing is missing, or the client had no position. The socket is
+    /// *not* a member. Send it the state of the room, then join from the position of that state.
+    Missed {
+        /// The position at the end of the room.
+        now: Position,
+    },
+}
+
+/// The last messages of a room, from [`Room::history`](crate::hub::Room::history).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recent {
+    /// The messages as members got them, oldest first.
+    pub messages: Vec<Message>,
+    /// The position after the last of them: a socket that has been sent the messages joins from
+    /// here.
+    pub position: Position,
+}
+
+/// Why a call about the log of a room failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HubError {
+    /// The hub has no history, so its rooms have no log.
+    NoHistory,
+    /// The engine did not answer within five seconds.
+    Unavailable(EngineError),
+    /// The socket is closed or closing.
+    Closed,
+}
+
+impl fmt::Display for HubError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HubError::NoHistory => {
+                f.write_str("the hub has no history (set one with `Hub::history`)")
+            }
+            HubError::Unavailable(reason) => write!(f, "the engine is unavailable: {reason}"),
+            HubError::Closed => f.write_str("the WebSocket is closed"),
+        }
+    }
+}
+
+impl std::error::Error for HubError {}
+
+/// What a joining socket does next.
+enum Next {
+    /// It is sent these messages.
+    Send(Vec<(Position, Prepared)>),
+    /// It is at the end, but much waits to be written to it. As a member it would be closed if the
+    /// room says as much again, so it waits.
+    Wait,
+    /// It is a member.
+    Member,
+    /// Its position is not in the ring: the log is asked.
+    Ask(Want),
+    /// Its position is not in the log.
+    Missed(Position),
+}
+
+impl RoomShared {
+    pub(in crate::hub) async fn join_from(
+        self: &Arc<Self>,
+        hub: &Arc<Registry>,
+        socket: &WebSocket,
+        position: Option<Position>,
+    ) -> Result<Joined, HubError> {
+        self.take_out(socket);
+        hub.needs_history()?;
+        let _waiting = self.wait(hub);
+        self.until_live(hub).await?;
+        let Some(mut at) = position else {
+            return Ok(Joined::Missed { now: self.last()? });
+        };
+        let sender = socket.sender();
+        let mut replayed = 0;
+        let mut asked_at = None;
+        loop {
+            let may_ask = asked_at != Some(at);
+            match self.next(hub, socket, at, may_ask)? {
+                Next::Send(messages) => {
+                    for (position, message) in messages {
+                        let sent = sender.send_prepared(&message).await;
+                        sent.map_err(|_| HubError::Closed)?;
+                        at = position;
+                        replayed += 1;
+                    }
+                }
+                Next::Wait => sender.flush().await.map_err(|_| HubError::Closed)?,
+                Next::Member => {
+                    // A connection that has begun to end does not accept observers.
+                    if !socket.shared().observe(self.clone()) {
+                        self.remove(socket.shared());
+                        return Err(HubError::Closed);
+                    }
+                    return Ok(Joined::Resumed {
+                        replayed,
+                        position: at,
+                    });
+                }
+                Next::Ask(want) => {
+                    // If it has not moved when it is lost again, the log does not have it.
+                    asked_at = Some(at);
+                    self.ask(hub, want).await?;
+                }
+                Next::Missed(now) => return Ok(Joined::Missed { now }),
+            }
+        }
+    }
+
+    fn next(
+        &self,
+        hub: &Registry,
+        socket: &WebSocket,
+        at: Position,
+        may_ask: bool,
+    ) -> Result<Next, HubError> {
+        let mut state = self.lock();
+        let State { members, log, .. } = &mut *state;
+        let log = log.as_deref_mut().ok_or(HubError::NoHistory)?;
+        if let Some(history) = hub.settings.history {
+            super::count_memory(hub, log, |log| log.expire(history.max_age()));
+        }
+        let Some(index) = log.ring.find(at) else {
+            // A server that is a little behind another must not take its position for a
+            // foreign one: the page has seen 20 there, and the ring ends at 15 here. So the room
+            // reads on, and it is the ring that says where the position stands.
+            let is_older = at.number() < log.ring.start().number();
+            return Ok(match (&log.follower, is_older) {
+                (None, _) => Next::Missed(log.ring.last()),
+                _ if !may_ask => Next::Missed(log.ring.last()),
+                (Some(_), true) if log.is_whole => Next::Missed(log.ring.last()),
+                (Some(_), true) => Next::Ask(Want::All),
+                (Some(_), false) => Next::Ask(Want::Newer),
+            });
+        };
+        if index < log.ring.len() {
+            let messages = log.ring.from(index).take(BATCH);
+            let messages = messages.map(|entry| (entry.position, entry.message.clone()));
+            return Ok(Next::Send(messages.collect()));
+        }
+        if socket.shared().is_half_full() {
+            return Ok(Next::Wait);
+        }
+        let socket = socket.shared();
+        members.insert(MemberId::of(socket), socket.clone());
+        state.quiet_since = None;
+        Ok(Next::Member)
+    }
+
+    pub(in crate::hub) async fn position(
+        self: &Arc<Self>,
+        hub: &Arc<Registry>,
+    ) -> Result<Position, HubError> {
+        hub.needs_history()?;
+        let _waiting = self.wait(hub);
+        self.until_live(hub).await?;
+        self.last()
+    }
+
+    pub(in crate::hub) async fn recent(
+        self: &Arc<Self>,
+        hub: &Arc<Registry>,
+        last: usize,
+    ) -> Result<Recent, HubError> {
+        hub.needs_history()?;
+        let _waiting = self.wait(hub);
+        self.until_live(hub).await?;
+        let is_enough = self.change_log(hub, |log| {
+            if let Some(history) = hub.settings.history {
+                log.expire(history.max_age());
+            }
+            log.follower.is_none() || log.is_whole || log.ring.len() >= last
+        });
+        if is_enough == Some(false) {
+            self.ask(hub, Want::All).await?;
+        }
+        let state = self.lock();
+        let log = state.log.as_deref().ok_or(HubError::NoHistory)?;
+        let first = log.ring.len().saturating_sub(last);
+        let messages = log.ring.from(first);
+        Ok(Recent {
+            messages: messages
+                .map(|entry| entry.message.message().clone())
+                .collect(),
+            position: log.ring.last(),
+        })
+    }
+
+    fn last(&self) -> Result<Position, HubError> {
+        let state = self.lock();
+        let log = state.log.as_deref().ok_or(HubError::NoHistory)?;
+        Ok(log.ring.last())
+    }
+
+    /// Waits until the room is known to be up to date.
+    async fn until_live(&self, hub: &Registry) -> Result<(), HubError> {
+        self.until(hub, 0).await
+    }
+
+    /// Has the log read, and waits for the answer.
+    async fn ask(self: &Arc<Self>, hub: &Arc<Registry>, want: Want) -> Result<(), HubError> {
+        let mut read = 0;
+        self.follow_event(hub, |state, steps| {
+            if let Some(follower) = state.follower() {
+                read = follower.want(want, steps);
+            }
+        });
+        self.until(hub, read).await
+    }
+
+    /// Waits until a read has been answered, and the room is up to date.
+    async fn until(&self, hub: &Registry, read: u64) -> Result<(), HubError> {
+        let answered = timeout(PATIENCE, async {
+            loop {
+                // Made before the look, so that no answer comes between.
+                let answered = self.order.answered.notified();
+                let is_done = match self.lock().follower() {
+                    None => true,
+                    Some(follower) => follower.is_live() && follower.has_answered(read),
+                };
+                if is_done {
+                    return;
+                }
+                answered.await;
+            }
+        });
+        answered
+            .await
+            .map_err(|_| HubError::Unavailable(hub.why_unavailable()))
+    }
+
+    /// Ends the membership of a socket.
+    pub(in crate::hub) fn take_out(self: &Arc<Self>, socket: &WebSocket) {
+        let socket = socket.shared();
+        let observer: Arc<dyn crate::socket::shared::Observer> = self.clone();
+        socket.stop_observing(&observer);
+        self.remove(socket);
+    }
+}
+
+impl Registry {
+    fn needs_history(&self) -> Result<(), HubError> {
+        match self.settings.history {
+            Some(_) => Ok(()),
+            None => Err(HubError::NoHistory),
+        }
+    }
+
+    /// Why the engine did not answer, as far as it is known.
+    pub(in crate::hub) fn why_unavailable(&self) -> EngineError {
+        match &*self.engine_state.borrow() {
+            EngineState::Down { reason, .. } => reason.clone(),
+            EngineState::Up => EngineError::new("no answer within five seconds"),
+        }
+    }
+}

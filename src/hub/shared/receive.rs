@@ -1,0 +1,94 @@
+//! What a hub does with what arrives from its engine.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Registry;
+use crate::hub::backplane::{Arrival, EngineState, Receive, RosterChange};
+use crate::hub::counters::Counts;
+use crate::hub::envelope;
+
+impl Receive for Registry {
+    fn following(self: Arc<Self>, room: &str) {
+        if let Some(room) = self.find(room) {
+            room.follow_event(&self, |state, steps| {
+                if let Some(follower) = state.follower() {
+                    follower.following(steps);
+                }
+            });
+            room.read_people(&self);
+        }
+    }
+
+    fn arrived(self: Arc<Self>, room: &str, arrival: Arrival) {
+        if let Some(room) = self.find(room) {
+            room.arrived(&self, arrival);
+        }
+    }
+
+    fn relayed(self: Arc<Self>, room: &str, envelope: Bytes) {
+        let Some(room) = self.find(room) else {
+            return;
+        };
+        match envelope::open(envelope) {
+            Ok(opened) => {
+                room.lock()
+                    .deliver(&opened.message, None, self.settings.overflow);
+            }
+            Err(unreadable) => {
+                Counts::add(&self.counts.unreadable);
+                #[cfg(feature = "tracing")]
+                tracing::error!(
+                    room = &*room.name,
+                    "a message of a room cannot be read: {}",
+                    unreadable.reason()
+                );
+                #[cfg(not(feature = "tracing"))]
+                let _ = unreadable.reason();
+            }
+        }
+    }
+
+    fn presence(self: Arc<Self>, room: &str, change: RosterChange) {
+        if let Some(room) = self.find(room) {
+            room.roster_changed(&self, change);
+        }
+    }
+
+    fn lease_lost(self: Arc<Self>) {
+        for room in self.all() {
+            room.enter_all_again(&self);
+        }
+    }
+
+    fn interrupted(self: Arc<Self>) {
+        Counts::add(&self.counts.interruptions);
+        for room in self.all() {
+            room.follow_event(&self, |state, _| {
+                if let Some(follower) = state.follower() {
+                    follower.interrupted();
+                }
+            });
+            room.roster_interrupted();
+        }
+    }
+
+    fn state(self: Arc<Self>, state: EngineState) {
+        self.engine_state.send_if_modified(|known| {
+            if *known == state {
+                return false;
+            }
+            #[cfg(feature = "tracing")]
+            match (&*known, &state) {
+                (EngineState::Down { .. }, EngineState::Down { .. }) => {}
+                (_, EngineState::Up) => tracing::info!("the engine of the rooms is up"),
+                (_, EngineState::Down { reason, .. }) => {
+                    tracing::warn!(%reason, "the engine of the rooms is down");
+                }
+            }
+            *known = state;
+            true
+        });
+    }
+}

@@ -1,0 +1,12 @@
+//! Rooms, and the plain parts that they are made of.
+
+mod follow;
+mod model;
+mod presence;
+mod resume;
+mod ring;
+mod rooms;
+
+use std::sync::{Arc, Mutex};
+
+use super::*;

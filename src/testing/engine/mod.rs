@@ -1,0 +1,5 @@
+//! An engine in memory.
+
+mod log;
+
+pub(crate) use log::{Append, Log};
