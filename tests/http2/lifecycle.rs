@@ -581,11 +581,12 @@ async fn all_that_a_client_sent_before_it_reset_the_stream_is_received() {
     }
 }
 
-/// A client that opens its window by 1,000 bytes a second reads all that was queued before
+/// A client that opens its window once a second reads all that was queued before
 /// the server closed.
 #[tokio::test(start_paused = true)]
 async fn output_that_was_queued_before_a_close_is_written_as_long_as_the_client_reads() {
-    const MESSAGE: usize = 50_000;
+    const MESSAGE: usize = 1_000_000;
+    const WINDOW: u32 = 20_000;
     let tracker = Tracker::new();
     let service = WebSocketService::new(service_fn(page))
         .route("/once", async |mut socket: WebSocket| {
@@ -593,11 +594,13 @@ async fn output_that_was_queued_before_a_close_is_written_as_long_as_the_client_
         })
         .config(Config::new().no_keep_alive())
         .tracker(&tracker);
-    let settings = [(INITIAL_WINDOW, 1000)];
+    let settings = [(INITIAL_WINDOW, WINDOW)];
     let (mut wire, _serving) = http2_wire::pair(&server(), service, &settings).await;
     wire.open(1, "/once").await;
     let mut bytes = Vec::new();
-    while bytes.len() < 4 + MESSAGE + 4 {
+    // Granted at once, not frame by frame: the frames would get smaller and smaller.
+    let mut taken = 0;
+    while bytes.len() < 10 + MESSAGE + 4 {
         let frame = wire.next().await;
         assert_eq!(
             (frame.kind, frame.is_end()),
@@ -605,9 +608,14 @@ async fn output_that_was_queued_before_a_close_is_written_as_long_as_the_client_
             "{}",
             bytes.len()
         );
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        wire.window(1, frame.payload.len() as u32).await;
+        taken += frame.payload.len() as u32;
         bytes.extend(frame.payload);
+        if taken >= WINDOW {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            wire.window(0, taken).await;
+            wire.window(1, taken).await;
+            taken = 0;
+        }
     }
     assert!(bytes.ends_with(&unmasked(CLOSE, &[3, 232])));
     wire.data(1, &closed(1000)).await;
