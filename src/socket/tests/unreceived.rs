@@ -367,7 +367,7 @@ async fn a_client_that_only_sends_answers_and_ends_too() {
             ..start(Config::new())
         },
     );
-    let _task = tokio::spawn(socket.run(|socket| push(socket, give)));
+    let _task = Task::run(true, socket, |socket| push(socket, give));
     for _ in 0..500 {
         peer.send("a short text").await;
     }
@@ -522,7 +522,7 @@ async fn what_waits_before_a_close_is_kept_wherever_the_driver_yields() {
             assert_eq!(received, count);
             Ok::<(), Error>(())
         });
-        let task = tokio::spawn(managed(Spoon(ours), start(Config::new()), handler));
+        let task = Task::spawn(Spoon(ours), start(Config::new()), handler);
         assert_eq!(peer.close_frame().await, Some(1000));
         drop(peer);
         task.await.unwrap();
