@@ -85,6 +85,26 @@ impl Peer {
     }
 }
 
+/// A client whose masking key is no secret.
+pub(crate) const CLIENT: Role = Role::Client {
+    masking_key: || [1, 2, 3, 4],
+};
+
+/// What a connection in this role begins with, over a pipe that holds so many bytes, and its
+/// peer.
+pub(crate) fn pair(role: Role, pipe: usize, config: Config) -> (DuplexStream, Negotiated, Peer) {
+    let (ours, theirs) = tokio::io::duplex(pipe);
+    let mut peer = Peer::new(theirs);
+    if let Role::Client { .. } = role {
+        peer.connection = Connection::new(Role::Server, &Config::new());
+    }
+    let start = Negotiated {
+        role,
+        ..start(config)
+    };
+    (ours, start, peer)
+}
+
 pub(crate) fn start(config: Config) -> Negotiated {
     Negotiated {
         role: Role::Server,
