@@ -122,6 +122,8 @@ mod keeper;
 mod log;
 mod people;
 mod position;
+#[cfg(feature = "redis")]
+mod redis;
 mod ring;
 mod room;
 mod seats;
@@ -137,6 +139,8 @@ pub use handle::Hub;
 pub use history::{Gap, History};
 pub use people::{Change, Person};
 pub use position::{ParsePositionError, Position};
+#[cfg(feature = "redis")]
+pub use redis::Redis;
 pub use room::Room;
 pub use shared::Sent;
 pub use shared::join::{HubError, Joined, Recent};

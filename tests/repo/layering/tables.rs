@@ -91,10 +91,19 @@ pub(super) const FLOORS: &[Floors] = &[
         "shared",
         "room",
         "handle",
+        "redis",
     ]),
     Floors("hub/backplane", &[
         "budget error log reply",
         "inbound request",
+        "engine",
+    ]),
+    // Plain parts below, the tasks above.
+    Floors("hub/redis", &[
+        "address call fault health interest names tls wire",
+        "queue scripts shared",
+        "connect",
+        "line publisher",
         "engine",
     ]),
     Floors("hub/shared", &["mod", "interest join logged publish", "presence receive"]),
@@ -120,6 +129,8 @@ pub(super) const HOMES: &[Home] = &[
 pub(super) const FOREIGN: &[Foreign] = &[
     // Everything else works on any stream of bytes.
     Foreign("hyper::upgrade", "upgrade client"),
+    // No type of it is public, so its next major version is not ours.
+    Foreign("redis", "hub::redis"),
 ];
 
 /// Lines of a file before its unit tests.
