@@ -35,28 +35,24 @@
 //! 1970. A message that breaks these rules is answered with close code 1008 and the reason; the
 //! page shows it and does not connect again. After any other end it connects again by itself.
 
+mod page;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::convert::Infallible;
 use std::io;
 use std::iter;
 use std::net::SocketAddr;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use base64::prelude::{BASE64_STANDARD, Engine};
 use clap::Parser;
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_ws::config::Compression;
 use hyper_ws::hub::{self, Hub};
 use hyper_ws::tracker::Tracker;
-use hyper_ws::{CloseCode, Config, Error, Message, Upgrade, WebSocket, WebSocketService};
+use hyper_ws::{CloseCode, Config, Error, Message, WebSocket, WebSocketService};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 
 /// A chat in the browser.
@@ -77,7 +73,7 @@ async fn main() -> io::Result<()> {
 
     let chat = Arc::new(Chat::default());
     let tracker = Tracker::new();
-    let service = WebSocketService::new(service_fn(page))
+    let service = WebSocketService::new(service_fn(page::page))
         .route("/ws", move |socket| converse(socket, chat.clone()))
         .config(
             Config::new()
@@ -139,56 +135,6 @@ fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
     Ok(async move {
         interrupt.recv().await;
     })
-}
-
-// ---- The page.
-
-const PAGE: &str = include_str!("chat.html");
-
-/// The page's permissions: its own script and style, which are known by their hashes, and
-/// connections to its own server. `require-trusted-types-for` makes the browser refuse to turn
-/// text into markup.
-static POLICY: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "default-src 'none'; script-src {}; style-src {}; img-src data:; connect-src 'self'; base-uri 'none'; \
-         form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
-        hash_of("script"),
-        hash_of("style"),
-    )
-});
-
-fn hash_of(element: &str) -> String {
-    let (_, rest) = PAGE
-        .split_once(&format!("<{element}>"))
-        .expect("the page has one");
-    let (inside, _) = rest
-        .split_once(&format!("</{element}>"))
-        .expect("the page closes it");
-    // A checkout may have changed the line ends to CRLF; an HTML parser changes them to LF.
-    let hash = Sha256::digest(inside.replace("\r\n", "\n"));
-    format!("'sha256-{}'", BASE64_STANDARD.encode(hash))
-}
-
-async fn page(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    // The route takes the handshakes: here, the rejection tells what is missing for one.
-    if request.uri().path() == "/ws"
-        && let Err(rejection) = Upgrade::from_request(&mut request)
-    {
-        return Ok(rejection.into_response());
-    }
-    let (status, kind, body) = match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, "/") => (StatusCode::OK, "text/html", PAGE),
-        _ => (StatusCode::NOT_FOUND, "text/plain", "The page is at /\n"),
-    };
-    let response = Response::builder()
-        .status(status)
-        .header("content-type", format!("{kind}; charset=utf-8"))
-        .header("content-security-policy", POLICY.as_str())
-        .header("x-content-type-options", "nosniff")
-        .header("referrer-policy", "no-referrer")
-        .header("cache-control", "no-cache")
-        .body(body.into());
-    Ok(response.expect("every header is valid"))
 }
 
 // ---- The conversation with one page.
