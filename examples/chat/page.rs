@@ -8,6 +8,7 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_ws::Upgrade;
+use hyper_ws::hub::{EngineState, Hub};
 use sha2::{Digest, Sha256};
 
 const PAGE: &str = include_str!("chat.html");
@@ -38,6 +39,7 @@ fn hash_of(element: &str) -> String {
 
 pub(crate) async fn page(
     mut request: Request<Incoming>,
+    hub: Hub,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     // The route takes the handshakes: here, the rejection tells what is missing for one.
     if request.uri().path() == "/ws"
@@ -47,6 +49,15 @@ pub(crate) async fn page(
     }
     let (status, kind, body) = match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/") => (StatusCode::OK, "text/html", PAGE),
+        // For the balancer: a page that comes here now could not join a room.
+        (&Method::GET | &Method::HEAD, "/ready") => match hub.state() {
+            EngineState::Up => (StatusCode::OK, "text/plain", "ready\n"),
+            _ => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "text/plain",
+                "the other servers cannot be reached\n",
+            ),
+        },
         _ => (StatusCode::NOT_FOUND, "text/plain", "The page is at /\n"),
     };
     let response = Response::builder()
