@@ -24,7 +24,7 @@
 //! First this message, once in a connection:
 //!
 //! ```text
-//! {"type":"join","room":"rust","name":"Ann","after":"42-9c3f1a2b00000017"}
+//! {"type":"join","room":"rust","name":"Ann","after":"42-9c3f1a2b00000017","secret":"8124-1789-29"}
 //! ```
 //!
 //! - `room`: 1 to 32 letters, digits, `-` or `_`.
@@ -32,6 +32,10 @@
 //! - `after`: the last `position` that this page has got in this room, from whichever server and
 //!   connection. Leave it out, or `null`, if the page shows nothing yet. A position is an opaque
 //!   text: keep it as it is.
+//! - `secret`: a text that nobody else can guess, made up by the page, and the same in all its
+//!   connections; it may be left out. By it, the page gets its name back even if the servers have
+//!   not noticed yet that its last connection is dead, which may take a minute. That connection
+//!   is then closed. Two pages never share a secret, nor does it survive a reload.
 //!
 //! Then any number of these. The page need not wait for an answer to `join`:
 //!
@@ -48,8 +52,8 @@
 //! {"type":"welcome","you":"Ann"}
 //! ```
 //!
-//! - `you`: the name that the page has got: "Ann (2)" if there is an Ann, whatever the case of the
-//!   letters.
+//! - `you`: the name that the page has got: "Ann (2)" if there is another Ann, whatever the case of
+//!   the letters.
 //!
 //! Next comes what was said after `after`: a `said` (below) for each text, in order, which is none
 //! if the page has missed nothing. But if there was no `after`, or it cannot be shown that nothing
@@ -133,7 +137,7 @@
 //! | 1001 | the server shuts down | connects again, with `after` |
 //! | 1008 | a message broke these rules; the reason says which | does not connect again by itself |
 //! | 1009 | a message was larger than 394,240 bytes | does not connect again by itself |
-//! | 1012 | the servers have lost texts | connects again, with `after`; it gets `recent` |
+//! | 1012 | the servers have lost texts, or given the name away | connects again, with `after` |
 //! | 1013 | the page reads too slowly, or the room cannot be reached | connects again, with `after` |
 //! | other, none | the network | connects again, with `after` |
 //!
@@ -161,8 +165,6 @@ use hyper_ws::tracker::Tracker;
 use hyper_ws::{CloseCode, Config, WebSocketService};
 use tokio::net::TcpListener;
 
-use crate::talk::{Chat, stamp};
-
 /// A chat in the browser.
 #[derive(Parser)]
 struct Options {
@@ -185,7 +187,10 @@ impl Options {
         let history = History::last(self.history as usize)
             .bytes(talk::MAX_KEPT_BYTES)
             .age(Duration::from_secs(self.keep_for));
-        let hub = Hub::new().history(history).stamp(stamp);
+        let hub = Hub::new()
+            .history(history)
+            .stamp(talk::stamp)
+            .on_presence(people::tell);
         match &self.redis {
             Some(url) => with_redis(hub, url),
             None => Ok(hub),
@@ -216,9 +221,8 @@ async fn main() -> io::Result<()> {
         std::process::exit(2)
     });
 
-    let chat = Chat::new(hub.clone());
     let tracker = Tracker::new();
-    let ready = hub.clone();
+    let (ready, chat) = (hub.clone(), hub.clone());
     let service = WebSocketService::new(service_fn(move |request| {
         page::page(request, ready.clone())
     }))

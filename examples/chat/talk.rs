@@ -2,11 +2,11 @@
 
 use std::time::SystemTime;
 
-use hyper_ws::hub::{Hub, HubError, Joined, Position, Recent, Room};
+use hyper_ws::hub::{EnterError, Hub, HubError, Joined, Position, Recent, Room};
 use hyper_ws::{CloseCode, Error, Message, WebSocket};
 use serde::{Deserialize, Serialize};
 
-use crate::people::{People, Seat};
+use crate::people::{self, Place};
 
 /// A message of a page.
 #[derive(Deserialize)]
@@ -16,6 +16,7 @@ enum Request {
         room: String,
         name: String,
         after: Option<String>,
+        secret: Option<String>,
     },
     Say {
         id: String,
@@ -64,23 +65,16 @@ fn recent(recent: &Recent) -> String {
     format!(r#"{{"type":"recent","position":"{position}","messages":[{messages}]}}"#)
 }
 
-/// The rooms, and who is in them.
-#[derive(Clone)]
-pub(crate) struct Chat {
-    hub: Hub,
-    people: People,
-}
-
 /// The stay of one page in a room.
 struct Visit {
     room: Room,
-    seat: Seat,
+    place: Place,
     /// Where the page became a member: it gets everything after that.
     joined: Position,
 }
 
 /// Why the conversation ends: what the page is told when it is closed.
-struct End(CloseCode, &'static str);
+pub(crate) struct End(pub(crate) CloseCode, pub(crate) &'static str);
 
 impl From<Error> for End {
     /// The connection has ended already: it can only be cleared away.
@@ -91,25 +85,50 @@ impl From<Error> for End {
 
 impl From<HubError> for End {
     fn from(error: HubError) -> Self {
-        match error {
-            HubError::Closed => End(CloseCode::GOING_AWAY, ""),
-            error => {
-                tracing::warn!(%error, "a page could not join");
-                End(
-                    CloseCode::TRY_AGAIN_LATER,
-                    "the room cannot be reached at the moment",
-                )
-            }
-        }
+        tracing::warn!(%error, "a page could not join");
+        End(
+            CloseCode::TRY_AGAIN_LATER,
+            "the room cannot be reached at the moment",
+        )
     }
 }
 
-pub(crate) async fn converse(mut socket: WebSocket, chat: Chat) -> Result<(), Error> {
+impl From<EnterError> for End {
+    fn from(error: EnterError) -> Self {
+        tracing::warn!(%error, "a page could not enter");
+        End(
+            CloseCode::TRY_AGAIN_LATER,
+            "the room cannot be reached at the moment",
+        )
+    }
+}
+
+pub(crate) async fn converse(mut socket: WebSocket, hub: Hub) -> Result<(), Error> {
     let mut visit = None;
-    while let Some(message) = socket.recv().await? {
+    loop {
+        let message = tokio::select! {
+            biased;
+            message = socket.recv() => message?,
+            () = name_lost(&visit) => {
+                visit = None;
+                let reason = "the name belongs to another connection";
+                socket.close(CloseCode::SERVICE_RESTART, reason).await;
+                continue;
+            }
+        };
+        let Some(message) = message else {
+            return Ok(());
+        };
         let outcome = match (parse(&message), &visit) {
-            (Some(Request::Join { room, name, after }), None) => chat
-                .join(&mut socket, &room, name.trim(), after)
+            (
+                Some(Request::Join {
+                    room,
+                    name,
+                    after,
+                    secret,
+                }),
+                None,
+            ) => join(&mut socket, &hub, &room, name.trim(), after, secret)
                 .await
                 .map(|begun| visit = Some(begun)),
             (Some(Request::Say { id, text }), Some(visit)) => {
@@ -121,7 +140,15 @@ pub(crate) async fn converse(mut socket: WebSocket, chat: Chat) -> Result<(), Er
             socket.close(code, reason).await;
         }
     }
-    Ok(())
+}
+
+/// Waits until the name of the page belongs to another connection: that of the same page, which
+/// has come back, or that of another, after this server had been cut off from the others.
+async fn name_lost(visit: &Option<Visit>) {
+    match visit {
+        Some(visit) => visit.place.seat.ended().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn parse(message: &Message) -> Option<Request> {
@@ -132,53 +159,50 @@ fn refused(reason: &'static str) -> End {
     End(CloseCode::POLICY_VIOLATION, reason)
 }
 
-impl Chat {
-    pub(crate) fn new(hub: Hub) -> Self {
-        let people = People::default();
-        Chat { hub, people }
+async fn join(
+    socket: &mut WebSocket,
+    hub: &Hub,
+    room: &str,
+    name: &str,
+    after: Option<String>,
+    secret: Option<String>,
+) -> Result<Visit, End> {
+    if !is_room(room) {
+        return Err(refused(
+            "a room is named by 1 to 32 letters, digits, - or _",
+        ));
     }
-
-    async fn join(
-        &self,
-        socket: &mut WebSocket,
-        room: &str,
-        name: &str,
-        after: Option<String>,
-    ) -> Result<Visit, End> {
-        if !is_room(room) {
-            return Err(refused(
-                "a room is named by 1 to 32 letters, digits, - or _",
-            ));
+    if !is_name(name) {
+        return Err(refused(
+            "a name has 1 to 32 characters, and all can be seen",
+        ));
+    }
+    let room = hub.room(room);
+    let place = people::enter(socket, &room, name, secret.as_deref()).await?;
+    socket
+        .send(json(&Event::Welcome { you: &place.name }))
+        .await?;
+    // A text that is no position is one that was missed: the page gets the last messages.
+    let after = after.and_then(|after| after.parse().ok());
+    let joined = catch_up(socket, &room, after).await?;
+    // Somebody may come or go while the list is being sent, and the page would be told so before
+    // it has the list, which is then wrong. So the list is compared, and sent again.
+    let mut told = vec![];
+    for _ in 0..MAX_ROUNDS {
+        let people = people::names(&room).await?;
+        if people == told {
+            break;
         }
-        if !is_name(name) {
-            return Err(refused(
-                "a name has 1 to 32 characters, and all can be seen",
-            ));
-        }
-        let seat = self.people.enter(room, name);
-        let room = self.hub.room(room);
         socket
-            .send(json(&Event::Welcome { you: &seat.name }))
+            .send(json(&Event::People { people: &people }))
             .await?;
-        // A text that is no position is one that was missed: the page gets the last messages.
-        let after = after.and_then(|after| after.parse().ok());
-        let joined = catch_up(socket, &room, after).await?;
-        seat.join(socket);
-        // Somebody may come or go while the list is being sent, and the page would be told so
-        // before it has the list, which is then wrong. So the list is compared, and sent again.
-        let mut told = vec![];
-        for _ in 0..MAX_ROUNDS {
-            let people = seat.people();
-            if people == told {
-                break;
-            }
-            socket
-                .send(json(&Event::People { people: &people }))
-                .await?;
-            told = people;
-        }
-        Ok(Visit { room, seat, joined })
+        told = people;
     }
+    Ok(Visit {
+        room,
+        place,
+        joined,
+    })
 }
 
 /// Sends a page what it has missed, or the last messages, and makes it a member.
@@ -213,7 +237,7 @@ impl Visit {
         }
         let entry = Entry {
             id,
-            from: &self.seat.name,
+            from: &self.place.name,
             at: SystemTime::UNIX_EPOCH
                 .elapsed()
                 .unwrap_or_default()

@@ -27,11 +27,12 @@ KEPT, SHOWN = 100, 50  # what the server keeps of a room, and shows to a page th
 
 
 class Road:
-    """A TCP proxy that can be closed: what is under way is cut, and nothing is let in."""
+    """A TCP proxy that can be closed: what is under way is cut, and nothing is let in. If it is
+    closed silently, the server does not notice."""
 
     def __init__(self, to):
         host, port = to.split(":")
-        self.to, self.is_open, self.ends = (host, int(port)), True, set()
+        self.to, self.is_open, self.ends, self.silent = (host, int(port)), True, {}, []
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
@@ -51,7 +52,7 @@ class Road:
                 continue
             with self.lock:
                 if self.is_open:
-                    self.ends |= {near, far}
+                    self.ends[near] = far
                     for one, other in ((near, far), (far, near)):
                         threading.Thread(target=self.carry, args=(one, other), daemon=True).start()
                     continue
@@ -65,15 +66,21 @@ class Road:
         except OSError:
             pass
         with self.lock:
+            if not {one, other}.isdisjoint(self.silent):
+                return
             for end in (one, other):
-                self.ends.discard(end)
+                self.ends.pop(end, None)
                 shut(end)
 
-    def close(self):
+    def close(self, silently=False):
         with self.lock:
             self.is_open = False
-            for end in self.ends:
-                shut(end)
+            for near, far in self.ends.items():
+                shut(near)
+                if silently:
+                    self.silent.append(far)
+                else:
+                    shut(far)
             self.ends.clear()
 
     def open(self):
@@ -109,6 +116,7 @@ class Check:
             self.away_for_a_while(ann, ben)
             self.both_say_something_meanwhile(ann, ben)
             self.away_for_too_long(ann, ben)
+            self.the_server_does_not_notice(ann, ben)
             self.a_position_of_another_log(ann, ben)
             self.declined(ann, ben)
             self.accepted_before(ann, ben)
@@ -168,6 +176,19 @@ class Check:
         self.find_again(ben)
         self.holds("and comes back from there", ben.script(holes, [HOLE]) == count
                    and self.ids(ben) == before + self.ids(ann)[-SHOWN - 6:], self.ids(ben))
+
+    def the_server_does_not_notice(self, ann, ben):
+        moved = "return messages.querySelectorAll('.note').length + messages.textContent.split('came in').length"
+        before = ann.script(moved)
+        self.road.close(silently=True)
+        ben.until("Ben has lost his server", "return !isConnected()")
+        self.talk(ann, "to nobody but a dead connection", 3)
+        self.find_again(ben)
+        for page in (ann, ben):
+            page.until(f"there is one Ben ({page.name})", "return [...people].sort().join() === 'Ann,Ben'")
+        self.holds("whose name is his", ben.script("return you") == "Ben")
+        self.holds("and nobody came or went", ann.script(moved) == before)
+        self.arrive_last(ben, "to nobody but a dead connection, 2")
 
     def a_position_of_another_log(self, ann, ben):
         """The server is killed, and forgets. Both pages name positions that are not in its new log."""
@@ -235,6 +256,9 @@ class Check:
     def talk(self, page, text, count):
         page.script("for (let n = 0; n < arguments[1]; n += 1) queue(`${crypto.randomUUID()}`, `${arguments[0]}, ${n}`)", [text, count])
         page.until(f"{page.name} says {count} texts", "return !pending.size")
+
+    def arrive_last(self, page, text):
+        page.until(f"{page.name} gets what was missed", f"return [...messages.querySelectorAll('.text')].at(-1).textContent === '{text}'")
 
     def arrived(self, page, count):
         page.until(f"{page.name} shows {count} texts", f"return messages.querySelectorAll('.message').length === {count}")

@@ -52,8 +52,8 @@ def as_documented(message):
 class Page:
     """A client that keeps its position and the texts in their order."""
 
-    def __init__(self, chat, name, room="rust"):
-        self.chat, self.name, self.room = chat, name, room
+    def __init__(self, chat, name, room="rust", secret=None):
+        self.chat, self.name, self.room, self.secret = chat, name, room, secret
         self.position, self.texts, self.holes, self.seen = None, [], 0, set()
 
     async def __aenter__(self):
@@ -62,6 +62,8 @@ class Page:
         join = {"type": "join", "room": self.room, "name": self.name}
         if self.position is not None:
             join["after"] = self.position
+        if self.secret is not None:
+            join["secret"] = self.secret
         await self.send(join)
         welcome = await self.get()
         assert welcome["type"] == "welcome", welcome
@@ -215,6 +217,23 @@ async def texts_may_follow_join_at_once(chat):
         assert kinds == ["welcome", "recent", "people", "said"], kinds
 
 
+async def a_page_that_comes_back_has_its_name(chat):
+    async with Page(chat, "Ann", "again") as ann:
+        async with Page(chat, "Ben", "again", "secret") as old:
+            async with Page(chat, "Ben", "again", "another") as other:
+                assert other.you == "Ben (2)", other.you
+                assert (await ann.until("joined"))["name"] == "Ben"
+                assert (await ann.until("joined"))["name"] == "Ben (2)"
+                async with Page(chat, "Ben", "again", "secret") as new:
+                    assert new.you == "Ben" and sorted(new.people) == ["Ann", "Ben", "Ben (2)"], (new.you, new.people)
+                    assert (await closed(old.socket))[0] == 1012
+                    await new.say("1", "it is still me")
+                    told = await ann.get()
+                    assert (told["type"], told["from"]) == ("said", "Ben"), told
+            async with Page(chat, "Ann", "again", "secret") as renamed:
+                assert renamed.you == "Ann (2)", "a secret holds for one name"
+
+
 async def what_breaks_the_rules_is_closed_with_1008(chat):
     join = {"type": "join", "room": "rules", "name": "Ann"}
     say = {"type": "say", "id": "1", "text": "hello"}
@@ -254,7 +273,7 @@ async def main():
             every_message_is_documented, a_first_visit, what_was_missed_comes_once_in_order,
             who_has_missed_too_much_gets_the_last_texts, a_position_of_another_room_is_missed,
             an_identity_is_taken_once, an_unanswered_text_is_found_in_what_was_missed,
-            texts_may_follow_join_at_once, what_breaks_the_rules_is_closed_with_1008, it_is_ready,
+            texts_may_follow_join_at_once, a_page_that_comes_back_has_its_name, what_breaks_the_rules_is_closed_with_1008, it_is_ready,
             a_server_that_stops_says_1001,
         ]:
             name = function.__name__.replace("_", " ")
