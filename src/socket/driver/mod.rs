@@ -331,14 +331,17 @@ where
         if turn.looks_again {
             return false;
         }
-        let now = turn.now.filter(|_| turn.same_task);
-        if !this.deadlines.take_nearer() && this.timer.is_ahead(now) {
+        let is_pending = turn.same_task && this.timer.is_pending();
+        if !this.deadlines.take_nearer() && is_pending {
             return false;
         }
         let within_payload = conn.reader().is_within_payload();
         loop {
             let next = this.deadlines.next(config, within_payload);
-            if this.timer.as_mut().poll(next, now, cx).is_pending() {
+            if (this.timer.as_mut())
+                .poll(next, turn.same_task, cx)
+                .is_pending()
+            {
                 return false;
             }
             let now = Instant::now();
