@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 ///
 /// | fact | written by | when |
 /// |---|---|---|
-/// | `flags` | [`publish`](Hints::publish) | under the lock, after every change of these facts |
+/// | `flags` | [`publish`](Hints::publish) | by the guard of the lock, whenever that is let go |
 /// | `receiving` | the `WebSocket`, when it discards what arrives, and its drop | under the lock, once each |
 /// | `unsent` | the driver, and its handler's poll | by the driver's thread only |
 ///

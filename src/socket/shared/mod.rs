@@ -5,8 +5,8 @@
 //! - **Only this folder locks.** [`State`] and its fields are private to it. The driver
 //!   and the handles call the methods of [`Shared`], each of which is one critical section.
 //! - **No lock is held across a system call, parsing or a wake.**
-//! - **[`Hints`] are true whenever the lock is free**: a method that changes the send queue
-//!   or the life of the connection publishes them before it unlocks.
+//! - **[`Hints`] are true whenever the lock is free**: the guard that lets it go publishes them
+//!   ([`Locked`]). A method cannot forget it.
 //!
 //! The methods stand by subject: [`receive`], [`send`], [`end`], [`park`], [`wait`]. They
 //! call plain parts that know no lock, no task and no IO, and have tests of their own.
@@ -29,6 +29,7 @@ mod wait;
 mod waiters;
 
 use std::num::NonZeroU32;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -97,6 +98,39 @@ struct State {
     observers: Box<[Arc<dyn Observer>]>,
 }
 
+/// The state, locked. What can be seen of it without the lock is published when the lock is let
+/// go: a change that is not published is a wake that is lost.
+struct Locked<'a> {
+    hints: &'a Hints,
+    state: MutexGuard<'a, State>,
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    #[inline]
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Locked<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let State { queue, life, .. } = &*self.state;
+        debug_assert!(queue.is_open() || !life.is_open());
+        let needs_lock = !life.is_open() || queue.is_chunked();
+        self.hints.publish(!queue.is_empty(), needs_lock);
+    }
+}
+
 /// Learns that a connection has closed.
 pub(crate) trait Observer: Send + Sync {
     fn closed(&self, socket: &Arc<Shared>);
@@ -137,19 +171,24 @@ impl Shared {
         })
     }
 
-    /// Nothing that runs under the lock panics, so a poisoned lock is as good as any.
     #[inline]
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Locked<'_> {
+        Locked {
+            hints: &self.hints,
+            state: self.lock_quietly(),
+        }
     }
 
-    /// Publishes what can be seen of the state without the lock. To be called after
-    /// every change of the send queue or the life, before the lock is released.
+    /// Locks for a look: what does not change need not be published.
     #[inline]
-    fn publish_hints(&self, state: &State) {
-        debug_assert!(state.queue.is_open() || !state.life.is_open());
-        let needs_lock = !state.life.is_open() || state.queue.is_chunked();
-        self.hints.publish(!state.queue.is_empty(), needs_lock);
+    fn look(&self) -> impl Deref<Target = State> {
+        self.lock_quietly()
+    }
+
+    /// Nothing that runs under the lock panics, so a poisoned lock is as good as any.
+    #[inline]
+    fn lock_quietly(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[inline]
@@ -167,7 +206,7 @@ impl Shared {
     }
 
     pub(crate) fn close_cause(&self) -> Option<CloseCause> {
-        self.lock().life.cause().cloned()
+        self.look().life.cause().cloned()
     }
 
     /// Returns what has been received, and what was queued to be sent.
@@ -178,7 +217,7 @@ impl Shared {
     }
 
     pub(super) fn latency(&self) -> Option<Duration> {
-        let latency = self.lock().latency;
+        let latency = self.look().latency;
         latency.map(|micros| Duration::from_micros(micros.get().into()))
     }
 

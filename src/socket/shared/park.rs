@@ -1,11 +1,10 @@
 //! The driver's turns: how each begins, how the driver parks, and how it is woken.
 
-use std::sync::MutexGuard;
 use std::task::{Context, Waker};
 
 use super::cork::Cork;
 use super::driver_task::Repoll;
-use super::{Demand, Inbox, Shared, State};
+use super::{Demand, Inbox, Locked, Shared};
 
 /// The facts that the driver learns at the beginning of a turn.
 pub(in crate::socket) struct TurnStart {
@@ -118,7 +117,7 @@ impl Shared {
     }
 
     /// Unlocks, and wakes the driver if it is parked.
-    pub(super) fn wake(&self, mut state: MutexGuard<'_, State>) {
+    pub(super) fn wake(&self, mut state: Locked<'_>) {
         let waker = match state.driver_task.notify() {
             true => state.driver.clone(),
             false => None,
@@ -133,7 +132,7 @@ impl Shared {
     /// have nothing more to wait for. The driver would do that, but it is not polled while its
     /// handler blocks the thread.
     #[cold]
-    pub(super) fn wake_all(&self, mut state: MutexGuard<'_, State>) {
+    pub(super) fn wake_all(&self, mut state: Locked<'_>) {
         let driver = state.driver.as_ref();
         let is_elsewhere = |waker: &Waker| driver.is_none_or(|driver| !waker.will_wake(driver));
         let receives_elsewhere = state.receiver.as_ref().is_some_and(is_elsewhere);
@@ -148,11 +147,7 @@ impl Shared {
     /// Unlocks, and wakes the waiters that have got what they waited for; says whether the
     /// driver's own task is among them.
     #[inline]
-    pub(super) fn wake_satisfied(
-        &self,
-        state: MutexGuard<'_, State>,
-        cx: &mut Context<'_>,
-    ) -> Repoll {
+    pub(super) fn wake_satisfied(&self, state: Locked<'_>, cx: &mut Context<'_>) -> Repoll {
         if state.waiters.is_empty() {
             Repoll::No
         } else {
@@ -161,11 +156,7 @@ impl Shared {
     }
 
     #[inline(never)]
-    fn wake_satisfied_slow(
-        &self,
-        mut state: MutexGuard<'_, State>,
-        cx: &mut Context<'_>,
-    ) -> Repoll {
+    fn wake_satisfied_slow(&self, mut state: Locked<'_>, cx: &mut Context<'_>) -> Repoll {
         let mut waiters = std::mem::take(&mut state.waiters);
         let satisfied = waiters.take_if(|wait_for| self.has(&state, wait_for));
         state.waiters = waiters;

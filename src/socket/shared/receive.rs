@@ -1,13 +1,12 @@
 //! Messages on their way in: the driver publishes them, the handler takes them.
 
-use std::sync::MutexGuard;
 use std::task::{Context, Poll};
 
 use super::chunks::{ChunkQueue, Delivery};
 use super::driver_task::{DriverTask, Repoll};
 use super::hints::Hints;
 use super::inbox::{Capacity, Inbox};
-use super::{Demand, Shared, State};
+use super::{Demand, Locked, Shared, State};
 use crate::Message;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::{Part, Pongs};
@@ -88,7 +87,6 @@ impl Shared {
             for payload in pings.drain() {
                 writer.pong(&payload, outbox);
             }
-            self.publish_hints(state);
         }
     }
 
@@ -222,7 +220,7 @@ impl Shared {
 
     /// Whether `recv` has nothing more to return.
     pub(in crate::socket) fn is_exhausted(&self) -> bool {
-        let state = self.lock();
+        let state = self.look();
         !state.has_input()
             && state.chunks.as_ref().is_none_or(|chunks| chunks.is_empty())
             && !state.life.may_receive()
@@ -231,13 +229,13 @@ impl Shared {
 
     /// Returns what the driver is to read now; `None` if it is to drop the IO.
     pub(in crate::socket) fn demand(&self) -> Option<Demand> {
-        self.lock().demand(&self.hints)
+        self.look().demand(&self.hints)
     }
 
     /// Unlocks after something may have been taken out of a queue. Wakes the driver if it
     /// had stopped reading for want of room.
     #[inline]
-    fn unlock_after_taking(&self, state: MutexGuard<'_, State>, was_full: bool) {
+    fn unlock_after_taking(&self, state: Locked<'_>, was_full: bool) {
         if was_full && state.driver_task == DriverTask::Idle {
             self.wake(state);
         }

@@ -168,7 +168,6 @@ impl Shared {
             // It waits for the end of that message; nothing new to write.
             return Pushed::Queued;
         }
-        self.publish_hints(&state);
         if state.driver_task == DriverTask::Idle {
             self.wake(state);
         }
@@ -269,7 +268,6 @@ impl Shared {
         let messages = u16::from(part == Part::Last);
         state.ended_messages = state.ended_messages.wrapping_add(messages);
         state.sent.add(messages.into(), chunk.len());
-        self.publish_hints(&state);
         if state.driver_task == DriverTask::Idle {
             self.wake(state);
         }
@@ -358,7 +356,6 @@ impl Shared {
             state.sent.add(messages, bytes);
         }
         self.hints.set_in_flight(writing.len());
-        self.publish_hints(&state);
         if !writing.is_empty() {
             state.queue.batch_taken();
         }
@@ -392,7 +389,6 @@ impl Shared {
         let (messages, bytes) = cork.take_counts();
         state.sent.add(messages, bytes);
         self.hints.set_in_flight(cork.in_flight());
-        self.publish_hints(state);
     }
 
     /// Whether a waiter has what it waits for.
