@@ -177,8 +177,8 @@ where
     #[inline]
     fn begin_turn(mut self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) {
         let this = self.as_mut().project();
-        let cork = this.conn.as_mut().map(|conn| conn.buffers().cork());
-        let start = this.shared.begin_turn(cork, cx);
+        let desk = this.conn.as_mut().map(|conn| conn.buffers().desk());
+        let start = this.shared.begin_turn(desk, cx);
         turn.same_task = start.same_task;
         turn.next_demand = start.demand;
         if start.demand.is_none() {
@@ -266,11 +266,11 @@ where
         if let Some(handler) = this.handler.as_mut().as_pin_mut() {
             let mut buffers = this.conn.as_mut().map(|conn| conn.buffers());
             if let Some(buffers) = &mut buffers {
-                buffers.put_cork();
+                buffers.put_desk();
             }
             let polled = handler::poll(handler, cx);
             if let Some(buffers) = &mut buffers {
-                buffers.take_cork();
+                buffers.take_desk();
             }
             if let Poll::Ready(outcome) = polled {
                 handler::conclude(this.shared, this.handler, outcome);

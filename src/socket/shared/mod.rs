@@ -12,8 +12,9 @@
 //! call plain parts that know no lock, no task and no IO, and have tests of their own.
 
 mod chunks;
-pub(super) mod cork;
+mod cork;
 mod demand;
+pub(super) mod desk;
 mod driver_task;
 mod end;
 mod hints;
@@ -35,9 +36,10 @@ use std::task::Waker;
 use std::time::Duration;
 
 use chunks::ChunkQueue;
-use cork::ConnectionId;
 pub(super) use cork::Cork;
 pub(super) use demand::Demand;
+use desk::ConnectionId;
+pub(super) use desk::Desk;
 use driver_task::DriverTask;
 pub(super) use driver_task::Repoll;
 pub(super) use end::ReadEnd;

@@ -3,6 +3,7 @@
 use std::task::{Context, Waker};
 
 use super::cork::Cork;
+use super::desk::Desk;
 use super::driver_task::Repoll;
 use super::{Demand, Inbox, Locked, Shared};
 
@@ -28,16 +29,16 @@ pub(in crate::socket) struct BeforePark<'a> {
 }
 
 impl Shared {
-    /// Begins a turn of the driver, and makes `cork` the connection's cork.
+    /// Begins a turn of the driver, and makes `desk` the connection's desk.
     #[inline]
     pub(in crate::socket) fn begin_turn(
         &self,
-        cork: Option<&mut Cork>,
+        desk: Option<&mut Desk>,
         cx: &mut Context<'_>,
     ) -> TurnStart {
         let mut state = self.lock();
-        if let Some(cork) = cork {
-            cork.assign(self.id(), state.queue.role(), self.config.output_limit);
+        if let Some(desk) = desk {
+            desk.assign(self.id(), state.queue.role(), self.config.output_limit);
         }
         // What happened before is seen by the turn that begins.
         let _ = state.driver_task.run();

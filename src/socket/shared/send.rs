@@ -4,7 +4,8 @@ use std::io::IoSlice;
 use std::mem;
 use std::task::{Context, Poll, Waker, ready};
 
-use super::cork::{self, Cork};
+use super::cork::Cork;
+use super::desk;
 use super::driver_task::{DriverTask, Repoll};
 use super::{Shared, State, WaitFor, WaiterId};
 use crate::config::Overflow;
@@ -123,7 +124,7 @@ impl Shared {
     #[inline]
     pub(in crate::socket) fn push_corked(&self, message: &Message) -> bool {
         self.hints.is_plain()
-            && cork::with(self.id(), |cork| cork.push(message, &self.hints)) == Some(true)
+            && desk::with(self.id(), |desk| desk.cork.push(message, &self.hints)) == Some(true)
     }
 
     /// Encodes a message into the send queue.
@@ -367,11 +368,11 @@ impl Shared {
         self.lock().queue.all_written();
     }
 
-    /// Puts what is in this connection's cork into the send queue, if the cork stands in
+    /// Puts what is in this connection's cork into the send queue, if its desk stands in
     /// this thread's place.
     pub(super) fn uncork_own(&self, state: &mut State) {
         if self.hints.is_corked() {
-            let _ = cork::with(self.id(), |cork| self.uncork(cork, state));
+            let _ = desk::with(self.id(), |desk| self.uncork(&mut desk.cork, state));
         }
     }
 

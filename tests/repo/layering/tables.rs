@@ -65,6 +65,7 @@ pub(super) const FLOORS: &[Floors] = &[
         "driver_task hints life pool tally waiters",
         "inbox queue",
         "chunks cork demand",
+        "desk",
         "mod",
         "end park receive send wait",
     ]),
