@@ -4,6 +4,8 @@
 //! it back before it waits. So an idle connection holds no buffer, and a busy thread
 //! allocates none.
 
+use std::task::Context;
+
 use crate::protocol::Outbox;
 use crate::socket::shared::pool::{self, Pool};
 use crate::socket::shared::{Control, Cork, Desk, Inbox, ReadEnd, desk, is_poolable};
@@ -119,9 +121,9 @@ impl Buffers {
 
     /// Puts the desk where the handler that is polled next finds it.
     #[inline]
-    pub(super) fn put_desk(&mut self) {
+    pub(super) fn put_desk(&mut self, cx: &Context<'_>) {
         let in_flight = self.writing.len();
-        self.desk().cork.set_in_flight(in_flight);
+        self.desk().prepare(in_flight, cx);
         desk::swap(&mut self.desk);
     }
 

@@ -266,7 +266,7 @@ where
         if let Some(handler) = this.handler.as_mut().as_pin_mut() {
             let mut buffers = this.conn.as_mut().map(|conn| conn.buffers());
             if let Some(buffers) = &mut buffers {
-                buffers.put_desk();
+                buffers.put_desk(cx);
             }
             let polled = handler::poll(handler, cx);
             if let Some(buffers) = &mut buffers {

@@ -80,7 +80,7 @@ impl Cork {
     }
 
     #[inline]
-    pub(in crate::socket) fn set_in_flight(&mut self, bytes: usize) {
+    pub(super) fn set_in_flight(&mut self, bytes: usize) {
         self.in_flight = bytes;
     }
 

@@ -13,6 +13,7 @@
 
 use std::cell::RefCell;
 use std::mem;
+use std::task::{Context, Waker};
 
 use super::cork::Cork;
 use crate::protocol::Role;
@@ -23,6 +24,8 @@ thread_local! {
 
 pub(in crate::socket) struct Desk {
     owner: ConnectionId,
+    /// The task in which the handler is polled.
+    task: TaskId,
     pub(in crate::socket) cork: Cork,
 }
 
@@ -37,11 +40,29 @@ impl ConnectionId {
     }
 }
 
+/// What a task's waker is known again by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TaskId {
+    data: usize,
+    vtable: usize,
+}
+
+impl TaskId {
+    #[inline]
+    fn of(waker: &Waker) -> Self {
+        TaskId {
+            data: waker.data() as usize,
+            vtable: std::ptr::from_ref(waker.vtable()) as usize,
+        }
+    }
+}
+
 impl Default for Desk {
     /// A desk of no connection.
     fn default() -> Self {
         Desk {
             owner: ConnectionId(0),
+            task: TaskId::of(Waker::noop()),
             cork: Cork::default(),
         }
     }
@@ -54,6 +75,19 @@ impl Desk {
         debug_assert!(self.cork.is_empty() || self.owner == owner);
         self.owner = owner;
         self.cork.assign(role, limit);
+    }
+
+    /// The handler is polled next, in this task, while so many bytes are being written.
+    #[inline]
+    pub(in crate::socket) fn prepare(&mut self, in_flight: usize, cx: &Context<'_>) {
+        self.task = TaskId::of(cx.waker());
+        self.cork.set_in_flight(in_flight);
+    }
+
+    /// Whether the handler is polled in this task.
+    #[inline]
+    pub(super) fn is_in_task(&self, cx: &Context<'_>) -> bool {
+        self.task == TaskId::of(cx.waker())
     }
 }
 

@@ -162,7 +162,7 @@ impl Shared {
 
     fn receiving_ended(&self, mut state: Locked<'_>, cx: &mut Context<'_>) -> Repoll {
         let receiver = state.receiver.take();
-        let repoll = self.wake_satisfied(state, cx);
+        let repoll = self.wake_satisfied(state, cx).or(self.hints.take_awaited());
         repoll.or(Repoll::or_wake(receiver, cx))
     }
 
@@ -180,7 +180,7 @@ impl Shared {
         self.hints.set_in_flight(0);
         let receiver = state.receiver.take();
         let observers = std::mem::take(&mut state.observers);
-        let repoll = self.wake_satisfied(state, cx);
+        let repoll = self.wake_satisfied(state, cx).or(self.hints.take_awaited());
         for observer in observers {
             observer.closed(self);
         }

@@ -83,7 +83,8 @@ struct State {
     inbox: Option<Box<Inbox>>,
     /// Messages that are received in chunks; few connections ever have any.
     chunks: Option<Box<ChunkQueue>>,
-    /// The task that waits to receive.
+    /// The task that waits to receive, unless that is the driver's own, by its handler
+    /// ([`Hints::is_awaited`]).
     receiver: Option<Waker>,
     /// The tasks that wait for something else.
     waiters: Waiters,
@@ -126,10 +127,13 @@ impl DerefMut for Locked<'_> {
 impl Drop for Locked<'_> {
     #[inline]
     fn drop(&mut self) {
-        let State { queue, life, .. } = &*self.state;
-        debug_assert!(queue.is_open() || !life.is_open());
-        let needs_lock = !life.is_open() || queue.is_chunked();
-        self.hints.publish(!queue.is_empty(), needs_lock);
+        let state = &*self.state;
+        debug_assert!(state.queue.is_open() || !state.life.is_open());
+        self.hints.publish(
+            !state.queue.is_empty(),
+            !state.life.is_open() || state.queue.is_chunked(),
+            state.has_input() || state.chunks.is_some(),
+        );
     }
 }
 

@@ -3,6 +3,7 @@
 use std::task::{Context, Poll};
 
 use super::chunks::{ChunkQueue, Delivery};
+use super::desk;
 use super::driver_task::{DriverTask, Repoll};
 use super::hints::Hints;
 use super::inbox::{Capacity, Inbox};
@@ -36,9 +37,7 @@ impl Shared {
             (Some(inbox), Some(batch)) if !inbox.is_empty() => inbox.append(batch),
             (inbox, batch) => std::mem::swap(inbox, batch),
         }
-        let receiver = state.receiver.take();
-        drop(state);
-        Repoll::or_wake(receiver, cx)
+        self.wake_receiver(state, cx)
     }
 
     /// Hands over the messages in `batch`, of which the first may be the rest of a message,
@@ -72,9 +71,14 @@ impl Shared {
         if chunks.is_empty() {
             return Repoll::No;
         }
+        self.wake_receiver(state, cx)
+    }
+
+    /// Unlocks, and wakes the task that waits to receive; says whether that is the driver's own.
+    pub(super) fn wake_receiver(&self, mut state: Locked<'_>, cx: &mut Context<'_>) -> Repoll {
         let receiver = state.receiver.take();
         drop(state);
-        Repoll::or_wake(receiver, cx)
+        self.hints.take_awaited().or(Repoll::or_wake(receiver, cx))
     }
 
     /// Queues the answers to pings.
@@ -97,6 +101,12 @@ impl Shared {
         batch: &mut Option<Box<Inbox>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<bool, Error>> {
+        if self.wait_on_desk(cx) {
+            if let Some(batch) = batch.take() {
+                batch.recycle();
+            }
+            return Poll::Pending;
+        }
         let mut state = self.lock();
         if state.has_input() {
             let was_full = state.capacity().is_empty();
@@ -127,6 +137,22 @@ impl Shared {
         // Chunks that were set aside made room for the rest of their message.
         self.unlock_after_taking(state, was_full);
         Poll::Pending
+    }
+
+    /// Waits for messages without the lock, if there is nothing under it and this connection's
+    /// handler is being polled on this thread; says whether it does.
+    ///
+    /// What comes after the look at the hints is not missed: messages are published by the
+    /// driver, which polls the handler itself now, and whatever else changes notifies the
+    /// driver, which polls the handler again before it parks.
+    #[inline]
+    fn wait_on_desk(&self, cx: &Context<'_>) -> bool {
+        let waits = self.hints.has_nothing_to_receive()
+            && desk::with(self.id(), |desk| desk.is_in_task(cx)) == Some(true);
+        if waits {
+            self.hints.set_awaited();
+        }
+        waits
     }
 
     /// Returns the first chunk of the next message, or all of it; `None` if no more will
@@ -272,7 +298,7 @@ impl State {
         Some(match &self.chunks {
             Some(chunks) if chunks.is_active() && chunks.is_for_recv() => Demand::Rest(capacity),
             Some(chunks) if chunks.is_active() => Demand::Chunks(capacity),
-            _ if self.receiver.is_some() => Demand::Awaited(capacity),
+            _ if self.receiver.is_some() || hints.is_awaited() => Demand::Awaited(capacity),
             _ => Demand::Ahead(capacity),
         })
     }

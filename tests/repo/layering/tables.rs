@@ -62,8 +62,8 @@ pub(super) const FLOORS: &[Floors] = &[
     ]),
     // Plain parts below, what takes the lock above. Its `mod.rs` is where the lock is.
     Floors("socket/shared", &[
-        "driver_task hints life pool tally waiters",
-        "inbox queue",
+        "driver_task life pool tally waiters",
+        "hints inbox queue",
         "chunks cork demand",
         "desk",
         "mod",
