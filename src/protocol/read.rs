@@ -167,7 +167,7 @@ impl Reader {
         let mut at = 0;
         loop {
             while let Some((kind, key, length)) = self.short_message(&input[at..]) {
-                let payload = unmask(Some(key), &mut input[at + 6..], length);
+                let payload = unmask(Some(key), &input[at + 6..], length);
                 // Built here, not in a helper that returns `Result<Message, Violation>`:
                 // such a result is copied in pieces of 2 to 16 bytes (design.md, "The
                 // cork").

@@ -12,33 +12,34 @@ use crate::message::payload::{INLINE, Payload};
 /// other shape, invalid ones and incomplete ones take that way.
 #[inline(always)]
 pub(super) fn short_message(input: &[u8]) -> Option<(Kind, [u8; 4], usize)> {
-    let [
+    let &[
         first @ (0x81 | 0x82),
         second @ 0x80..=0xfd,
         a,
         b,
         c,
         d,
-        rest @ ..,
+        ref rest @ ..,
     ] = input
     else {
         return None;
     };
-    let length = usize::from(*second & 0x7f);
-    if rest.len() < length {
-        return None;
-    }
-    let kind = match first {
-        0x81 => Kind::Text,
-        _ => Kind::Binary,
-    };
-    Some((kind, [*a, *b, *c, *d], length))
+    let length = usize::from(second & 0x7f);
+    (rest.len() >= length).then_some((kind(first), [a, b, c, d], length))
 }
 
-/// Copies the first `length` bytes of `input` and unmasks them. A message has its own
+#[inline(always)]
+fn kind(first: u8) -> Kind {
+    match first {
+        0x81 => Kind::Text,
+        _ => Kind::Binary,
+    }
+}
+
+/// Copies the first `length` bytes of `input` and unmasks the copy. A message has its own
 /// allocation, so one that is kept keeps nothing else alive.
 #[inline(always)]
-pub(super) fn unmask(key: Option<[u8; 4]>, input: &mut [u8], length: usize) -> Payload {
+pub(super) fn unmask(key: Option<[u8; 4]>, input: &[u8], length: usize) -> Payload {
     if length <= INLINE {
         let key = mask::wide(key.unwrap_or_default());
         // The bytes behind the payload, usually of the next frame, are copied too: a
@@ -50,12 +51,18 @@ pub(super) fn unmask(key: Option<[u8; 4]>, input: &mut [u8], length: usize) -> P
         words[..length].copy_from_slice(&input[..length]);
         return Payload::inline(&words, length, key);
     }
-    let payload = &mut input[..length];
-    if let Some(key) = key {
-        if length >= mask::ONE_PASS {
-            return mask::copy(key, payload).into();
+    unmask_long(key, &input[..length])
+}
+
+#[inline(never)]
+fn unmask_long(key: Option<[u8; 4]>, payload: &[u8]) -> Payload {
+    match key {
+        None => Payload::copy_from_slice(payload),
+        Some(key) if payload.len() >= mask::ONE_PASS => mask::copy(key, payload).into(),
+        Some(key) => {
+            let mut copy = payload.to_vec();
+            mask::apply(key, &mut copy);
+            copy.into()
         }
-        mask::apply(key, payload);
     }
-    Payload::copy_from_slice(payload)
 }
