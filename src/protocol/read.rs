@@ -6,6 +6,8 @@ use super::assembly::{Assembly, Rest};
 use super::event::{Event, EventSink};
 use super::role::{Role, Side};
 use super::state::{PartialControl, Progress, ReadState, control_event};
+#[cfg(feature = "socket")]
+use super::whole::measure;
 use super::whole::{short_message, unmask};
 use crate::error::Violation;
 use crate::extension::Codec;
@@ -86,6 +88,46 @@ impl Reader {
     /// Returns the extension, to encode frames that are sent.
     pub(crate) fn codec(&mut self) -> Option<&mut (dyn Codec + 'static)> {
         self.codec.as_deref_mut()
+    }
+
+    /// Returns whether what arrives next are the messages of a client, as they were sent: none
+    /// has begun, and no extension decodes them.
+    #[cfg(feature = "socket")]
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.side == Side::Server
+            && self.assembly.is_none()
+            && self.codec.is_none()
+            && self.state.is_between_frames()
+    }
+
+    /// Measures the messages that `input` consists of, up to so many messages and bytes of
+    /// payload: the length of their frames. Returns `None` if one of them is not whole, not a
+    /// message or not within the limits.
+    ///
+    /// They may be taken [past the reader](super::whole_message), if it [is
+    /// plain](Self::is_plain) and is [told](Self::passed) how many were.
+    #[cfg(feature = "socket")]
+    #[inline]
+    pub(crate) fn measure(&self, input: &[u8], messages: usize, bytes: usize) -> Option<usize> {
+        debug_assert!(self.is_plain());
+        let limit = self.frame_limit.min(self.message_limit);
+        let (mut at, mut measured, mut payload) = (0, 0, 0);
+        while at < input.len() && measured < messages && payload < bytes {
+            let (frame, length) = measure(&input[at..]).filter(|(_, length)| *length <= limit)?;
+            at += frame;
+            measured += 1;
+            payload += length;
+        }
+        Some(at)
+    }
+
+    /// So many messages were taken past the reader.
+    #[cfg(feature = "socket")]
+    #[inline]
+    pub(crate) fn passed(&mut self, messages: u32) {
+        debug_assert!(self.is_plain());
+        self.frames = self.frames.wrapping_add(messages);
     }
 
     /// Returns whether no message and no frame has begun to arrive.

@@ -8,7 +8,7 @@ use std::task::Context;
 
 use crate::protocol::Outbox;
 use crate::socket::shared::pool::{self, Pool};
-use crate::socket::shared::{Control, Cork, Desk, Inbox, ReadEnd, desk, is_poolable};
+use crate::socket::shared::{Control, Cork, Desk, Inbox, ReadEnd, Taken, desk, is_poolable};
 
 /// The size of a read while `recv` waits, in bytes. 64 KiB would be a bad size: a
 /// message of that payload would need a second read for its last few bytes.
@@ -51,6 +51,11 @@ impl Buffers {
 
     /// Gives back what the connection does not need while it waits; returns what it does.
     pub(super) fn recycle(mut self: Box<Self>) -> Option<Box<Self>> {
+        debug_assert!(
+            self.desk
+                .as_ref()
+                .is_none_or(|desk| desk.arrived.is_counted())
+        );
         if self.is_idle() {
             if !is_poolable(self.writing.capacity()) {
                 *self.writing = Outbox::default();
@@ -112,11 +117,27 @@ impl Buffers {
         (&mut desk.cork, &mut self.writing, &mut self.control)
     }
 
-    /// The cork, and the batch that takes an empty inbox back.
+    /// The desk, and the batch that takes an empty inbox back.
     #[inline]
-    pub(super) fn cork_and_batch(&mut self) -> (&mut Cork, &mut Option<Box<Inbox>>) {
+    pub(super) fn desk_and_batch(&mut self) -> (&mut Desk, &mut Option<Box<Inbox>>) {
         let desk = self.desk.get_or_insert_default();
-        (&mut desk.cork, &mut self.batch)
+        (desk, &mut self.batch)
+    }
+
+    /// Lays the frames that have been read on the desk, up to `end`.
+    #[inline]
+    pub(super) fn lay_out(&mut self, end: usize) {
+        let desk = self.desk.get_or_insert_default();
+        desk.arrived.lay_out(&mut self.input, end);
+    }
+
+    /// Takes back what the handler has left of them. Returns what it has taken.
+    #[inline]
+    pub(super) fn take_back(&mut self) -> Taken {
+        let desk = self.desk.get_or_insert_default();
+        let (taken, start) = desk.arrived.take_back(&mut self.input);
+        self.start = start;
+        taken
     }
 
     /// Puts the desk where the handler that is polled next finds it.
@@ -138,7 +159,7 @@ impl Buffers {
         self.start < self.end
     }
 
-    fn unparsed(&self) -> &[u8] {
+    pub(super) fn unparsed(&self) -> &[u8] {
         &self.input[self.start..self.end]
     }
 

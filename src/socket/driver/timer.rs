@@ -29,6 +29,13 @@ impl Timer {
         sleep.is_some_and(|sleep| !sleep.is_elapsed())
     }
 
+    /// Whether it has fired, and that was not looked at.
+    #[inline]
+    pub(super) fn has_fired(&self) -> bool {
+        let sleep = self.sleep.as_ref().filter(|_| self.armed);
+        sleep.is_some_and(Sleep::is_elapsed)
+    }
+
     fn deadline(&self) -> Option<Instant> {
         self.sleep
             .as_ref()

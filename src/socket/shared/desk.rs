@@ -3,7 +3,8 @@
 //! The driver does nothing else during that poll, and no other thread takes part in it. So for
 //! that long what the two exchange stands where this thread finds it: in a thread-local place,
 //! for whatever handle of the connection is used within the poll. What the handler sends is in
-//! the [cork](super::cork).
+//! the [cork](super::cork); what it receives, in a usual turn, are the messages that have
+//! [arrived](super::arrived).
 //!
 //! A desk names the connection that it belongs to, which lives as long as the desk stands
 //! here: its driver is being polled. A poll of another connection's driver within the
@@ -15,6 +16,7 @@ use std::cell::RefCell;
 use std::mem;
 use std::task::{Context, Waker};
 
+use super::arrived::Arrived;
 use super::cork::Cork;
 use crate::protocol::Role;
 
@@ -27,6 +29,7 @@ pub(in crate::socket) struct Desk {
     /// The task in which the handler is polled.
     task: TaskId,
     pub(in crate::socket) cork: Cork,
+    pub(in crate::socket) arrived: Arrived,
 }
 
 /// The address of a connection's shared state, which is its own while a handle lives.
@@ -64,6 +67,7 @@ impl Default for Desk {
             owner: ConnectionId(0),
             task: TaskId::of(Waker::noop()),
             cork: Cork::default(),
+            arrived: Arrived::default(),
         }
     }
 }

@@ -78,7 +78,7 @@ impl Shared {
     /// The `WebSocket` was dropped: nothing that arrives is of use any more. The driver
     /// begins the closing handshake, after the handler's error or panic if there is one.
     pub(in crate::socket) fn socket_dropped(&self) {
-        let mut state = self.lock();
+        let mut state = self.lock_with_arrived();
         self.hints.set_socket_dropped();
         state.discard_received();
         state.receiver = None;

@@ -36,8 +36,8 @@ pub(in crate::socket) struct Inbox {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::socket) struct Capacity {
     // 32 bits each, so that a `Demand` travels in two registers.
-    messages: u32,
-    bytes: u32,
+    pub(in crate::socket) messages: u32,
+    pub(in crate::socket) bytes: u32,
 }
 
 impl Inbox {
@@ -114,7 +114,7 @@ impl Inbox {
 
 impl Capacity {
     /// The capacity of an empty inbox.
-    pub(super) const WHOLE: Self = Capacity {
+    pub(in crate::socket) const WHOLE: Self = Capacity {
         messages: MESSAGES,
         bytes: BYTES,
     };

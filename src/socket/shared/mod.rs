@@ -11,6 +11,7 @@
 //! The methods stand by subject: [`receive`], [`send`], [`end`], [`park`], [`wait`]. They
 //! call plain parts that know no lock, no task and no IO, and have tests of their own.
 
+mod arrived;
 mod chunks;
 mod cork;
 mod demand;
@@ -35,6 +36,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+pub(super) use arrived::Taken;
 use chunks::ChunkQueue;
 pub(super) use cork::Cork;
 pub(super) use demand::Demand;
@@ -218,7 +220,10 @@ impl Shared {
     /// Returns what has been received, and what was queued to be sent.
     pub(crate) fn traffic(&self) -> (Traffic, Traffic) {
         let mut state = self.lock();
-        self.uncork_own(&mut state);
+        let _ = desk::with(self.id(), |desk| {
+            self.uncork(&mut desk.cork, &mut state);
+            state.count_received(desk);
+        });
         (state.received.into(), state.sent.into())
     }
 

@@ -2,7 +2,6 @@
 
 use std::task::{Context, Waker};
 
-use super::cork::Cork;
 use super::desk::Desk;
 use super::driver_task::Repoll;
 use super::{Demand, Inbox, Locked, Shared};
@@ -19,7 +18,7 @@ pub(in crate::socket) struct TurnStart {
 pub(in crate::socket) struct BeforePark<'a> {
     /// The demand of the last read in this turn.
     pub(in crate::socket) demand: Demand,
-    pub(in crate::socket) cork: &'a mut Cork,
+    pub(in crate::socket) desk: &'a mut Desk,
     /// The bytes that are being written.
     pub(in crate::socket) in_flight: usize,
     /// Whether all that was taken has been handed to the transport.
@@ -60,13 +59,14 @@ impl Shared {
     pub(in crate::socket) fn park(&self, before: BeforePark<'_>, cx: &mut Context<'_>) -> Repoll {
         let BeforePark {
             demand,
-            cork,
+            desk,
             in_flight,
             is_written,
             batch,
         } = before;
         let mut state = self.lock();
-        self.uncork(cork, &mut state);
+        self.uncork(&mut desk.cork, &mut state);
+        state.count_received(desk);
         self.hints.set_in_flight(in_flight);
         if is_written {
             state.queue.all_written();

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use super::chunks::{ChunkQueue, Delivery};
-use super::desk;
+use super::desk::{self, Desk};
 use super::driver_task::{DriverTask, Repoll};
 use super::hints::Hints;
 use super::inbox::{Capacity, Inbox};
@@ -101,12 +101,6 @@ impl Shared {
         batch: &mut Option<Box<Inbox>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<bool, Error>> {
-        if self.wait_on_desk(cx) {
-            if let Some(batch) = batch.take() {
-                batch.recycle();
-            }
-            return Poll::Pending;
-        }
         let mut state = self.lock();
         if state.has_input() {
             let was_full = state.capacity().is_empty();
@@ -139,20 +133,52 @@ impl Shared {
         Poll::Pending
     }
 
-    /// Waits for messages without the lock, if there is nothing under it and this connection's
-    /// handler is being polled on this thread; says whether it does.
+    /// Receives without the lock, if this connection's handler is being polled on this thread.
+    /// `None`: look under the lock.
     ///
-    /// What comes after the look at the hints is not missed: messages are published by the
-    /// driver, which polls the handler itself now, and whatever else changes notifies the
-    /// driver, which polls the handler again before it parks.
+    /// What lies on the desk is received first, since it was read when there was nothing under
+    /// the lock. If there is nothing here and there, the handler waits on the desk. What comes
+    /// after that look at the hints is not missed: messages are published by the driver, which
+    /// polls the handler itself now, and whatever else changes notifies the driver, which polls
+    /// the handler again before it parks.
     #[inline]
-    fn wait_on_desk(&self, cx: &Context<'_>) -> bool {
-        let waits = self.hints.has_nothing_to_receive()
-            && desk::with(self.id(), |desk| desk.is_in_task(cx)) == Some(true);
-        if waits {
-            self.hints.set_awaited();
+    pub(in crate::socket) fn poll_desk(&self, cx: &Context<'_>) -> Option<Poll<Message>> {
+        desk::with(self.id(), |desk| {
+            if let Some(message) = desk.arrived.pop() {
+                return Some(Poll::Ready(message));
+            }
+            let waits = self.hints.has_nothing_to_receive() && desk.is_in_task(cx);
+            waits.then(|| {
+                self.hints.set_awaited();
+                Poll::Pending
+            })
+        })
+        .flatten()
+    }
+
+    /// Locks, with the messages that lie on the desk in the inbox. What looks at the inbox in
+    /// another way than `recv` begins with this.
+    pub(super) fn lock_with_arrived(&self) -> Locked<'_> {
+        let mut arrived = Inbox::pooled();
+        let _ = desk::with(self.id(), |desk| {
+            while let Some(message) = desk.arrived.pop() {
+                let length = message.len();
+                arrived.push(message, length);
+            }
+        });
+        let mut state = self.lock();
+        if !arrived.is_empty() {
+            debug_assert!(!state.has_input(), "they were read when there was nothing");
+            state.inbox = Some(arrived);
         }
-        waits
+        state
+    }
+
+    /// Counts what was received from the desk.
+    pub(in crate::socket) fn count_received(&self, desk: &mut Desk) {
+        if !desk.arrived.is_counted() {
+            self.lock().count_received(desk);
+        }
     }
 
     /// Returns the first chunk of the next message, or all of it; `None` if no more will
@@ -162,7 +188,7 @@ impl Shared {
         batch: &mut Option<Box<Inbox>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<(Message, Part)>, Error>> {
-        let mut state = self.lock();
+        let mut state = self.lock_with_arrived();
         let was_full = state.capacity().is_empty();
         let chunks = state.chunks.get_or_insert_default();
         let changed = chunks.deliver(Delivery::Chunks);
@@ -230,12 +256,12 @@ impl Shared {
 
     /// Discards all that has arrived.
     pub(in crate::socket) fn discard_received(&self) {
-        self.lock().discard_received();
+        self.lock_with_arrived().discard_received();
     }
 
     /// Discards all that has arrived, and from now on all that arrives.
     pub(in crate::socket) fn discard_incoming(&self) {
-        let mut state = self.lock();
+        let mut state = self.lock_with_arrived();
         if !self.hints.discards() {
             self.hints.set_discards();
             state.discard_received();
@@ -246,11 +272,23 @@ impl Shared {
 
     /// Whether `recv` has nothing more to return.
     pub(in crate::socket) fn is_exhausted(&self) -> bool {
-        let state = self.look();
+        let state = self.lock_with_arrived();
         !state.has_input()
             && state.chunks.as_ref().is_none_or(|chunks| chunks.is_empty())
             && !state.life.may_receive()
             && !state.life.has_error()
+    }
+
+    /// Whether the handler waits to receive, in the driver's own task.
+    #[inline]
+    pub(in crate::socket) fn is_awaited(&self) -> bool {
+        self.hints.is_awaited()
+    }
+
+    /// The handler is about to be polled with what it waits for.
+    #[inline]
+    pub(in crate::socket) fn take_awaited(&self) {
+        let _ = self.hints.take_awaited();
     }
 
     /// Returns what the driver is to read now; `None` if it is to drop the IO.
@@ -301,6 +339,13 @@ impl State {
             _ if self.receiver.is_some() || hints.is_awaited() => Demand::Awaited(capacity),
             _ => Demand::Ahead(capacity),
         })
+    }
+
+    /// Counts what was received from the desk.
+    #[inline]
+    pub(super) fn count_received(&mut self, desk: &mut Desk) {
+        let (messages, bytes) = desk.arrived.count();
+        self.received.add(messages, bytes);
     }
 
     pub(super) fn discard_received(&mut self) {

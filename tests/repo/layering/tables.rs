@@ -63,7 +63,7 @@ pub(super) const FLOORS: &[Floors] = &[
     // Plain parts below, what takes the lock above. Its `mod.rs` is where the lock is.
     Floors("socket/shared", &[
         "driver_task life pool tally waiters",
-        "hints inbox queue",
+        "arrived hints inbox queue",
         "chunks cork demand",
         "desk",
         "mod",
@@ -72,7 +72,7 @@ pub(super) const FLOORS: &[Floors] = &[
     Floors("socket/driver", &[
         "buffers coop deadlines received span",
         "conn handler timer turn",
-        "backlog transmit",
+        "backlog transmit usual",
         "end",
         "mod",
         "inline",
