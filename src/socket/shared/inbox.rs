@@ -77,9 +77,12 @@ impl Inbox {
         self.messages.len()
     }
 
-    /// The bytes of its messages, as long as none has been popped.
+    /// The bytes of its messages, as long as none has been popped of those that are left.
     pub(in crate::socket) fn bytes(&self) -> usize {
-        self.bytes
+        match self.is_empty() {
+            true => 0,
+            false => self.bytes,
+        }
     }
 
     pub(super) fn clear(&mut self) {
@@ -187,6 +190,7 @@ mod tests {
         let mut inbox = Inbox::default();
         push(&mut inbox, BYTES as usize);
         assert!(inbox.pop().is_some());
+        assert_eq!(inbox.bytes(), 0);
         push(&mut inbox, 1);
         assert_eq!(inbox.bytes(), 1);
         assert_eq!(inbox.capacity(), Capacity::WHOLE.less(1, 1));
