@@ -101,25 +101,29 @@ impl Reader {
             && self.state.is_between_frames()
     }
 
-    /// Measures the messages that `input` consists of, up to so many messages and bytes of
-    /// payload: the length of their frames. Returns `None` if one of them is not whole, not a
-    /// message or not within the limits.
+    /// Returns whether `input` consists of whole messages within the limits, of which the
+    /// last is the first that reaches so many messages or bytes of payload, if one does.
     ///
     /// They may be taken [past the reader](super::whole_message), if it [is
     /// plain](Self::is_plain) and is [told](Self::passed) how many were.
     #[cfg(feature = "socket")]
     #[inline]
-    pub(crate) fn measure(&self, input: &[u8], messages: usize, bytes: usize) -> Option<usize> {
+    pub(crate) fn are_whole_messages(&self, input: &[u8], messages: u32, bytes: u32) -> bool {
         debug_assert!(self.is_plain());
         let limit = self.frame_limit.min(self.message_limit);
-        let (mut at, mut measured, mut payload) = (0, 0, 0);
-        while at < input.len() && measured < messages && payload < bytes {
-            let (frame, length) = measure(&input[at..]).filter(|(_, length)| *length <= limit)?;
-            at += frame;
-            measured += 1;
-            payload += length;
+        let (mut at, mut count, mut payload) = (0, 0, 0);
+        while at < input.len() {
+            let is_full = count >= messages || payload >= bytes as usize;
+            match measure(&input[at..]) {
+                Some((frame, length)) if !is_full && length <= limit => {
+                    at += frame;
+                    count += 1;
+                    payload += length;
+                }
+                _ => return false,
+            }
         }
-        Some(at)
+        true
     }
 
     /// So many messages were taken past the reader.

@@ -124,11 +124,11 @@ impl Buffers {
         (desk, &mut self.batch)
     }
 
-    /// Lays the frames that have been read on the desk, up to `end`.
+    /// Lays the frames that have been read on the desk.
     #[inline]
-    pub(super) fn lay_out(&mut self, end: usize) {
+    pub(super) fn lay_out(&mut self) {
         let desk = self.desk.get_or_insert_default();
-        desk.arrived.lay_out(&mut self.input, end);
+        desk.arrived.lay_out(&mut self.input, self.end);
     }
 
     /// Takes back what the handler has left of them. Returns what it has taken.

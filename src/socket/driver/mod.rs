@@ -41,6 +41,8 @@ use timer::Timer;
 use transmit::poll_transmit;
 use turn::Turn;
 use usual::Arrival;
+#[cfg(test)]
+pub(super) use usual::USUAL_TURNS;
 
 use super::shared::{BeforePark, Demand, ReadEnd, Repoll, Shared};
 use crate::error::CloseCause;
@@ -224,6 +226,11 @@ where
         }
         self.as_mut().transmit(turn, cx);
         let is_parked = turn.repoll == Repoll::No && self.as_mut().park_usual(turn, cx);
+        #[cfg(test)]
+        USUAL_TURNS.set((
+            USUAL_TURNS.get().0,
+            USUAL_TURNS.get().1 + usize::from(is_parked),
+        ));
         let this = self.project();
         if let Some(conn) = this.conn
             && !is_parked

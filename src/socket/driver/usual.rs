@@ -17,6 +17,14 @@ use crate::socket::shared::{Capacity, Demand, ReadEnd, Shared};
 /// What the handler waits for: whole messages, as many as an inbox takes.
 pub(super) const DEMAND: Demand = Demand::Awaited(Capacity::WHOLE);
 
+#[cfg(test)]
+thread_local! {
+    /// Whether there are usual turns, for tests that compare them with the rounds; and how many
+    /// there were.
+    pub(in crate::socket) static USUAL_TURNS: std::cell::Cell<(bool, usize)> =
+        const { std::cell::Cell::new((true, 0)) };
+}
+
 /// Whether a turn that begins may be a usual one.
 #[inline]
 pub(super) fn may_begin<T>(
@@ -26,6 +34,10 @@ pub(super) fn may_begin<T>(
     timer: &Timer,
     turn: &Turn,
 ) -> bool {
+    #[cfg(test)]
+    if !USUAL_TURNS.get().0 {
+        return false;
+    }
     // The IO and the timer know this task, and the handler waits in it.
     turn.same_task
         && shared.is_awaited()
@@ -66,8 +78,8 @@ pub(super) enum Arrival {
     Other,
 }
 
-/// Reads once, and lays what has arrived on the desk if it is whole messages, as many as an
-/// inbox takes.
+/// Reads once, and lays what has arrived on the desk, if it is whole messages that an inbox
+/// would take at once.
 #[inline]
 pub(super) fn read_to_desk<T: AsyncRead + AsyncWrite + Unpin>(
     conn: &mut Conn<T>,
@@ -77,9 +89,9 @@ pub(super) fn read_to_desk<T: AsyncRead + AsyncWrite + Unpin>(
     if read == Arrival::Other {
         let (reader, buffers) = conn.parts();
         let Capacity { messages, bytes } = Capacity::WHOLE;
-        let measured = reader.measure(buffers.unparsed(), messages as usize, bytes as usize);
-        if let Some(end @ 1..) = measured {
-            buffers.lay_out(end);
+        let input = buffers.unparsed();
+        if !input.is_empty() && reader.are_whole_messages(input, messages, bytes) {
+            buffers.lay_out();
             return Arrival::Messages;
         }
     }
