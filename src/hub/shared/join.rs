@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{MemberId, Registry, RoomShared, State};
+use super::{MemberId, Registry, RoomShared, State, lock};
 use crate::hub::backplane::{EngineError, EngineState};
 use crate::hub::follow::Want;
 use crate::hub::position::Position;
@@ -112,10 +112,11 @@ impl RoomShared {
         };
         let sender = socket.sender();
         let mut replayed = 0;
-        let mut asked_at = None;
+        let mut asked: Option<(Position, Want)> = None;
         loop {
-            let may_ask = asked_at != Some(at);
-            match self.next(hub, socket, at, may_ask)? {
+            // If it has not moved when it is lost again, the log does not have it.
+            let asked_here = asked.filter(|(asked_at, _)| *asked_at == at);
+            match self.next(hub, socket, at, asked_here.map(|(_, want)| want))? {
                 Next::Send(messages) => {
                     for (position, message) in messages {
                         let sent = sender.send_prepared(&message).await;
@@ -137,8 +138,7 @@ impl RoomShared {
                     });
                 }
                 Next::Ask(want) => {
-                    // If it has not moved when it is lost again, the log does not have it.
-                    asked_at = Some(at);
+                    asked = Some((at, want));
                     self.ask(hub, want).await?;
                 }
                 Next::Missed(now) => return Ok(Joined::Missed { now }),
@@ -151,7 +151,7 @@ impl RoomShared {
         hub: &Registry,
         socket: &WebSocket,
         at: Position,
-        may_ask: bool,
+        asked: Option<Want>,
     ) -> Result<Next, HubError> {
         let mut state = self.lock();
         let State { members, log, .. } = &mut *state;
@@ -164,12 +164,13 @@ impl RoomShared {
             // foreign one: the page has seen 20 there, and the ring ends at 15 here. So the room
             // reads on, and it is the ring that says where the position stands.
             let is_older = at.number() < log.ring.start().number();
-            return Ok(match (&log.follower, is_older) {
-                (None, _) => Next::Missed(log.ring.last()),
-                _ if !may_ask => Next::Missed(log.ring.last()),
-                (Some(_), true) if log.is_whole => Next::Missed(log.ring.last()),
-                (Some(_), true) => Next::Ask(Want::All),
-                (Some(_), false) => Next::Ask(Want::Newer),
+            // It may read on to beyond the position: then the whole log is asked for as well.
+            let want = if is_older { Want::All } else { Want::Newer };
+            let is_known = (is_older && log.is_whole) || asked >= Some(want);
+            return Ok(if log.follower.is_none() || is_known {
+                Next::Missed(log.ring.last())
+            } else {
+                Next::Ask(want)
             });
         };
         if index < log.ring.len() {
@@ -253,9 +254,14 @@ impl RoomShared {
             loop {
                 // Made before the look, so that no answer comes between.
                 let answered = self.order.answered.notified();
-                let is_done = match self.lock().follower() {
-                    None => true,
-                    Some(follower) => follower.is_live() && follower.has_answered(read),
+                let is_done = {
+                    // Not between an answer and what it asks for: the ring would lack what the
+                    // follower has accepted.
+                    let _turn = lock(&self.order.turn);
+                    match self.lock().follower() {
+                        None => true,
+                        Some(follower) => follower.is_live() && follower.has_answered(read),
+                    }
                 };
                 if is_done {
                     return;
