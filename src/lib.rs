@@ -155,6 +155,7 @@
 //! | compress | [compression](guide::compression) |
 //! | serve HTTP/2 | [HTTP/2](guide::http2) |
 //! | shut down, limit, measure, log | [`tracker`], [shutdown, limits, metrics and logs](guide::operations) |
+//! | have rooms with a memory, or over several servers | [`hub`] |
 //! | run behind nginx, HAProxy or Caddy | [behind a proxy](guide::deployment) |
 //! | connect to a server | [`client`] |
 //! | test a handler | [`testing`] |
@@ -240,6 +241,10 @@ pub mod guide {
 
     #[doc = include_str!("guide/operations.md")]
     pub mod operations {}
+
+    #[cfg(feature = "hub")]
+    #[doc = include_str!("guide/rooms.md")]
+    pub mod rooms {}
 
     #[doc = include_str!("guide/deployment.md")]
     pub mod deployment {}

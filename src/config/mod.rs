@@ -264,6 +264,12 @@ impl Config {
     /// `None` sets no limit; once this side or the peer has closed, the limit is then
     /// [`close_timeout`](Self::close_timeout).
     ///
+    /// Progress is what the transport takes, and it takes more in steps: over HTTP/2 when the
+    /// peer has read 32 KiB, over TCP when a third of the kernel's send buffer is free, which
+    /// can be a megabyte. A peer that reads steadily, and less than a step in this time, is
+    /// given up. At 30 s that is 1.1 KB/s over HTTP/2. Give slow peers more time, or limit the
+    /// send buffer (`SO_SNDBUF`).
+    ///
     /// # Panics
     ///
     /// If it is zero.

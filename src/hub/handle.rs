@@ -8,10 +8,11 @@ use tokio::sync::oneshot;
 use super::backplane::{Backplane, Budget, EngineState, Stopped};
 use super::counters::Counters;
 use super::history::{Gap, History};
+use super::people::Change;
 use super::position::Position;
-use super::registry::Registry;
 use super::room::Room;
 use super::settings::Settings;
+use super::shared::Registry;
 use crate::Message;
 use crate::config::Overflow;
 
@@ -117,6 +118,33 @@ impl Hub {
     /// If the hub has been cloned or has had a room.
     pub fn gap(mut self, gap: Gap) -> Self {
         self.settings("gap").gap = gap;
+        self
+    }
+
+    /// Sets what members of a room are told when somebody enters or leaves it: a function of the
+    /// room's name and the change. If it returns a message, all members on this server get it. It is
+    /// not part of the history.
+    ///
+    /// It is called once for each change and server. With an engine, changes that were missed are
+    /// found by comparing, and told then. It should not block; it may send to rooms.
+    ///
+    /// ```
+    /// use hyper_ws::hub::{Change, Hub};
+    ///
+    /// let hub = Hub::new().on_presence(|_room, change| match change {
+    ///     Change::Entered(person) => Some(format!("{} is here", person.key).into()),
+    ///     Change::Left(person) => Some(format!("{} has left", person.key).into()),
+    /// });
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the hub has been cloned or has had a room.
+    pub fn on_presence(
+        mut self,
+        tell: impl Fn(&str, &Change) -> Option<Message> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings("on_presence").on_presence = Some(Arc::new(tell));
         self
     }
 

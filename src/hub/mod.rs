@@ -1,9 +1,4 @@
-//! Rooms: one message to many sockets.
-//!
-//! A message is encoded once, whatever the size of the room. All messages that a member
-//! gets between two polls of its task leave in one write. Sending never waits: if a
-//! member reads more slowly than the room sends, a [policy](Hub::overflow) says what
-//! happens. By default that member is closed with 1013.
+//! Rooms: one message to many sockets, with a memory, on one server and on many.
 //!
 //! ```
 //! use hyper_ws::{WebSocket, hub::Hub};
@@ -18,8 +13,104 @@
 //! }
 //! ```
 //!
-//! All members get the messages of a room in the same order. A message is delivered at
-//! most once: a socket that is closing gets no more messages.
+//! A message is encoded once, whatever the size of the room. All messages that a member
+//! gets between two polls of its task leave in one write. Sending never waits: if a
+//! member reads more slowly than the room sends, a [policy](Hub::overflow) says what
+//! happens. By default that member is closed with 1013. All members get the messages of a
+//! room in the same order.
+//!
+//! A hub comes in three sizes, with the same calls:
+//!
+//! | | a member gets | set by |
+//! |---|---|---|
+//! | plain | each message at most once, while it is connected | [`Hub::new`] |
+//! | with history | each message after its position, once, in order, or it is told | [`Hub::history`] |
+//! | over several servers | the same, whichever server it is on | [`Hub::backplane`] |
+//!
+//! # History and resume
+//!
+//! With a [history](Hub::history), a room is a log, and each message has a [`Position`] in it.
+//! A [stamp](Hub::stamp) tells the clients the position of each message, in whatever
+//! format they speak. A client that comes back names the last one it has, and
+//! [`Room::join_from`] sends it what it has missed. If that cannot be shown to be all, it returns
+//! [`Joined::Missed`], and the handler sends the state instead, as on a first visit:
+//!
+//! ```
+//! use hyper_ws::hub::{History, Hub, Joined, Position};
+//! use hyper_ws::{Error, WebSocket};
+//!
+//! fn hub() -> Hub {
+//!     // To a page: the position, a blank, the text.
+//!     Hub::new().history(History::last(100)).stamp(|_room, position, message| {
+//!         format!("{position} {}", message.as_text().unwrap_or_default())
+//!     })
+//! }
+//!
+//! /// `from`: what the page named, as in `/ws?after=42-9c3f1a2b00000017`.
+//! async fn chat(
+//!     mut socket: WebSocket,
+//!     hub: Hub,
+//!     mut from: Option<Position>,
+//! ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//!     let room = hub.room("lobby");
+//!     // A page that is too slow for the room may be overtaken more than once.
+//!     for _ in 0..3 {
+//!         if let Joined::Resumed { .. } = room.join_from(&socket, from).await? {
+//!             break;
+//!         }
+//!         socket.send("clear").await?;
+//!         let recent = room.history(50).await?;
+//!         for message in recent.messages {
+//!             socket.send(message).await?;
+//!         }
+//!         from = Some(recent.position);
+//!     }
+//!     while let Some(message) = socket.recv().await? {
+//!         // What comes back, with its position, is the acknowledgement. An engine that is away
+//!         // is no reason to close the socket.
+//!         if let Err(error) = room.publish(message).await {
+//!             socket.send(format!("error {error}")).await?;
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! # let _ = (hub, chat);
+//! ```
+//!
+//! The page's side:
+//!
+//! ```js
+//! let after = "";
+//! function connect() {
+//!   const socket = new WebSocket(`ws://${location.host}/ws?after=${after}`);
+//!   socket.onmessage = ({ data }) => {
+//!     if (data === "clear") return clear();
+//!     if (data.startsWith("error ")) return complain(data.slice(6));
+//!     after = data.split(" ", 1)[0];
+//!     show(data.slice(after.length + 1));
+//!   };
+//!   socket.onclose = () => setTimeout(connect, 500 + 1000 * Math.random());
+//! }
+//! ```
+//!
+//! A page that says a message again after a broken connection gives it a key, and the handler
+//! calls [`Room::publish_once`]. Where the state comes from a database instead: take
+//! [`Room::position`] *first*, then read the database, send, and join from the position. What
+//! happens in between comes twice, and not never.
+//!
+//! # Several servers
+//!
+//! An engine connects the hubs of several servers: then a room is one log for all of them. Redis
+//! is in the crate (feature `redis`), and [`backplane`] is the trait for others. What is lost by an
+//! engine, by failing over or by restarting with older data, is noticed at the next message, and
+//! told: members are closed with 1012 and come back, or get a message of yours ([`Hub::gap`]).
+//! [Rooms over several servers](crate::guide::rooms) says what happens when what fails, and how far
+//! it goes.
+//!
+//! # Presence
+//!
+//! [`Room::enter`] gives a socket a key that is unique in the room, over all servers;
+//! [`Room::people`] lists the keys, and [`Hub::on_presence`] tells members who comes and goes.
 
 pub mod backplane;
 mod counters;
@@ -27,18 +118,17 @@ mod envelope;
 mod follow;
 mod handle;
 mod history;
-mod interest;
-mod join;
 mod keeper;
 mod log;
-mod logged;
+mod people;
 mod position;
-mod publish;
-mod receive;
-mod registry;
+#[cfg(feature = "redis")]
+mod redis;
 mod ring;
 mod room;
+mod seats;
 mod settings;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod user_code;
@@ -47,7 +137,11 @@ pub use backplane::{EngineError, EngineState, EnterError, PublishError};
 pub use counters::Counters;
 pub use handle::Hub;
 pub use history::{Gap, History};
-pub use join::{HubError, Joined, Recent};
+pub use people::{Change, Person};
 pub use position::{ParsePositionError, Position};
-pub use registry::Sent;
+#[cfg(feature = "redis")]
+pub use redis::Redis;
 pub use room::Room;
+pub use shared::Sent;
+pub use shared::join::{HubError, Joined, Recent};
+pub use shared::presence::Seat;

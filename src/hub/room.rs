@@ -3,10 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::backplane::PublishError;
-use super::join::{HubError, Joined, Recent};
+use bytes::Bytes;
+
+use super::backplane::{EnterError, PublishError};
+use super::people::Person;
 use super::position::Position;
-use super::registry::{MemberId, Registry, RoomShared, Sent};
+use super::shared::join::{HubError, Joined, Recent};
+use super::shared::presence::{IfTaken, Seat};
+use super::shared::{MemberId, Registry, RoomShared, Sent};
 use crate::WebSocket;
 use crate::config::Overflow;
 use crate::protocol::Prepared;
@@ -209,6 +213,94 @@ impl Room {
     /// Dropping the future has no effect.
     pub async fn history(&self, last: usize) -> Result<Recent, HubError> {
         self.room.recent(&self.hub, last).await
+    }
+
+    /// Enters the room under a key that is unique in it, over all servers: a name, say. `info` is
+    /// what the program wants others to know. The person stays until the [`Seat`] is dropped or the
+    /// socket ends.
+    ///
+    /// To enter is not to join: presence and membership know nothing of each other. Others are told
+    /// by [`Hub::on_presence`](super::Hub::on_presence), and [`people`](Self::people) lists who is
+    /// there.
+    ///
+    /// ```
+    /// use hyper_ws::hub::{EnterError, Room};
+    /// use hyper_ws::{Error, WebSocket};
+    ///
+    /// async fn visit(mut socket: WebSocket, room: Room, name: String) -> Result<(), Error> {
+    ///     let _seat = match room.enter(&socket, &name, "").await {
+    ///         Ok(seat) => seat,
+    ///         Err(EnterError::Taken) => return socket.send("that name is taken").await,
+    ///         Err(error) => return socket.send(error.to_string()).await,
+    ///     };
+    ///     while socket.recv().await?.is_some() {}
+    ///     Ok(()) // leaves
+    /// }
+    /// ```
+    ///
+    /// With an engine, a server that is killed holds its keys for 15 to 20 seconds more. While a
+    /// server is cut off for longer than that, another may give its keys away, and both believe to
+    /// have them until it is back; then [`Seat::is_held`] is false here.
+    ///
+    /// # Errors
+    ///
+    /// - [`EnterError::Taken`] if the key is in the room. See [`take_over`](Self::take_over).
+    /// - [`EnterError::TooLarge`] if the key has more than 256 bytes, or the info more than 1,024.
+    /// - [`EnterError::Closed`] if the connection has ended or is closing.
+    /// - [`EnterError::Unavailable`] if the engine does not answer within five seconds, or keeps no
+    ///   roster.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, the person has not entered, or leaves again.
+    pub async fn enter(
+        &self,
+        socket: &WebSocket,
+        key: &str,
+        info: impl Into<Bytes>,
+    ) -> Result<Seat, EnterError> {
+        self.room
+            .enter(&self.hub, socket, key, info.into(), IfTaken::Refuse)
+            .await
+    }
+
+    /// Like [`enter`](Self::enter), but takes the key even if it is taken. The seat that had it is
+    /// not held any more, and knows by [`Seat::ended`].
+    ///
+    /// For a person who comes back before the server has noticed that the old connection is dead. It
+    /// is for the program to know that it is the same person: by a secret that only the
+    /// client has, say. If the info is the same, nobody is told of a change.
+    ///
+    /// # Errors
+    ///
+    /// As for [`enter`](Self::enter), except that the key is never taken.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`enter`](Self::enter).
+    pub async fn take_over(
+        &self,
+        socket: &WebSocket,
+        key: &str,
+        info: impl Into<Bytes>,
+    ) -> Result<Seat, EnterError> {
+        self.room
+            .enter(&self.hub, socket, key, info.into(), IfTaken::TakeOver)
+            .await
+    }
+
+    /// Returns who has [entered](Self::enter) the room, on all servers, in no order.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::Unavailable`] if the engine does not answer within five seconds, or keeps no
+    /// roster.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn people(&self) -> Result<Vec<Person>, HubError> {
+        self.room.people(&self.hub).await
     }
 
     /// Returns the number of members on this server.

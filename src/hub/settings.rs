@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use super::backplane::Backplane;
 use super::history::{Gap, History};
+use super::people::Change;
 use super::position::Position;
 use crate::Message;
 use crate::config::Overflow;
+
+pub(super) type PresenceFn = dyn Fn(&str, &Change) -> Option<Message> + Send + Sync;
 
 pub(super) type StampFn = dyn Fn(&str, Position, Message) -> Message + Send + Sync;
 
@@ -18,6 +21,7 @@ pub(super) struct Settings {
     pub(super) history: Option<History>,
     pub(super) stamp: Option<Arc<StampFn>>,
     pub(super) gap: Gap,
+    pub(super) on_presence: Option<Arc<PresenceFn>>,
     pub(super) engine: Option<Arc<dyn Backplane>>,
     /// The bytes that may wait for the engine.
     pub(super) outgoing_limit: usize,
@@ -30,6 +34,7 @@ impl Default for Settings {
             history: None,
             stamp: None,
             gap: Gap::default(),
+            on_presence: None,
             engine: None,
             outgoing_limit: 4 * 1024 * 1024,
         }

@@ -157,14 +157,6 @@ impl ByteStream {
         socket.drive(cx);
         Poll::Ready(Ok(length))
     }
-
-    fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let flushed = self.socket.poll_flushed(&mut self.flush, cx);
-        if flushed.is_ready() {
-            self.flush = Flush::Begin;
-        }
-        flushed
-    }
 }
 
 /// Returns what the end of the connection is to a reader of bytes.
@@ -234,16 +226,16 @@ impl AsyncWrite for ByteStream {
         true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_flushed(cx).map_err(Into::into)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = ready!(this.socket.poll_flushed(&mut this.flush, cx));
+        this.flush = Flush::Begin;
+        Poll::Ready(flushed.map_err(Into::into))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The deadline of the closing handshake is not meant for what was written before
-        // it: a slow peer may take its time to read that.
-        if self.socket.close_cause().is_none() {
-            let _ = ready!(self.poll_flushed(cx));
-        }
+        // The close frame leaves behind what was written, for which a slow peer may take its
+        // time: the deadline of the closing handshake begins after it.
         self.socket.poll_close_normal(cx).map(Ok)
     }
 }

@@ -228,13 +228,14 @@ async fn a_violation_whose_answer_is_not_read_has_a_deadline() {
 #[tokio::test(start_paused = true)]
 async fn a_close_frame_that_is_never_answered_is_waited_for_no_longer_than_its_deadline() {
     let tracker = Tracker::new();
+    let (tell, mut causes) = mpsc::unbounded_channel();
     let service = WebSocketService::new(service_fn(page))
-        .route("/ws", |mut socket: WebSocket| async move {
-            socket.close(CloseCode::GOING_AWAY, "bye").await;
-            assert_eq!(
-                socket.close_cause(),
-                Some(CloseCause::Local(CloseCode::GOING_AWAY))
-            );
+        .route("/ws", move |mut socket: WebSocket| {
+            let tell = tell.clone();
+            async move {
+                socket.close(CloseCode::GOING_AWAY, "bye").await;
+                tell.send(socket.close_cause()).unwrap();
+            }
         })
         .tracker(&tracker);
     // The peer is silent, or floods the server with anything but the answer.
@@ -248,6 +249,8 @@ async fn a_close_frame_that_is_never_answered_is_waited_for_no_longer_than_its_d
             sleep(seconds(1)).await;
             assert!(began.elapsed() < seconds(15), "it is held for ever");
         }
+        let expected = CloseCause::Local(CloseCode::GOING_AWAY);
+        assert_eq!(causes.recv().await, Some(Some(expected)));
     }
 }
 

@@ -157,22 +157,20 @@ async fn a_socket_runs_in_a_task_beside_its_sender() {
     let address = server().await;
     let socket = connect(format!("ws://{address}/echo")).await.unwrap();
     let sender = socket.sender();
+    let (give, answers) = tokio::sync::oneshot::channel();
     let running = tokio::spawn(socket.run(|mut socket: WebSocket| async move {
         let mut answers = Vec::new();
         while answers.len() < 100 {
             answers.push(text(&mut socket).await);
         }
-        assert!(
-            answers
-                .iter()
-                .enumerate()
-                .all(|(at, it)| *it == at.to_string())
-        );
+        give.send(answers).unwrap();
     }));
     for number in 0..100 {
         sender.send(number.to_string()).await.unwrap();
     }
     running.await.unwrap();
+    let expected: Vec<_> = (0..100).map(|number| number.to_string()).collect();
+    assert_eq!(answers.await.unwrap(), expected);
 }
 
 #[tokio::test]

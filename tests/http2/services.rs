@@ -15,11 +15,12 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use hyper_ws::config::Compression;
 use hyper_ws::tracker::Tracker;
-use hyper_ws::{Config, Error, Upgrade, WebSocketLayer, WebSocketService};
+use hyper_ws::{Config, Error, Upgrade, WebSocket, WebSocketLayer, WebSocketService};
+use tokio::sync::mpsc;
 use tower::ServiceBuilder;
 
 use crate::support::http2::{Connection, handshake, page, serve, server};
-use crate::support::{Client, TEXT, bind, echo, frame};
+use crate::support::{Client, TEXT, bind, echo, frame, until};
 
 /// Echoes at `/ws`.
 async fn connect() -> Connection {
@@ -386,4 +387,34 @@ async fn without_enable_connect_protocol_no_handshake_arrives() {
     let mut connection = Connection::open(serve(server, service).await).await;
     assert!(connection.request(handshake("/ws")).await.is_err());
     assert_eq!(connection.get("/page").await.1, "GET /page");
+}
+
+#[tokio::test]
+async fn an_outer_layer_that_replaces_the_200_fails_the_upgrade() {
+    let tracker = Tracker::new();
+    let (errors, mut failed) = mpsc::unbounded_channel();
+    let counted = tracker.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let (errors, tracker) = (errors.clone(), counted.clone());
+        async move {
+            if request.method() != Method::CONNECT {
+                return page(request).await;
+            }
+            let upgrade = Upgrade::from_request(&mut request).unwrap();
+            let upgrade = upgrade.tracker(&tracker).on_failed_upgrade(move |error| {
+                errors.send(error.kind()).unwrap();
+            });
+            let _: Response<Full<Bytes>> = upgrade.on_upgrade(async |_: WebSocket| {
+                panic!("there is no stream");
+            });
+            let mut response = Response::new(Full::from("no"));
+            *response.status_mut() = StatusCode::FORBIDDEN;
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let mut connection = Connection::open(serve(server(), service).await).await;
+    let (status, body) = connection.answer(handshake("/ws")).await;
+    assert_eq!((status, body.as_str()), (StatusCode::FORBIDDEN, "no"));
+    assert!(failed.recv().await.is_some());
+    until("the socket is gone", || tracker.is_empty()).await;
 }

@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use tracing::subscriber::DefaultGuard;
 
 use crate::support::log::record;
-use crate::support::{ACCEPT, BINARY, Client, TEXT, bind, echo, frame, handshake, listen};
+use crate::support::{ACCEPT, BINARY, Client, TEXT, bind, echo, frame, handshake, listen, until};
 
 type Page = Response<Full<Bytes>>;
 
@@ -373,38 +373,86 @@ async fn a_client_that_leaves_before_its_answer_is_not_logged_as_an_error() {
     );
 }
 
-#[tokio::test]
-async fn an_outer_layer_that_replaces_the_101_leaves_a_conversation_that_ends() {
-    let (causes, mut ended) = mpsc::unbounded_channel();
+/// What there is to see on a server whose outer layer replaces the 101: the causes with which
+/// conversations end, the errors of upgrades, and the tracker.
+struct Replaced {
+    address: SocketAddr,
+    ended: mpsc::UnboundedReceiver<Option<CloseCause>>,
+    failed: mpsc::UnboundedReceiver<ErrorKind>,
+    tracker: Tracker,
+}
+
+/// Answers 403 instead, and closes the connection if the request says so.
+async fn replaced() -> Replaced {
+    let (causes, ended) = mpsc::unbounded_channel();
+    let (errors, failed) = mpsc::unbounded_channel();
+    let tracker = Tracker::new();
+    let counted = tracker.clone();
     let address = serve(move |mut request| {
-        let causes = causes.clone();
+        let (causes, errors, tracker) = (causes.clone(), errors.clone(), counted.clone());
         async move {
+            if request.uri().path() == "/page" {
+                return Ok(Response::new(Full::from("a page")));
+            }
             let upgrade = Upgrade::from_request(&mut request).unwrap();
+            let upgrade = upgrade
+                .tracker(&tracker)
+                .on_failed_upgrade(move |error| errors.send(error.kind()).unwrap());
             let _: Page = upgrade.on_upgrade(move |mut socket: WebSocket| async move {
                 while let Ok(Some(_)) = socket.recv().await {}
                 causes.send(socket.close_cause()).unwrap();
             });
             let mut response = Response::new(Full::from("no"));
             *response.status_mut() = StatusCode::FORBIDDEN;
-            response
-                .headers_mut()
-                .insert("connection", "close".parse().unwrap());
+            if request.uri().path() == "/close" {
+                let close = "close".parse().unwrap();
+                response.headers_mut().insert("connection", close);
+            }
             Ok(response)
         }
     })
     .await;
-    let mut client = Client::connect(address).await;
-    let answer = client.ask("/ws", "").await;
+    Replaced {
+        address,
+        ended,
+        failed,
+        tracker,
+    }
+}
+
+#[tokio::test]
+async fn an_outer_layer_that_replaces_the_101_leaves_a_conversation_that_ends() {
+    let mut server = replaced().await;
+    let mut client = Client::connect(server.address).await;
+    let answer = client.ask("/close", "").await;
     assert_eq!((answer.status, answer.body.as_str()), (403, "no"));
+    // It is one of the server's sockets, though the client was refused.
+    assert_eq!(server.tracker.len(), 1);
     // The client sends HTTP now, which is not a frame.
     client
         .send("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")
         .await;
-    let cause = ended.recv().await.unwrap();
+    let cause = server.ended.recv().await.unwrap();
     assert!(
         matches!(cause, Some(CloseCause::Violation(_) | CloseCause::Lost)),
         "{cause:?}"
     );
+    drop(client);
+    until("the socket is gone", || server.tracker.is_empty()).await;
+}
+
+#[tokio::test]
+async fn an_outer_layer_that_replaces_the_101_and_keeps_the_connection_fails_the_upgrade() {
+    let mut server = replaced().await;
+    let mut client = Client::connect(server.address).await;
+    assert_eq!(client.ask("/keep", "").await.status, 403);
+    assert_eq!(server.tracker.len(), 1);
+    // The next request takes the connection, so the upgrade cannot come any more.
+    let answer = client.get("/page").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "a page"));
+    assert!(server.failed.recv().await.is_some());
+    until("the socket is gone", || server.tracker.is_empty()).await;
+    assert!(server.ended.try_recv().is_err());
 }
 
 #[tokio::test]

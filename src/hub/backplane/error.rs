@@ -60,6 +60,8 @@ impl std::error::Error for PublishError {}
 pub enum EnterError {
     /// The key is in the room already.
     Taken,
+    /// The key has more than 256 bytes, or the info more than 1,024.
+    TooLarge,
     /// The socket is closed or closing.
     Closed,
     /// The engine cannot be reached, refuses, or keeps no roster.
@@ -70,6 +72,9 @@ impl fmt::Display for EnterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             EnterError::Taken => f.write_str("the key is taken"),
+            EnterError::TooLarge => f.write_str(
+                "the key or the info is too large (expected at most 256 and 1,024 bytes)",
+            ),
             EnterError::Closed => f.write_str("the WebSocket is closed"),
             EnterError::Unavailable(reason) => write!(f, "the engine is unavailable: {reason}"),
         }

@@ -107,6 +107,7 @@ pub struct Enter {
     pub(in crate::hub) key: Box<str>,
     pub(in crate::hub) info: Bytes,
     pub(in crate::hub) seat: u64,
+    pub(in crate::hub) takes_over: bool,
     pub(in crate::hub) reply: Reply<Result<(), EnterError>>,
 }
 
@@ -130,6 +131,12 @@ impl Enter {
     /// server and a seat, and entering it again for the same seat is a success.
     pub fn seat(&self) -> u64 {
         self.seat
+    }
+
+    /// Returns whether the key is to be entered even if it is taken: the entry then belongs to
+    /// this seat.
+    pub fn takes_over(&self) -> bool {
+        self.takes_over
     }
 
     /// Answers the request.

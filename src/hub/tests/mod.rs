@@ -1,11 +1,12 @@
 //! Rooms, and the plain parts that they are made of.
 
 mod follow;
-// It needs the log of the engine in memory.
-#[cfg(feature = "testing")]
 mod model;
+mod presence;
 mod resume;
 mod ring;
 mod rooms;
+
+use std::sync::{Arc, Mutex};
 
 use super::*;

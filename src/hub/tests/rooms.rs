@@ -12,7 +12,7 @@ use crate::error::{CloseCause, Error};
 use crate::message::Kind;
 use crate::protocol::Event;
 use crate::socket::managed;
-use crate::socket::tests::peer::{Counted, Peer, serve, serve_with, start};
+use crate::socket::tests::peer::{BUG, Counted, Peer, serve, serve_with, start};
 use crate::{Config, Message, WebSocket};
 
 async fn talk(mut socket: WebSocket, room: Room) -> Result<(), Error> {
@@ -95,7 +95,7 @@ async fn membership_ends_with_the_connection_for_whatever_reason_that_ends() {
             room.join(&socket);
             tokio::time::sleep(Duration::from_secs(1)).await;
             if true {
-                panic!("a bug");
+                panic!("{BUG}");
             }
         }
     });

@@ -200,10 +200,7 @@ async fn a_close_that_is_dropped_at_any_poll_goes_on() {
                 assert!(socket.send("after").await.is_err());
             };
             let bare = bare(ours, start(Config::new()));
-            match managed {
-                true => drop(tokio::spawn(bare.run(handler))),
-                false => drop(tokio::spawn(handler(bare))),
-            }
+            let _task = Task::run(managed, bare, handler);
             assert_eq!(peer.message().await, "before".into());
             assert_eq!(peer.close_frame().await, Some(1001), "{polls} polls");
             assert_eq!(peer.event().await, None, "one close frame, and the end");
@@ -316,10 +313,7 @@ async fn chunks_of_futures_that_are_dropped_at_any_poll_are_not_lost() {
                     .unwrap();
             };
             let socket = bare(ours, start(Config::new()));
-            match managed {
-                true => drop(tokio::spawn(socket.run(handler))),
-                false => drop(tokio::spawn(handler(socket))),
-            }
+            let _task = Task::run(managed, socket, handler);
             let mut peer = Peer::new(theirs);
             for piece in conn.chunks(700) {
                 write(&mut peer, piece).await;

@@ -206,7 +206,7 @@ async fn a_connection_may_be_driven_within_the_poll_of_anothers_handler() {
                 outer.send("4").await.unwrap();
                 inner.send("three").await.unwrap();
                 if true {
-                    panic!("a bug");
+                    panic!("{BUG}");
                 }
             }
         }));
@@ -237,7 +237,7 @@ async fn what_was_sent_before_a_panic_leaves_before_the_close_frame() {
             socket.send("last words").await.unwrap();
             socket.sender().send("and more").await.unwrap();
             if true {
-                panic!("a bug");
+                panic!("{BUG}");
             }
         });
         assert_eq!(peer.message().await, "last words".into());

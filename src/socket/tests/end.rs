@@ -28,7 +28,7 @@ async fn until_the_end(mut socket: WebSocket) -> (Option<ErrorKind>, CloseCause)
 
 type Ended = oneshot::Receiver<(Option<ErrorKind>, CloseCause)>;
 
-fn serve_until_the_end(config: Config) -> (Peer, Ended, tokio::task::JoinHandle<()>) {
+fn serve_until_the_end(config: Config) -> (Peer, Ended, Task) {
     let (give, take) = oneshot::channel();
     let (peer, task) = serve_with(1024, config, |socket| async move {
         give.send(until_the_end(socket).await).unwrap();
@@ -114,10 +114,7 @@ async fn a_shutdown_sleeps_until_the_peer_answers() {
         let handler = async |socket| give.send(shutdown(socket).await).unwrap();
         let began = Instant::now();
         let socket = bare(ours, start(Config::new()));
-        match managed {
-            true => drop(tokio::spawn(socket.run(handler))),
-            false => drop(tokio::spawn(handler(socket))),
-        }
+        let _task = Task::run(managed, socket, handler);
         let polls = take.await.unwrap();
         assert!(polls < 10, "{polls} polls, managed: {managed}");
         assert_eq!(began.elapsed().as_secs(), 10);
@@ -565,10 +562,7 @@ async fn a_close_after_the_end_returns_at_once_and_the_rest_goes_on_without_it()
                     async move |socket| give.send(close_after_the_end(way, socket).await).unwrap();
                 let socket = bare(ours, start(Config::new()));
                 let closed = socket.sender();
-                match managed {
-                    true => drop(tokio::spawn(socket.run(handler))),
-                    false => drop(tokio::spawn(handler(socket))),
-                }
+                let _task = Task::run(managed, socket, handler);
                 peer.io.write_all(end).await.unwrap();
                 assert_eq!(
                     take.await.unwrap(),
@@ -599,10 +593,7 @@ async fn a_close_that_is_called_again_still_waits_for_the_peer() {
             socket.close(CloseCode::GOING_AWAY, "").await;
             assert_eq!(began.elapsed().as_secs(), 3);
         };
-        let task = match managed {
-            true => tokio::spawn(socket.run(handler)),
-            false => tokio::spawn(handler(socket)),
-        };
+        let task = Task::run(managed, socket, handler);
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert_eq!(peer.close_frame().await, Some(1000));
         drop(peer);

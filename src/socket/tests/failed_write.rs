@@ -129,10 +129,7 @@ fn remote() -> Option<CloseCause> {
 async fn run(managed: bool, socket: WebSocket) -> Received {
     let (give, take) = oneshot::channel();
     let handler = async |socket| give.send(answer_slowly(socket).await).unwrap();
-    let task = match managed {
-        true => tokio::spawn(socket.run(handler)),
-        false => tokio::spawn(handler(socket)),
-    };
+    let task = Task::run(managed, socket, handler);
     let received = take.await.unwrap();
     task.await.unwrap();
     received
@@ -271,7 +268,7 @@ async fn a_local_end_after_a_failed_write_is_immediate_and_has_its_cause() {
         io.writes_left = 0;
         let began = Instant::now();
         let (give, take) = oneshot::channel();
-        let task = bare(io, start).run(async move |mut socket: WebSocket| {
+        let task = Task::spawn(io, start, async move |mut socket: WebSocket| {
             let sender = socket.sender();
             give.send(sender.clone()).ok();
             socket.send("x").await.unwrap();
@@ -291,7 +288,7 @@ async fn a_local_end_after_a_failed_write_is_immediate_and_has_its_cause() {
             }
             Ok(())
         });
-        tokio::spawn(task).await.unwrap();
+        task.await.unwrap();
         assert_eq!(take.await.unwrap().closed().await, CloseCause::Lost);
         assert_eq!(began.elapsed(), Duration::ZERO, "{way}");
     }

@@ -70,10 +70,7 @@ async fn a_flush_and_a_shutdown_end_while_a_sender_pushes_before_every_poll() {
             let mut peer = Peer::new(theirs);
             tokio::spawn(async move { while peer.event().await.is_some() {} });
             let socket = bare(ours, start(Config::new()));
-            match managed {
-                true => drop(tokio::spawn(socket.run(handler))),
-                false => drop(tokio::spawn(handler(socket))),
-            }
+            let _task = Task::run(managed, socket, handler);
             let polls = take.await.unwrap();
             assert!(polls < 10, "{way:?}: {polls} polls, managed: {managed}");
         }

@@ -53,7 +53,7 @@ async fn collect(mut incoming: MessageReader<'_>) -> Result<(Kind, Vec<u8>), Err
 
 #[tokio::test(start_paused = true)]
 async fn chunks_come_while_the_message_arrives() {
-    let (mut peer, _task) = serve(Config::new(), |mut socket| async move {
+    let (mut peer, task) = serve(Config::new(), |mut socket| async move {
         let sender = socket.sender();
         let mut incoming = socket.recv_stream().await?.unwrap();
         sender.send(format!("{:?}", incoming.kind())).await?;
@@ -81,6 +81,8 @@ async fn chunks_come_while_the_message_arrives() {
     assert_eq!(peer.message().await, "end".into());
     write(&mut peer, &frame(0x88, b"")).await;
     assert_eq!(peer.close_frame().await, None);
+    drop(peer);
+    task.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -308,6 +310,8 @@ async fn a_message_that_ends_with_the_conversation_is_an_error_not_an_end() {
             assert_eq!(socket.recv().await.unwrap(), None);
         });
         write(&mut peer, &frame(0x01, b"half")).await;
+        // The handler receives it: of a message that nobody has seen, only the end is told.
+        tokio::time::sleep(Duration::from_secs(1)).await;
         write(&mut peer, &end).await;
         drop(peer);
         task.await.unwrap();

@@ -32,7 +32,7 @@ use super::*;
 use crate::error::{CloseCause, Error, Violation};
 use crate::protocol::{Event, Role};
 use crate::{CloseCode, Config, Message};
-use peer::{Peer, serve, start};
+use peer::{BUG, Peer, Task, serve, start};
 
 async fn echo(mut socket: WebSocket) -> Result<(), Error> {
     while let Some(message) = socket.recv().await? {
@@ -232,7 +232,7 @@ async fn a_handler_that_fails_or_panics_closes_with_1011() {
     let (mut peer, task) = serve(Config::new(), |mut socket| async move {
         socket.recv().await.unwrap();
         if true {
-            panic!("a bug");
+            panic!("{BUG}");
         }
     });
     peer.send("go").await;
@@ -243,7 +243,7 @@ async fn a_handler_that_fails_or_panics_closes_with_1011() {
     // Before it has returned its future, too.
     let (mut peer, task) = serve(Config::new(), |_| {
         if true {
-            panic!("a bug");
+            panic!("{BUG}");
         }
         std::future::ready(())
     });

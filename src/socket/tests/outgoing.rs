@@ -176,10 +176,11 @@ async fn policies_act_on_what_waits_behind_and_never_on_what_is_half_sent() {
                 outgoing.write(vec![at; 100]).await?;
             }
             for at in 0..20 {
-                if sender.send(vec![at; 98]).await.is_err() {
-                    assert_eq!((at, overflow), (5, Overflow::Close));
-                    assert_eq!(sender.close_cause(), Some(CloseCause::Overflow));
-                }
+                let sent = sender.send(vec![at; 98]).await;
+                let is_closed = overflow == Overflow::Close && at >= 5;
+                assert_eq!(sent.is_err(), is_closed, "{at}");
+                let cause = is_closed.then_some(CloseCause::Overflow);
+                assert_eq!(sender.close_cause(), cause);
             }
             outgoing.finish().await?;
             // It is in the queue with the rest of what was in chunks before it.
@@ -244,6 +245,7 @@ async fn a_flush_waits_for_what_waits_behind() {
         vec![b'b', b'e', b'g', b'u', b'n'].into()
     );
     assert_eq!(peer.message().await, "behind".into());
+    assert_eq!(peer.close_frame().await, Some(1000));
 }
 
 #[tokio::test(start_paused = true)]

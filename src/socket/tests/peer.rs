@@ -1,12 +1,14 @@
 //! The other side of a conversation, for tests.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+use tokio::task::{JoinError, JoinHandle};
 
 use super::*;
 use crate::protocol::{Connection, Event};
@@ -83,6 +85,26 @@ impl Peer {
     }
 }
 
+/// A client whose masking key is no secret.
+pub(crate) const CLIENT: Role = Role::Client {
+    masking_key: || [1, 2, 3, 4],
+};
+
+/// What a connection in this role begins with, over a pipe that holds so many bytes, and its
+/// peer.
+pub(crate) fn pair(role: Role, pipe: usize, config: Config) -> (DuplexStream, Negotiated, Peer) {
+    let (ours, theirs) = tokio::io::duplex(pipe);
+    let mut peer = Peer::new(theirs);
+    if let Role::Client { .. } = role {
+        peer.connection = Connection::new(Role::Server, &Config::new());
+    }
+    let start = Negotiated {
+        role,
+        ..start(config)
+    };
+    (ours, start, peer)
+}
+
 pub(crate) fn start(config: Config) -> Negotiated {
     Negotiated {
         role: Role::Server,
@@ -93,13 +115,113 @@ pub(crate) fn start(config: Config) -> Negotiated {
     }
 }
 
+/// The task of a managed socket.
+///
+/// The driver catches a panic of its handler. It fails the test all the same, when this is
+/// awaited or dropped: an assertion in a handler would pass unseen otherwise.
+pub(crate) struct Task {
+    task: JoinHandle<()>,
+    panic: Panic,
+}
+
+/// The panic of a handler, if it had one.
+type Panic = Arc<OnceLock<String>>;
+
+/// What a handler says that panics on purpose.
+pub(crate) const BUG: &str = "a bug";
+
+impl Task {
+    pub(crate) fn spawn<T, F, Fut>(io: T, start: Negotiated, handler: F) -> Self
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        F: FnOnce(WebSocket) -> Fut,
+        Fut: Future + Send + 'static,
+        Fut::Output: HandlerOutput,
+    {
+        let panic = Panic::default();
+        let handler = remember_panic(panic.clone(), handler);
+        let task = tokio::spawn(managed(io, start, handler));
+        Task { task, panic }
+    }
+
+    /// Runs `handler` with a bare socket, managed or as it is.
+    pub(crate) fn run<F, Fut>(managed: bool, socket: WebSocket, handler: F) -> Self
+    where
+        F: FnOnce(WebSocket) -> Fut + Send + 'static,
+        Fut: Future + Send + 'static,
+        Fut::Output: HandlerOutput,
+    {
+        let panic = Panic::default();
+        let handler = remember_panic(panic.clone(), handler);
+        let task = match managed {
+            true => tokio::spawn(socket.run(handler)),
+            false => tokio::spawn(async { drop(handler(socket).await) }),
+        };
+        Task { task, panic }
+    }
+
+    pub(crate) fn abort(&self) {
+        self.task.abort();
+    }
+
+    fn check(&self) {
+        if let Some(panic) = self.panic.get() {
+            assert!(std::thread::panicking(), "the handler panicked: {panic}");
+        }
+    }
+}
+
+impl Future for Task {
+    type Output = Result<(), JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let ended = ready!(Pin::new(&mut self.task).poll(cx));
+        self.check();
+        Poll::Ready(ended)
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.check();
+    }
+}
+
+/// The same handler, whose panic is remembered before the driver catches it.
+fn remember_panic<F, Fut>(
+    panic: Panic,
+    handler: F,
+) -> impl FnOnce(WebSocket) -> Pin<Box<dyn Future<Output = Fut::Output> + Send>>
+where
+    F: FnOnce(WebSocket) -> Fut,
+    Fut: Future + Send + 'static,
+    Fut::Output: HandlerOutput,
+{
+    move |socket| {
+        let mut handler = Box::pin(handler(socket));
+        Box::pin(poll_fn(move |cx| {
+            let poll = AssertUnwindSafe(|| handler.as_mut().poll(cx));
+            catch_unwind(poll).unwrap_or_else(|payload| {
+                let text = match payload.downcast_ref::<String>() {
+                    Some(text) => text,
+                    None => *payload.downcast_ref::<&str>().unwrap_or(&"no text"),
+                };
+                if text != BUG {
+                    let _ = panic.set(text.to_owned());
+                }
+                resume_unwind(payload)
+            })
+        }))
+    }
+}
+
 /// Spawns a managed socket that compresses; its peer does too.
 #[cfg(feature = "deflate")]
 pub(crate) fn serve_compressed<F, Fut>(
     config: Config,
     compression: crate::config::Compression,
     handler: F,
-) -> (Peer, tokio::task::JoinHandle<()>)
+) -> (Peer, Task)
 where
     F: FnOnce(WebSocket) -> Fut,
     Fut: Future + Send + 'static,
@@ -115,7 +237,7 @@ pub(crate) fn serve_compressed_over<F, Fut>(
     config: Config,
     compression: crate::config::Compression,
     handler: F,
-) -> (Peer, tokio::task::JoinHandle<()>)
+) -> (Peer, Task)
 where
     F: FnOnce(WebSocket) -> Fut,
     Fut: Future + Send + 'static,
@@ -127,7 +249,7 @@ where
         codec: Some(server.codec()),
         ..start(config)
     };
-    let task = tokio::spawn(managed(ours, start, handler));
+    let task = Task::spawn(ours, start, handler);
     let mut peer = Peer::new(theirs);
     peer.connection = peer
         .connection
@@ -136,7 +258,7 @@ where
 }
 
 /// Spawns a managed socket with `handler`; returns its peer and its task.
-pub(crate) fn serve<F, Fut>(config: Config, handler: F) -> (Peer, tokio::task::JoinHandle<()>)
+pub(crate) fn serve<F, Fut>(config: Config, handler: F) -> (Peer, Task)
 where
     F: FnOnce(WebSocket) -> Fut,
     Fut: Future + Send + 'static,
@@ -145,18 +267,14 @@ where
     serve_with(64 * 1024, config, handler)
 }
 
-pub(crate) fn serve_with<F, Fut>(
-    pipe: usize,
-    config: Config,
-    handler: F,
-) -> (Peer, tokio::task::JoinHandle<()>)
+pub(crate) fn serve_with<F, Fut>(pipe: usize, config: Config, handler: F) -> (Peer, Task)
 where
     F: FnOnce(WebSocket) -> Fut,
     Fut: Future + Send + 'static,
     Fut::Output: HandlerOutput,
 {
     let (ours, theirs) = tokio::io::duplex(pipe);
-    let task = tokio::spawn(managed(ours, start(config), handler));
+    let task = Task::spawn(ours, start(config), handler);
     (Peer::new(theirs), task)
 }
 

@@ -137,12 +137,12 @@ async fn a_drain_ends_at_its_deadline_though_the_peer_reads() {
     let negotiated = start(Config::new().no_keep_alive());
     let negotiated = negotiated.tracker(&tracker).unwrap();
     let (give, take) = tokio::sync::oneshot::channel();
-    let task = tokio::spawn(managed(ours, negotiated, async |mut socket: WebSocket| {
+    let task = Task::spawn(ours, negotiated, async |mut socket: WebSocket| {
         socket.send(vec![7; MESSAGE]).await?;
         give.send(()).unwrap();
         while socket.recv().await?.is_some() {}
         Ok::<(), Error>(())
-    }));
+    });
     take.await.unwrap();
     let reading = tokio::spawn(read_slowly(Peer::new(theirs)));
     let began = Instant::now();

@@ -80,7 +80,33 @@ pub(super) const FLOORS: &[Floors] = &[
     Floors("upgrade", &["trace transport", "pending", "accepted conversation", "builder"]),
     Floors("client", &["error header_case", "dial http1 random tls", "http2", "handshake", "connect"]),
     Floors("middleware", &["route", "service"]),
-    Floors("hub", &["registry", "room", "handle"]),
+    Floors("hub", &[
+        "counters keeper position user_code",
+        "ring",
+        "history",
+        "backplane",
+        "envelope follow people",
+        "log seats settings",
+        // The only part that locks.
+        "shared",
+        "room",
+        "handle",
+        "redis",
+    ]),
+    Floors("hub/backplane", &[
+        "budget error log reply",
+        "inbound request",
+        "engine",
+    ]),
+    // Plain parts below, the tasks above.
+    Floors("hub/redis", &[
+        "address call fault health interest names tls wire",
+        "queue scripts shared",
+        "connect",
+        "line publisher",
+        "engine",
+    ]),
+    Floors("hub/shared", &["mod", "interest join logged publish", "presence receive"]),
     Floors("testing", &["client", "server", "connect"]),
 ];
 
@@ -90,6 +116,10 @@ pub(super) const HOMES: &[Home] = &[
     // The lock, and what is under it.
     Home("socket::shared::Shared", "socket/shared"),
     Home("socket::shared::State", "socket/shared"),
+    // A room and the hub, which take the lock.
+    Home("hub::shared::RoomShared", "hub/shared"),
+    Home("hub::shared::Registry", "hub/shared"),
+    Home("hub::shared::State", "hub/shared"),
     // Their larger verbs have files.
     Home("socket::websocket::WebSocket", "socket/"),
     Home("socket::sender::Sender", "socket/"),
@@ -99,6 +129,8 @@ pub(super) const HOMES: &[Home] = &[
 pub(super) const FOREIGN: &[Foreign] = &[
     // Everything else works on any stream of bytes.
     Foreign("hyper::upgrade", "upgrade client"),
+    // No type of it is public, so its next major version is not ours.
+    Foreign("redis", "hub::redis"),
 ];
 
 /// Lines of a file before its unit tests.

@@ -1,22 +1,30 @@
 //! What the handles share: the settings, the rooms by name, and the members of each.
 
+mod interest;
+pub(super) mod join;
+mod logged;
+pub(super) mod presence;
+mod publish;
+mod receive;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::backplane::{Backplane, Budget, EngineState, Inbound};
-use super::counters::Counts;
-use super::follow::{Follower, Step};
-use super::keeper::Keeper;
-use super::log::Log;
-use super::position::{Position, Tags};
-use super::ring::Ring;
-use super::settings::Settings;
 use crate::config::Overflow;
+use crate::hub::backplane::{Backplane, Budget, EngineState, Inbound};
+use crate::hub::counters::Counts;
+use crate::hub::follow::{Follower, Step};
+use crate::hub::keeper::Keeper;
+use crate::hub::log::Log;
+use crate::hub::position::{Position, Tags};
+use crate::hub::ring::Ring;
+use crate::hub::seats::Presence;
+use crate::hub::settings::Settings;
 use crate::protocol::Prepared;
 use crate::shrink::shrink;
 use crate::socket::shared::{Item, Observer, Pushed, Shared};
@@ -29,21 +37,21 @@ const BACKLOG_BYTES: usize = 16 * 1024 * 1024;
 
 /// A hub. It does not own the rooms: the handles of a room and the connections of its members
 /// do, so a room without either is dropped. Those with history are kept for a while.
-pub(super) struct Registry {
-    pub(super) settings: Settings,
-    pub(super) tags: Tags,
+pub(in crate::hub) struct Registry {
+    pub(in crate::hub) settings: Settings,
+    pub(in crate::hub) tags: Tags,
     /// Tells this hub apart from others on the same engine.
-    pub(super) id: u64,
-    pub(super) counts: Counts,
+    pub(in crate::hub) id: u64,
+    pub(in crate::hub) counts: Counts,
     /// The bytes that wait for the engine.
-    pub(super) outgoing: Arc<Budget>,
+    pub(in crate::hub) outgoing: Arc<Budget>,
     /// Whether that was too much when last a message was to be passed on.
-    pub(super) is_full: AtomicBool,
+    pub(in crate::hub) is_full: AtomicBool,
     /// The messages that wait for reads.
     backlog: Arc<Budget>,
     /// Of a hub with an engine, once it has started.
     keeper: OnceLock<Keeper>,
-    pub(super) engine_state: watch::Sender<EngineState>,
+    pub(in crate::hub) engine_state: watch::Sender<EngineState>,
     rooms: Mutex<HashMap<Arc<str>, Weak<RoomShared>>>,
     /// Rooms that are kept although nobody is in them, and when to look at them again, in this
     /// order.
@@ -53,7 +61,7 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(in crate::hub) fn new(settings: Settings) -> Self {
         let tags = Tags::new();
         Registry {
             id: tags.next(),
@@ -71,13 +79,13 @@ impl Registry {
         }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Weak<RoomShared>>> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(in crate::hub) fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Weak<RoomShared>>> {
+        lock(&self.rooms)
     }
 
     /// Returns the engine and the keeper, and starts them if this is the first call; `None` if
     /// the hub has no engine.
-    pub(super) fn engine(self: &Arc<Self>) -> Option<(&Arc<dyn Backplane>, &Keeper)> {
+    pub(in crate::hub) fn engine(self: &Arc<Self>) -> Option<(&Arc<dyn Backplane>, &Keeper)> {
         let engine = self.settings.engine.as_ref()?;
         let mut is_first = false;
         let keeper = self.keeper.get_or_init(|| {
@@ -93,7 +101,7 @@ impl Registry {
     }
 
     /// Returns the room of this name, and creates it if it does not exist.
-    pub(super) fn room(self: &Arc<Self>, name: &str) -> Arc<RoomShared> {
+    pub(in crate::hub) fn room(self: &Arc<Self>, name: &str) -> Arc<RoomShared> {
         self.engine();
         let mut rooms = self.lock();
         if let Some(room) = rooms.get(name).and_then(Weak::upgrade) {
@@ -108,17 +116,17 @@ impl Registry {
     }
 
     /// Returns the room of this name, if it exists.
-    pub(super) fn find(&self, name: &str) -> Option<Arc<RoomShared>> {
+    pub(in crate::hub) fn find(&self, name: &str) -> Option<Arc<RoomShared>> {
         self.lock().get(name).and_then(Weak::upgrade)
     }
 
     /// Returns all rooms.
-    pub(super) fn all(&self) -> Vec<Arc<RoomShared>> {
+    pub(in crate::hub) fn all(&self) -> Vec<Arc<RoomShared>> {
         self.lock().values().filter_map(Weak::upgrade).collect()
     }
 
     /// Keeps a room of this process until nothing has happened in it for this time.
-    pub(super) fn keep(&self, room: Arc<RoomShared>, time: Duration) {
+    pub(in crate::hub) fn keep(&self, room: Arc<RoomShared>, time: Duration) {
         self.lock_kept().push_back((Instant::now() + time, room));
         self.release_kept();
     }
@@ -156,17 +164,17 @@ impl Registry {
     }
 
     #[cfg(test)]
-    pub(super) fn kept_rooms(&self) -> usize {
+    pub(in crate::hub) fn kept_rooms(&self) -> usize {
         self.lock_kept().len()
     }
 
     fn lock_kept(&self) -> MutexGuard<'_, VecDeque<(Instant, Arc<RoomShared>)>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept)
     }
 
     /// Makes rooms forget until all histories together are well within their limit, those first
     /// in which nothing was said for longest.
-    pub(super) fn forget_oldest(&self, limit: usize) {
+    pub(in crate::hub) fn forget_oldest(&self, limit: usize) {
         let Ok(_alone) = self.forgetting.try_lock() else {
             return;
         };
@@ -189,13 +197,18 @@ impl Registry {
     }
 }
 
+/// Nothing that runs under our locks panics, so a poisoned lock is as good as any.
+pub(in crate::hub) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Tells the members of a room apart: the address of what the handles of a socket
 /// share. The room holds that too, so no other socket can have the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct MemberId(pub(super) usize);
+pub(in crate::hub) struct MemberId(pub(in crate::hub) usize);
 
 impl MemberId {
-    pub(super) fn of(socket: &Arc<Shared>) -> Self {
+    pub(in crate::hub) fn of(socket: &Arc<Shared>) -> Self {
         MemberId(Arc::as_ptr(socket) as usize)
     }
 }
@@ -203,44 +216,45 @@ impl MemberId {
 /// A room, which its handles share.
 ///
 /// The connection of each member holds it too, to take the member out when it ends.
-pub(super) struct RoomShared {
-    pub(super) name: Arc<str>,
-    pub(super) hub: Weak<Registry>,
+pub(in crate::hub) struct RoomShared {
+    pub(in crate::hub) name: Arc<str>,
+    pub(in crate::hub) hub: Weak<Registry>,
     state: Mutex<State>,
-    /// Of a room with a log.
-    pub(super) order: Option<Box<Order>>,
+    pub(in crate::hub) order: Order,
 }
 
 /// What the lock of a room protects.
-pub(super) struct State {
-    pub(super) members: HashMap<MemberId, Arc<Shared>>,
-    pub(super) log: Option<Box<Log>>,
+pub(in crate::hub) struct State {
+    pub(in crate::hub) members: HashMap<MemberId, Arc<Shared>>,
+    pub(in crate::hub) log: Option<Box<Log>>,
+    /// Who is here, once somebody has asked or entered.
+    pub(in crate::hub) presence: Option<Box<Presence>>,
     /// Calls that wait for the engine about this room.
-    pub(super) waiting: u32,
+    pub(in crate::hub) waiting: u32,
     /// Whether the engine has been asked to follow the room.
-    pub(super) is_followed: bool,
+    pub(in crate::hub) is_followed: bool,
     /// Since when nobody has been in the room, and nothing was said; `None` while somebody is.
-    pub(super) quiet_since: Option<Instant>,
+    pub(in crate::hub) quiet_since: Option<Instant>,
     /// Whether the hub keeps the room, and will look when it may be let go.
-    pub(super) is_kept: bool,
+    pub(in crate::hub) is_kept: bool,
 }
 
-/// What keeps the messages of a log in one order.
+/// What keeps the messages of a log, and the changes of who is present, in one order.
 #[derive(Default)]
-pub(super) struct Order {
+pub(in crate::hub) struct Order {
     /// Held while messages are put into the log and handed to the members, also while closures
     /// of the user run. It is taken before the lock of the state.
-    pub(super) turn: Mutex<Turn>,
+    pub(in crate::hub) turn: Mutex<Turn>,
     /// Messages that were sent from within such closures. Who holds the turn sends them.
-    pub(super) deferred: Mutex<Vec<(Prepared, Option<MemberId>)>>,
-    /// A read has been answered.
-    pub(super) answered: Notify,
+    pub(in crate::hub) deferred: Mutex<Vec<(Prepared, Option<MemberId>)>>,
+    /// Something has happened that a call may wait for.
+    pub(in crate::hub) answered: Notify,
 }
 
 /// What the holder of the turn works with.
 #[derive(Default)]
-pub(super) struct Turn {
-    pub(super) steps: Vec<Step>,
+pub(in crate::hub) struct Turn {
+    pub(in crate::hub) steps: Vec<Step>,
 }
 
 impl RoomShared {
@@ -257,10 +271,11 @@ impl RoomShared {
         Arc::new(RoomShared {
             name,
             hub: Arc::downgrade(hub),
-            order: log.as_ref().map(|_| Box::default()),
+            order: Order::default(),
             state: Mutex::new(State {
                 members: HashMap::new(),
                 log,
+                presence: hub.settings.on_presence.as_ref().map(|_| Box::default()),
                 waiting: 0,
                 is_followed: false,
                 quiet_since: None,
@@ -269,12 +284,21 @@ impl RoomShared {
         })
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(in crate::hub) fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Takes the turn, unless another task has it.
+    pub(in crate::hub) fn try_turn(&self) -> Option<MutexGuard<'_, Turn>> {
+        match self.order.turn.try_lock() {
+            Ok(turn) => Some(turn),
+            Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Changes the log, and counts what it takes then. Rooms forget if that is too much.
-    pub(super) fn change_log<R>(
+    pub(in crate::hub) fn change_log<R>(
         &self,
         hub: &Registry,
         change: impl FnOnce(&mut Log) -> R,
@@ -284,7 +308,7 @@ impl RoomShared {
         Some(count_memory(hub, log, change))
     }
 
-    pub(super) fn remove(self: &Arc<Self>, socket: &Arc<Shared>) {
+    pub(in crate::hub) fn remove(self: &Arc<Self>, socket: &Arc<Shared>) {
         let mut state = self.lock();
         let removed = state.members.remove(&MemberId::of(socket));
         shrink(&mut state.members, FEW);
@@ -315,7 +339,7 @@ pub struct Sent {
 
 impl State {
     /// Queues a message for all members but one.
-    pub(super) fn deliver(
+    pub(in crate::hub) fn deliver(
         &self,
         message: &Prepared,
         except: Option<MemberId>,
@@ -335,13 +359,16 @@ impl State {
     }
 
     /// Returns whether somebody is interested in what is said here.
-    pub(super) fn is_wanted(&self) -> bool {
-        !self.members.is_empty() || self.waiting > 0
+    pub(in crate::hub) fn is_wanted(&self) -> bool {
+        let has_seats = |presence: &Presence| presence.has_seats();
+        !self.members.is_empty()
+            || self.waiting > 0
+            || self.presence.as_deref().is_some_and(has_seats)
     }
 }
 
 /// Changes a log, and counts the difference in memory.
-pub(super) fn count_memory<R>(
+pub(in crate::hub) fn count_memory<R>(
     hub: &Registry,
     log: &mut Log,
     change: impl FnOnce(&mut Log) -> R,

@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
-use super::backplane::{Permit, Publish, PublishError, Relay, Reply};
-use super::counters::Counts;
-use super::envelope::{self, Origin};
-use super::position::Position;
-use super::registry::{MemberId, Registry, RoomShared, Sent};
+use super::{MemberId, Registry, RoomShared, Sent};
 use crate::config::Overflow;
+use crate::hub::backplane::{Permit, Publish, PublishError, Relay, Reply};
+use crate::hub::counters::Counts;
+use crate::hub::envelope::{self, Origin};
+use crate::hub::position::Position;
 use crate::protocol::Prepared;
 
 /// What a request takes beside its bytes.
@@ -18,14 +18,14 @@ const OVERHEAD: usize = 256;
 
 impl RoomShared {
     /// Sends a message to all members, on this server and on others.
-    pub(super) fn send(
+    pub(in crate::hub) fn send(
         self: &Arc<Self>,
         hub: &Arc<Registry>,
         message: Prepared,
         except: Option<MemberId>,
         overflow: Overflow,
     ) -> Sent {
-        match (&self.order, &hub.settings.engine) {
+        match (&hub.settings.history, &hub.settings.engine) {
             // The lock is held until all members have the message queued: without that, two
             // messages of two tasks could reach two members in different orders. Nothing here
             // waits.
@@ -38,21 +38,23 @@ impl RoomShared {
             }
             (Some(_), None) => self.append(hub, message, except, None).1,
             (Some(_), Some(_)) => {
-                let mut sent = Sent::default();
-                sent.passed_on = self.pass_on(hub, &message, except, None, None).is_ok();
-                sent
+                let passed_on = self.pass_on(hub, &message, except, None, None).is_ok();
+                Sent {
+                    passed_on,
+                    ..Sent::default()
+                }
             }
         }
     }
 
     /// Puts a message into the log, and waits until it is there.
-    pub(super) async fn publish(
+    pub(in crate::hub) async fn publish(
         self: &Arc<Self>,
         hub: &Arc<Registry>,
         message: Prepared,
         once: Option<&str>,
     ) -> Result<Position, PublishError> {
-        if self.order.is_none() {
+        if hub.settings.history.is_none() {
             return Err(PublishError::NoHistory);
         }
         if hub.settings.engine.is_none() {

@@ -1,18 +1,18 @@
 //! A room with a log: the one order of its messages, and what an engine says of it.
 
-use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::backplane::{Arrival, EngineError, Past, Read, ReadFrom, Reply};
-use super::counters::Counts;
-use super::envelope;
-use super::follow::{Step, Want};
-use super::history::Gap;
-use super::position::Position;
-use super::registry::{MemberId, Order, Registry, RoomShared, Sent, State, Turn, count_memory};
-use super::ring::Entry;
-use super::user_code;
+use super::{MemberId, Registry, RoomShared, Sent, State, count_memory, lock};
 use crate::config::Overflow;
+use crate::hub::backplane::{Arrival, EngineError, Past, Read, ReadFrom, Reply};
+use crate::hub::counters::Counts;
+use crate::hub::envelope;
+use crate::hub::follow::{Step, Want};
+use crate::hub::history::Gap;
+use crate::hub::position::Position;
+use crate::hub::ring::Entry;
+use crate::hub::user_code;
 use crate::protocol::Prepared;
 use crate::socket::shared::Shared;
 use crate::{CloseCode, error::CloseCause};
@@ -27,35 +27,36 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 impl RoomShared {
     /// Appends a message to the log of this process, and hands it to the members. The position is
     /// `None` if a closure of the user calls this: the message follows when that has returned.
-    pub(super) fn append(
+    pub(in crate::hub) fn append(
         self: &Arc<Self>,
         hub: &Arc<Registry>,
         message: Prepared,
         except: Option<MemberId>,
         once: Option<&str>,
     ) -> (Option<Position>, Sent) {
-        let Some(order) = &self.order else {
-            return (None, Sent::default());
-        };
+        let order = &self.order;
         if user_code::is_running() {
             lock(&order.deferred).push((message, except));
-            self.append_deferred(hub, order);
-            let mut sent = Sent::default();
-            sent.passed_on = true;
+            self.append_deferred(hub);
+            let sent = Sent {
+                passed_on: true,
+                ..Sent::default()
+            };
             return (None, sent);
         }
         let turn = lock(&order.turn);
         let appended = self.append_in_turn(hub, message, except, once);
         drop(turn);
-        self.append_deferred(hub, order);
+        self.append_deferred(hub);
         appended
     }
 
     /// Appends what closures of the user have sent. If another task holds the turn, that task
     /// does it.
-    fn append_deferred(self: &Arc<Self>, hub: &Arc<Registry>, order: &Order) {
+    pub(in crate::hub) fn append_deferred(self: &Arc<Self>, hub: &Arc<Registry>) {
+        let order = &self.order;
         while !lock(&order.deferred).is_empty() {
-            let Some(_turn) = try_lock(order) else {
+            let Some(_turn) = self.try_turn() else {
                 return;
             };
             for (message, except) in std::mem::take(&mut *lock(&order.deferred)) {
@@ -133,24 +134,21 @@ impl RoomShared {
 
     /// Something has happened that concerns the order of the room: lets the follower say what is
     /// to be done, and does it.
-    pub(super) fn follow_event(
+    pub(in crate::hub) fn follow_event(
         self: &Arc<Self>,
         hub: &Arc<Registry>,
         event: impl FnOnce(&mut State, &mut Vec<Step>),
     ) {
-        let Some(order) = &self.order else {
-            return;
-        };
-        let mut turn = lock(&order.turn);
+        let mut turn = lock(&self.order.turn);
         let mut steps = std::mem::take(&mut turn.steps);
         event(&mut self.lock(), &mut steps);
         for step in steps.drain(..) {
-            self.carry_out(hub, order, step);
+            self.carry_out(hub, step);
         }
         turn.steps = steps;
     }
 
-    pub(super) fn arrived(self: &Arc<Self>, hub: &Arc<Registry>, arrival: Arrival) {
+    pub(in crate::hub) fn arrived(self: &Arc<Self>, hub: &Arc<Registry>, arrival: Arrival) {
         self.follow_event(hub, |state, steps| {
             if let Some(log) = state.log.as_deref_mut()
                 && let Some(follower) = &mut log.follower
@@ -201,7 +199,7 @@ impl RoomShared {
         });
     }
 
-    fn carry_out(self: &Arc<Self>, hub: &Arc<Registry>, order: &Order, step: Step) {
+    fn carry_out(self: &Arc<Self>, hub: &Arc<Registry>, step: Step) {
         match step {
             Step::Begin(at) => {
                 self.change_log(hub, |log| log.ring.reset(at));
@@ -211,7 +209,7 @@ impl RoomShared {
             Step::Broken(at) => self.broken(hub, at),
             Step::Read(number, from) => self.read(hub, number, from),
             Step::Retry(failures) => self.retry_later(hub, failures),
-            Step::Answered => order.answered.notify_waiters(),
+            Step::Answered => self.order.answered.notify_waiters(),
         }
     }
 
@@ -373,7 +371,7 @@ impl RoomShared {
     }
 
     /// Compares the room with the engine, although nothing seems to be missing.
-    pub(super) fn look(self: &Arc<Self>, hub: &Arc<Registry>) {
+    pub(in crate::hub) fn look(self: &Arc<Self>, hub: &Arc<Registry>) {
         self.follow_event(hub, |state, steps| {
             if let Some(follower) = state.follower()
                 && follower.is_live()
@@ -392,7 +390,7 @@ impl RoomShared {
 }
 
 impl State {
-    pub(super) fn follower(&mut self) -> Option<&mut super::follow::Follower> {
+    pub(in crate::hub) fn follower(&mut self) -> Option<&mut crate::hub::follow::Follower> {
         self.log.as_mut()?.follower.as_mut()
     }
 }
@@ -406,17 +404,5 @@ impl Registry {
                 self.forget_oldest(limit);
             }
         }
-    }
-}
-
-fn lock<T>(mutex: &std::sync::Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn try_lock(order: &Order) -> Option<MutexGuard<'_, Turn>> {
-    match order.turn.try_lock() {
-        Ok(turn) => Some(turn),
-        Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::registry::{Registry, RoomShared};
+use super::{Registry, RoomShared};
 
 /// How long a room is followed after its last member has left: clients that connect anew find
 /// the ring as they left it.
@@ -20,7 +20,7 @@ const LOOK_PARTS: u32 = 100;
 impl RoomShared {
     /// Somebody is interested: the engine follows the room. To be called after a member or a call
     /// that waits was counted.
-    pub(super) fn wanted(&self, hub: &Arc<Registry>) {
+    pub(in crate::hub) fn wanted(&self, hub: &Arc<Registry>) {
         let Some((engine, _)) = hub.engine() else {
             return;
         };
@@ -36,7 +36,7 @@ impl RoomShared {
     }
 
     /// The last of those who were interested has left.
-    pub(super) fn left(self: &Arc<Self>, hub: &Arc<Registry>) {
+    pub(in crate::hub) fn left(self: &Arc<Self>, hub: &Arc<Registry>) {
         let time = match (hub.engine(), hub.settings.history) {
             (Some(_), _) => LINGER,
             (None, Some(history)) => history.max_age(),
@@ -91,6 +91,9 @@ impl RoomShared {
                             follower.unfollow();
                         }
                     }
+                    if let Some(presence) = &mut state.presence {
+                        presence.unfollowed();
+                    }
                     engine.unfollow(&room.name);
                 }
             }
@@ -98,7 +101,7 @@ impl RoomShared {
     }
 
     /// Counts a call that waits for the engine, so that the room is followed meanwhile.
-    pub(super) fn wait(self: &Arc<Self>, hub: &Arc<Registry>) -> WaitGuard {
+    pub(in crate::hub) fn wait(self: &Arc<Self>, hub: &Arc<Registry>) -> WaitGuard {
         self.lock().waiting += 1;
         self.wanted(hub);
         WaitGuard {
@@ -109,7 +112,7 @@ impl RoomShared {
 }
 
 /// A call that waits for the engine.
-pub(super) struct WaitGuard {
+pub(in crate::hub) struct WaitGuard {
     room: Arc<RoomShared>,
     hub: Arc<Registry>,
 }
@@ -128,7 +131,7 @@ impl Drop for WaitGuard {
 
 impl Registry {
     /// Compares all rooms with the engine, part by part, for ever.
-    pub(super) fn look_later(self: &Arc<Self>) {
+    pub(in crate::hub) fn look_later(self: &Arc<Self>) {
         self.look_at(vec![], 0);
     }
 

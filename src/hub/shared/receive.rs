@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::backplane::{Arrival, EngineState, Receive, RosterChange};
-use super::counters::Counts;
-use super::envelope;
-use super::registry::Registry;
+use super::Registry;
+use crate::hub::backplane::{Arrival, EngineState, Receive, RosterChange};
+use crate::hub::counters::Counts;
+use crate::hub::envelope;
 
 impl Receive for Registry {
     fn following(self: Arc<Self>, room: &str) {
@@ -17,6 +17,7 @@ impl Receive for Registry {
                     follower.following(steps);
                 }
             });
+            room.read_people(&self);
         }
     }
 
@@ -49,9 +50,17 @@ impl Receive for Registry {
         }
     }
 
-    fn presence(self: Arc<Self>, _room: &str, _change: RosterChange) {}
+    fn presence(self: Arc<Self>, room: &str, change: RosterChange) {
+        if let Some(room) = self.find(room) {
+            room.roster_changed(&self, change);
+        }
+    }
 
-    fn lease_lost(self: Arc<Self>) {}
+    fn lease_lost(self: Arc<Self>) {
+        for room in self.all() {
+            room.enter_all_again(&self);
+        }
+    }
 
     fn interrupted(self: Arc<Self>) {
         Counts::add(&self.counts.interruptions);
@@ -61,6 +70,7 @@ impl Receive for Registry {
                     follower.interrupted();
                 }
             });
+            room.roster_interrupted();
         }
     }
 

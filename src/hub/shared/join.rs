@@ -6,15 +6,15 @@
 //! is delivered, and nothing comes twice.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::backplane::EngineError;
-use super::follow::Want;
-use super::position::Position;
-use super::registry::{MemberId, Order, Registry, RoomShared, State};
+use super::{MemberId, Registry, RoomShared, State, lock};
+use crate::hub::backplane::{EngineError, EngineState};
+use crate::hub::follow::Want;
+use crate::hub::position::Position;
 use crate::protocol::Prepared;
 use crate::{Message, WebSocket};
 
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// batches, others may lock the room.
 const BATCH: usize = 32;
 
-/// The outcome of [`Room::join_from`](super::Room::join_from).
+/// The outcome of [`Room::join_from`](crate::hub::Room::join_from).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Joined {
@@ -44,7 +44,7 @@ pub enum Joined {
     },
 }
 
-/// The last messages of a room, from [`Room::history`](super::Room::history).
+/// The last messages of a room, from [`Room::history`](crate::hub::Room::history).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recent {
@@ -97,16 +97,16 @@ enum Next {
 }
 
 impl RoomShared {
-    pub(super) async fn join_from(
+    pub(in crate::hub) async fn join_from(
         self: &Arc<Self>,
         hub: &Arc<Registry>,
         socket: &WebSocket,
         position: Option<Position>,
     ) -> Result<Joined, HubError> {
         self.take_out(socket);
-        let order = self.order.as_deref().ok_or(HubError::NoHistory)?;
+        hub.needs_history()?;
         let _waiting = self.wait(hub);
-        self.until_live(hub, order).await?;
+        self.until_live(hub).await?;
         let Some(mut at) = position else {
             return Ok(Joined::Missed { now: self.last()? });
         };
@@ -139,7 +139,7 @@ impl RoomShared {
                 }
                 Next::Ask(want) => {
                     asked = Some((at, want));
-                    self.ask(hub, order, want).await?;
+                    self.ask(hub, want).await?;
                 }
                 Next::Missed(now) => return Ok(Joined::Missed { now }),
             }
@@ -157,7 +157,7 @@ impl RoomShared {
         let State { members, log, .. } = &mut *state;
         let log = log.as_deref_mut().ok_or(HubError::NoHistory)?;
         if let Some(history) = hub.settings.history {
-            super::registry::count_memory(hub, log, |log| log.expire(history.max_age()));
+            super::count_memory(hub, log, |log| log.expire(history.max_age()));
         }
         let Some(index) = log.ring.find(at) else {
             // A server that is a little behind another must not take its position for a
@@ -187,24 +187,24 @@ impl RoomShared {
         Ok(Next::Member)
     }
 
-    pub(super) async fn position(
+    pub(in crate::hub) async fn position(
         self: &Arc<Self>,
         hub: &Arc<Registry>,
     ) -> Result<Position, HubError> {
-        let order = self.order.as_deref().ok_or(HubError::NoHistory)?;
+        hub.needs_history()?;
         let _waiting = self.wait(hub);
-        self.until_live(hub, order).await?;
+        self.until_live(hub).await?;
         self.last()
     }
 
-    pub(super) async fn recent(
+    pub(in crate::hub) async fn recent(
         self: &Arc<Self>,
         hub: &Arc<Registry>,
         last: usize,
     ) -> Result<Recent, HubError> {
-        let order = self.order.as_deref().ok_or(HubError::NoHistory)?;
+        hub.needs_history()?;
         let _waiting = self.wait(hub);
-        self.until_live(hub, order).await?;
+        self.until_live(hub).await?;
         let is_enough = self.change_log(hub, |log| {
             if let Some(history) = hub.settings.history {
                 log.expire(history.max_age());
@@ -212,7 +212,7 @@ impl RoomShared {
             log.follower.is_none() || log.is_whole || log.ring.len() >= last
         });
         if is_enough == Some(false) {
-            self.ask(hub, order, Want::All).await?;
+            self.ask(hub, Want::All).await?;
         }
         let state = self.lock();
         let log = state.log.as_deref().ok_or(HubError::NoHistory)?;
@@ -233,36 +233,31 @@ impl RoomShared {
     }
 
     /// Waits until the room is known to be up to date.
-    async fn until_live(&self, hub: &Registry, order: &Order) -> Result<(), HubError> {
-        self.until(hub, order, 0).await
+    async fn until_live(&self, hub: &Registry) -> Result<(), HubError> {
+        self.until(hub, 0).await
     }
 
     /// Has the log read, and waits for the answer.
-    async fn ask(
-        self: &Arc<Self>,
-        hub: &Arc<Registry>,
-        order: &Order,
-        want: Want,
-    ) -> Result<(), HubError> {
+    async fn ask(self: &Arc<Self>, hub: &Arc<Registry>, want: Want) -> Result<(), HubError> {
         let mut read = 0;
         self.follow_event(hub, |state, steps| {
             if let Some(follower) = state.follower() {
                 read = follower.want(want, steps);
             }
         });
-        self.until(hub, order, read).await
+        self.until(hub, read).await
     }
 
     /// Waits until a read has been answered, and the room is up to date.
-    async fn until(&self, hub: &Registry, order: &Order, read: u64) -> Result<(), HubError> {
+    async fn until(&self, hub: &Registry, read: u64) -> Result<(), HubError> {
         let answered = timeout(PATIENCE, async {
             loop {
                 // Made before the look, so that no answer comes between.
-                let answered = order.answered.notified();
+                let answered = self.order.answered.notified();
                 let is_done = {
                     // Not between an answer and what it asks for: the ring would lack what the
                     // follower has accepted.
-                    let _turn = order.turn.lock().unwrap_or_else(PoisonError::into_inner);
+                    let _turn = lock(&self.order.turn);
                     match self.lock().follower() {
                         None => true,
                         Some(follower) => follower.is_live() && follower.has_answered(read),
@@ -274,11 +269,13 @@ impl RoomShared {
                 answered.await;
             }
         });
-        answered.await.map_err(|_| hub.unavailable())
+        answered
+            .await
+            .map_err(|_| HubError::Unavailable(hub.why_unavailable()))
     }
 
     /// Ends the membership of a socket.
-    pub(super) fn take_out(self: &Arc<Self>, socket: &WebSocket) {
+    pub(in crate::hub) fn take_out(self: &Arc<Self>, socket: &WebSocket) {
         let socket = socket.shared();
         let observer: Arc<dyn crate::socket::shared::Observer> = self.clone();
         socket.stop_observing(&observer);
@@ -287,12 +284,18 @@ impl RoomShared {
 }
 
 impl Registry {
+    fn needs_history(&self) -> Result<(), HubError> {
+        match self.settings.history {
+            Some(_) => Ok(()),
+            None => Err(HubError::NoHistory),
+        }
+    }
+
     /// Why the engine did not answer, as far as it is known.
-    fn unavailable(&self) -> HubError {
-        use super::backplane::EngineState;
-        HubError::Unavailable(match &*self.engine_state.borrow() {
+    pub(in crate::hub) fn why_unavailable(&self) -> EngineError {
+        match &*self.engine_state.borrow() {
             EngineState::Down { reason, .. } => reason.clone(),
             EngineState::Up => EngineError::new("no answer within five seconds"),
-        })
+        }
     }
 }

@@ -1,0 +1,22 @@
+//! The engine that connects hubs by Redis.
+
+mod address;
+mod call;
+mod connect;
+mod engine;
+mod fault;
+mod health;
+mod interest;
+mod line;
+mod names;
+mod publisher;
+mod queue;
+mod scripts;
+mod shared;
+#[cfg(test)]
+mod tests;
+#[cfg(feature = "redis-tls")]
+mod tls;
+mod wire;
+
+pub use engine::Redis;

@@ -1,0 +1,83 @@
+//! The names of keys and channels.
+
+use std::sync::Arc;
+
+/// The names of keys and channels, all of which begin with the prefix.
+///
+/// The braces keep what belongs to a room in one slot of a cluster.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    prefix: Arc<str>,
+    /// The name of the server: 16 hexadecimal digits.
+    server: Arc<str>,
+}
+
+impl Names {
+    pub(super) fn new(prefix: &str, server: u64) -> Self {
+        Names {
+            prefix: prefix.into(),
+            server: format!("{server:016x}").into(),
+        }
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    pub(super) fn server(&self) -> &str {
+        &self.server
+    }
+
+    pub(super) fn channel(&self, room: &str) -> String {
+        format!("{}:{{{room}}}", self.prefix)
+    }
+
+    /// The room of a channel; `None` if the channel is not that of a room.
+    pub(super) fn room_of<'a>(&self, channel: &'a [u8]) -> Option<&'a str> {
+        let room = channel
+            .strip_prefix(self.prefix.as_bytes())?
+            .strip_prefix(b":{")?
+            .strip_suffix(b"}")?;
+        std::str::from_utf8(room).ok()
+    }
+
+    /// The end of the log: a hash.
+    pub(super) fn top(&self, room: &str) -> String {
+        format!("{}:{{{room}}}:t", self.prefix)
+    }
+
+    /// The log: a list.
+    pub(super) fn log(&self, room: &str) -> String {
+        format!("{}:{{{room}}}:l", self.prefix)
+    }
+
+    /// The position of a message that has a key: a string.
+    pub(super) fn once(&self, room: &str, key: &str) -> String {
+        format!("{}:{{{room}}}:o:{key}", self.prefix)
+    }
+
+    /// Who is in a room: a hash.
+    pub(super) fn roster(&self, room: &str) -> String {
+        format!("{}:{{{room}}}:w", self.prefix)
+    }
+
+    /// When the lease of each server ends: a sorted set.
+    pub(super) fn leases(&self) -> String {
+        format!("{}:servers", self.prefix)
+    }
+
+    /// The number of entries of this server in each room: a hash.
+    pub(super) fn rooms(&self) -> String {
+        format!("{}:server:{}", self.prefix, self.server)
+    }
+
+    /// The channel of the probes of this server, and a key that never exists.
+    pub(super) fn probe(&self) -> String {
+        format!("{}:probe:{}", self.prefix, self.server)
+    }
+
+    /// The field of this server in the top of a room.
+    pub(super) fn field(&self) -> String {
+        format!("s{}", self.server)
+    }
+}

@@ -1,0 +1,439 @@
+//! The task of the publisher: the connection that asks. What waits for it goes out in batches, one
+//! at a time: what comes while one is under way is the next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Pipeline, Value};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
+
+use super::call::{Call, Probe, Request};
+use super::connect::{self, Backoff, Connection, concerns_both, ended};
+use super::fault::{Fault, FaultKind};
+use super::health::Part;
+use super::queue::{self, Queue};
+use super::scripts;
+use super::shared::{Answer, Shared};
+use crate::hub::backplane::{EngineError, EnterError, Past, Stopped};
+
+/// How often the connections are probed, and the lease is renewed.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// The largest number of requests that are taken in at once.
+const MAX_REQUESTS: usize = 4096;
+
+/// How often requests are looked for that have waited for too long.
+const EXPIRE: Duration = Duration::from_millis(500);
+
+/// What the publisher is asked to do.
+#[derive(Debug)]
+pub(super) enum Order {
+    Request(Request),
+    Stop(Stopped),
+}
+
+/// Carries out what is asked for, until the engine is stopped or dropped.
+///
+/// Returns what is to be dropped when everything has ended.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    orders: mpsc::UnboundedReceiver<Order>,
+) -> Vec<Stopped> {
+    let mut publisher = Publisher {
+        queue: Queue::new(shared.patience),
+        shared,
+        orders,
+        arrived: vec![],
+        end: End::Running,
+        probes: 0,
+        presence: Presence::Unused,
+        is_beat_due: false,
+        is_probe_due: false,
+        expire: Instant::now(),
+    };
+    publisher.run().await;
+    match publisher.end {
+        End::Running => vec![],
+        End::Stopping(stopped, _) => stopped,
+    }
+}
+
+struct Publisher {
+    shared: Arc<Shared>,
+    queue: Queue,
+    orders: mpsc::UnboundedReceiver<Order>,
+    /// What has been received and is not in the queue yet.
+    arrived: Vec<Order>,
+    end: End,
+    /// The number of the last probe.
+    probes: u64,
+    presence: Presence,
+    is_beat_due: bool,
+    is_probe_due: bool,
+    expire: Instant,
+}
+
+/// Whether the engine is to stop.
+enum End {
+    Running,
+    /// What is queued is carried out before. The sender is dropped when that is done.
+    Stopping(Vec<Stopped>, Instant),
+}
+
+/// Whether this server keeps a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    /// Nobody has entered a room here, nor asked who is in one.
+    Unused,
+    /// The first beat is to come. There is no lease that could have been lost.
+    Begins,
+    Leased,
+}
+
+impl Publisher {
+    async fn run(&mut self) {
+        let mut backoff = Backoff::new();
+        let random = self.shared.random.next();
+        // Servers that were started together do not beat together.
+        let first = Instant::now() + Duration::from_millis(random % BEAT.as_millis() as u64);
+        let mut ticks = interval_at(first, BEAT);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let shared = self.shared.clone();
+            let opened = connect::open(&shared.address, &shared.names, |_| {});
+            let Some(opened) = self.while_away(opened).await else {
+                return;
+            };
+            let fault = match opened {
+                Ok(connection) => {
+                    backoff.connected(Instant::now());
+                    self.shared.health.up(Part::Publisher, &self.shared.inbound);
+                    self.is_probe_due = true;
+                    match self.serve(connection, &mut ticks).await {
+                        Some(fault) => fault,
+                        None => return,
+                    }
+                }
+                Err(fault) => fault,
+            };
+            self.shared
+                .health
+                .down(Part::Publisher, &fault.reason, &self.shared.inbound);
+            if concerns_both(&fault) {
+                self.shared.replace_line.notify_one();
+            }
+            self.queue.expire(Instant::now(), &fault.reason);
+            let pause = backoff.pause(Instant::now(), self.shared.random.next());
+            if self.while_away(sleep(pause)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Waits while there is no connection, and takes in what is asked for meanwhile. `None` if the
+    /// engine is to end.
+    async fn while_away<T>(&mut self, what: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(what);
+        loop {
+            let expire = sleep_until(self.expire);
+            tokio::select! {
+                biased;
+                done = &mut what => return Some(done),
+                count = self.orders.recv_many(&mut self.arrived, MAX_REQUESTS), if self.is_open() => {
+                    self.take(count);
+                }
+                () = expire => self.expire(),
+            }
+            if self.is_done() {
+                return None;
+            }
+        }
+    }
+
+    /// Whether orders are still taken.
+    fn is_open(&self) -> bool {
+        matches!(self.end, End::Running)
+    }
+
+    /// Whether the engine has nothing to do any more, or may not do it for longer.
+    fn is_done(&self) -> bool {
+        match self.end {
+            End::Running => false,
+            End::Stopping(_, until) => until <= Instant::now(),
+        }
+    }
+
+    /// Takes orders in. 0 of them means that the engine was dropped.
+    fn take(&mut self, count: usize) {
+        let now = Instant::now();
+        if count == 0 {
+            self.stop(None, now);
+        }
+        for order in std::mem::take(&mut self.arrived) {
+            match order {
+                Order::Request(request) => {
+                    if matches!(request, Request::Enter(_) | Request::People(_)) {
+                        self.use_presence();
+                    }
+                    self.queue.push(request, now);
+                }
+                Order::Stop(stopped) => self.stop(Some(stopped), now),
+            }
+        }
+    }
+
+    fn stop(&mut self, stopped: Option<Stopped>, now: Instant) {
+        if let End::Running = self.end {
+            self.end = End::Stopping(vec![], now + self.shared.patience);
+        }
+        if let End::Stopping(held, _) = &mut self.end {
+            held.extend(stopped);
+        }
+    }
+
+    /// The first beat goes before the first entry, which would have no lease otherwise.
+    fn use_presence(&mut self) {
+        if self.presence == Presence::Unused {
+            self.presence = Presence::Begins;
+            self.is_beat_due = true;
+        }
+    }
+
+    fn expire(&mut self) {
+        let now = Instant::now();
+        self.expire = now + EXPIRE;
+        if !self.queue.is_empty() {
+            let reason = EngineError::new("redis did not answer in time");
+            self.queue.expire(now, &reason);
+        }
+    }
+
+    /// Serves a connection until it is lost. `None` if the engine is to end.
+    async fn serve(
+        &mut self,
+        mut connection: Connection,
+        ticks: &mut tokio::time::Interval,
+    ) -> Option<Fault> {
+        loop {
+            while self.is_open()
+                && self.arrived.len() < MAX_REQUESTS
+                && let Ok(order) = self.orders.try_recv()
+            {
+                self.arrived.push(order);
+            }
+            if !self.arrived.is_empty() {
+                self.take(self.arrived.len());
+            }
+            let now = Instant::now();
+            if self.expire <= now {
+                self.expire();
+            }
+            let batch = self.batch(now);
+            if !batch.is_empty() {
+                if let Err(fault) = self.send(&mut connection, batch).await {
+                    return Some(fault);
+                }
+                continue;
+            }
+            if let End::Stopping(_, _) = self.end
+                && (self.queue.is_empty() || self.is_done())
+            {
+                self.leave(&mut connection).await;
+                return None;
+            }
+            let wake = self
+                .queue
+                .wake()
+                .map_or(self.expire, |wake| wake.min(self.expire));
+            let is_waiting = !self.queue.is_empty();
+            tokio::select! {
+                biased;
+                () = &mut connection.driver => return Some(ended()),
+                () = self.shared.replace_publisher.notified() => {
+                    return Some(Fault::lost("the connection leads to another server than it should"));
+                }
+                count = self.orders.recv_many(&mut self.arrived, MAX_REQUESTS), if self.is_open() => {
+                    self.take(count);
+                }
+                _ = ticks.tick() => {
+                    self.is_probe_due = true;
+                    self.is_beat_due = self.presence != Presence::Unused;
+                }
+                () = self.shared.probe.notified() => self.is_probe_due = true,
+                () = sleep_until(wake), if is_waiting => {}
+            }
+        }
+    }
+
+    /// The next batch.
+    fn batch(&mut self, now: Instant) -> Vec<Call> {
+        let mut batch = vec![];
+        if std::mem::take(&mut self.is_probe_due) {
+            self.probes += 1;
+            batch.push(Call::Probe(Probe {
+                number: self.probes,
+                line: self.shared.hearing_line(),
+            }));
+        }
+        if std::mem::take(&mut self.is_beat_due) {
+            batch.push(Call::Beat);
+        }
+        batch.extend(self.queue.next(now));
+        batch
+    }
+
+    /// Sends a batch and takes the answers.
+    async fn send(&mut self, connection: &mut Connection, batch: Vec<Call>) -> Result<(), Fault> {
+        let mut pipeline = Pipeline::with_capacity(batch.len());
+        for call in &batch {
+            let root = || self.queue.root();
+            pipeline.add_command(connection.scripts.command(call, root, false));
+        }
+        let limit = self.shared.response_timeout;
+        let answers = match connection.run(&pipeline, limit).await {
+            Ok(answers) if answers.len() == batch.len() => answers,
+            Ok(_) => {
+                self.put_back(batch, true);
+                return Err(Fault::lost("redis gave too many or too few answers"));
+            }
+            Err(fault) => {
+                self.put_back(batch, true);
+                return Err(fault);
+            }
+        };
+        // What was not carried out, and goes first next time, in its order.
+        let mut again = vec![];
+        let mut wrong_server = None;
+        let mut is_flushed = false;
+        for (call, answer) in batch.into_iter().zip(answers) {
+            let Value::ServerError(error) = &answer else {
+                self.answered(call, answer);
+                continue;
+            };
+            let fault = Fault::from(error);
+            match fault.kind {
+                FaultKind::NoScript => {
+                    is_flushed = true;
+                    again.push(call);
+                }
+                FaultKind::WrongServer | FaultKind::Lost => {
+                    wrong_server = Some(fault);
+                    again.push(call);
+                }
+                FaultKind::Refused | FaultKind::Failed => self.refused(call, fault),
+            }
+        }
+        self.put_back(again, false);
+        if let Some(fault) = wrong_server {
+            return Err(fault);
+        }
+        if is_flushed {
+            connection.reload(limit).await?;
+        }
+        Ok(())
+    }
+
+    fn put_back(&mut self, calls: Vec<Call>, is_unknown: bool) {
+        for call in &calls {
+            match call {
+                Call::Probe(_) => self.is_probe_due = true,
+                Call::Beat => self.is_beat_due = true,
+                _ => {}
+            }
+        }
+        self.queue.put_back(calls, is_unknown, Instant::now());
+    }
+
+    /// A call has been carried out.
+    fn answered(&mut self, call: Call, answer: Value) {
+        match call {
+            Call::Publish(call) => match scripts::published(answer, call.messages.len()) {
+                Some((end, outcomes)) => self.queue.appended(call, end, outcomes),
+                // Dropping them says that the outcome is unknown.
+                None => drop(call),
+            },
+            Call::Find(_, messages) => match scripts::past(answer) {
+                Some(Past::Messages { messages: log, .. }) => queue::found(messages, &log),
+                _ => queue::found(messages, &[]),
+            },
+            Call::Probe(probe) => self.shared.answer(Answer::Probe(probe)),
+            Call::Beat => {
+                let was_kept = scripts::beaten(answer).is_none_or(|(was_kept, _)| was_kept);
+                let is_lost = !was_kept && self.presence == Presence::Leased;
+                self.presence = Presence::Leased;
+                if is_lost {
+                    #[cfg(feature = "tracing")]
+                    tracing::warn!("the lease of this server was over: its people enter again");
+                    self.shared.inbound.lease_lost();
+                }
+            }
+            Call::Other(pending) => match pending.request {
+                Request::Read(read) => match scripts::past(answer) {
+                    Some(past) => self.shared.answer(Answer::Read(read, past)),
+                    None => read.done(Err(Fault::answer("read").reason)),
+                },
+                Request::People(people) => {
+                    match scripts::people(answer, self.shared.names.server()) {
+                        Some(entries) => self.shared.answer(Answer::People(people, entries)),
+                        None => people.done(Err(Fault::answer("people").reason)),
+                    }
+                }
+                Request::Enter(enter) => enter.done(match answer {
+                    Value::Int(1) => Ok(()),
+                    _ => Err(EnterError::Taken),
+                }),
+                Request::Leave { .. } | Request::Relay(_) | Request::Publish(_) => {}
+            },
+        }
+    }
+
+    /// Redis refuses a call, or does not understand it.
+    fn refused(&mut self, call: Call, fault: Fault) {
+        let reason = fault.reason;
+        match call {
+            Call::Publish(call) if fault.kind == FaultKind::Refused => {
+                self.queue.refused(call, &reason, Instant::now());
+            }
+            Call::Publish(call) => {
+                for message in call.messages {
+                    message.give_up(&reason);
+                }
+            }
+            // Dropping them says that the outcome is unknown.
+            Call::Find(..) => {}
+            // A lease that is not renewed, because the memory is full, is over for all at the same
+            // time, and then nobody is judged.
+            Call::Beat | Call::Probe(_) => {
+                #[cfg(feature = "tracing")]
+                tracing::warn!(%reason, "redis refuses to be probed");
+            }
+            Call::Other(pending) => match pending.request {
+                Request::Read(request) => request.done(Err(reason)),
+                Request::People(request) => request.done(Err(reason)),
+                Request::Enter(request) => request.done(Err(EnterError::Unavailable(reason))),
+                Request::Leave { .. } | Request::Relay(_) | Request::Publish(_) => {}
+            },
+        }
+    }
+
+    /// Takes everybody of this server out of all rooms.
+    async fn leave(&mut self, connection: &mut Connection) {
+        if self.presence != Presence::Leased {
+            return;
+        }
+        // Each call cleans some rooms.
+        let mut is_clean = Some(false);
+        while is_clean == Some(false) && !self.is_done() {
+            let mut pipeline = Pipeline::new();
+            pipeline.add_command(connection.scripts.command(&Call::Beat, || 0, true));
+            let answers = connection
+                .run(&pipeline, self.shared.response_timeout)
+                .await;
+            let answer = answers.ok().and_then(|mut answers| answers.pop());
+            is_clean = answer
+                .and_then(scripts::beaten)
+                .map(|(_, is_clean)| is_clean);
+        }
+    }
+}

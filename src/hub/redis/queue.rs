@@ -1,0 +1,301 @@
+//! What waits for the connection that asks, and in which order it goes out. A plain structure:
+//! it knows no connection, no task, and no clock.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::call::{Appended, Call, Pending, PendingPublish, PublishCall, Request};
+use crate::hub::backplane::{Arrival, EngineError, EnterError, Publish, PublishError};
+use crate::hub::position::{Position, Tags};
+
+/// The largest number of calls in a batch, and of the bytes in its messages. A single message may
+/// be larger.
+const MAX_CALLS: usize = 128;
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// The largest number of messages in a call: Lua's `unpack` fails at some 8,000.
+const MAX_MESSAGES: usize = 1_000;
+
+/// How long a room waits whose messages Redis has refused.
+const REFUSED: Duration = Duration::from_secs(1);
+
+/// What waits to be sent.
+///
+/// One batch is under way at a time. Its calls are taken out of the queue, and put back in front
+/// if they have to be repeated, so the order stays. A message has its sequence number from when
+/// it came into the queue, and Redis takes each number of a room once, in rising order: so a
+/// message whose outcome is unknown can be repeated. For the same reason, messages of a room
+/// must not overtake those that were refused.
+pub(super) struct Queue {
+    /// The sequence number of the last message.
+    seq: u64,
+    patience: Duration,
+    tags: Tags,
+    /// The rooms whose messages wait.
+    rooms: HashMap<Arc<str>, Waiting>,
+    /// Those of them that may be sent, each once.
+    ready: VecDeque<Arc<str>>,
+    /// Those that have been refused, and until when they wait.
+    refused: VecDeque<(Instant, Arc<str>)>,
+    /// Everything else.
+    others: VecDeque<Pending<Request>>,
+    /// Messages that are in the log already: where, is to be found out.
+    sought: VecDeque<(Arc<str>, Vec<PendingPublish>)>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    messages: VecDeque<PendingPublish>,
+    is_refused: bool,
+}
+
+impl Queue {
+    pub(super) fn new(patience: Duration) -> Self {
+        Queue {
+            seq: 0,
+            patience,
+            tags: Tags::new(),
+            rooms: HashMap::new(),
+            ready: VecDeque::new(),
+            refused: VecDeque::new(),
+            others: VecDeque::new(),
+            sought: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rooms.is_empty() && self.others.is_empty() && self.sought.is_empty()
+    }
+
+    /// Takes a request in.
+    pub(super) fn push(&mut self, request: Request, now: Instant) {
+        let deadline = now + self.patience;
+        match request {
+            Request::Publish(request) => self.push_publish(request, deadline),
+            other => self.others.push_back(Pending::new(other, deadline)),
+        }
+    }
+
+    fn push_publish(&mut self, request: Publish, deadline: Instant) {
+        self.seq += 1;
+        let room = request.room().clone();
+        let waiting = self.rooms.entry(room.clone()).or_default();
+        if waiting.messages.is_empty() && !waiting.is_refused {
+            self.ready.push_back(room);
+        }
+        waiting
+            .messages
+            .push_back(PendingPublish::new(request, self.seq, deadline));
+    }
+
+    /// Takes the next batch out; empty if nothing is to be sent now.
+    pub(super) fn next(&mut self, now: Instant) -> Vec<Call> {
+        while self.refused.front().is_some_and(|(until, _)| *until <= now) {
+            if let Some((_, room)) = self.refused.pop_front()
+                && let Some(waiting) = self.rooms.get_mut(&room)
+            {
+                waiting.is_refused = false;
+                self.ready.push_back(room);
+            }
+        }
+        // Half of the batch at least is for messages, if there are so many.
+        let others = MAX_CALLS - self.ready.len().min(MAX_CALLS / 2);
+        let mut calls = vec![];
+        while calls.len() < others
+            && let Some((room, messages)) = self.sought.pop_front()
+        {
+            calls.push(Call::Find(room, messages));
+        }
+        while calls.len() < others
+            && let Some(other) = self.others.pop_front()
+        {
+            calls.push(Call::Other(other));
+        }
+        let mut bytes = 0;
+        // Each room once: what follows must not go out before it is known what became of this.
+        for _ in 0..self.ready.len().min(MAX_CALLS - calls.len()) {
+            if bytes >= MAX_BYTES {
+                break;
+            }
+            let Some(room) = self.ready.pop_front() else {
+                break;
+            };
+            let messages = self.take(&room, &mut bytes);
+            if let Some(call) = PublishCall::new(room, messages) {
+                calls.push(Call::Publish(call));
+            }
+        }
+        calls
+    }
+
+    /// Takes messages of a room, with new tags.
+    fn take(&mut self, room: &Arc<str>, bytes: &mut usize) -> Vec<PendingPublish> {
+        let mut messages = vec![];
+        let Some(waiting) = self.rooms.get_mut(room) else {
+            return messages;
+        };
+        while messages.len() < MAX_MESSAGES
+            && let Some(next) = waiting.messages.front()
+            && (messages.is_empty() || *bytes + next.request.envelope().len() <= MAX_BYTES)
+            && let Some(mut next) = waiting.messages.pop_front()
+        {
+            *bytes += next.request.envelope().len();
+            next.tags.push(self.tags.next());
+            messages.push(next);
+        }
+        if waiting.messages.is_empty() {
+            self.rooms.remove(room);
+        } else {
+            self.ready.push_back(room.clone());
+        }
+        messages
+    }
+
+    /// A tag for a log that begins.
+    pub(super) fn root(&self) -> u64 {
+        self.tags.next()
+    }
+
+    /// Puts calls back in front, in their order. `is_unknown` tells whether they may have been
+    /// carried out.
+    pub(super) fn put_back(&mut self, calls: Vec<Call>, is_unknown: bool, now: Instant) {
+        for call in calls.into_iter().rev() {
+            match call {
+                Call::Publish(mut call) => {
+                    for message in &mut call.messages {
+                        message.is_unknown |= is_unknown;
+                    }
+                    self.put_front(&call.room, call.messages, false);
+                }
+                Call::Find(room, messages) => self.sought.push_front((room, messages)),
+                // It may be lost, and must not be doubled.
+                Call::Other(other) if is_unknown && matches!(other.request, Request::Relay(_)) => {}
+                Call::Other(mut other) => {
+                    other.is_unknown |= is_unknown;
+                    self.others.push_front(other);
+                }
+                Call::Probe(_) | Call::Beat => {}
+            }
+        }
+        self.expire(now, &EngineError::new("redis did not answer"));
+    }
+
+    /// Redis has refused a call: its messages wait, and those behind them too.
+    pub(super) fn refused(&mut self, mut call: PublishCall, reason: &EngineError, now: Instant) {
+        for message in &mut call.messages {
+            message.reason = Some(reason.clone());
+        }
+        let room = call.room.clone();
+        self.put_front(&call.room, call.messages, true);
+        self.refused.push_back((now + REFUSED, room));
+    }
+
+    fn put_front(&mut self, room: &Arc<str>, messages: Vec<PendingPublish>, is_refused: bool) {
+        let waiting = self.rooms.entry(room.clone()).or_default();
+        let was_ready = !waiting.messages.is_empty() && !waiting.is_refused;
+        waiting.is_refused |= is_refused;
+        for message in messages.into_iter().rev() {
+            waiting.messages.push_front(message);
+        }
+        if was_ready && is_refused {
+            self.ready.retain(|other| other != room);
+        } else if !was_ready && !waiting.is_refused {
+            self.ready.push_front(room.clone());
+        }
+    }
+
+    /// The outcome of a call: one for each message.
+    pub(super) fn appended(&mut self, call: PublishCall, end: Position, outcomes: Vec<Appended>) {
+        let PublishCall { room, messages, .. } = call;
+        let appended = outcomes.iter().filter(|one| **one == Appended::Now);
+        let mut number = end.number() - appended.count() as u64;
+        let mut sought = vec![];
+        for (message, outcome) in messages.into_iter().zip(outcomes) {
+            match outcome {
+                Appended::Now => {
+                    number += 1;
+                    let position = Position::new(number, message.tag());
+                    message.request.done(Ok(position));
+                }
+                Appended::Said(position) => message.request.done(Ok(position)),
+                Appended::Before if message.tags.contains(&end.tag()) => {
+                    message.request.done(Ok(end));
+                }
+                Appended::Before => sought.push(message),
+            }
+        }
+        if !sought.is_empty() {
+            self.sought.push_back((room, sought));
+        }
+    }
+
+    /// Gives up requests that have waited for too long.
+    pub(super) fn expire(&mut self, now: Instant, reason: &EngineError) {
+        for waiting in self.rooms.values_mut() {
+            while waiting
+                .messages
+                .front()
+                .is_some_and(|message| message.deadline <= now)
+            {
+                if let Some(message) = waiting.messages.pop_front() {
+                    message.give_up(reason);
+                }
+            }
+        }
+        let rooms = &mut self.rooms;
+        rooms.retain(|_, waiting| !waiting.messages.is_empty());
+        self.ready.retain(|room| rooms.contains_key(room));
+        self.refused.retain(|(_, room)| rooms.contains_key(room));
+        // A message whose position is sought is in the log, or was.
+        for (_, messages) in &mut self.sought {
+            let late = messages.extract_if(.., |message| message.deadline <= now);
+            late.for_each(|message| message.request.done(Err(PublishError::Unknown)));
+        }
+        self.sought.retain(|(_, messages)| !messages.is_empty());
+        let mut kept = VecDeque::with_capacity(self.others.len());
+        for other in self.others.drain(..) {
+            if other.deadline > now {
+                kept.push_back(other);
+                continue;
+            }
+            match other.request {
+                // Nothing else ends an entry as long as this server lives.
+                Request::Leave { .. } => kept.push_back(other),
+                Request::Enter(request) => {
+                    if other.is_unknown {
+                        // It may be in the roster, and is not in the hub.
+                        let room = request.room().clone();
+                        let key = request.key().into();
+                        let seat = request.seat();
+                        let leave = Request::Leave { room, key, seat };
+                        kept.push_back(Pending::new(leave, other.deadline));
+                    }
+                    request.done(Err(EnterError::Unavailable(reason.clone())));
+                }
+                Request::Read(request) => request.done(Err(reason.clone())),
+                Request::People(request) => request.done(Err(reason.clone())),
+                Request::Relay(_) | Request::Publish(_) => {}
+            }
+        }
+        self.others = kept;
+    }
+
+    /// When something can be sent that cannot be sent now.
+    pub(super) fn wake(&self) -> Option<Instant> {
+        self.refused.front().map(|(until, _)| *until)
+    }
+}
+
+/// Answers messages that are in the log already, by what the log contains.
+pub(super) fn found(messages: Vec<PendingPublish>, log: &[Arrival]) {
+    for message in messages {
+        let position = log
+            .iter()
+            .map(|arrival| arrival.position)
+            .find(|position| message.tags.contains(&position.tag()));
+        message.request.done(position.ok_or(PublishError::Unknown));
+    }
+}
