@@ -144,9 +144,6 @@
 //! A page that connects again waits before: about a second, doubled for each attempt that fails,
 //! 30 seconds at most, each time between half of that and one and a half.
 
-// The feature `redis` comes later; until then the compiler does not know its name.
-#![allow(unexpected_cfgs)]
-
 mod page;
 mod people;
 mod talk;
