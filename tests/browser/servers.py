@@ -90,6 +90,7 @@ class Check:
             self.a_server_is_killed(ann, ben)
             self.redis_is_killed(ann, ben)
             self.all_is_well_again(ann, ben)
+            self.redis_forgets_everything(ann, ben)
         except (Failure, WebDriverError) as failure:
             self.failed.append(str(failure))
             print(f"FAILED  {failure}")
@@ -131,9 +132,10 @@ class Check:
             ben.say(f"Ben's, without Redis, {number}")
         for page in (ann, ben):
             page.until(f"{page.name} is told that the texts wait", "return document.body.dataset.state === 'held' && pending.size === 3")
-        alive = next(name for name in self.chats if name != self.killed)
+        alive = next(name for name in self.chats if name not in (self.killed, self.server(ben)))
         self.ready(alive, 503)
         self.holds("nobody was disconnected", all(page.script("return socket.readyState === 1") for page in (ann, ben)))
+        self.the_room_cannot_be_entered(alive)
         self.redis = self.serve_redis()
         self.chats[self.killed] = self.serve(self.chats[self.killed].matched)
         self.ready(alive, 200)
@@ -150,6 +152,34 @@ class Check:
         for page in (ann, ben):
             self.holds(f"{page.name} was told of no hole", HOLE not in page.script("return messages.textContent"))
             self.holds(f"{page.name}'s page was never reloaded", page.script("return window.marked === true"))
+
+    def the_room_cannot_be_entered(self, name):
+        """A page that comes now is told to come back later; it is not let in half."""
+        with socket.create_connection(self.chats[name].matched.split(":"), timeout=20) as page:
+            page.sendall(b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+            join = json.dumps({"type": "join", "room": "rust", "name": "Cem"}).encode()
+            page.sendall(bytes([0x81, 0x80 | len(join), 0, 0, 0, 0]) + join)
+            answer = b""
+            while b"\r\n\r\n" not in answer or len(answer.split(b"\r\n\r\n", 1)[1]) < 4:
+                answer += page.recv(4096)
+        frame = answer.split(b"\r\n\r\n", 1)[1]
+        self.holds("who comes now is told to try again later (1013)",
+                   frame[0] == 0x88 and int.from_bytes(frame[2:4], "big") == 1013, frame)
+
+    def redis_forgets_everything(self, ann, ben):
+        with socket.create_connection(("127.0.0.1", self.redis_port), timeout=20) as redis:
+            redis.sendall(b"FLUSHALL\r\n")
+            self.holds("Redis forgets everything", redis.recv(100) == b"+OK\r\n")
+        ann.say("into the new log")
+        for page in (ann, ben):
+            page.until(f"{page.name} is told that messages may be missing", f"return messages.textContent.includes('{HOLE}')")
+            page.until("and goes on", f"return !pending.size && ({CONNECTED.removeprefix('return ')})")
+        ben.arrives("what is said then arrives", "Ann", "into the new log")
+        self.both_are_here(ann, ben)
+        ben.say("the end")
+        ann.arrives("in both directions", "Ben", "the end")
+        self.are_equal(ann, ben)
 
     # Helpers of the checks.
 
