@@ -88,6 +88,16 @@ impl Client {
         missed.count().saturating_sub(1)
     }
 
+    /// The place of its last message that is in the log.
+    pub(crate) fn accepted(&self) -> Option<Position> {
+        self.shared
+            .accepted
+            .lock()
+            .unwrap()
+            .last()
+            .map(|(_, position)| *position)
+    }
+
     /// The last message that it was sent.
     pub(crate) fn last(&self) -> Option<Position> {
         last(&self.shared.seen.lock().unwrap())
