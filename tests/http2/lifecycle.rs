@@ -593,12 +593,34 @@ async fn all_that_a_client_sent_before_it_reset_the_stream_is_received() {
     }
 }
 
-/// A client that opens its window once a second reads all that was queued before
-/// the server closed.
+/// Reads so many bytes, by `rate` bytes a second, which is also the window of the stream.
+async fn read_steadily(wire: &mut Wire, rate: u32, count: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // Granted at once, not frame by frame: the frames would get smaller and smaller.
+    let mut taken = 0;
+    while bytes.len() < count {
+        let frame = wire.next().await;
+        let read = bytes.len();
+        assert_eq!((frame.kind, frame.is_end()), (DATA, false), "{read}");
+        taken += frame.payload.len() as u32;
+        bytes.extend(frame.payload);
+        if taken >= rate {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            wire.window(0, taken).await;
+            wire.window(1, taken).await;
+            taken = 0;
+        }
+    }
+    assert_eq!(bytes.len(), count);
+    bytes
+}
+
+/// A client that opens its window once a second reads all that was queued before the server
+/// closed.
 #[tokio::test(start_paused = true)]
 async fn output_that_was_queued_before_a_close_is_written_as_long_as_the_client_reads() {
     const MESSAGE: usize = 1_000_000;
-    const WINDOW: u32 = 20_000;
+    const RATE: u32 = 20_000;
     let tracker = Tracker::new();
     let service = WebSocketService::new(service_fn(page))
         .route("/once", async |mut socket: WebSocket| {
@@ -606,35 +628,34 @@ async fn output_that_was_queued_before_a_close_is_written_as_long_as_the_client_
         })
         .config(Config::new().no_keep_alive())
         .tracker(&tracker);
-    let settings = [(INITIAL_WINDOW, WINDOW)];
+    let settings = [(INITIAL_WINDOW, RATE)];
     let (mut wire, _serving) = http2_wire::pair(&server(), service, &settings).await;
     wire.open(1, "/once").await;
-    let mut bytes = Vec::new();
-    // Granted at once, not frame by frame: the frames would get smaller and smaller.
-    let mut taken = 0;
-    while bytes.len() < 10 + MESSAGE + 4 {
-        let frame = wire.next().await;
-        assert_eq!(
-            (frame.kind, frame.is_end()),
-            (DATA, false),
-            "{}",
-            bytes.len()
-        );
-        taken += frame.payload.len() as u32;
-        bytes.extend(frame.payload);
-        if taken >= WINDOW {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            wire.window(0, taken).await;
-            wire.window(1, taken).await;
-            taken = 0;
-        }
-    }
+    let bytes = read_steadily(&mut wire, RATE, 10 + MESSAGE + 4).await;
     assert!(bytes.ends_with(&unmasked(CLOSE, &[3, 232])));
     wire.data(1, &closed(1000)).await;
     wire.ended(1).await;
     wire.end(1).await;
     wire.settle().await;
     until_empty(&tracker).await;
+}
+
+/// Progress is seen with each write that hyper takes. So no write may be so large that a client
+/// which reads 1,100 bytes a second, as the docs of `write_timeout` say, needs 30 s for it.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_slowly_and_steadily_meets_the_write_deadline() {
+    const MESSAGE: usize = 300_000;
+    const RATE: u32 = 1_100;
+    let service = WebSocketService::new(service_fn(page))
+        .route("/once", async |mut socket: WebSocket| {
+            socket.send(vec![7; MESSAGE]).await?;
+            socket.recv().await.map(drop)
+        })
+        .config(Config::new().no_keep_alive());
+    let settings = [(INITIAL_WINDOW, RATE)];
+    let (mut wire, _serving) = http2_wire::pair(&server(), service, &settings).await;
+    wire.open(1, "/once").await;
+    read_steadily(&mut wire, RATE, 10 + MESSAGE).await;
 }
 
 async fn until_empty(tracker: &Tracker) {
