@@ -116,4 +116,6 @@ mod server;
 
 pub use client::Client;
 pub use connect::{Connect, Connecting, connect};
+#[cfg(feature = "hub")]
+pub use engine::{Engine, Link, Snapshot};
 pub use server::{Server, serve, serve_tower};

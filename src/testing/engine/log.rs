@@ -14,6 +14,7 @@ pub(crate) struct Log {
     end: Position,
     /// The messages that are kept. Each follows the one before, and the last stands at `end`.
     messages: VecDeque<Arrival>,
+    bytes: usize,
     /// The last publish of each server that is in the log.
     published: HashMap<u64, u64>,
 }
@@ -37,12 +38,9 @@ impl Log {
         Log {
             end: Position::new(0, tag),
             messages: VecDeque::new(),
+            bytes: 0,
             published: HashMap::new(),
         }
-    }
-
-    pub(crate) fn end(&self) -> Position {
-        self.end
     }
 
     /// The number of messages that are kept.
@@ -63,14 +61,19 @@ impl Log {
             envelope: append.envelope,
         };
         self.end = arrival.position;
+        self.bytes += arrival.envelope.len();
         self.messages.push_back(arrival.clone());
         Some(arrival)
     }
 
-    /// Drops the oldest messages until so many are left.
-    pub(crate) fn trim(&mut self, messages: usize) {
-        while self.messages.len() > messages {
-            self.messages.pop_front();
+    /// Drops the oldest messages until no more than so many are left, of no more than so many
+    /// bytes. A single message may have more.
+    pub(crate) fn trim(&mut self, messages: usize, bytes: usize) {
+        while self.len() > messages || (self.bytes > bytes && self.len() > 1) {
+            let Some(oldest) = self.messages.pop_front() else {
+                return;
+            };
+            self.bytes -= oldest.envelope.len();
         }
     }
 

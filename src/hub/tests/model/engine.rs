@@ -128,7 +128,7 @@ impl Node {
             tag,
             envelope: envelope(place),
         })?;
-        log.trim(keep);
+        log.trim(keep, usize::MAX);
         *end = place;
         Some(arrival)
     }
@@ -171,7 +171,7 @@ impl Node {
 
     pub(super) fn trim(&mut self, messages: usize) {
         if let Some((log, _)) = &mut self.log {
-            log.trim(messages);
+            log.trim(messages, usize::MAX);
         }
     }
 
