@@ -61,8 +61,18 @@ fn the_readme_says_how_many_packages_each_feature_adds() {
     let rows: Vec<_> = rows.collect();
     let listed: BTreeSet<_> = rows.iter().map(|(feature, _)| feature.as_str()).collect();
     for feature in [
-        "server", "tracing", "simdutf8", "axum", "client", "deflate", "http2", "hub", "redis",
-        "redis-tls", "rustls", "testing",
+        "server",
+        "tracing",
+        "simdutf8",
+        "axum",
+        "client",
+        "deflate",
+        "http2",
+        "hub",
+        "redis",
+        "redis-tls",
+        "rustls",
+        "testing",
     ] {
         assert!(listed.contains(feature), "README does not list `{feature}`");
     }

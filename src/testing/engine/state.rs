@@ -260,8 +260,7 @@ impl State {
                     info: enter.info().clone(),
                     seat: None,
                 };
-                let owner = (server, enter.seat());
-                let entered = store.enter(enter.room(), &entry, owner, root);
+                let entered = store.enter(&enter, server, root);
                 if entered == Some(true) {
                     self.pass_presence(side, enter.room(), |other| {
                         let seat = (other == link).then_some(enter.seat());
