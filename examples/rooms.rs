@@ -1,8 +1,9 @@
-//! A room: every page sees the lines that any page sends.
+//! A room that remembers: every page sees the lines that any page sends, in one order; one that
+//! loses its connection comes back, and gets what it has missed.
 //!
 //!     cargo run --release --example rooms
 //!
-//! Open http://127.0.0.1:3000 in two windows. `chat` adds names and reconnecting.
+//! Open http://127.0.0.1:3000 in two windows. `chat` adds names, and answers to what is sent.
 
 use std::convert::Infallible;
 
@@ -11,7 +12,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_ws::{Error, WebSocket, WebSocketService, hub::Hub};
+use hyper_ws::hub::{History, Hub, Joined};
+use hyper_ws::{WebSocket, WebSocketService, error::BoxError};
 use tokio::net::TcpListener;
 
 const PAGE: &str = r#"<!doctype html>
@@ -19,20 +21,36 @@ const PAGE: &str = r#"<!doctype html>
 <form><input autofocus> <button>Send</button></form>
 <ul></ul>
 <script>
-  const socket = new WebSocket(`ws://${location.host}/ws`);
-  socket.onmessage = ({ data }) =>
-    document.querySelector("ul").appendChild(document.createElement("li")).textContent = data;
-  document.querySelector("form").onsubmit = (event) => {
-    event.preventDefault();
-    socket.send(event.target[0].value);
-    event.target.reset();
-  };
-</script>
-"#;
+  const list = document.querySelector("ul"), form = document.querySelector("form");
+  let socket, position = "";
+  (function connect() {
+    socket = new WebSocket(`ws://${location.host}/ws`);
+    socket.onopen = () => socket.send(position); // "" is a first visit
+    socket.onmessage = ({ data }) => {
+      if (data === "clear") return list.replaceChildren(); // too much was missed
+      let line;
+      [, position, line] = data.match(/^(\S+) (.*)$/s);
+      list.appendChild(document.createElement("li")).textContent = line;
+    };
+    socket.onclose = () => setTimeout(connect, 500 + 1000 * Math.random());
+  })();
+  form.onsubmit = () => (socket.readyState === 1 && (socket.send(form[0].value), form.reset()), false);
+</script>"#;
 
-async fn chat(mut socket: WebSocket, hub: Hub) -> Result<(), Error> {
+async fn chat(mut socket: WebSocket, hub: Hub) -> Result<(), BoxError> {
     let room = hub.room("lobby");
-    room.join(&socket);
+    let first = socket.recv().await?;
+    let mut from = first.and_then(|after| after.as_text()?.parse().ok());
+    let mut tries = 0..3; // a page that reads slowly may miss its place again
+    while let Joined::Missed { .. } = room.join_from(&socket, from).await? {
+        tries.next().ok_or("the page reads too slowly")?;
+        let recent = room.history(50).await?;
+        socket.send("clear").await?;
+        for message in recent.messages {
+            socket.send(message).await?;
+        }
+        from = Some(recent.position);
+    }
     while let Some(message) = socket.recv().await? {
         room.send(message);
     }
@@ -46,7 +64,9 @@ async fn page(_: Request<Incoming>) -> Result<Response<String>, Infallible> {
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let hub = Hub::new();
+    let hub = Hub::new()
+        .history(History::last(500))
+        .stamp(|_, at, message| format!("{at} {}", message.as_text().unwrap_or_default()));
     let service = WebSocketService::new(service_fn(page))
         .route("/ws", move |socket: WebSocket| chat(socket, hub.clone()));
     let listener = TcpListener::bind("127.0.0.1:3000").await?;

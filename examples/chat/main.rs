@@ -4,59 +4,165 @@
 //! cargo run --release --example chat
 //! ```
 //!
-//! Open the address it prints in two windows. The address names the room: `/?room=rust`.
+//! Open the address it prints in two windows. The address names the room: `/?room=rust`. A page
+//! that loses its connection comes back by itself, and gets what it has missed.
 //!
-//! A room, its people and its last messages live as long as it has members, so memory is bounded
-//! by the connections. The server trusts no page: it sets the author and the time of a message
-//! itself, and everything has a limit.
+//! With `--redis redis://127.0.0.1:6379`, any number of these servers are one chat: a page may
+//! come back to another of them. `/ready` answers 200 if this one can serve a room, else 503.
+//!
+//! The server trusts no page: it sets the author and the time of a text itself, and everything has
+//! a limit.
 //!
 //! # Messages
 //!
-//! All are text messages of JSON. A page first joins, and may then say any number of texts:
+//! This is the whole protocol; a client of your own needs nothing else. All messages are WebSocket
+//! text messages of JSON, one object each. Fields have the order and the types shown. Ignore a
+//! `type` or a field that you do not know, since later versions may add some.
+//!
+//! ## From the page
+//!
+//! First this message, once in a connection:
 //!
 //! ```text
-//! {"type":"join","room":"rust","name":"Ann"}
+//! {"type":"join","room":"rust","name":"Ann","after":"42-9c3f1a2b00000017","secret":"8124-1789-29"}
+//! ```
+//!
+//! - `room`: 1 to 32 letters, digits, `-` or `_`.
+//! - `name`: 1 to 32 characters that can be seen; spaces around it do not count.
+//! - `after`: the last `position` that this page has got in this room, from whichever server and
+//!   connection. Leave it out, or `null`, if the page shows nothing yet. A position is an opaque
+//!   text: keep it as it is.
+//! - `secret`: a text that nobody else can guess, made up by the page, and the same in all its
+//!   connections; it may be left out. By it, the page gets its name back even if the servers have
+//!   not noticed yet that its last connection is dead, which may take a minute. That connection
+//!   is then closed. Two pages never share a secret, nor does it survive a reload.
+//!
+//! Then any number of these. The page need not wait for an answer to `join`:
+//!
+//! ```text
 //! {"type":"say","id":"17-4711","text":"hello"}
 //! ```
 //!
-//! The server answers the first with the name that the page got ("Ann (2)" if there is an Ann
-//! already), the people in the room and its last messages. Then it sends an event whenever a
-//! person comes, leaves or says something, to the author of a text too: that is the confirmation.
+//! - `id`: 1 to 64 bytes that no other text has, made up by the page. Take random ones.
+//! - `text`: at most 64 KiB (65,536 bytes) of UTF-8.
+//!
+//! ## To the page: after `join`, in this order
 //!
 //! ```text
-//! {"type":"welcome","you":"Ann","people":["Ann","Ben"],"messages":[{"id":"3-5","from":"Ben","at":1767225600000,"text":"hi"}]}
-//! {"type":"joined","name":"Cem"}
-//! {"type":"left","name":"Ben"}
-//! {"type":"said","id":"17-4711","from":"Ann","at":1767225600001,"text":"hello"}
+//! {"type":"welcome","you":"Ann"}
 //! ```
 //!
-//! The page chooses the `id`, and sends an unconfirmed text again under the same `id` after it has
-//! connected again; the server ignores an `id` that it already has. `at` counts milliseconds since
-//! 1970. A message that breaks these rules is answered with close code 1008 and the reason; the
-//! page shows it and does not connect again. After any other end it connects again by itself.
+//! - `you`: the name that the page has got: "Ann (2)" if there is another Ann, whatever the case of
+//!   the letters.
+//!
+//! Next comes what was said after `after`: a `said` (below) for each text, in order, which is none
+//! if the page has missed nothing. But if there was no `after`, or it cannot be shown that nothing
+//! is missing, the last texts come instead:
+//!
+//! ```text
+//! {"type":"recent","position":"41-5b0c000000000a11","messages":[
+//!   {"type":"said","position":"41-5b0c000000000a11","id":"3-5","from":"Ben","at":1767225600000,"text":"hi"}]}
+//! ```
+//!
+//! - `messages`: at most the last 50 texts, each as in `said`, oldest first. It may be empty.
+//! - `position`: the position after them. The page continues from here.
+//!
+//! A page that had a position, and gets `recent`, has **missed too much**, and should say so. Some
+//! of the messages may be known to it already. A page that reads slowly may get `recent` up to
+//! three times; the texts between two of them are missing.
+//!
+//! ```text
+//! {"type":"people","people":["Ann","Ben"]}
+//! ```
+//!
+//! - `people`: everybody in the room, `you` too. It replaces what the page knew of people. It may
+//!   come more than once. `joined` and `left` before the first one do not matter.
+//!
+//! Now the page has caught up. A `said` may also come before `people`.
+//!
+//! ## To the page: at any time after that
+//!
+//! ```text
+//! {"type":"said","position":"42-9c3f1a2b00000017","id":"17-4711","from":"Ann","at":1767225600001,"text":"hello"}
+//! ```
+//!
+//! Somebody has said something: perhaps this page itself, and then this confirms it.
+//!
+//! - `position`: the position after this text, which the page keeps for the next `after`.
+//! - `id`, `text`: as they were said. `from`: the author's name then. `at`: milliseconds since
+//!   1970, by the clock of the author's server.
+//!
+//! All pages in a room get the same texts in the same order, each once, whichever server they are
+//! connected to.
+//!
+//! ```text
+//! {"type":"joined","name":"Cem"}
+//! {"type":"left","name":"Ben"}
+//! ```
+//!
+//! Somebody has come, or gone. A `joined` of a person who is there, or a `left` of one who is not,
+//! changes nothing. These have no position, and are not sent again.
+//!
+//! ```text
+//! {"type":"accepted","id":"17-4711"}
+//! ```
+//!
+//! This page has said a text again that had been accepted before this connection joined. It is
+//! confirmed, and no `said` for it follows any more.
+//!
+//! ```text
+//! {"type":"declined","id":"17-4711","reason":"the engine is unavailable: ..."}
+//! ```
+//!
+//! The text was not accepted, or it is not known whether it was: the servers have lost their
+//! connection with each other. The page keeps it, and says it again later. Nothing else has
+//! happened: the page stays in the room.
+//!
+//! - `reason`: for people who look for the fault.
+//!
+//! ## Which text is confirmed
+//!
+//! Each `say` is answered by one of `said`, `accepted` and `declined`, or the connection ends; one
+//! that repeats an `id` of the same connection is not answered again after `said`. A page keeps a text until it has `said` or `accepted` for its `id`. It says a text without a
+//! confirmation again **with the same `id`** in its next connection, after it has caught up, and
+//! after a pause if it was declined. A room takes an `id` once, for five minutes or 1,024 later
+//! texts; after that a text might appear again, and pages ignore an `id` that they show. A page
+//! that wants its texts in the order in which they were written waits for the answer to one before
+//! it says the next.
+//!
+//! ## How a connection ends
+//!
+//! | code | why | what the page does |
+//! |---|---|---|
+//! | 1001 | the server shuts down | connects again, with `after` |
+//! | 1008 | a message broke these rules; the reason says which | does not connect again by itself |
+//! | 1009 | a message was larger than 394,240 bytes | does not connect again by itself |
+//! | 1012 | the servers have lost texts, or given the name away | connects again, with `after` |
+//! | 1013 | the page reads too slowly, or the room cannot be reached | connects again, with `after` |
+//! | other, none | the network | connects again, with `after` |
+//!
+//! A page that connects again waits before: about a second, doubled for each attempt that fails,
+//! 30 seconds at most, each time between half of that and one and a half.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::convert::Infallible;
+// The feature `redis` comes later; until then the compiler does not know its name.
+#![allow(unexpected_cfgs)]
+
+mod page;
+mod people;
+mod talk;
+
 use std::io;
-use std::iter;
 use std::net::SocketAddr;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use base64::prelude::{BASE64_STANDARD, Engine};
 use clap::Parser;
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_ws::config::Compression;
-use hyper_ws::hub::{self, Hub};
+use hyper_ws::hub::{History, Hub};
 use hyper_ws::tracker::Tracker;
-use hyper_ws::{CloseCode, Config, Error, Message, Upgrade, WebSocket, WebSocketService};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use hyper_ws::{CloseCode, Config, WebSocketService};
 use tokio::net::TcpListener;
 
 /// A chat in the browser.
@@ -65,6 +171,42 @@ struct Options {
     /// Where to listen; port 0 takes any that is free.
     #[arg(long, default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
+    /// Be one chat with all servers that use this Redis, such as redis://127.0.0.1:6379.
+    #[arg(long, value_name = "URL")]
+    redis: Option<String>,
+    /// How many texts a room keeps for pages that come back.
+    #[arg(long, value_name = "TEXTS", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    history: u32,
+    /// For how many seconds after its last text a room keeps them.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=2_592_000))]
+    keep_for: u64,
+}
+
+impl Options {
+    fn hub(&self) -> Result<Hub, String> {
+        let history = History::last(self.history as usize)
+            .bytes(talk::MAX_KEPT_BYTES)
+            .age(Duration::from_secs(self.keep_for));
+        let hub = Hub::new()
+            .history(history)
+            .stamp(talk::stamp)
+            .on_presence(people::tell);
+        match &self.redis {
+            Some(url) => with_redis(hub, url),
+            None => Ok(hub),
+        }
+    }
+}
+
+#[cfg(feature = "redis")]
+fn with_redis(hub: Hub, url: &str) -> Result<Hub, String> {
+    let redis = hyper_ws::hub::Redis::new(url).map_err(|error| format!("--redis: {error}"))?;
+    Ok(hub.backplane(redis))
+}
+
+#[cfg(not(feature = "redis"))]
+fn with_redis(_: Hub, _: &str) -> Result<Hub, String> {
+    Err("--redis: this chat was built without Redis (add `--features redis`)".into())
 }
 
 #[tokio::main]
@@ -74,18 +216,24 @@ async fn main() -> io::Result<()> {
         .with_writer(io::stderr)
         .init();
     let options = Options::parse();
+    let hub = options.hub().unwrap_or_else(|problem| {
+        eprintln!("error: {problem}");
+        std::process::exit(2)
+    });
 
-    let chat = Arc::new(Chat::default());
     let tracker = Tracker::new();
-    let service = WebSocketService::new(service_fn(page))
-        .route("/ws", move |socket| converse(socket, chat.clone()))
-        .config(
-            Config::new()
-                .max_message_size(MAX_REQUEST)
-                .output_limit(MAX_WAITING)
-                .compression(Compression::shared()),
-        )
-        .tracker(&tracker);
+    let (ready, chat) = (hub.clone(), hub.clone());
+    let service = WebSocketService::new(service_fn(move |request| {
+        page::page(request, ready.clone())
+    }))
+    .route("/ws", move |socket| talk::converse(socket, chat.clone()))
+    .config(
+        Config::new()
+            .max_message_size(talk::MAX_REQUEST)
+            .output_limit(talk::MAX_WAITING)
+            .compression(Compression::shared()),
+    )
+    .tracker(&tracker);
 
     let mut server = http1::Builder::new();
     server
@@ -114,6 +262,8 @@ async fn main() -> io::Result<()> {
     tracker
         .drain(CloseCode::GOING_AWAY, Duration::from_secs(10))
         .await;
+    // What was said last still goes to the other servers, if there are any.
+    let _ = tokio::time::timeout(Duration::from_secs(5), hub.close()).await;
     Ok(())
 }
 
@@ -140,279 +290,3 @@ fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
         interrupt.recv().await;
     })
 }
-
-// ---- The page.
-
-const PAGE: &str = include_str!("chat.html");
-
-/// The page's permissions: its own script and style, which are known by their hashes, and
-/// connections to its own server. `require-trusted-types-for` makes the browser refuse to turn
-/// text into markup.
-static POLICY: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "default-src 'none'; script-src {}; style-src {}; img-src data:; connect-src 'self'; base-uri 'none'; \
-         form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
-        hash_of("script"),
-        hash_of("style"),
-    )
-});
-
-fn hash_of(element: &str) -> String {
-    let (_, rest) = PAGE
-        .split_once(&format!("<{element}>"))
-        .expect("the page has one");
-    let (inside, _) = rest
-        .split_once(&format!("</{element}>"))
-        .expect("the page closes it");
-    // A checkout may have changed the line ends to CRLF; an HTML parser changes them to LF.
-    let hash = Sha256::digest(inside.replace("\r\n", "\n"));
-    format!("'sha256-{}'", BASE64_STANDARD.encode(hash))
-}
-
-async fn page(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    // The route takes the handshakes: here, the rejection tells what is missing for one.
-    if request.uri().path() == "/ws"
-        && let Err(rejection) = Upgrade::from_request(&mut request)
-    {
-        return Ok(rejection.into_response());
-    }
-    let (status, kind, body) = match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, "/") => (StatusCode::OK, "text/html", PAGE),
-        _ => (StatusCode::NOT_FOUND, "text/plain", "The page is at /\n"),
-    };
-    let response = Response::builder()
-        .status(status)
-        .header("content-type", format!("{kind}; charset=utf-8"))
-        .header("content-security-policy", POLICY.as_str())
-        .header("x-content-type-options", "nosniff")
-        .header("referrer-policy", "no-referrer")
-        .header("cache-control", "no-cache")
-        .body(body.into());
-    Ok(response.expect("every header is valid"))
-}
-
-// ---- The conversation with one page.
-
-/// A message of a page: first `join`, then any number of `say`.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-enum Said {
-    Join {
-        room: String,
-        name: String,
-    },
-    /// The page chooses the `id`, and repeats it when it does not know whether the text arrived.
-    Say {
-        id: String,
-        text: String,
-    },
-}
-
-/// A message of the server to a page.
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-enum Event<'a> {
-    Welcome {
-        you: &'a str,
-        people: Vec<&'a String>,
-        messages: &'a VecDeque<Entry>,
-    },
-    Joined {
-        name: &'a str,
-    },
-    Left {
-        name: &'a str,
-    },
-    Said(&'a Entry),
-}
-
-async fn converse(mut socket: WebSocket, chat: Arc<Chat>) -> Result<(), Error> {
-    let mut seat = None;
-    while let Some(message) = socket.recv().await? {
-        let outcome = match (parse(&message), &seat) {
-            (Some(Said::Join { room, name }), None) => chat
-                .join(&mut socket, room, name.trim())
-                .map(|taken| seat = Some(taken)),
-            (Some(Said::Say { id, text }), Some(seat)) => seat.say(id, text),
-            _ => Err("join a room first, and once; then say something"),
-        };
-        if let Err(reason) = outcome {
-            socket.close(CloseCode::POLICY_VIOLATION, reason).await;
-        }
-    }
-    Ok(())
-}
-
-fn parse(message: &Message) -> Option<Said> {
-    serde_json::from_str(message.as_text()?).ok()
-}
-
-// ---- The rooms.
-
-/// The people and the messages of all rooms. The hub delivers; this knows the names.
-#[derive(Default)]
-struct Chat {
-    hub: Hub,
-    rooms: Mutex<HashMap<String, Room>>,
-}
-
-#[derive(Default)]
-struct Room {
-    /// The names by themselves in lower case: "ann" must not be confused with "Ann".
-    people: BTreeMap<String, String>,
-    /// The last messages, for pages that join, or join again.
-    messages: VecDeque<Entry>,
-    /// The size of the JSON of `messages`.
-    bytes: usize,
-}
-
-#[derive(Serialize)]
-struct Entry {
-    id: String,
-    from: String,
-    /// Milliseconds since 1970.
-    at: u128,
-    text: String,
-    /// Bytes of its JSON.
-    #[serde(skip)]
-    length: usize,
-}
-
-/// The membership of one page in a room. Dropping it leaves the room, however the conversation
-/// ended.
-struct Seat {
-    chat: Arc<Chat>,
-    members: hub::Room,
-    name: String,
-}
-
-impl Chat {
-    fn join(
-        self: &Arc<Self>,
-        socket: &mut WebSocket,
-        room: String,
-        name: &str,
-    ) -> Result<Seat, &'static str> {
-        if !is_room(&room) {
-            return Err("a room is named by 1 to 32 letters, digits, - or _");
-        }
-        if !is_name(name) {
-            return Err("a name has 1 to 32 characters, and all can be seen");
-        }
-        let members = self.hub.room(&room);
-        let mut rooms = self.rooms();
-        let Room {
-            people, messages, ..
-        } = rooms.entry(room).or_default();
-        let name = iter::once(name.to_owned())
-            .chain((2..).map(|number| format!("{name} ({number})")))
-            .find(|name| !people.contains_key(&name.to_lowercase()))
-            .expect("there are fewer people than numbers");
-        people.insert(name.to_lowercase(), name.clone());
-
-        // Under the lock, so that the newcomer misses no event and gets none twice. The queue of a
-        // new socket is empty, and an empty queue takes any message.
-        let welcome = Event::Welcome {
-            you: &name,
-            people: people.values().collect(),
-            messages,
-        };
-        let _ = socket.try_send(json(&welcome));
-        members.send(json(&Event::Joined { name: &name }));
-        members.join(socket);
-        let chat = self.clone();
-        Ok(Seat {
-            chat,
-            members,
-            name,
-        })
-    }
-
-    fn rooms(&self) -> MutexGuard<'_, HashMap<String, Room>> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Seat {
-    fn say(&self, id: String, text: String) -> Result<(), &'static str> {
-        if id.len() > MAX_ID {
-            return Err("an id has at most 64 bytes");
-        }
-        if text.len() > MAX_TEXT {
-            return Err("a text has at most 64 KiB");
-        }
-        let mut rooms = self.chat.rooms();
-        let room = rooms.get_mut(self.members.name()).expect(HAS_MEMBER);
-        if room.messages.iter().any(|entry| entry.id == id) {
-            return Ok(());
-        }
-        let at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let mut entry = Entry {
-            id,
-            from: self.name.clone(),
-            at: at.as_millis(),
-            text,
-            length: 0,
-        };
-        let said = json(&Event::Said(&entry));
-        entry.length = said.len();
-        room.bytes += said.len();
-        self.members.send(said);
-        room.messages.push_back(entry);
-        while room.messages.len() > MAX_KEPT || room.bytes > MAX_KEPT_BYTES {
-            let oldest = room.messages.pop_front().expect("there is one too many");
-            room.bytes -= oldest.length;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut rooms = self.chat.rooms();
-        let room = rooms.get_mut(self.members.name()).expect(HAS_MEMBER);
-        room.people.remove(&self.name.to_lowercase());
-        if room.people.is_empty() {
-            rooms.remove(self.members.name());
-        }
-        self.members.send(json(&Event::Left { name: &self.name }));
-    }
-}
-
-fn is_room(name: &str) -> bool {
-    let allowed = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
-    (1..=MAX_NAME).contains(&name.chars().count()) && name.chars().all(allowed)
-}
-
-fn is_name(name: &str) -> bool {
-    (1..=MAX_NAME).contains(&name.chars().count()) && name.chars().all(is_visible)
-}
-
-/// Whether the character is visible: "Ann" with an invisible one must not be confused with "Ann".
-fn is_visible(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c, '\u{ad}' | '\u{3164}' | '\u{feff}')
-        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
-}
-
-fn json(event: &Event<'_>) -> String {
-    serde_json::to_string(event).expect("every event has a JSON form")
-}
-
-const HAS_MEMBER: &str = "a room exists as long as it has a member";
-
-// ---- Limits. The page checks the same ones before it sends.
-
-/// Characters of a name, a room's too.
-const MAX_NAME: usize = 32;
-/// Bytes of a text in UTF-8, and of a message's identity.
-const MAX_TEXT: usize = 64 * 1024;
-const MAX_ID: usize = 64;
-/// Bytes of JSON, in which one byte of text may become six: `\u0001`.
-const MAX_REQUEST: usize = 6 * MAX_TEXT + 1024;
-/// Bytes that may wait for a page that does not read. A slower page is closed, and connects again.
-const MAX_WAITING: usize = 1024 * 1024;
-/// Messages kept in a room, and the bytes of their JSON. A page that joins gets them all, and they
-/// alone must not make it too slow.
-const MAX_KEPT: usize = 50;
-const MAX_KEPT_BYTES: usize = MAX_WAITING / 2;

@@ -6,9 +6,16 @@
 pub(crate) fn apply(key: [u8; 4], payload: &mut [u8]) {
     let half = u32::from_ne_bytes(key);
     let whole = wide(key);
-    // Whole words: the compiler makes vector instructions of this loop, which
-    // then runs at memory speed.
-    let (words, rest) = payload.as_chunks_mut::<8>();
+    // Whole words: the compiler makes vector instructions of these loops, which then run at
+    // memory speed. It does not unroll them by itself, hence the blocks of eight words.
+    let (blocks, rest) = payload.as_chunks_mut::<64>();
+    for block in blocks {
+        let (words, _) = block.as_chunks_mut::<8>();
+        for word in words {
+            *word = (u64::from_ne_bytes(*word) ^ whole).to_ne_bytes();
+        }
+    }
+    let (words, rest) = rest.as_chunks_mut::<8>();
     for word in words {
         *word = (u64::from_ne_bytes(*word) ^ whole).to_ne_bytes();
     }
@@ -38,9 +45,12 @@ pub(crate) const ONE_PASS: usize = 4 * 1024;
 #[inline(never)]
 pub(crate) fn copy(key: [u8; 4], payload: &[u8]) -> Vec<u8> {
     let whole = wide(key);
-    let (words, rest) = payload.as_chunks::<8>();
-    let mut copy = Vec::with_capacity(words.len() + usize::from(!rest.is_empty()));
     let masked = |word: &[u8; 8]| (u64::from_ne_bytes(*word) ^ whole).to_ne_bytes();
+    let (words, rest) = payload.as_chunks::<8>();
+    let (blocks, words) = words.as_chunks::<8>();
+    let mut copy = Vec::with_capacity(payload.len().div_ceil(64));
+    copy.extend(blocks.iter().map(|block| block.each_ref().map(masked)));
+    let mut copy = copy.into_flattened();
     copy.extend(words.iter().map(masked));
     let mut copy = copy.into_flattened();
     copy.extend(

@@ -16,10 +16,22 @@ use super::quote::quoted;
 /// assert_eq!(accept_key("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 /// ```
 pub fn accept_key(key: impl AsRef<[u8]>) -> String {
+    accept_value(key.as_ref())
+        .iter()
+        .copied()
+        .map(char::from)
+        .collect()
+}
+
+/// Does what [`accept_key`] does, without an allocation.
+pub(super) fn accept_value(key: &[u8]) -> [u8; 28] {
     let mut hash = Sha1::new();
-    hash.update(key.as_ref());
+    hash.update(key);
     hash.update(GUID);
-    STANDARD.encode(hash.finalize())
+    let mut value = [0; 28];
+    let length = STANDARD.encode_slice(hash.finalize(), &mut value);
+    debug_assert_eq!(length, Ok(28), "20 bytes are 28 characters");
+    value
 }
 
 /// RFC 6455, section 1.3: a string "which is unlikely to be used by network

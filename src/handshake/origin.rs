@@ -39,32 +39,30 @@ pub(super) fn check_origin(
     };
     let text = std::str::from_utf8(origin.as_bytes()).ok();
     let parsed = text.and_then(Origin::parse);
-    let (allowed, rule) = match &config.origins {
+    let allowed = match &config.origins {
         Origins::Any => return Ok(()),
-        Origins::Same => (
-            parsed
-                .zip(Host::parse(host))
-                .is_some_and(|(origin, host)| origin.is_of(&host, scheme)),
-            OriginRule::Same(match scheme {
-                None => shown(host),
-                Some(scheme) => shown(format!("{scheme}://{host}")),
-            }),
-        ),
-        Origins::List(list) => (
-            list.iter().any(|allowed| {
-                text == Some(allowed)
-                    || parsed
-                        .zip(Origin::parse(allowed))
-                        .is_some_and(|(origin, allowed)| origin.is(&allowed))
-            }),
-            OriginRule::List,
-        ),
-        Origins::If(allowed) => (text.is_some_and(|text| allowed(text)), OriginRule::If),
+        Origins::Same => parsed
+            .zip(Host::parse(host))
+            .is_some_and(|(origin, host)| origin.is_of(&host, scheme)),
+        Origins::List(list) => list.iter().any(|allowed| {
+            text == Some(allowed)
+                || parsed
+                    .zip(Origin::parse(allowed))
+                    .is_some_and(|(origin, allowed)| origin.is(&allowed))
+        }),
+        Origins::If(allowed) => text.is_some_and(|text| allowed(text)),
     };
     if allowed {
-        Ok(())
-    } else {
-        let origin = shown(origin);
-        Err(Reason::Origin { origin, rule })
+        return Ok(());
     }
+    let rule = match &config.origins {
+        Origins::Same => OriginRule::Same(match scheme {
+            None => shown(host),
+            Some(scheme) => shown(format!("{scheme}://{host}")),
+        }),
+        Origins::List(_) => OriginRule::List,
+        Origins::If(_) | Origins::Any => OriginRule::If,
+    };
+    let origin = shown(origin);
+    Err(Reason::Origin { origin, rule })
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, Version, request};
 
-use super::accept::{accept_key, describe_key, is_key};
+use super::accept::{accept_value, describe_key, is_key};
 use super::agreement::Agreement;
 use super::extensions::{self, ExtensionOffer};
-use super::headers::{self, Single};
+use super::headers::{self, Fields, Single};
 use super::origin::{check_host, check_origin};
 use super::quote::{quoted, shown};
 use super::rejection::{FieldFault, Reason, Rejection, Via};
@@ -89,9 +89,14 @@ impl<'a> Head<'a> {
         if via == Via::Http1 && self.method != Method::GET {
             return Err(Reason::Method(shown(self.method.as_str())));
         }
-        self.check_body()?;
-        let host = self.host(via)?;
-        if via == Via::Http1 && !headers::has_token(self.headers, header::CONNECTION, "upgrade") {
+        let fields = Fields::of(self.headers);
+        // A handshake has no body in RFC 6455. If there were one, proxies and
+        // servers would disagree on where the frames begin.
+        if let Some(field) = fields.body {
+            return Err(Reason::Body(field));
+        }
+        let host = self.host(via, fields.host)?;
+        if via == Via::Http1 && !fields.is_upgrade {
             return Err(Reason::Connection(
                 match self.headers.get(header::CONNECTION) {
                     None => FieldFault::Missing,
@@ -99,23 +104,21 @@ impl<'a> Head<'a> {
                 },
             ));
         }
-        self.check_version()?;
+        check_version(fields.version)?;
         let accept = match via {
-            Via::Http1 => Some(self.accept()?),
+            Via::Http1 => Some(accept(fields.key)?),
             // RFC 8441, section 5: key and answer "are not used".
             Via::Http2 => None,
         };
-        let extensions = self.headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS);
-        for line in &extensions {
+        for line in &fields.extensions {
             if let Some(wrong) = extensions::parse(line).find_map(Result::err) {
                 return Err(Reason::Extension(shown(wrong)));
             }
         }
-        let protocols = self.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
-        for line in &protocols {
+        for line in &fields.protocols {
             headers::check_protocols(line).map_err(|wrong| Reason::Protocol(shown(wrong)))?;
         }
-        let origin = match headers::single(self.headers, header::ORIGIN) {
+        let origin = match fields.origin {
             Single::Missing => None,
             Single::Once(origin) => Some(origin.clone()),
             Single::Repeated => return Err(Reason::RepeatedOrigin),
@@ -130,32 +133,18 @@ impl<'a> Head<'a> {
                 .filter(|_| via == Via::Http2)
                 .map(str::to_owned),
             origin,
-            protocols: protocols.iter().cloned().collect(),
+            protocols: fields.protocols,
             extensions: match KNOWN {
                 [] => Vec::new(),
-                _ => extensions.iter().cloned().collect(),
+                _ => fields.extensions,
             },
         })
     }
 
-    /// A handshake has no body in RFC 6455. If there were one, proxies and
-    /// servers would disagree on where the frames begin.
-    fn check_body(&self) -> Result<(), Reason> {
-        if self.headers.contains_key(header::TRANSFER_ENCODING) {
-            return Err(Reason::Body("Transfer-Encoding"));
-        }
-        let mut lengths = self.headers.get_all(header::CONTENT_LENGTH).iter();
-        if lengths.all(|length| length == "0") {
-            Ok(())
-        } else {
-            Err(Reason::Body("Content-Length"))
-        }
-    }
-
     /// The host and the port that the request was sent to.
-    fn host(&self, via: Via) -> Result<String, Reason> {
+    fn host(&self, via: Via, field: Single<'_>) -> Result<String, Reason> {
         let authority = self.uri.authority().map(|authority| authority.as_str());
-        let host = match (via, authority, headers::single(self.headers, header::HOST)) {
+        let host = match (via, authority, field) {
             (Via::Http2, Some(authority), _) => authority.as_bytes(),
             // RFC 9112, section 3.2: "A server MUST respond with a 400 (Bad
             // Request) status code to any HTTP/1.1 request message that lacks
@@ -174,24 +163,24 @@ impl<'a> Head<'a> {
             .map(str::to_owned)
             .ok_or_else(|| Reason::Host(FieldFault::Wrong(quoted(host))))
     }
+}
 
-    fn check_version(&self) -> Result<(), Reason> {
-        match headers::single(self.headers, header::SEC_WEBSOCKET_VERSION) {
-            Single::Missing => Err(Reason::Version(FieldFault::Missing)),
-            Single::Repeated => Err(Reason::Version(FieldFault::Repeated)),
-            Single::Once(version) if version == "13" => Ok(()),
-            Single::Once(other) => Err(Reason::Version(FieldFault::Wrong(quoted(other)))),
-        }
+fn check_version(field: Single<'_>) -> Result<(), Reason> {
+    match field {
+        Single::Missing => Err(Reason::Version(FieldFault::Missing)),
+        Single::Repeated => Err(Reason::Version(FieldFault::Repeated)),
+        Single::Once(version) if version == "13" => Ok(()),
+        Single::Once(other) => Err(Reason::Version(FieldFault::Wrong(quoted(other)))),
     }
+}
 
-    /// The value of `Sec-WebSocket-Accept` that answers the client's key.
-    fn accept(&self) -> Result<String, Reason> {
-        match headers::single(self.headers, header::SEC_WEBSOCKET_KEY) {
-            Single::Missing => Err(Reason::Key(FieldFault::Missing)),
-            Single::Repeated => Err(Reason::Key(FieldFault::Repeated)),
-            Single::Once(key) if is_key(key.as_bytes()) => Ok(accept_key(key)),
-            Single::Once(other) => Err(Reason::Key(FieldFault::Wrong(describe_key(other)))),
-        }
+/// The value of `Sec-WebSocket-Accept` that answers the client's key.
+fn accept(field: Single<'_>) -> Result<[u8; 28], Reason> {
+    match field {
+        Single::Missing => Err(Reason::Key(FieldFault::Missing)),
+        Single::Repeated => Err(Reason::Key(FieldFault::Repeated)),
+        Single::Once(key) if is_key(key.as_bytes()) => Ok(accept_value(key.as_bytes())),
+        Single::Once(other) => Err(Reason::Key(FieldFault::Wrong(describe_key(other)))),
     }
 }
 
@@ -224,7 +213,7 @@ impl<'a> From<&'a request::Parts> for Head<'a> {
 pub struct Offer {
     via: Via,
     /// The value of `Sec-WebSocket-Accept`; `None` on HTTP/2.
-    accept: Option<String>,
+    accept: Option<[u8; 28]>,
     /// Parses as a [`Host`].
     host: String,
     /// The request's scheme; `None` on HTTP/1.1, which does not send it.
@@ -327,7 +316,7 @@ impl Offer {
             let headers = response.headers_mut();
             headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-            if let Ok(accept) = HeaderValue::from_str(accept) {
+            if let Ok(accept) = HeaderValue::from_bytes(accept) {
                 headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
             }
         }

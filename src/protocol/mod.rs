@@ -64,6 +64,9 @@ pub use prepared::Prepared;
 pub use role::Role;
 pub use write::Closed;
 
+#[cfg(feature = "socket")]
+pub(crate) use whole::whole_message;
+
 // The halves are for `socket`, which owns one in the driver and one under the
 // lock, and for the benchmarks. They may change in any release.
 #[doc(hidden)]

@@ -6,6 +6,8 @@ use super::assembly::{Assembly, Rest};
 use super::event::{Event, EventSink};
 use super::role::{Role, Side};
 use super::state::{PartialControl, Progress, ReadState, control_event};
+#[cfg(feature = "socket")]
+use super::whole::measure;
 use super::whole::{short_message, unmask};
 use crate::error::Violation;
 use crate::extension::Codec;
@@ -88,6 +90,50 @@ impl Reader {
         self.codec.as_deref_mut()
     }
 
+    /// Returns whether what arrives next are the messages of a client, as they were sent: none
+    /// has begun, and no extension decodes them.
+    #[cfg(feature = "socket")]
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.side == Side::Server
+            && self.assembly.is_none()
+            && self.codec.is_none()
+            && self.state.is_between_frames()
+    }
+
+    /// Returns whether `input` consists of whole messages within the limits, of which the
+    /// last is the first that reaches so many messages or bytes of payload, if one does.
+    ///
+    /// They may be taken [past the reader](super::whole_message), if it [is
+    /// plain](Self::is_plain) and is [told](Self::passed) how many were.
+    #[cfg(feature = "socket")]
+    #[inline]
+    pub(crate) fn are_whole_messages(&self, input: &[u8], messages: u32, bytes: u32) -> bool {
+        debug_assert!(self.is_plain());
+        let limit = self.frame_limit.min(self.message_limit);
+        let (mut at, mut count, mut payload) = (0, 0, 0);
+        while at < input.len() {
+            let is_full = count >= messages || payload >= bytes as usize;
+            match measure(&input[at..]) {
+                Some((frame, length)) if !is_full && length <= limit => {
+                    at += frame;
+                    count += 1;
+                    payload += length;
+                }
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// So many messages were taken past the reader.
+    #[cfg(feature = "socket")]
+    #[inline]
+    pub(crate) fn passed(&mut self, messages: u32) {
+        debug_assert!(self.is_plain());
+        self.frames = self.frames.wrapping_add(messages);
+    }
+
     /// Returns whether no message and no frame has begun to arrive.
     pub fn is_between_messages(&self) -> bool {
         self.assembly.is_none() && (self.state.is_between_frames() || self.is_ended())
@@ -167,7 +213,7 @@ impl Reader {
         let mut at = 0;
         loop {
             while let Some((kind, key, length)) = self.short_message(&input[at..]) {
-                let payload = unmask(Some(key), &mut input[at + 6..], length);
+                let payload = unmask(Some(key), &input[at + 6..], length);
                 // Built here, not in a helper that returns `Result<Message, Violation>`:
                 // such a result is copied in pieces of 2 to 16 bytes (design.md, "The
                 // cork").

@@ -52,6 +52,17 @@ impl WebSocket {
         if let Some(message) = self.batch.as_mut().and_then(|batch| batch.pop()) {
             return Poll::Ready(Ok(Some(message)));
         }
+        match self.shared.poll_desk(cx) {
+            Some(Poll::Ready(message)) => return Poll::Ready(Ok(Some(message))),
+            Some(Poll::Pending) => {
+                // The driver has no use for it, and a socket that waits holds no buffer.
+                if let Some(batch) = self.batch.take() {
+                    batch.recycle();
+                }
+                return Poll::Pending;
+            }
+            None => {}
+        }
         self.drive(cx);
         match ready!(self.shared.poll_recv(&mut self.batch, cx)) {
             Ok(true) => Poll::Ready(Ok(self.batch.as_mut().and_then(|batch| batch.pop()))),

@@ -11,3 +11,4 @@ mod stream_sink;
 mod support;
 mod test_kit;
 mod upgrade;
+mod workers;

@@ -4,9 +4,11 @@
 //! it back before it waits. So an idle connection holds no buffer, and a busy thread
 //! allocates none.
 
+use std::task::Context;
+
 use crate::protocol::Outbox;
 use crate::socket::shared::pool::{self, Pool};
-use crate::socket::shared::{Control, Cork, Inbox, ReadEnd, cork, is_poolable};
+use crate::socket::shared::{Control, Cork, Desk, Inbox, ReadEnd, Taken, desk, is_poolable};
 
 /// The size of a read while `recv` waits, in bytes. 64 KiB would be a bad size: a
 /// message of that payload would need a second read for its last few bytes.
@@ -30,9 +32,9 @@ pub(super) struct Buffers {
     pub(super) backlog: Option<Box<Inbox>>,
     /// The batch that is being written.
     pub(super) writing: Box<Outbox>,
-    /// The cork, which takes the handler's messages. While the handler is polled, it stands in
-    /// the thread's place.
-    cork: Option<Box<Cork>>,
+    /// The desk, with the cork on it. While the handler is polled, it stands in the thread's
+    /// place.
+    desk: Option<Box<Desk>>,
     /// Pings and pongs that are to be written.
     pub(super) control: Control,
     /// The end of receiving, held back until the handler has seen what came before it.
@@ -49,17 +51,22 @@ impl Buffers {
 
     /// Gives back what the connection does not need while it waits; returns what it does.
     pub(super) fn recycle(mut self: Box<Self>) -> Option<Box<Self>> {
+        debug_assert!(
+            self.desk
+                .as_ref()
+                .is_none_or(|desk| desk.arrived.is_counted())
+        );
         if self.is_idle() {
             if !is_poolable(self.writing.capacity()) {
                 *self.writing = Outbox::default();
             }
-            self.cork.take_if(|cork| !cork.is_poolable());
+            self.desk.take_if(|desk| !desk.cork.is_poolable());
             pool::give(&SETS, self);
             return None;
         }
         // While blocked on writing, a connection does not need a second output buffer.
-        if let Some(cork) = self.cork.take_if(|cork| cork.is_empty()) {
-            cork.recycle();
+        if let Some(desk) = self.desk.take_if(|desk| desk.cork.is_empty()) {
+            desk.cork.recycle();
         }
         // The input buffer is by far the largest. Bytes that wait for room in the inbox
         // move to a buffer of their own size.
@@ -95,40 +102,56 @@ impl Buffers {
 
     #[inline]
     fn is_cork_empty(&self) -> bool {
-        self.cork.as_ref().is_none_or(|cork| cork.is_empty())
+        self.desk.as_ref().is_none_or(|desk| desk.cork.is_empty())
     }
 
     #[inline]
-    pub(super) fn cork(&mut self) -> &mut Cork {
-        self.cork.get_or_insert_default()
+    pub(super) fn desk(&mut self) -> &mut Desk {
+        self.desk.get_or_insert_default()
     }
 
     /// The cork, the batch that is to be written, and the control frames that go with it.
     #[inline]
     pub(super) fn output(&mut self) -> (&mut Cork, &mut Box<Outbox>, &mut Control) {
-        let cork = self.cork.get_or_insert_default();
-        (cork, &mut self.writing, &mut self.control)
+        let desk = self.desk.get_or_insert_default();
+        (&mut desk.cork, &mut self.writing, &mut self.control)
     }
 
-    /// The cork, and the batch that takes an empty inbox back.
+    /// The desk, and the batch that takes an empty inbox back.
     #[inline]
-    pub(super) fn cork_and_batch(&mut self) -> (&mut Cork, &mut Option<Box<Inbox>>) {
-        let cork = self.cork.get_or_insert_default();
-        (cork, &mut self.batch)
+    pub(super) fn desk_and_batch(&mut self) -> (&mut Desk, &mut Option<Box<Inbox>>) {
+        let desk = self.desk.get_or_insert_default();
+        (desk, &mut self.batch)
     }
 
-    /// Puts the cork where the handler that is polled next finds it.
+    /// Lays the frames that have been read on the desk.
     #[inline]
-    pub(super) fn put_cork(&mut self) {
+    pub(super) fn lay_out(&mut self) {
+        let desk = self.desk.get_or_insert_default();
+        desk.arrived.lay_out(&mut self.input, self.end);
+    }
+
+    /// Takes back what the handler has left of them. Returns what it has taken.
+    #[inline]
+    pub(super) fn take_back(&mut self) -> Taken {
+        let desk = self.desk.get_or_insert_default();
+        let (taken, start) = desk.arrived.take_back(&mut self.input);
+        self.start = start;
+        taken
+    }
+
+    /// Puts the desk where the handler that is polled next finds it.
+    #[inline]
+    pub(super) fn put_desk(&mut self, cx: &Context<'_>) {
         let in_flight = self.writing.len();
-        self.cork().set_in_flight(in_flight);
-        cork::swap(&mut self.cork);
+        self.desk().prepare(in_flight, cx);
+        desk::swap(&mut self.desk);
     }
 
-    /// Takes the cork back after the handler was polled.
+    /// Takes the desk back after the handler was polled.
     #[inline]
-    pub(super) fn take_cork(&mut self) {
-        cork::swap(&mut self.cork);
+    pub(super) fn take_desk(&mut self) {
+        desk::swap(&mut self.desk);
     }
 
     #[inline]
@@ -136,7 +159,7 @@ impl Buffers {
         self.start < self.end
     }
 
-    fn unparsed(&self) -> &[u8] {
+    pub(super) fn unparsed(&self) -> &[u8] {
         &self.input[self.start..self.end]
     }
 

@@ -77,7 +77,7 @@ pub(super) enum Fin {
 }
 
 /// The place that was read into, and the number of bytes.
-enum Filled {
+pub(super) enum Filled {
     Input(usize),
     Payload(usize),
 }
@@ -106,10 +106,23 @@ impl<T> Conn<T> {
         &self.reader
     }
 
+    /// The reader, and the buffers of this turn.
+    #[inline]
+    pub(super) fn parts(&mut self) -> (&mut Reader, &mut Buffers) {
+        let buffers = self.buffers.get_or_insert_with(Buffers::pooled);
+        (&mut self.reader, buffers)
+    }
+
     /// The buffers of this turn.
     #[inline]
     pub(super) fn buffers(&mut self) -> &mut Buffers {
         self.buffers.get_or_insert_with(Buffers::pooled)
+    }
+
+    /// Whether it holds no buffers: nothing is left to be done.
+    #[inline]
+    pub(super) fn is_idle(&self) -> bool {
+        self.buffers.is_none()
     }
 
     /// Gives back what an idle connection does not need.
@@ -260,7 +273,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
     ///
     /// The first read of a poll is not left to the task's budget, which a sibling future may
     /// have used up; later ones are, since the next poll begins with a read.
-    fn poll_fill(
+    pub(super) fn poll_fill(
         &mut self,
         demand: Demand,
         is_first: bool,

@@ -342,6 +342,19 @@ impl Deadlines {
         self.received = now;
     }
 
+    /// Whether there is nothing to wait for but a frame within the interval of the pings, and
+    /// the timer is armed for that.
+    #[inline]
+    pub(super) fn is_quiet(&self) -> bool {
+        !self.nearer
+            && !self.stalled
+            && self.ending == Ending::Open
+            && self.pinged.is_none()
+            && self.message.is_none()
+            && self.blocked.is_none()
+            && !matches!(self.look, Look::Again(_))
+    }
+
     /// Whether the next deadline may be earlier than at the last call.
     pub(super) fn take_nearer(&mut self) -> bool {
         std::mem::take(&mut self.nearer)

@@ -17,6 +17,7 @@ mod span;
 mod timer;
 mod transmit;
 mod turn;
+mod usual;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -39,6 +40,9 @@ pub(crate) use span::connection as connection_span;
 use timer::Timer;
 use transmit::poll_transmit;
 use turn::Turn;
+use usual::Arrival;
+#[cfg(test)]
+pub(super) use usual::USUAL_TURNS;
 
 use super::shared::{BeforePark, Demand, ReadEnd, Repoll, Shared};
 use crate::error::CloseCause;
@@ -128,6 +132,9 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut turn = Turn::default();
         self.as_mut().begin_turn(&mut turn, cx);
+        if self.as_mut().poll_usual(&mut turn, cx) {
+            return Poll::Pending;
+        }
         for round in 0..ROUNDS {
             // Mostly there are two rounds, and the second finds that nothing more came.
             if round > 1 && turn.is_long() {
@@ -177,13 +184,76 @@ where
     #[inline]
     fn begin_turn(mut self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) {
         let this = self.as_mut().project();
-        let cork = this.conn.as_mut().map(|conn| conn.buffers().cork());
-        let start = this.shared.begin_turn(cork, cx);
+        turn.was_idle = this.conn.as_ref().is_some_and(Conn::is_idle);
+        let desk = this.conn.as_mut().map(|conn| conn.buffers().desk());
+        let start = this.shared.begin_turn(desk, cx);
         turn.same_task = start.same_task;
         turn.next_demand = start.demand;
         if start.demand.is_none() {
             self.close(turn, cx);
         }
+    }
+
+    /// The usual turn: a shortcut of the rounds, on its [conditions](usual). Messages have
+    /// arrived for a handler that waits for them, or there is something to write.
+    ///
+    /// The messages go to the handler on the desk: no batch, no inbox and no lock is between.
+    /// Returns whether that was all, and the driver is parked. Whatever else shows, the rounds
+    /// go on from there.
+    fn poll_usual(mut self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
+        let this = self.as_mut().project();
+        let Some(conn) = this.conn else { return false };
+        if !usual::may_begin(this.shared, conn, this.deadlines, &this.timer, turn) {
+            return false;
+        }
+        let _ = turn.is_first_read();
+        let arrival = usual::read_to_desk(conn, cx);
+        match arrival {
+            Arrival::Nothing => turn.would_block = true,
+            Arrival::Messages => {
+                this.shared.take_awaited();
+                this.deadlines.frame_received(turn.now());
+            }
+            Arrival::Other => return false,
+        }
+        (turn.demand, turn.next_demand) = (usual::DEMAND, None);
+        let _ = turn.take_repoll();
+        self.as_mut().poll_handler(cx);
+        if let Some(conn) = self.as_mut().project().conn
+            && arrival == Arrival::Messages
+        {
+            turn.next_demand = usual::take_back(conn);
+        }
+        self.as_mut().transmit(turn, cx);
+        let is_parked = turn.repoll == Repoll::No && self.as_mut().park_usual(turn, cx);
+        #[cfg(test)]
+        USUAL_TURNS.set((
+            USUAL_TURNS.get().0,
+            USUAL_TURNS.get().1 + usize::from(is_parked),
+        ));
+        let this = self.project();
+        if let Some(conn) = this.conn
+            && !is_parked
+        {
+            this.shared.count_received(conn.buffers().desk());
+        }
+        is_parked
+    }
+
+    /// Parks at the end of a usual turn; returns whether it did. Each turn ends with an IO that
+    /// was asked and has nothing, since a waker that it got before may be gone
+    /// (`tests/server/workers.rs`).
+    #[inline]
+    fn park_usual(mut self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
+        let this = self.as_mut().project();
+        let Some(conn) = this.conn else { return false };
+        if !usual::may_end(this.shared, conn, this.deadlines, turn) {
+            return false;
+        }
+        if !turn.would_block {
+            turn.would_block = usual::read(conn, false, cx) == Arrival::Nothing;
+        }
+        turn.would_block && self.park(turn, cx)
     }
 
     /// Reads and parses, if there is room; returns whether it made progress.
@@ -266,11 +336,11 @@ where
         if let Some(handler) = this.handler.as_mut().as_pin_mut() {
             let mut buffers = this.conn.as_mut().map(|conn| conn.buffers());
             if let Some(buffers) = &mut buffers {
-                buffers.put_cork();
+                buffers.put_desk(cx);
             }
             let polled = handler::poll(handler, cx);
             if let Some(buffers) = &mut buffers {
-                buffers.take_cork();
+                buffers.take_desk();
             }
             if let Poll::Ready(outcome) = polled {
                 handler::conclude(this.shared, this.handler, outcome);
@@ -331,14 +401,17 @@ where
         if turn.looks_again {
             return false;
         }
-        let now = turn.now.filter(|_| turn.same_task);
-        if !this.deadlines.take_nearer() && this.timer.is_ahead(now) {
+        let is_pending = turn.same_task && this.timer.is_pending();
+        if !this.deadlines.take_nearer() && is_pending {
             return false;
         }
         let within_payload = conn.reader().is_within_payload();
         loop {
             let next = this.deadlines.next(config, within_payload);
-            if this.timer.as_mut().poll(next, now, cx).is_pending() {
+            if (this.timer.as_mut())
+                .poll(next, turn.same_task, cx)
+                .is_pending()
+            {
                 return false;
             }
             let now = Instant::now();
@@ -370,11 +443,11 @@ where
         let buffers = conn.buffers();
         let in_flight = buffers.writing.len();
         let is_written = buffers.is_written();
-        let (cork, batch) = buffers.cork_and_batch();
+        let (desk, batch) = buffers.desk_and_batch();
         turn.repoll = this.shared.park(
             BeforePark {
                 demand: turn.demand,
-                cork,
+                desk,
                 in_flight,
                 is_written,
                 batch,

@@ -21,12 +21,19 @@ pin_project! {
 }
 
 impl Timer {
-    /// Whether it will fire after `known`: the time, if the runtime's timer has this
-    /// task's waker.
-    pub(super) fn is_ahead(&self, known: Option<Instant>) -> bool {
-        self.deadline()
-            .zip(known)
-            .is_some_and(|(deadline, now)| now < deadline)
+    /// Whether it is armed, and has not fired. Then it wakes the task that polled it last, and
+    /// there is no need to poll it again or to read the clock.
+    #[inline]
+    pub(super) fn is_pending(&self) -> bool {
+        let sleep = self.sleep.as_ref().filter(|_| self.armed);
+        sleep.is_some_and(|sleep| !sleep.is_elapsed())
+    }
+
+    /// Whether it has fired, and that was not looked at.
+    #[inline]
+    pub(super) fn has_fired(&self) -> bool {
+        let sleep = self.sleep.as_ref().filter(|_| self.armed);
+        sleep.is_some_and(Sleep::is_elapsed)
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -38,19 +45,20 @@ impl Timer {
 
     /// Arms the timer for `next`, unless it fires earlier anyway. Ready when it has fired,
     /// for a deadline that may have moved since. Without a `next` it need not fire. A timer
-    /// that [is ahead](Self::is_ahead) is not touched.
+    /// that [is pending](Self::is_pending) in the `same_task` is not touched.
     pub(super) fn poll(
         self: Pin<&mut Self>,
         next: Option<Instant>,
-        known: Option<Instant>,
+        same_task: bool,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         let deadline = self.deadline();
+        let is_pending = same_task && self.is_pending();
         let mut this = self.project();
         match (next, deadline) {
             (None, None) => return Poll::Pending,
             (next, Some(armed)) if next.is_none_or(|next| armed <= next) => {
-                if known.is_some_and(|now| now < armed) {
+                if is_pending {
                     return Poll::Pending;
                 }
             }

@@ -15,6 +15,8 @@ pub(super) struct Turn {
     pub(super) next_demand: Option<Demand>,
     /// Whether the last poll was in this task, so that the timer has its waker.
     pub(super) same_task: bool,
+    /// Whether the connection was idle when this poll began, so that it held no buffers.
+    pub(super) was_idle: bool,
     /// Whether the IO had nothing to read, and will wake this task when it has.
     pub(super) would_block: bool,
     /// Whether the deadlines wait until the next turn has looked at the input.
@@ -33,6 +35,7 @@ impl Default for Turn {
             demand: Demand::Discard,
             next_demand: None,
             same_task: false,
+            was_idle: false,
             would_block: false,
             looks_again: false,
             has_read: false,

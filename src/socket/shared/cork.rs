@@ -1,9 +1,8 @@
 //! The cork: what a handler sends while its driver polls it. No lock is taken for that.
 //!
-//! The driver does nothing else during that poll, and no other thread takes part in
-//! it. So for that long an outbox of the driver's stands where this thread finds it: the
-//! *cork* (the word of uWebSockets, which corks the socket whose handler runs). A push
-//! from within the poll, through whatever handle, appends its frame there.
+//! It is an outbox of the driver's, on the [desk](super::desk) (the word of uWebSockets, which
+//! corks the socket whose handler runs). A push from within the poll, through whatever handle,
+//! appends its frame there.
 //!
 //! ```text
 //!   the handler's poll                    other tasks, and every special case
@@ -35,28 +34,14 @@
 //! cork leaves before a close frame that came later. Every handle sees how many bytes are
 //! in the cork ([`Hints::unsent_bytes`]): they count against the limit of the queue, and
 //! a flush waits for them.
-//!
-//! A cork names the connection that it belongs to, which lives as long as the cork stands
-//! here: its driver is being polled. A poll of another connection's driver within the
-//! poll puts its own cork in the place and then this one back; what is sent on the outer
-//! connection meanwhile goes to the send queue. A panic of the handler is caught within
-//! the driver's poll, which then takes the cork away as after any other poll.
-
-use std::cell::RefCell;
-use std::mem;
 
 use super::hints::Hints;
 use super::queue::{is_poolable, pooled_outbox, recycle_outbox};
 use crate::Message;
 use crate::protocol::{Outbox, Role, Writer};
 
-thread_local! {
-    static CORK: RefCell<Option<Box<Cork>>> = const { RefCell::new(None) };
-}
-
 /// Frames that the send queue does not know of yet.
 pub(in crate::socket) struct Cork {
-    owner: ConnectionId,
     writer: Writer,
     outbox: Box<Outbox>,
     /// The bytes that are being written.
@@ -67,22 +52,10 @@ pub(in crate::socket) struct Cork {
     bytes: usize,
 }
 
-/// The address of a connection's shared state, which is its own while a handle lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ConnectionId(usize);
-
-impl ConnectionId {
-    #[inline]
-    pub(super) fn of<T>(shared: &T) -> Self {
-        ConnectionId(std::ptr::from_ref(shared) as usize)
-    }
-}
-
 impl Default for Cork {
     /// A cork of no connection.
     fn default() -> Self {
         Cork {
-            owner: ConnectionId(0),
             writer: Writer::new(Role::Server),
             outbox: pooled_outbox(),
             in_flight: 0,
@@ -94,11 +67,9 @@ impl Default for Cork {
 }
 
 impl Cork {
-    /// Makes this the cork of `owner`.
+    /// Makes this the cork of a connection with that role and that limit of its queue.
     #[inline]
-    pub(super) fn assign(&mut self, owner: ConnectionId, role: Role, limit: usize) {
-        debug_assert!(self.is_empty() || self.owner == owner);
-        self.owner = owner;
+    pub(super) fn assign(&mut self, role: Role, limit: usize) {
         self.writer = Writer::new(role);
         self.limit = limit;
     }
@@ -109,7 +80,7 @@ impl Cork {
     }
 
     #[inline]
-    pub(in crate::socket) fn set_in_flight(&mut self, bytes: usize) {
+    pub(super) fn set_in_flight(&mut self, bytes: usize) {
         self.in_flight = bytes;
     }
 
@@ -175,66 +146,20 @@ impl Cork {
     }
 }
 
-/// Puts a driver's cork into this thread's place for the poll of its handler, and what
-/// was there before into `cork`; called again, it puts both back. While the thread is
-/// ending there is no place, and all pushes go to the send queue.
-#[inline]
-pub(in crate::socket) fn swap(cork: &mut Option<Box<Cork>>) {
-    let _ = CORK.try_with(|place| mem::swap(&mut *place.borrow_mut(), cork));
-}
-
-/// Runs `run` on the cork in this thread's place, if that belongs to `owner`.
-#[inline]
-pub(super) fn with<R>(owner: ConnectionId, run: impl FnOnce(&mut Cork) -> R) -> Option<R> {
-    let found = CORK.try_with(|place| match place.borrow_mut().as_deref_mut() {
-        Some(cork) if cork.owner == owner => Some(run(cork)),
-        _ => None,
-    });
-    found.ok().flatten()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ONE: ConnectionId = ConnectionId(1);
-    const OTHER: ConnectionId = ConnectionId(2);
-
-    fn cork(owner: ConnectionId, limit: usize) -> Option<Box<Cork>> {
-        let mut cork = Box::<Cork>::default();
-        cork.assign(owner, Role::Server, limit);
-        Some(cork)
-    }
-
-    #[test]
-    fn only_the_owner_finds_the_cork_and_only_while_it_is_in_place() {
-        let mut mine = cork(ONE, 100);
-        assert_eq!(with(ONE, |_| ()), None);
-        swap(&mut mine);
-        assert_eq!(with(ONE, |_| ()), Some(()));
-        assert_eq!(with(OTHER, |_| ()), None);
-        swap(&mut mine);
-        assert_eq!(with(ONE, |_| ()), None);
-        assert!(mine.is_some());
-    }
-
-    #[test]
-    fn a_poll_within_the_poll_puts_the_outer_cork_back() {
-        let (mut outer, mut inner) = (cork(ONE, 100), cork(OTHER, 100));
-        swap(&mut outer);
-        swap(&mut inner);
-        assert_eq!(with(ONE, |_| ()), None);
-        assert_eq!(with(OTHER, |_| ()), Some(()));
-        swap(&mut inner);
-        assert_eq!(with(ONE, |_| ()), Some(()));
-        swap(&mut outer);
-        assert!(outer.unwrap().owner == ONE && inner.unwrap().owner == OTHER);
+    fn cork(limit: usize) -> Cork {
+        let mut cork = Cork::default();
+        cork.assign(Role::Server, limit);
+        cork
     }
 
     #[test]
     fn a_push_counts_what_is_being_written_and_stops_at_the_limit() {
         let hints = Hints::new();
-        let mut cork = *cork(ONE, 20).unwrap();
+        let mut cork = cork(20);
         cork.set_in_flight(7);
         assert!(cork.push(&"12345678".into(), &hints));
         assert!(hints.is_corked());
@@ -254,7 +179,7 @@ mod tests {
     #[test]
     fn a_single_message_fits_whatever_the_limit() {
         let hints = Hints::new();
-        let mut cork = *cork(ONE, 0).unwrap();
+        let mut cork = cork(0);
         assert!(cork.push(&vec![0; 70_000].into(), &hints));
         assert!(!cork.push(&"".into(), &hints));
     }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use super::cork::Cork;
 use super::driver_task::Repoll;
-use super::{Observer, Shared, State, WaitFor, WaiterId};
+use super::{Locked, Observer, Shared, State, WaitFor, WaiterId};
 use crate::CloseCode;
 use crate::close::CloseFrame;
 use crate::error::{CloseCause, Error, Violation};
@@ -65,7 +65,6 @@ impl Shared {
             return false;
         }
         state.queue.close(code, reason);
-        self.publish_hints(state);
         true
     }
 
@@ -73,14 +72,13 @@ impl Shared {
     pub(crate) fn abort(&self, cause: CloseCause) {
         let mut state = self.lock();
         state.life.abort(cause);
-        self.publish_hints(&state);
         self.wake_all(state);
     }
 
     /// The `WebSocket` was dropped: nothing that arrives is of use any more. The driver
     /// begins the closing handshake, after the handler's error or panic if there is one.
     pub(in crate::socket) fn socket_dropped(&self) {
-        let mut state = self.lock();
+        let mut state = self.lock_with_arrived();
         self.hints.set_socket_dropped();
         state.discard_received();
         state.receiver = None;
@@ -141,7 +139,6 @@ impl Shared {
         self.hints.set_in_flight(0);
         let (cause, error) = cause_of(error);
         if state.life.writing_failed(cause, error) {
-            self.publish_hints(&state);
             Ok(self.wake_satisfied(state, cx))
         } else {
             Err(self.receiving_ended(state, cx))
@@ -163,14 +160,9 @@ impl Shared {
         self.receiving_ended(state, cx)
     }
 
-    fn receiving_ended(
-        &self,
-        mut state: std::sync::MutexGuard<'_, State>,
-        cx: &mut Context<'_>,
-    ) -> Repoll {
-        self.publish_hints(&state);
+    fn receiving_ended(&self, mut state: Locked<'_>, cx: &mut Context<'_>) -> Repoll {
         let receiver = state.receiver.take();
-        let repoll = self.wake_satisfied(state, cx);
+        let repoll = self.wake_satisfied(state, cx).or(self.hints.take_awaited());
         repoll.or(Repoll::or_wake(receiver, cx))
     }
 
@@ -186,10 +178,9 @@ impl Shared {
         }
         state.queue.discard();
         self.hints.set_in_flight(0);
-        self.publish_hints(&state);
         let receiver = state.receiver.take();
         let observers = std::mem::take(&mut state.observers);
-        let repoll = self.wake_satisfied(state, cx);
+        let repoll = self.wake_satisfied(state, cx).or(self.hints.take_awaited());
         for observer in observers {
             observer.closed(self);
         }
@@ -198,7 +189,7 @@ impl Shared {
 
     /// Whether the driver is to drop the handler.
     pub(in crate::socket) fn is_handler_unwanted(&self) -> bool {
-        self.lock().life.is_handler_unwanted()
+        self.look().life.is_handler_unwanted()
     }
 
     /// Waits until the connection is closed.

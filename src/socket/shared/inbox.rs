@@ -36,8 +36,8 @@ pub(in crate::socket) struct Inbox {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::socket) struct Capacity {
     // 32 bits each, so that a `Demand` travels in two registers.
-    messages: u32,
-    bytes: u32,
+    pub(in crate::socket) messages: u32,
+    pub(in crate::socket) bytes: u32,
 }
 
 impl Inbox {
@@ -77,9 +77,12 @@ impl Inbox {
         self.messages.len()
     }
 
-    /// The bytes of its messages, as long as none has been popped.
+    /// The bytes of its messages, as long as none has been popped of those that are left.
     pub(in crate::socket) fn bytes(&self) -> usize {
-        self.bytes
+        match self.is_empty() {
+            true => 0,
+            false => self.bytes,
+        }
     }
 
     pub(super) fn clear(&mut self) {
@@ -114,7 +117,7 @@ impl Inbox {
 
 impl Capacity {
     /// The capacity of an empty inbox.
-    pub(super) const WHOLE: Self = Capacity {
+    pub(in crate::socket) const WHOLE: Self = Capacity {
         messages: MESSAGES,
         bytes: BYTES,
     };
@@ -187,6 +190,7 @@ mod tests {
         let mut inbox = Inbox::default();
         push(&mut inbox, BYTES as usize);
         assert!(inbox.pop().is_some());
+        assert_eq!(inbox.bytes(), 0);
         push(&mut inbox, 1);
         assert_eq!(inbox.bytes(), 1);
         assert_eq!(inbox.capacity(), Capacity::WHOLE.less(1, 1));

@@ -5,15 +5,17 @@
 //! - **Only this folder locks.** [`State`] and its fields are private to it. The driver
 //!   and the handles call the methods of [`Shared`], each of which is one critical section.
 //! - **No lock is held across a system call, parsing or a wake.**
-//! - **[`Hints`] are true whenever the lock is free**: a method that changes the send queue
-//!   or the life of the connection publishes them before it unlocks.
+//! - **[`Hints`] are true whenever the lock is free**: the guard that lets it go publishes them
+//!   ([`Locked`]). A method cannot forget it.
 //!
 //! The methods stand by subject: [`receive`], [`send`], [`end`], [`park`], [`wait`]. They
 //! call plain parts that know no lock, no task and no IO, and have tests of their own.
 
+mod arrived;
 mod chunks;
-pub(super) mod cork;
+mod cork;
 mod demand;
+pub(super) mod desk;
 mod driver_task;
 mod end;
 mod hints;
@@ -29,14 +31,17 @@ mod wait;
 mod waiters;
 
 use std::num::NonZeroU32;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+pub(super) use arrived::Taken;
 use chunks::ChunkQueue;
-use cork::ConnectionId;
 pub(super) use cork::Cork;
 pub(super) use demand::Demand;
+use desk::ConnectionId;
+pub(super) use desk::Desk;
 use driver_task::DriverTask;
 pub(super) use driver_task::Repoll;
 pub(super) use end::ReadEnd;
@@ -80,7 +85,8 @@ struct State {
     inbox: Option<Box<Inbox>>,
     /// Messages that are received in chunks; few connections ever have any.
     chunks: Option<Box<ChunkQueue>>,
-    /// The task that waits to receive.
+    /// The task that waits to receive, unless that is the driver's own, by its handler
+    /// ([`Hints::is_awaited`]).
     receiver: Option<Waker>,
     /// The tasks that wait for something else.
     waiters: Waiters,
@@ -95,6 +101,42 @@ struct State {
     sent: Tally,
     /// Told of the end: rooms. A boxed slice, since most connections have none or few.
     observers: Box<[Arc<dyn Observer>]>,
+}
+
+/// The state, locked. What can be seen of it without the lock is published when the lock is let
+/// go: a change that is not published is a wake that is lost.
+struct Locked<'a> {
+    hints: &'a Hints,
+    state: MutexGuard<'a, State>,
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    #[inline]
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Locked<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let state = &*self.state;
+        debug_assert!(state.queue.is_open() || !state.life.is_open());
+        self.hints.publish(
+            !state.queue.is_empty(),
+            !state.life.is_open() || state.queue.is_chunked(),
+            state.has_input() || state.chunks.is_some(),
+        );
+    }
 }
 
 /// Learns that a connection has closed.
@@ -137,19 +179,24 @@ impl Shared {
         })
     }
 
-    /// Nothing that runs under the lock panics, so a poisoned lock is as good as any.
     #[inline]
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Locked<'_> {
+        Locked {
+            hints: &self.hints,
+            state: self.lock_quietly(),
+        }
     }
 
-    /// Publishes what can be seen of the state without the lock. To be called after
-    /// every change of the send queue or the life, before the lock is released.
+    /// Locks for a look: what does not change need not be published.
     #[inline]
-    fn publish_hints(&self, state: &State) {
-        debug_assert!(state.queue.is_open() || !state.life.is_open());
-        let needs_lock = !state.life.is_open() || state.queue.is_chunked();
-        self.hints.publish(!state.queue.is_empty(), needs_lock);
+    fn look(&self) -> impl Deref<Target = State> {
+        self.lock_quietly()
+    }
+
+    /// Nothing that runs under the lock panics, so a poisoned lock is as good as any.
+    #[inline]
+    fn lock_quietly(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[inline]
@@ -167,18 +214,21 @@ impl Shared {
     }
 
     pub(crate) fn close_cause(&self) -> Option<CloseCause> {
-        self.lock().life.cause().cloned()
+        self.look().life.cause().cloned()
     }
 
     /// Returns what has been received, and what was queued to be sent.
     pub(crate) fn traffic(&self) -> (Traffic, Traffic) {
         let mut state = self.lock();
-        self.uncork_own(&mut state);
+        let _ = desk::with(self.id(), |desk| {
+            self.uncork(&mut desk.cork, &mut state);
+            state.count_received(desk);
+        });
         (state.received.into(), state.sent.into())
     }
 
     pub(super) fn latency(&self) -> Option<Duration> {
-        let latency = self.lock().latency;
+        let latency = self.look().latency;
         latency.map(|micros| Duration::from_micros(micros.get().into()))
     }
 

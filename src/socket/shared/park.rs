@@ -1,11 +1,10 @@
 //! The driver's turns: how each begins, how the driver parks, and how it is woken.
 
-use std::sync::MutexGuard;
 use std::task::{Context, Waker};
 
-use super::cork::Cork;
+use super::desk::Desk;
 use super::driver_task::Repoll;
-use super::{Demand, Inbox, Shared, State};
+use super::{Demand, Inbox, Locked, Shared};
 
 /// The facts that the driver learns at the beginning of a turn.
 pub(in crate::socket) struct TurnStart {
@@ -19,7 +18,7 @@ pub(in crate::socket) struct TurnStart {
 pub(in crate::socket) struct BeforePark<'a> {
     /// The demand of the last read in this turn.
     pub(in crate::socket) demand: Demand,
-    pub(in crate::socket) cork: &'a mut Cork,
+    pub(in crate::socket) desk: &'a mut Desk,
     /// The bytes that are being written.
     pub(in crate::socket) in_flight: usize,
     /// Whether all that was taken has been handed to the transport.
@@ -29,16 +28,16 @@ pub(in crate::socket) struct BeforePark<'a> {
 }
 
 impl Shared {
-    /// Begins a turn of the driver, and makes `cork` the connection's cork.
+    /// Begins a turn of the driver, and makes `desk` the connection's desk.
     #[inline]
     pub(in crate::socket) fn begin_turn(
         &self,
-        cork: Option<&mut Cork>,
+        desk: Option<&mut Desk>,
         cx: &mut Context<'_>,
     ) -> TurnStart {
         let mut state = self.lock();
-        if let Some(cork) = cork {
-            cork.assign(self.id(), state.queue.role(), self.config.output_limit);
+        if let Some(desk) = desk {
+            desk.assign(self.id(), state.queue.role(), self.config.output_limit);
         }
         // What happened before is seen by the turn that begins.
         let _ = state.driver_task.run();
@@ -60,13 +59,14 @@ impl Shared {
     pub(in crate::socket) fn park(&self, before: BeforePark<'_>, cx: &mut Context<'_>) -> Repoll {
         let BeforePark {
             demand,
-            cork,
+            desk,
             in_flight,
             is_written,
             batch,
         } = before;
         let mut state = self.lock();
-        self.uncork(cork, &mut state);
+        self.uncork(&mut desk.cork, &mut state);
+        state.count_received(desk);
         self.hints.set_in_flight(in_flight);
         if is_written {
             state.queue.all_written();
@@ -118,7 +118,7 @@ impl Shared {
     }
 
     /// Unlocks, and wakes the driver if it is parked.
-    pub(super) fn wake(&self, mut state: MutexGuard<'_, State>) {
+    pub(super) fn wake(&self, mut state: Locked<'_>) {
         let waker = match state.driver_task.notify() {
             true => state.driver.clone(),
             false => None,
@@ -133,7 +133,7 @@ impl Shared {
     /// have nothing more to wait for. The driver would do that, but it is not polled while its
     /// handler blocks the thread.
     #[cold]
-    pub(super) fn wake_all(&self, mut state: MutexGuard<'_, State>) {
+    pub(super) fn wake_all(&self, mut state: Locked<'_>) {
         let driver = state.driver.as_ref();
         let is_elsewhere = |waker: &Waker| driver.is_none_or(|driver| !waker.will_wake(driver));
         let receives_elsewhere = state.receiver.as_ref().is_some_and(is_elsewhere);
@@ -148,11 +148,7 @@ impl Shared {
     /// Unlocks, and wakes the waiters that have got what they waited for; says whether the
     /// driver's own task is among them.
     #[inline]
-    pub(super) fn wake_satisfied(
-        &self,
-        state: MutexGuard<'_, State>,
-        cx: &mut Context<'_>,
-    ) -> Repoll {
+    pub(super) fn wake_satisfied(&self, state: Locked<'_>, cx: &mut Context<'_>) -> Repoll {
         if state.waiters.is_empty() {
             Repoll::No
         } else {
@@ -161,11 +157,7 @@ impl Shared {
     }
 
     #[inline(never)]
-    fn wake_satisfied_slow(
-        &self,
-        mut state: MutexGuard<'_, State>,
-        cx: &mut Context<'_>,
-    ) -> Repoll {
+    fn wake_satisfied_slow(&self, mut state: Locked<'_>, cx: &mut Context<'_>) -> Repoll {
         let mut waiters = std::mem::take(&mut state.waiters);
         let satisfied = waiters.take_if(|wait_for| self.has(&state, wait_for));
         state.waiters = waiters;

@@ -1,13 +1,13 @@
 //! Messages on their way in: the driver publishes them, the handler takes them.
 
-use std::sync::MutexGuard;
 use std::task::{Context, Poll};
 
 use super::chunks::{ChunkQueue, Delivery};
+use super::desk::{self, Desk};
 use super::driver_task::{DriverTask, Repoll};
 use super::hints::Hints;
 use super::inbox::{Capacity, Inbox};
-use super::{Demand, Shared, State};
+use super::{Demand, Locked, Shared, State};
 use crate::Message;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::{Part, Pongs};
@@ -37,9 +37,7 @@ impl Shared {
             (Some(inbox), Some(batch)) if !inbox.is_empty() => inbox.append(batch),
             (inbox, batch) => std::mem::swap(inbox, batch),
         }
-        let receiver = state.receiver.take();
-        drop(state);
-        Repoll::or_wake(receiver, cx)
+        self.wake_receiver(state, cx)
     }
 
     /// Hands over the messages in `batch`, of which the first may be the rest of a message,
@@ -73,9 +71,14 @@ impl Shared {
         if chunks.is_empty() {
             return Repoll::No;
         }
+        self.wake_receiver(state, cx)
+    }
+
+    /// Unlocks, and wakes the task that waits to receive; says whether that is the driver's own.
+    pub(super) fn wake_receiver(&self, mut state: Locked<'_>, cx: &mut Context<'_>) -> Repoll {
         let receiver = state.receiver.take();
         drop(state);
-        Repoll::or_wake(receiver, cx)
+        self.hints.take_awaited().or(Repoll::or_wake(receiver, cx))
     }
 
     /// Queues the answers to pings.
@@ -88,7 +91,6 @@ impl Shared {
             for payload in pings.drain() {
                 writer.pong(&payload, outbox);
             }
-            self.publish_hints(state);
         }
     }
 
@@ -131,6 +133,54 @@ impl Shared {
         Poll::Pending
     }
 
+    /// Receives without the lock, if this connection's handler is being polled on this thread.
+    /// `None`: look under the lock.
+    ///
+    /// What lies on the desk is received first, since it was read when there was nothing under
+    /// the lock. If there is nothing here and there, the handler waits on the desk. What comes
+    /// after that look at the hints is not missed: messages are published by the driver, which
+    /// polls the handler itself now, and whatever else changes notifies the driver, which polls
+    /// the handler again before it parks.
+    #[inline]
+    pub(in crate::socket) fn poll_desk(&self, cx: &Context<'_>) -> Option<Poll<Message>> {
+        desk::with(self.id(), |desk| {
+            if let Some(message) = desk.arrived.pop() {
+                return Some(Poll::Ready(message));
+            }
+            let waits = self.hints.has_nothing_to_receive() && desk.is_in_task(cx);
+            waits.then(|| {
+                self.hints.set_awaited();
+                Poll::Pending
+            })
+        })
+        .flatten()
+    }
+
+    /// Locks, with the messages that lie on the desk in the inbox. What looks at the inbox in
+    /// another way than `recv` begins with this.
+    pub(super) fn lock_with_arrived(&self) -> Locked<'_> {
+        let mut arrived = Inbox::pooled();
+        let _ = desk::with(self.id(), |desk| {
+            while let Some(message) = desk.arrived.pop() {
+                let length = message.len();
+                arrived.push(message, length);
+            }
+        });
+        let mut state = self.lock();
+        if !arrived.is_empty() {
+            debug_assert!(!state.has_input(), "they were read when there was nothing");
+            state.inbox = Some(arrived);
+        }
+        state
+    }
+
+    /// Counts what was received from the desk.
+    pub(in crate::socket) fn count_received(&self, desk: &mut Desk) {
+        if !desk.arrived.is_counted() {
+            self.lock().count_received(desk);
+        }
+    }
+
     /// Returns the first chunk of the next message, or all of it; `None` if no more will
     /// come. From now on messages are handed over in chunks.
     pub(in crate::socket) fn poll_first_chunk(
@@ -138,7 +188,7 @@ impl Shared {
         batch: &mut Option<Box<Inbox>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<(Message, Part)>, Error>> {
-        let mut state = self.lock();
+        let mut state = self.lock_with_arrived();
         let was_full = state.capacity().is_empty();
         let chunks = state.chunks.get_or_insert_default();
         let changed = chunks.deliver(Delivery::Chunks);
@@ -206,12 +256,12 @@ impl Shared {
 
     /// Discards all that has arrived.
     pub(in crate::socket) fn discard_received(&self) {
-        self.lock().discard_received();
+        self.lock_with_arrived().discard_received();
     }
 
     /// Discards all that has arrived, and from now on all that arrives.
     pub(in crate::socket) fn discard_incoming(&self) {
-        let mut state = self.lock();
+        let mut state = self.lock_with_arrived();
         if !self.hints.discards() {
             self.hints.set_discards();
             state.discard_received();
@@ -222,22 +272,34 @@ impl Shared {
 
     /// Whether `recv` has nothing more to return.
     pub(in crate::socket) fn is_exhausted(&self) -> bool {
-        let state = self.lock();
+        let state = self.lock_with_arrived();
         !state.has_input()
             && state.chunks.as_ref().is_none_or(|chunks| chunks.is_empty())
             && !state.life.may_receive()
             && !state.life.has_error()
     }
 
+    /// Whether the handler waits to receive, in the driver's own task.
+    #[inline]
+    pub(in crate::socket) fn is_awaited(&self) -> bool {
+        self.hints.is_awaited()
+    }
+
+    /// The handler is about to be polled with what it waits for.
+    #[inline]
+    pub(in crate::socket) fn take_awaited(&self) {
+        let _ = self.hints.take_awaited();
+    }
+
     /// Returns what the driver is to read now; `None` if it is to drop the IO.
     pub(in crate::socket) fn demand(&self) -> Option<Demand> {
-        self.lock().demand(&self.hints)
+        self.look().demand(&self.hints)
     }
 
     /// Unlocks after something may have been taken out of a queue. Wakes the driver if it
     /// had stopped reading for want of room.
     #[inline]
-    fn unlock_after_taking(&self, state: MutexGuard<'_, State>, was_full: bool) {
+    fn unlock_after_taking(&self, state: Locked<'_>, was_full: bool) {
         if was_full && state.driver_task == DriverTask::Idle {
             self.wake(state);
         }
@@ -274,9 +336,16 @@ impl State {
         Some(match &self.chunks {
             Some(chunks) if chunks.is_active() && chunks.is_for_recv() => Demand::Rest(capacity),
             Some(chunks) if chunks.is_active() => Demand::Chunks(capacity),
-            _ if self.receiver.is_some() => Demand::Awaited(capacity),
+            _ if self.receiver.is_some() || hints.is_awaited() => Demand::Awaited(capacity),
             _ => Demand::Ahead(capacity),
         })
+    }
+
+    /// Counts what was received from the desk.
+    #[inline]
+    pub(super) fn count_received(&mut self, desk: &mut Desk) {
+        let (messages, bytes) = desk.arrived.count();
+        self.received.add(messages, bytes);
     }
 
     pub(super) fn discard_received(&mut self) {

@@ -4,7 +4,8 @@ use std::io::IoSlice;
 use std::mem;
 use std::task::{Context, Poll, Waker, ready};
 
-use super::cork::{self, Cork};
+use super::cork::Cork;
+use super::desk;
 use super::driver_task::{DriverTask, Repoll};
 use super::{Shared, State, WaitFor, WaiterId};
 use crate::config::Overflow;
@@ -123,7 +124,7 @@ impl Shared {
     #[inline]
     pub(in crate::socket) fn push_corked(&self, message: &Message) -> bool {
         self.hints.is_plain()
-            && cork::with(self.id(), |cork| cork.push(message, &self.hints)) == Some(true)
+            && desk::with(self.id(), |desk| desk.cork.push(message, &self.hints)) == Some(true)
     }
 
     /// Encodes a message into the send queue.
@@ -168,7 +169,6 @@ impl Shared {
             // It waits for the end of that message; nothing new to write.
             return Pushed::Queued;
         }
-        self.publish_hints(&state);
         if state.driver_task == DriverTask::Idle {
             self.wake(state);
         }
@@ -277,7 +277,6 @@ impl Shared {
         let messages = u16::from(part == Part::Last);
         state.ended_messages = state.ended_messages.wrapping_add(messages);
         state.sent.add(messages.into(), chunk.len());
-        self.publish_hints(&state);
         if state.driver_task == DriverTask::Idle {
             self.wake(state);
         }
@@ -366,7 +365,6 @@ impl Shared {
             state.sent.add(messages, bytes);
         }
         self.hints.set_in_flight(writing.len());
-        self.publish_hints(&state);
         if !writing.is_empty() {
             state.queue.batch_taken();
         }
@@ -378,11 +376,11 @@ impl Shared {
         self.lock().queue.all_written();
     }
 
-    /// Puts what is in this connection's cork into the send queue, if the cork stands in
+    /// Puts what is in this connection's cork into the send queue, if its desk stands in
     /// this thread's place.
     pub(super) fn uncork_own(&self, state: &mut State) {
         if self.hints.is_corked() {
-            let _ = cork::with(self.id(), |cork| self.uncork(cork, state));
+            let _ = desk::with(self.id(), |desk| self.uncork(&mut desk.cork, state));
         }
     }
 
@@ -400,7 +398,6 @@ impl Shared {
         let (messages, bytes) = cork.take_counts();
         state.sent.add(messages, bytes);
         self.hints.set_in_flight(cork.in_flight());
-        self.publish_hints(state);
     }
 
     /// Whether a waiter has what it waits for.

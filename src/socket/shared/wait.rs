@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 
-use super::cork;
+use super::desk;
 use super::{Shared, State, WaitFor, WaiterId};
 
 /// The registration of a future that waits. Dropping it removes the waker, which would
@@ -73,7 +73,7 @@ impl Shared {
 
     /// Whether this connection's handler is being polled on this thread.
     fn is_in_handler(&self) -> bool {
-        cork::with(self.id(), |_| ()).is_some()
+        desk::with(self.id(), |_| ()).is_some()
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) mod peer;
 mod queue;
 mod slow_close;
 mod unreceived;
+mod usual;
 
 use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex};

@@ -62,16 +62,17 @@ pub(super) const FLOORS: &[Floors] = &[
     ]),
     // Plain parts below, what takes the lock above. Its `mod.rs` is where the lock is.
     Floors("socket/shared", &[
-        "driver_task hints life pool tally waiters",
-        "inbox queue",
+        "driver_task life pool tally waiters",
+        "arrived hints inbox queue",
         "chunks cork demand",
+        "desk",
         "mod",
         "end park receive send wait",
     ]),
     Floors("socket/driver", &[
         "buffers coop deadlines received span",
         "conn handler timer turn",
-        "backlog transmit",
+        "backlog transmit usual",
         "end",
         "mod",
         "inline",
