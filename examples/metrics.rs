@@ -30,8 +30,11 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+
+#[path = "support/listener.rs"]
+mod listener;
+
+use listener::Listener;
 
 #[derive(Parser)]
 struct Options {
@@ -142,22 +145,9 @@ async fn main() -> std::io::Result<()> {
     let service = WebSocketService::new(service_fn(move |request| app(request, metrics.clone())))
         .route("/ws", echo)
         .tracker(&tracker);
-    let listener = TcpListener::bind(options.listen).await?;
-    println!("listening on http://{}", listener.local_addr()?);
-    let mut terminate = signal(SignalKind::terminate())?;
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                // Out of file descriptors, for instance: other connections will close theirs.
-                Err(_) => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-            _ = tokio::signal::ctrl_c() => break,
-            _ = terminate.recv() => break,
-        };
+    let mut listener = Listener::bind(options.listen).await?;
+    println!("listening on http://{}", listener.address()?);
+    while let Some(stream) = listener.accept().await {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(Duration::from_secs(10))

@@ -24,11 +24,14 @@ use hyper_ws::tracker::Tracker;
 use hyper_ws::{CloseCode, WebSocket, WebSocketService};
 use rcgen::PublicKeyData;
 use sha2::{Digest, Sha256};
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ServerConfig, crypto, pki_types::PrivatePkcs8KeyDer};
+
+#[path = "support/listener.rs"]
+mod listener;
+
+use listener::Listener;
 
 #[derive(Parser)]
 struct Options {
@@ -116,22 +119,9 @@ async fn main() -> Result<(), BoxError> {
         .initial_connection_window_size(16 * 1024 * 1024)
         .max_send_buf_size(64 * 1024);
 
-    let listener = TcpListener::bind(options.listen).await?;
-    println!("listening on https://{}", listener.local_addr()?);
-    let mut terminate = signal(SignalKind::terminate())?;
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                // Out of file descriptors, for instance: other connections will close theirs.
-                Err(_) => {
-                    sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-            _ = tokio::signal::ctrl_c() => break,
-            _ = terminate.recv() => break,
-        };
+    let mut listener = Listener::bind(options.listen).await?;
+    println!("listening on https://{}", listener.address()?);
+    while let Some(stream) = listener.accept().await {
         let (acceptor, server, service) = (acceptor.clone(), server.clone(), service.clone());
         tokio::spawn(async move {
             // Behind TLS the crate cannot set it.

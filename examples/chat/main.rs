@@ -144,9 +144,6 @@
 //! A page that connects again waits before: about a second, doubled for each attempt that fails,
 //! 30 seconds at most, each time between half of that and one and a half.
 
-// The feature `redis` comes later; until then the compiler does not know its name.
-#![allow(unexpected_cfgs)]
-
 mod page;
 mod people;
 mod talk;
@@ -160,7 +157,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_ws::config::Compression;
-use hyper_ws::hub::{History, Hub};
+use hyper_ws::hub::{EngineError, History, Hub, Redis};
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{CloseCode, Config, WebSocketService};
 use tokio::net::TcpListener;
@@ -183,7 +180,7 @@ struct Options {
 }
 
 impl Options {
-    fn hub(&self) -> Result<Hub, String> {
+    fn hub(&self) -> Result<Hub, EngineError> {
         let history = History::last(self.history as usize)
             .bytes(talk::MAX_KEPT_BYTES)
             .age(Duration::from_secs(self.keep_for));
@@ -191,22 +188,11 @@ impl Options {
             .history(history)
             .stamp(talk::stamp)
             .on_presence(people::tell);
-        match &self.redis {
-            Some(url) => with_redis(hub, url),
-            None => Ok(hub),
-        }
+        Ok(match &self.redis {
+            Some(url) => hub.backplane(Redis::new(url)?),
+            None => hub,
+        })
     }
-}
-
-#[cfg(feature = "redis")]
-fn with_redis(hub: Hub, url: &str) -> Result<Hub, String> {
-    let redis = hyper_ws::hub::Redis::new(url).map_err(|error| format!("--redis: {error}"))?;
-    Ok(hub.backplane(redis))
-}
-
-#[cfg(not(feature = "redis"))]
-fn with_redis(_: Hub, _: &str) -> Result<Hub, String> {
-    Err("--redis: this chat was built without Redis (add `--features redis`)".into())
 }
 
 #[tokio::main]
@@ -217,9 +203,12 @@ async fn main() -> io::Result<()> {
         .init();
     let options = Options::parse();
     let hub = options.hub().unwrap_or_else(|problem| {
-        eprintln!("error: {problem}");
+        eprintln!("error: --redis: {problem}");
         std::process::exit(2)
     });
+
+    // Connects to Redis now, and not with the first page.
+    hub.state();
 
     let tracker = Tracker::new();
     let (ready, chat) = (hub.clone(), hub.clone());

@@ -5,6 +5,8 @@
 //! The tests and measurements of other programs connect to these two, so they
 //! accept pages of any origin and large messages.
 
+mod listener;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -22,10 +24,10 @@ use hyper_ws::config::Compression;
 use hyper_ws::error::BoxError;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{CloseCode, Config};
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
+
+use listener::Listener;
 
 /// How long a client may take for its request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -116,22 +118,9 @@ where
         .keep_alive_interval(Duration::from_secs(30));
     let server = Arc::new(server);
 
-    let listener = TcpListener::bind(options.listen).await?;
-    println!("listening on http://{}", listener.local_addr()?);
-    let mut terminate = signal(SignalKind::terminate())?;
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                // Out of file descriptors, for instance: other connections will close theirs.
-                Err(_) => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-            _ = tokio::signal::ctrl_c() => break,
-            _ = terminate.recv() => break,
-        };
+    let mut listener = Listener::bind(options.listen).await?;
+    println!("listening on http://{}", listener.address()?);
+    while let Some(stream) = listener.accept().await {
         let (server, service) = (Arc::clone(&server), service.clone());
         tokio::spawn(async move {
             // The crate sets it over HTTP/1.1, and cannot over HTTP/2.

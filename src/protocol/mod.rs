@@ -31,6 +31,7 @@
 //! ```
 
 mod assembly;
+mod check;
 mod close;
 mod connection;
 mod encode;
@@ -65,7 +66,7 @@ pub use role::Role;
 pub use write::Closed;
 
 #[cfg(feature = "socket")]
-pub(crate) use whole::whole_message;
+pub(crate) use whole::{are_whole_messages, whole_message};
 
 // The halves are for `socket`, which owns one in the driver and one under the
 // lock, and for the benchmarks. They may change in any release.

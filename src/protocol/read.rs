@@ -3,15 +3,14 @@
 use std::ops::ControlFlow;
 
 use super::assembly::{Assembly, Rest};
+use super::check::{check_length, check_reserved_bits};
 use super::event::{Event, EventSink};
 use super::role::{Role, Side};
 use super::state::{PartialControl, Progress, ReadState, control_event};
-#[cfg(feature = "socket")]
-use super::whole::measure;
 use super::whole::{short_message, unmask};
 use crate::error::Violation;
 use crate::extension::Codec;
-use crate::frame::{Header, MAX_CONTROL, Opcode, Rsv, mask, utf8};
+use crate::frame::{Header, MAX_CONTROL, Opcode, mask, utf8};
 use crate::message::{Kind, Text};
 use crate::{Config, Message};
 
@@ -90,47 +89,24 @@ impl Reader {
         self.codec.as_deref_mut()
     }
 
-    /// Returns whether what arrives next are the messages of a client, as they were sent: none
-    /// has begun, and no extension decodes them.
+    /// Returns the limit of what arrives next, if that are the messages of a client as they were
+    /// sent: none has begun, and no extension decodes them. Then they may be taken [past the
+    /// reader](super::whole_message).
     #[cfg(feature = "socket")]
     #[inline]
-    pub(crate) fn is_plain(&self) -> bool {
-        self.side == Side::Server
+    pub(crate) fn plain_limit(&self) -> Option<usize> {
+        let is_plain = self.side == Side::Server
             && self.assembly.is_none()
             && self.codec.is_none()
-            && self.state.is_between_frames()
-    }
-
-    /// Returns whether `input` consists of whole messages within the limits, of which the
-    /// last is the first that reaches so many messages or bytes of payload, if one does.
-    ///
-    /// They may be taken [past the reader](super::whole_message), if it [is
-    /// plain](Self::is_plain) and is [told](Self::passed) how many were.
-    #[cfg(feature = "socket")]
-    #[inline]
-    pub(crate) fn are_whole_messages(&self, input: &[u8], messages: u32, bytes: u32) -> bool {
-        debug_assert!(self.is_plain());
-        let limit = self.frame_limit.min(self.message_limit);
-        let (mut at, mut count, mut payload) = (0, 0, 0);
-        while at < input.len() {
-            let is_full = count >= messages || payload >= bytes as usize;
-            match measure(&input[at..]) {
-                Some((frame, length)) if !is_full && length <= limit => {
-                    at += frame;
-                    count += 1;
-                    payload += length;
-                }
-                _ => return false,
-            }
-        }
-        true
+            && self.state.is_between_frames();
+        is_plain.then(|| self.frame_limit.min(self.message_limit))
     }
 
     /// So many messages were taken past the reader.
     #[cfg(feature = "socket")]
     #[inline]
     pub(crate) fn passed(&mut self, messages: u32) {
-        debug_assert!(self.is_plain());
+        debug_assert!(self.plain_limit().is_some());
         self.frames = self.frames.wrapping_add(messages);
     }
 
@@ -327,7 +303,7 @@ impl Reader {
     ) -> Result<(usize, ControlFlow<()>), Violation> {
         self.side.check_masking(&header)?;
         if !header.rsv.is_none() {
-            self.check_reserved_bits(&header)?;
+            check_reserved_bits(&header, self.codec.as_deref())?;
         }
         if header.opcode.is_control() {
             return self.begin_control(header, input, taken, sink);
@@ -337,7 +313,8 @@ impl Reader {
             (Opcode::Text | Opcode::Binary, Some(_)) => return Err(Violation::InterruptedMessage),
             _ => {}
         }
-        let length = self.check_length(&header)?;
+        let before = (self.assembly.as_ref()).map_or(0, |assembly| assembly.wire_length());
+        let length = check_length(&header, self.frame_limit, self.message_limit, before)?;
         // The usual case: a whole message in one frame, all of which has arrived.
         if header.fin
             && header.opcode != Opcode::Continuation
@@ -365,39 +342,6 @@ impl Reader {
             fin: header.fin,
         };
         Ok((taken, ControlFlow::Continue(())))
-    }
-
-    #[cold]
-    fn check_reserved_bits(&self, header: &Header) -> Result<(), Violation> {
-        // Section 5.2: "MUST be 0 unless an extension is negotiated that defines
-        // meanings for non-zero values." An extension of messages marks their
-        // first frame only (RFC 7692, section 6.1), and no control frame.
-        let allowed = match (header.opcode, &self.codec) {
-            (Opcode::Text | Opcode::Binary, Some(codec)) => codec.reserved_bits(),
-            _ => Rsv::NONE,
-        };
-        let is_allowed = header.rsv.within(allowed);
-        is_allowed.then_some(()).ok_or(Violation::ReservedBits)
-    }
-
-    /// Returns the length of a data frame's payload, if the limits allow it.
-    #[inline]
-    fn check_length(&self, header: &Header) -> Result<usize, Violation> {
-        let limit = self.frame_limit;
-        let length = usize::try_from(header.length)
-            .ok()
-            .filter(|&length| length <= limit)
-            .ok_or(Violation::FrameTooLarge { limit })?;
-        let limit = self.message_limit;
-        let before = self
-            .assembly
-            .as_ref()
-            .map_or(0, |assembly| assembly.wire_length());
-        // Both are at most a limit, so neither side overflows.
-        if length > limit.saturating_sub(before) {
-            return Err(Violation::MessageTooLarge { limit });
-        }
-        Ok(length)
     }
 
     /// Begins a control frame. It may stand between the fragments of a message

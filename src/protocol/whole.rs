@@ -68,12 +68,34 @@ fn medium_message(input: &[u8]) -> Option<(Kind, [u8; 4], usize)> {
 /// and that of its payload.
 #[cfg(feature = "socket")]
 #[inline(always)]
-pub(super) fn measure(input: &[u8]) -> Option<(usize, usize)> {
+fn measure(input: &[u8]) -> Option<(usize, usize)> {
     if let Some((.., length)) = short_message(input) {
         return Some((SHORT_HEADER + length, length));
     }
     let (.., length) = medium_message(input)?;
     Some((MEDIUM_HEADER + length, length))
+}
+
+/// Returns whether `input` consists of whole messages up to that limit, of which the last is
+/// the first that reaches so many messages or bytes of payload, if one does. They may be taken
+/// past a reader that has [that limit](super::Reader::plain_limit) and [is
+/// told](super::Reader::passed).
+#[cfg(feature = "socket")]
+#[inline]
+pub(crate) fn are_whole_messages(input: &[u8], limit: usize, messages: u32, bytes: u32) -> bool {
+    let (mut at, mut count, mut payload) = (0, 0, 0);
+    while at < input.len() {
+        let is_full = count >= messages || payload >= bytes as usize;
+        match measure(&input[at..]) {
+            Some((frame, length)) if !is_full && length <= limit => {
+                at += frame;
+                count += 1;
+                payload += length;
+            }
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// Takes the short or medium message that `input` begins with. Returns it and the length of

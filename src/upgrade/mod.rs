@@ -37,9 +37,10 @@
 //!   answer if the client's first frames came in the same segment as the request.
 //! - Send the answer with its status unchanged. If an outer layer changes the status, the
 //!   client sees a refusal, but this side has accepted the handshake, and a tracker counts the
-//!   connection. Over HTTP/1.1 hyper hands the connection over if it is not kept alive (the
-//!   answer has `connection: close`, or the client leaves): the handler is called. If another
-//!   request follows, and over HTTP/2, the [upgrade fails](Upgrade::on_failed_upgrade).
+//!   connection. Over HTTP/1.1 hyper hands the connection over when it has served its last
+//!   request (the answer has `connection: close`, or the client leaves): then the handler is
+//!   called. With another handshake on the same connection, and over HTTP/2, the
+//!   [upgrade fails](Upgrade::on_failed_upgrade).
 //!
 //! # Three ways to accept
 //!

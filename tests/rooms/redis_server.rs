@@ -150,6 +150,11 @@ impl RedisServer {
         self.try_command(&words).expect("redis answers")
     }
 
+    /// Runs a command whose words are any bytes.
+    pub(crate) fn raw_command(&self, words: &[&[u8]]) -> Answer {
+        self.try_command(words).expect("redis answers")
+    }
+
     /// Runs a command of one line without quotes.
     pub(crate) fn say(&self, line: &str) -> Answer {
         self.command(&line.split(' ').collect::<Vec<_>>())
@@ -189,6 +194,13 @@ impl Drop for RedisServer {
 }
 
 impl Answer {
+    pub(crate) fn text(&self) -> &[u8] {
+        match self {
+            Answer::Text(text) => text,
+            other => panic!("not a text: {other:?}"),
+        }
+    }
+
     pub(crate) fn number(&self) -> i64 {
         match self {
             Answer::Number(number) => *number,

@@ -2,9 +2,11 @@
 //! do with a socket.
 
 mod axum;
+mod failed_upgrade;
 mod middleware;
 mod pauses;
 mod proxy;
+mod refused;
 mod spans;
 mod stream_sink;
 #[path = "../support/mod.rs"]

@@ -2,9 +2,11 @@
 //! answers and agreements out.
 
 mod accept;
+mod allowed;
 mod client;
 mod extensions;
 mod headers;
+mod http2;
 mod origin;
 mod quote;
 mod rejection;

@@ -6,10 +6,10 @@ use http::{Method, Request, Response, Uri, Version};
 use crate::config::Config;
 use crate::handshake::{Agreement, Head, Offer, Rejection};
 
-const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+pub(super) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// A valid handshake.
-fn request() -> Request<()> {
+pub(super) fn request() -> Request<()> {
     with(&[
         ("host", "example.com"),
         ("connection", "Upgrade"),
@@ -19,7 +19,7 @@ fn request() -> Request<()> {
     ])
 }
 
-fn with(headers: &[(&str, &str)]) -> Request<()> {
+pub(super) fn with(headers: &[(&str, &str)]) -> Request<()> {
     headers
         .iter()
         .fold(Request::get("/ws"), |request, &(name, value)| {
@@ -29,28 +29,28 @@ fn with(headers: &[(&str, &str)]) -> Request<()> {
         .unwrap()
 }
 
-fn changed(change: impl FnOnce(&mut HeaderMap)) -> Request<()> {
+pub(super) fn changed(change: impl FnOnce(&mut HeaderMap)) -> Request<()> {
     let mut request = request();
     change(request.headers_mut());
     request
 }
 
 /// The handshake with one field set to another value.
-fn set(name: &'static str, value: &'static str) -> Request<()> {
+pub(super) fn set(name: &'static str, value: &'static str) -> Request<()> {
     changed(|headers| drop(headers.insert(name, HeaderValue::from_static(value))))
 }
 
-fn append(name: &'static str, value: &'static str) -> Request<()> {
+pub(super) fn append(name: &'static str, value: &'static str) -> Request<()> {
     changed(|headers| {
         headers.append(name, HeaderValue::from_static(value));
     })
 }
 
-fn without(name: &str) -> Request<()> {
+pub(super) fn without(name: &str) -> Request<()> {
     changed(|headers| drop(headers.remove(name)))
 }
 
-fn http2(headers: &[(&str, &str)]) -> Request<()> {
+pub(super) fn http2(headers: &[(&str, &str)]) -> Request<()> {
     let mut request = with(headers);
     *request.version_mut() = Version::HTTP_2;
     *request.method_mut() = Method::CONNECT;
@@ -58,23 +58,23 @@ fn http2(headers: &[(&str, &str)]) -> Request<()> {
     request
 }
 
-fn offer(request: &Request<()>) -> Result<Offer, Rejection> {
+pub(super) fn offer(request: &Request<()>) -> Result<Offer, Rejection> {
     Head::from(request).validate()
 }
 
 #[track_caller]
-fn refused(request: &Request<()>, status: u16, reason: &str) -> Response<String> {
+pub(super) fn refused(request: &Request<()>, status: u16, reason: &str) -> Response<String> {
     let response = offer(request).unwrap_err().into_response::<String>();
     assert_eq!(response.status(), status, "{}", response.body());
     assert!(response.body().contains(reason), "{}", response.body());
     response
 }
 
-fn answer(request: &Request<()>) -> Response<String> {
+pub(super) fn answer(request: &Request<()>) -> Response<String> {
     offer(request).unwrap().respond(&Agreement::default())
 }
 
-fn checked(request: &Request<()>, config: Config) -> Result<(), String> {
+pub(super) fn checked(request: &Request<()>, config: Config) -> Result<(), String> {
     offer(request).unwrap().check(&config).map_err(|rejection| {
         assert_eq!(rejection.status(), 403);
         rejection.to_string()
@@ -486,177 +486,4 @@ fn without_a_common_protocol_both_lists_are_named() {
     );
     let nothing = self::offer(&request()).unwrap().no_common_protocol(&["c"]);
     assert!(nothing.to_string().contains("offers none"), "{nothing}");
-}
-
-#[test]
-fn a_request_without_origin_may_connect() {
-    assert_eq!(checked(&request(), Config::new()), Ok(()));
-    assert_eq!(
-        checked(
-            &request(),
-            Config::new().allow_origins(["https://a.example"])
-        ),
-        Ok(())
-    );
-}
-
-#[test]
-fn a_page_of_the_same_origin_may_connect() {
-    for origin in [
-        "https://example.com",
-        "http://example.com",
-        "https://EXAMPLE.com:443",
-    ] {
-        assert_eq!(checked(&set("origin", origin), Config::new()), Ok(()));
-    }
-}
-
-#[test]
-fn a_page_of_another_origin_is_refused_with_both_values_and_the_setting() {
-    for origin in [
-        "https://evil.example",
-        "https://sub.example.com",
-        "https://example.com.evil",
-        "https://93.184.216.34",
-        "https://example.com:8443",
-        "null",
-        "",
-    ] {
-        let reason = checked(&set("origin", origin), Config::new()).unwrap_err();
-        assert!(reason.contains(&format!("`{origin}`")), "{reason}");
-        assert!(reason.contains("`example.com`"), "{reason}");
-        assert!(reason.contains("Config::allow_origins"), "{reason}");
-    }
-}
-
-#[test]
-fn two_origins_are_refused() {
-    let mut request = set("origin", "https://example.com");
-    request
-        .headers_mut()
-        .append("origin", HeaderValue::from_static("https://example.com"));
-    refused(&request, 400, "`Origin`");
-}
-
-#[test]
-fn only_listed_origins_may_connect() {
-    let config = || Config::new().allow_origins(["https://a.example", "http://b.example:8080"]);
-    for origin in [
-        "https://a.example",
-        "https://A.example:443",
-        "http://b.example:8080",
-    ] {
-        assert_eq!(checked(&set("origin", origin), config()), Ok(()));
-    }
-    for origin in [
-        "https://example.com",
-        "http://a.example",
-        "https://b.example:8080",
-        "null",
-    ] {
-        assert!(
-            checked(&set("origin", origin), config()).is_err(),
-            "{origin}"
-        );
-    }
-    let null = Config::new().allow_origins(["null"]);
-    assert_eq!(checked(&set("origin", "null"), null), Ok(()));
-}
-
-#[test]
-fn a_function_may_decide_about_origins_or_all_be_allowed() {
-    let config = || Config::new().allow_origins_if(|origin| origin.ends_with(".example"));
-    assert_eq!(
-        checked(&set("origin", "https://a.example"), config()),
-        Ok(())
-    );
-    let reason = checked(&set("origin", "https://example.com"), config()).unwrap_err();
-    assert!(reason.contains("allow_origins_if"), "{reason}");
-    let any = Config::new().danger_allow_any_origin();
-    assert_eq!(checked(&set("origin", "https://evil.example"), any), Ok(()));
-}
-
-#[test]
-fn only_listed_hosts_are_accepted() {
-    let config = || Config::new().hosts(["example.com", "localhost:3000"]);
-    for host in ["example.com", "EXAMPLE.com:8080", "localhost:3000"] {
-        assert_eq!(checked(&set("host", host), config()), Ok(()));
-    }
-    for host in ["evil.example", "localhost", "localhost:3001"] {
-        let reason = checked(&set("host", host), config()).unwrap_err();
-        assert!(reason.contains("Config::hosts"), "{reason}");
-    }
-}
-
-/// RFC 6874 has clients remove it, and some do not.
-#[test]
-fn a_host_may_have_a_zone_which_is_not_compared() {
-    for host in ["[fe80::1%25eth0]:9", "[fe80::1%eth0]:9"] {
-        let mut request = set("host", host);
-        assert_eq!(checked(&request, Config::new()), Ok(()), "{host}");
-        let origin = HeaderValue::from_static("http://[fe80::1]:9");
-        request.headers_mut().insert("origin", origin);
-        assert_eq!(checked(&request, Config::new()), Ok(()), "{host}");
-        let listed = Config::new().hosts(["[fe80::1]"]);
-        assert_eq!(checked(&request, listed), Ok(()), "{host}");
-        let other = Config::new().hosts(["[fe80::2]"]);
-        assert!(checked(&request, other).is_err(), "{host}");
-    }
-}
-
-#[test]
-fn http2_connects_with_connect_and_is_answered_with_200() {
-    let request = http2(&[
-        ("sec-websocket-version", "13"),
-        ("sec-websocket-protocol", "chat"),
-    ]);
-    let head = Head::from(&request).protocol(Some("websocket"));
-    assert!(head.is_handshake());
-    let offer = head.validate().unwrap();
-    let agreement = Agreement::with_protocol(offer.choose(["chat"]));
-    let response = offer.respond::<String>(&agreement);
-    assert_eq!(response.status(), 200);
-    assert_eq!(response.headers().len(), 1);
-    assert_eq!(response.headers()["sec-websocket-protocol"], "chat");
-}
-
-#[test]
-fn http2_is_refused_without_upgrade_and_connection() {
-    let refused = |request: &Request<()>, protocol: Option<&str>, status: u16| {
-        let response = Head::from(request)
-            .protocol(protocol)
-            .validate()
-            .unwrap_err()
-            .into_response::<String>();
-        assert_eq!(response.status(), status, "{}", response.body());
-        assert!(!response.headers().contains_key("upgrade"));
-        assert!(!response.headers().contains_key("connection"));
-        response
-    };
-    let good = http2(&[("sec-websocket-version", "13")]);
-    refused(&good, Some("connect-udp"), 501);
-    refused(&good, None, 400);
-    let version = refused(&http2(&[]), Some("websocket"), 400);
-    assert_eq!(version.headers()["sec-websocket-version"], "13");
-    let body = http2(&[("sec-websocket-version", "13"), ("content-length", "3")]);
-    refused(&body, Some("websocket"), 400);
-    let mut get = http2(&[("upgrade", "websocket")]);
-    *get.method_mut() = Method::GET;
-    refused(&get, None, 400);
-}
-
-#[test]
-fn http2_compares_the_scheme_of_an_origin_too() {
-    let check = |origin| {
-        let request = http2(&[("sec-websocket-version", "13"), ("origin", origin)]);
-        let offer = Head::from(&request)
-            .protocol(Some("websocket"))
-            .validate()
-            .unwrap();
-        offer.check(&Config::new()).is_ok()
-    };
-    assert!(check("https://example.com"));
-    assert!(check("https://example.com:443"));
-    assert!(!check("http://example.com"));
-    assert!(!check("https://example.com:80"));
 }

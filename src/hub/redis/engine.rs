@@ -34,6 +34,12 @@ pub struct Redis {
     receiver: Mutex<Option<mpsc::UnboundedReceiver<Order>>>,
 }
 
+/// The rights of a user, as the documentation of [`Redis`] shows them. A test runs with them.
+#[cfg(test)]
+pub(super) const ACL: &str = "\
+chat on ><password> ~hws1:* &hws1:* +hello +ping +script|load +evalsha \
++publish +subscribe +unsubscribe +@hash +@list +@sortedset +get +set +del +pexpire +time";
+
 impl Redis {
     /// Makes an engine for the Redis at a URL, without connecting:
     /// `redis://user:password@host:port/db`, `rediss://..` with TLS (feature `redis-tls`), or

@@ -63,6 +63,9 @@ impl From<RedisError> for Fault {
 }
 
 fn server(code: &str, details: &str) -> Fault {
+    // Redis 7.0 has no code for what a script may not do.
+    let is_denied = code == "NOPERM" || details.contains("The user executing the script can't");
+    let code = if is_denied { "NOPERM" } else { code };
     let kind = match code {
         "NOSCRIPT" => FaultKind::NoScript,
         "READONLY" | "LOADING" | "MASTERDOWN" | "MISCONF" | "CLUSTERDOWN" => FaultKind::WrongServer,

@@ -19,4 +19,6 @@ mod tests;
 mod tls;
 mod wire;
 
+#[cfg(test)]
+use engine::ACL;
 pub use engine::Redis;

@@ -148,6 +148,16 @@ impl Buffers {
         desk::swap(&mut self.desk);
     }
 
+    /// Makes what is in the cork the batch that is written; returns whether there is something.
+    #[inline]
+    pub(super) fn take_cork(&mut self) -> bool {
+        let is_corked = !self.is_cork_empty();
+        if is_corked && let Some(desk) = &mut self.desk {
+            desk.cork.take(&mut self.writing);
+        }
+        is_corked
+    }
+
     /// Takes the desk back after the handler was polled.
     #[inline]
     pub(super) fn take_desk(&mut self) {

@@ -38,7 +38,7 @@ use received::Received;
 #[cfg(feature = "tracing")]
 pub(crate) use span::connection as connection_span;
 use timer::Timer;
-use transmit::poll_transmit;
+use transmit::{poll_transmit, poll_transmit_usual, settle};
 use turn::Turn;
 use usual::Arrival;
 #[cfg(test)]
@@ -224,20 +224,21 @@ where
         {
             turn.next_demand = usual::take_back(conn);
         }
+        turn.is_usual = true;
         self.as_mut().transmit(turn, cx);
-        let is_parked = turn.repoll == Repoll::No && self.as_mut().park_usual(turn, cx);
+        turn.is_usual = turn.repoll == Repoll::No && self.as_mut().park_usual(turn, cx);
         #[cfg(test)]
         USUAL_TURNS.set((
             USUAL_TURNS.get().0,
-            USUAL_TURNS.get().1 + usize::from(is_parked),
+            USUAL_TURNS.get().1 + usize::from(turn.is_usual),
         ));
         let this = self.project();
         if let Some(conn) = this.conn
-            && !is_parked
+            && !turn.is_usual
         {
-            this.shared.count_received(conn.buffers().desk());
+            settle(this.shared, conn);
         }
-        is_parked
+        turn.is_usual
     }
 
     /// Parks at the end of a usual turn; returns whether it did. Each turn ends with an IO that
@@ -361,7 +362,10 @@ where
             return false;
         }
         let mut progress = false;
-        let written = poll_transmit(this.shared, conn, &mut progress, turn, cx);
+        let written = match turn.is_usual {
+            true => poll_transmit_usual(this.shared, conn, &mut progress, turn, cx),
+            false => poll_transmit(this.shared, conn, &mut progress, turn, cx),
+        };
         match written {
             Poll::Pending if progress => this.deadlines.write_blocked(turn.now()),
             Poll::Pending => this.deadlines.write_still_blocked(turn.now()),

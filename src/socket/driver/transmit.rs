@@ -25,6 +25,36 @@ pub(super) fn poll_transmit<T: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
+/// Does the same in a usual turn. If the handler alone has sent something, the lock is not
+/// needed: what is in the cork came first, whatever is queued meanwhile.
+#[inline]
+pub(super) fn poll_transmit_usual<T: AsyncRead + AsyncWrite + Unpin>(
+    shared: &Shared,
+    conn: &mut Conn<T>,
+    progress: &mut bool,
+    turn: &mut Turn,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    if !shared.is_plain() {
+        return poll_transmit(shared, conn, progress, turn, cx);
+    }
+    if !conn.buffers().take_cork() {
+        return Poll::Ready(Ok(()));
+    }
+    let written = conn.poll_write(progress, cx);
+    if !matches!(written, Poll::Ready(Ok(()))) {
+        settle(shared, conn);
+    }
+    written
+}
+
+/// Has the lock know what a usual turn did without it.
+pub(super) fn settle<T>(shared: &Shared, conn: &mut Conn<T>) {
+    let buffers = conn.buffers();
+    let in_flight = buffers.writing.len();
+    shared.settle(buffers.desk(), in_flight);
+}
+
 #[inline(never)]
 fn poll_transmit_slow<T: AsyncRead + AsyncWrite + Unpin>(
     shared: &Shared,

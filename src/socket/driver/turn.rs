@@ -17,6 +17,8 @@ pub(super) struct Turn {
     pub(super) same_task: bool,
     /// Whether the connection was idle when this poll began, so that it held no buffers.
     pub(super) was_idle: bool,
+    /// Whether the turn has been a usual one so far, and the lock does not know what was done.
+    pub(super) is_usual: bool,
     /// Whether the IO had nothing to read, and will wake this task when it has.
     pub(super) would_block: bool,
     /// Whether the deadlines wait until the next turn has looked at the input.
@@ -36,6 +38,7 @@ impl Default for Turn {
             next_demand: None,
             same_task: false,
             was_idle: false,
+            is_usual: false,
             would_block: false,
             looks_again: false,
             has_read: false,

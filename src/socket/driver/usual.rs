@@ -12,6 +12,7 @@ use super::conn::{Conn, Filled, Stage};
 use super::deadlines::Deadlines;
 use super::timer::Timer;
 use super::turn::Turn;
+use crate::protocol::are_whole_messages;
 use crate::socket::shared::{Capacity, Demand, ReadEnd, Shared};
 
 /// What the handler waits for: whole messages, as many as an inbox takes.
@@ -46,7 +47,7 @@ pub(super) fn may_begin<T>(
         // Nothing is half read, half written or about to end.
         && turn.was_idle
         && conn.stage() == Stage::Open
-        && conn.reader().is_plain()
+        && conn.reader().plain_limit().is_some()
         // No deadline is to be looked at.
         && deadlines.is_quiet()
         && !timer.has_fired()
@@ -87,10 +88,11 @@ pub(super) fn read_to_desk<T: AsyncRead + AsyncWrite + Unpin>(
 ) -> Arrival {
     let read = read(conn, true, cx);
     if read == Arrival::Other {
-        let (reader, buffers) = conn.parts();
-        let Capacity { messages, bytes } = Capacity::WHOLE;
+        let limit = conn.reader().plain_limit().unwrap_or_default();
+        let buffers = conn.buffers();
         let input = buffers.unparsed();
-        if !input.is_empty() && reader.are_whole_messages(input, messages, bytes) {
+        let Capacity { messages, bytes } = Capacity::WHOLE;
+        if !input.is_empty() && are_whole_messages(input, limit, messages, bytes) {
             buffers.lay_out();
             return Arrival::Messages;
         }

@@ -50,6 +50,8 @@ pub(in crate::socket) struct Cork {
     /// The messages in the cork, and the bytes of their payloads.
     messages: usize,
     bytes: usize,
+    /// Whether its frames were taken without the lock, which does not know of them yet.
+    is_taken: bool,
 }
 
 impl Default for Cork {
@@ -62,6 +64,7 @@ impl Default for Cork {
             limit: 0,
             messages: 0,
             bytes: 0,
+            is_taken: false,
         }
     }
 }
@@ -76,7 +79,22 @@ impl Cork {
 
     #[inline]
     pub(in crate::socket) fn is_empty(&self) -> bool {
-        self.messages == 0
+        self.messages == 0 || self.is_taken
+    }
+
+    /// Takes the frames into `writing`, which is empty, without the lock. Until the lock
+    /// [knows](super::Shared::settle) of this batch, all handles see its bytes as those of the
+    /// cork, so a flush waits for it and the limit counts it.
+    #[inline]
+    pub(in crate::socket) fn take(&mut self, writing: &mut Box<Outbox>) {
+        debug_assert!(!self.is_taken && writing.is_empty());
+        std::mem::swap(&mut self.outbox, writing);
+        self.is_taken = true;
+    }
+
+    #[inline]
+    pub(super) fn is_taken(&self) -> bool {
+        self.is_taken
     }
 
     #[inline]
@@ -103,6 +121,10 @@ impl Cork {
     /// Appends a message, unless that would exceed the limit; returns whether it did.
     #[inline]
     pub(super) fn push(&mut self, message: &Message, hints: &Hints) -> bool {
+        debug_assert!(
+            !self.is_taken,
+            "the lock must know of a batch before the next"
+        );
         let unsent = self.unsent_bytes();
         if unsent != 0 && unsent >= self.limit {
             return false;
@@ -141,7 +163,7 @@ impl Cork {
     pub(super) fn take_counts(&mut self) -> (usize, usize) {
         debug_assert!(self.outbox.is_empty());
         let counts = (self.messages, self.bytes);
-        (self.messages, self.bytes) = (0, 0);
+        (self.messages, self.bytes, self.is_taken) = (0, 0, false);
         counts
     }
 }

@@ -56,9 +56,10 @@ impl Hints {
     /// Shows a state that has changed.
     #[inline]
     pub(super) fn publish(&self, has_output: bool, needs_lock: bool, has_input: bool) {
-        let flags = u8::from(has_output) * HAS_OUTPUT
-            | u8::from(needs_lock) * NEEDS_LOCK
-            | u8::from(has_input) * HAS_INPUT;
+        let flag = |holds, flag| if holds { flag } else { 0 };
+        let flags = flag(has_output, HAS_OUTPUT)
+            | flag(needs_lock, NEEDS_LOCK)
+            | flag(has_input, HAS_INPUT);
         self.flags.store(flags, Ordering::Relaxed);
     }
 

@@ -193,6 +193,8 @@ impl Shared {
         self.lock_quietly()
     }
 
+    /// Locks for a change of what cannot be seen without the lock.
+    ///
     /// Nothing that runs under the lock panics, so a poisoned lock is as good as any.
     #[inline]
     fn lock_quietly(&self) -> MutexGuard<'_, State> {

@@ -4,7 +4,7 @@ use std::task::{Context, Waker};
 
 use super::desk::Desk;
 use super::driver_task::Repoll;
-use super::{Demand, Inbox, Locked, Shared};
+use super::{Demand, Inbox, Locked, Shared, State};
 
 /// The facts that the driver learns at the beginning of a turn.
 pub(in crate::socket) struct TurnStart {
@@ -35,7 +35,7 @@ impl Shared {
         desk: Option<&mut Desk>,
         cx: &mut Context<'_>,
     ) -> TurnStart {
-        let mut state = self.lock();
+        let mut state = self.lock_quietly();
         if let Some(desk) = desk {
             desk.assign(self.id(), state.queue.role(), self.config.output_limit);
         }
@@ -66,8 +66,7 @@ impl Shared {
         } = before;
         let mut state = self.lock();
         self.uncork(&mut desk.cork, &mut state);
-        state.count_received(desk);
-        self.hints.set_in_flight(in_flight);
+        self.settle_locked(desk, in_flight, &mut state);
         if is_written {
             state.queue.all_written();
         }
@@ -104,6 +103,23 @@ impl Shared {
             _ => state.driver = Some(cx.waker().clone()),
         }
         Repoll::No
+    }
+
+    /// Has the lock know what a usual turn has received and sent without it, of which so many
+    /// bytes are still being written. To be called before anything else is done with the desk.
+    pub(in crate::socket) fn settle(&self, desk: &mut Desk, in_flight: usize) {
+        self.settle_locked(desk, in_flight, &mut self.lock());
+    }
+
+    #[inline]
+    fn settle_locked(&self, desk: &mut Desk, in_flight: usize, state: &mut State) {
+        state.count_received(desk);
+        if desk.cork.is_taken() {
+            let (messages, bytes) = desk.cork.take_counts();
+            state.sent.add(messages, bytes);
+            state.queue.batch_taken();
+        }
+        self.hints.set_in_flight(in_flight);
     }
 
     /// Parks a driver that has only its handler left, unless the handler is to be dropped.

@@ -174,13 +174,6 @@ impl Shared {
         state
     }
 
-    /// Counts what was received from the desk.
-    pub(in crate::socket) fn count_received(&self, desk: &mut Desk) {
-        if !desk.arrived.is_counted() {
-            self.lock().count_received(desk);
-        }
-    }
-
     /// Returns the first chunk of the next message, or all of it; `None` if no more will
     /// come. From now on messages are handed over in chunks.
     pub(in crate::socket) fn poll_first_chunk(

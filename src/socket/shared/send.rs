@@ -334,6 +334,12 @@ impl Shared {
         self.hints.has_output()
     }
 
+    /// Whether nothing is queued, and the connection is not closing.
+    #[inline]
+    pub(in crate::socket) fn is_plain(&self) -> bool {
+        self.hints.is_plain()
+    }
+
     /// Takes what is queued and what is in the cork into `writing`, which is empty, and
     /// behind it the answers to pings and a ping of our own: the next batch. What was taken
     /// before has been written. Wakes the tasks that waited for that or for room; returns

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use tokio::io::{DuplexStream, ReadBuf};
 use tokio::sync::oneshot;
 
+use super::peer::{CLIENT, pair};
 use super::*;
 use crate::close::CloseFrame;
 use crate::error::ErrorKind;
@@ -55,30 +56,14 @@ impl AsyncWrite for Deaf {
 
 /// A connection whose second write fails, and the peer.
 fn deaf(role: Role, config: Config) -> (Deaf, Negotiated, Peer) {
-    let (ours, theirs) = tokio::io::duplex(1 << 20);
-    let mut peer = Peer::new(theirs);
-    let peers_role = match role {
-        Role::Server => Role::Client {
-            masking_key: || [7, 1, 9, 3],
-        },
-        Role::Client { .. } => Role::Server,
-    };
-    peer.connection = crate::protocol::Connection::new(peers_role, &config);
+    let (io, start, peer) = pair(role, 1 << 20, config);
     let io = Deaf {
-        io: ours,
+        io,
         writes_left: 1,
         error: io::ErrorKind::BrokenPipe,
     };
-    let start = Negotiated {
-        role,
-        ..start(config)
-    };
     (io, start, peer)
 }
-
-const CLIENT: Role = Role::Client {
-    masking_key: || [1, 2, 3, 4],
-};
 
 /// More messages than are read before the handler asks for them.
 const MORE: u32 = 3000;

@@ -2,15 +2,17 @@
 //! `protocol`, without IO. Time is paused: nothing here waits for a clock.
 
 mod cancel;
+mod close;
 #[cfg(feature = "deflate")]
 mod compress;
 mod coop;
 mod cork;
+mod deadlines;
+mod dropped;
 mod edge;
 mod end;
-mod flush;
-
 mod failed_write;
+mod flush;
 mod incoming;
 mod outgoing;
 mod pause;

@@ -3,14 +3,14 @@
 use std::io;
 use std::pin::Pin;
 
-use tokio::io::{DuplexStream, ReadBuf};
+use tokio::io::{DuplexStream, ReadBuf, ReadHalf};
 
 use super::peer::{CLIENT, pair};
 use super::*;
 
 /// A pipe with input that the runtime has not seen yet.
 struct Unseen {
-    io: DuplexStream,
+    io: ReadHalf<DuplexStream>,
     input: Arc<Mutex<Input>>,
 }
 
@@ -38,24 +38,6 @@ impl AsyncRead for Unseen {
         }
         buffer.put_slice(&std::mem::take(&mut input.bytes));
         Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Unseen {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 
@@ -112,10 +94,12 @@ async fn received_after(
     };
     let (io, start, mut peer) = pair(role, 4096, config);
     let input = Arc::new(Mutex::new(Input::default()));
+    let (read, write) = tokio::io::split(io);
     let unseen = Unseen {
-        io,
+        io: read,
         input: input.clone(),
     };
+    let unseen = tokio::io::join(unseen, write);
     let (give, take) = tokio::sync::oneshot::channel();
     let handler = async move |socket| drop(give.send(receive(way, socket).await));
     let _task = Task::run(managed, bare(unseen, start), handler);

@@ -3,10 +3,10 @@
 use std::io;
 use std::pin::Pin;
 
-use tokio::io::ReadBuf;
+use tokio::io::{DuplexStream, ReadBuf, ReadHalf};
 use tokio::sync::oneshot;
 
-use super::peer::serve_with;
+use super::peer::{CLIENT, pair, serve_with};
 use super::*;
 use crate::close::CloseFrame;
 
@@ -42,6 +42,21 @@ where
 }
 
 impl Peer {
+    /// Asserts that a ping is answered.
+    async fn is_answered(&mut self) {
+        self.connection.ping(b"there?").unwrap();
+        self.flush().await;
+        let pong = timeout(Duration::from_secs(12), self.control()).await;
+        assert_eq!(pong, Ok(Some(Event::Pong("there?".into()))));
+    }
+
+    /// Closes, asserts that this is answered, and ends the stream.
+    async fn leave(mut self, code: CloseCode) {
+        self.connection.close(code, "").unwrap();
+        self.flush().await;
+        assert_eq!(self.close_frame().await, Some(code.value()));
+    }
+
     /// The next control frame, or `None` at the end.
     async fn control(&mut self) -> Option<Event> {
         loop {
@@ -66,14 +81,8 @@ async fn a_ping_and_a_close_are_answered_behind_messages_that_the_handler_never_
         for _ in 0..100 {
             peer.send(text).await;
         }
-        peer.connection.ping(b"there?").unwrap();
-        peer.flush().await;
-        let pong = timeout(Duration::from_secs(12), peer.control()).await;
-        assert_eq!(pong, Ok(Some(Event::Pong("there?".into()))), "{text}");
-        peer.connection.close(CloseCode::GOING_AWAY, "").unwrap();
-        peer.flush().await;
-        assert_eq!(peer.close_frame().await, Some(1001));
-        drop(peer);
+        peer.is_answered().await;
+        peer.leave(CloseCode::GOING_AWAY).await;
         assert_eq!(take.await.unwrap(), going_away());
         assert!(began.elapsed().as_secs() < 3, "{:?}", began.elapsed());
     }
@@ -134,10 +143,7 @@ async fn a_peer_that_is_not_listened_to_is_pinged_and_not_given_up() {
         }
     }
     assert!((100..150).contains(&pings), "{pings}");
-    peer.connection.close(CloseCode::NORMAL, "").unwrap();
-    peer.flush().await;
-    assert_eq!(peer.close_frame().await, Some(1000));
-    drop(peer);
+    peer.leave(CloseCode::NORMAL).await;
     task.await.unwrap();
     returned.await.unwrap();
 }
@@ -159,14 +165,8 @@ async fn a_handler_that_discards_answers_pings_and_notices_the_end_whatever_arri
             flood(&mut peer, "a text of twenty chars").await;
         }
         peer.send("z".repeat(200_000)).await;
-        peer.connection.ping(b"there?").unwrap();
-        peer.flush().await;
-        let pong = timeout(Duration::from_secs(12), peer.control()).await;
-        assert_eq!(pong, Ok(Some(Event::Pong("there?".into()))));
-        peer.connection.close(CloseCode::GOING_AWAY, "").unwrap();
-        peer.flush().await;
-        assert_eq!(peer.close_frame().await, Some(1001));
-        drop(peer);
+        peer.is_answered().await;
+        peer.leave(CloseCode::GOING_AWAY).await;
         assert_eq!(take.await.unwrap(), going_away());
         assert!(began.elapsed().as_secs() < 3, "{:?}", began.elapsed());
     }
@@ -190,10 +190,7 @@ async fn a_handler_that_begins_to_discard_lets_a_stalled_connection_go_on() {
     let began = Instant::now();
     peer.io.write_all(&output).await.unwrap();
     assert!(began.elapsed() >= Duration::from_secs(60));
-    peer.connection.close(CloseCode::GOING_AWAY, "").unwrap();
-    peer.flush().await;
-    assert_eq!(peer.close_frame().await, Some(1001));
-    drop(peer);
+    peer.leave(CloseCode::GOING_AWAY).await;
     task.await.unwrap();
     returned.await.unwrap();
 }
@@ -231,10 +228,7 @@ async fn a_message_that_is_discarded_may_take_as_long_as_it_likes() {
         peer.io.write_all(b"\x00\x81\0\0\0\0a").await.unwrap();
     }
     peer.io.write_all(b"\x80\x80\0\0\0\0").await.unwrap();
-    peer.connection.close(CloseCode::GOING_AWAY, "").unwrap();
-    peer.flush().await;
-    assert_eq!(peer.close_frame().await, Some(1001));
-    drop(peer);
+    peer.leave(CloseCode::GOING_AWAY).await;
     assert_eq!(take.await.unwrap(), going_away());
 }
 
@@ -274,13 +268,8 @@ async fn a_bare_socket_that_only_sends_answers_and_ends_while_it_waits_for_its_e
     for _ in 0..2 {
         flood(&mut peer, "a text of twenty chars").await;
     }
-    peer.connection.ping(b"there?").unwrap();
-    peer.flush().await;
-    assert_eq!(peer.control().await, Some(Event::Pong("there?".into())));
-    peer.connection.close(CloseCode::GOING_AWAY, "").unwrap();
-    peer.flush().await;
-    assert_eq!(peer.close_frame().await, Some(1001));
-    drop(peer);
+    peer.is_answered().await;
+    peer.leave(CloseCode::GOING_AWAY).await;
     assert_eq!(task.await.unwrap().unwrap(), going_away());
 }
 
@@ -343,42 +332,22 @@ async fn a_slow_handler_receives_everything_in_order_from_a_peer_that_never_paus
     for at in 0..MORE {
         peer.send(format!("{at}")).await;
     }
-    peer.connection.close(CloseCode::NORMAL, "").unwrap();
-    peer.flush().await;
-    assert_eq!(peer.close_frame().await, Some(1000));
-    drop(peer);
+    peer.leave(CloseCode::NORMAL).await;
     task.await.unwrap();
     returned.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_only_sends_answers_and_ends_too() {
-    let role = Role::Client {
-        masking_key: || [1, 2, 3, 4],
-    };
-    let (ours, theirs) = tokio::io::duplex(1 << 16);
-    let mut peer = Peer::new(theirs);
-    peer.connection = crate::protocol::Connection::new(Role::Server, &Config::new());
+    let (io, start, mut peer) = pair(CLIENT, 1 << 16, Config::new());
     let (give, take) = oneshot::channel();
-    let socket = bare(
-        ours,
-        Negotiated {
-            role,
-            ..start(Config::new())
-        },
-    );
+    let socket = bare(io, start);
     let _task = Task::run(true, socket, |socket| push(socket, give));
     for _ in 0..500 {
         peer.send("a short text").await;
     }
-    peer.connection.ping(b"there?").unwrap();
-    peer.flush().await;
-    let pong = timeout(Duration::from_secs(12), peer.control()).await;
-    assert_eq!(pong, Ok(Some(Event::Pong("there?".into()))));
-    peer.connection.close(CloseCode::GOING_AWAY, "").unwrap();
-    peer.flush().await;
-    assert_eq!(peer.close_frame().await, Some(1001));
-    drop(peer);
+    peer.is_answered().await;
+    peer.leave(CloseCode::GOING_AWAY).await;
     assert_eq!(take.await.unwrap(), going_away());
 }
 
@@ -397,15 +366,9 @@ async fn a_ping_is_answered_behind_bytes_that_a_tunnel_does_not_read() {
     for _ in 0..500 {
         peer.send(vec![7]).await;
     }
-    peer.connection.ping(b"there?").unwrap();
-    peer.flush().await;
-    let pong = timeout(Duration::from_secs(12), peer.control()).await;
-    assert_eq!(pong, Ok(Some(Event::Pong("there?".into()))));
+    peer.is_answered().await;
     tokio::time::sleep(Duration::from_secs(15)).await;
-    peer.connection.close(CloseCode::NORMAL, "").unwrap();
-    peer.flush().await;
-    assert_eq!(peer.close_frame().await, Some(1000));
-    drop(peer);
+    peer.leave(CloseCode::NORMAL).await;
     task.await.unwrap();
     returned.await.unwrap();
 }
@@ -434,10 +397,7 @@ async fn a_ping_is_answered_behind_fragments_that_the_handler_has_not_received()
         tokio::time::sleep(Duration::from_secs(1)).await;
         peer.io.write_all(&fragment.repeat(count)).await.unwrap();
     }
-    peer.connection.ping(b"there?").unwrap();
-    peer.flush().await;
-    let pong = timeout(Duration::from_secs(12), peer.control()).await;
-    assert_eq!(pong, Ok(Some(Event::Pong("there?".into()))));
+    peer.is_answered().await;
     peer.io.write_all(b"\x80\x80\0\0\0\0").await.unwrap();
     assert_eq!(peer.close_frame().await, Some(1000));
     drop(peer);
@@ -455,19 +415,13 @@ async fn a_ping_is_answered_behind_compressed_messages() {
     for _ in 0..200 {
         peer.send("a text that repeats a text ".repeat(10)).await;
     }
-    peer.connection.ping(b"there?").unwrap();
-    peer.flush().await;
-    let pong = timeout(Duration::from_secs(12), peer.control()).await;
-    assert_eq!(pong, Ok(Some(Event::Pong("there?".into()))));
-    peer.connection.close(CloseCode::GOING_AWAY, "").unwrap();
-    peer.flush().await;
-    assert_eq!(peer.close_frame().await, Some(1001));
-    drop(peer);
+    peer.is_answered().await;
+    peer.leave(CloseCode::GOING_AWAY).await;
     assert_eq!(take.await.unwrap(), going_away());
 }
 
 /// A pipe of which each read returns eight bytes: a message.
-struct Spoon(tokio::io::DuplexStream);
+struct Spoon(ReadHalf<DuplexStream>);
 
 impl AsyncRead for Spoon {
     fn poll_read(
@@ -480,24 +434,6 @@ impl AsyncRead for Spoon {
         ready!(Pin::new(&mut self.0).poll_read(cx, &mut spoon))?;
         buffer.put_slice(spoon.filled());
         Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Spoon {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
 
@@ -522,7 +458,9 @@ async fn what_waits_before_a_close_is_kept_wherever_the_driver_yields() {
             assert_eq!(received, count);
             Ok::<(), Error>(())
         });
-        let task = Task::spawn(Spoon(ours), start(Config::new()), handler);
+        let (read, write) = tokio::io::split(ours);
+        let spoon = tokio::io::join(Spoon(read), write);
+        let task = Task::spawn(spoon, start(Config::new()), handler);
         assert_eq!(peer.close_frame().await, Some(1000));
         drop(peer);
         task.await.unwrap();

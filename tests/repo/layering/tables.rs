@@ -41,7 +41,7 @@ pub(super) const LAYERS: &[Layer] = &[
 #[rustfmt::skip]
 pub(super) const FLOORS: &[Floors] = &[
     Floors("protocol", &[
-        "assembly close event outbox pong role whole",
+        "assembly check close event outbox pong role whole",
         "encode prepared state",
         "read",
         "write",

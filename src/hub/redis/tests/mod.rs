@@ -2,11 +2,14 @@
 
 mod faults;
 mod main_path;
+mod presence;
 #[path = "../../../../tests/rooms/proxy.rs"]
 mod proxy;
 #[path = "../../../../tests/rooms/redis_server.rs"]
 mod redis_server;
+mod scripts;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -41,6 +44,8 @@ struct Notes {
     events: Mutex<Vec<Event>>,
     states: Mutex<Vec<EngineState>>,
     changed: Notify,
+    /// Each message takes a while.
+    is_slow: AtomicBool,
 }
 
 impl Notes {
@@ -56,6 +61,9 @@ impl Receive for Notes {
     }
 
     fn arrived(self: Arc<Self>, room: &str, arrival: Arrival) {
+        if self.is_slow.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         self.note(Event::Arrived(room.to_owned(), arrival));
     }
 
@@ -260,6 +268,15 @@ impl Server {
             .collect();
         people.sort();
         people
+    }
+
+    /// Waits until Redis has refused something after now, for want of memory.
+    async fn wait_refused(&self, redis: &RedisServer) {
+        let refused = || redis.info("errorstats", "errorstat_OOM");
+        let before = refused();
+        while refused() == before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// What has arrived in a room, in order.
