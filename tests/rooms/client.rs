@@ -77,10 +77,6 @@ impl Client {
         self.shared.unsaid.lock().unwrap().is_empty()
     }
 
-    pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.shared.seen.lock().unwrap().clone()
-    }
-
     pub(crate) fn missed(&self) -> usize {
         let seen = self.shared.seen.lock().unwrap();
         // The first one is no loss: the client had no position yet.
