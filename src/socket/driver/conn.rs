@@ -77,7 +77,7 @@ pub(super) enum Fin {
 }
 
 /// The place that was read into, and the number of bytes.
-pub(super) enum Filled {
+enum Filled {
     Input(usize),
     Payload(usize),
 }
@@ -273,7 +273,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
     ///
     /// The first read of a poll is not left to the task's budget, which a sibling future may
     /// have used up; later ones are, since the next poll begins with a read.
-    pub(super) fn poll_fill(
+    fn poll_fill(
         &mut self,
         demand: Demand,
         is_first: bool,
@@ -298,6 +298,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
             let count = ready!(read)?;
             return Poll::Ready(Ok(Filled::Payload(count)));
         }
+        self.poll_input(limit, is_first, cx).map_ok(Filled::Input)
+    }
+
+    /// Reads once into the input buffer, so many bytes at most.
+    #[inline]
+    pub(super) fn poll_input(
+        &mut self,
+        limit: usize,
+        is_first: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         let buffers = self.buffers.get_or_insert_with(Buffers::pooled);
         let mut buffer = ReadBuf::new(&mut buffers.input()[..limit]);
         let io = &mut self.io;
@@ -308,7 +319,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
             read(cx)
         })?;
         (buffers.start, buffers.end) = (0, buffer.filled().len());
-        Poll::Ready(Ok(Filled::Input(buffers.end)))
+        Poll::Ready(Ok(buffers.end))
     }
 
     /// Bytes were read straight into the message that is arriving.
