@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::buffers::{Buffers, INPUT};
-use super::coop::{poll_io, yield_now};
+use super::coop::{poll_again, poll_io, yield_now};
 use super::deadlines::Deadlines;
 use super::received::{Received, Taking};
 use crate::Message;
@@ -302,7 +302,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
     }
 
     /// Reads once into the input buffer, so many bytes at most.
-    #[inline]
+    #[inline(always)]
     pub(super) fn poll_input(
         &mut self,
         limit: usize,
@@ -311,13 +311,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
     ) -> Poll<io::Result<usize>> {
         let buffers = self.buffers.get_or_insert_with(Buffers::pooled);
         let mut buffer = ReadBuf::new(&mut buffers.input()[..limit]);
-        let io = &mut self.io;
-        let mut read = |cx: &mut Context<'_>| Pin::new(&mut *io).poll_read(cx, &mut buffer);
-        ready!(if is_first {
-            poll_io(cx, read)
-        } else {
-            read(cx)
-        })?;
+        let io = Pin::new(&mut self.io);
+        let polled = match io.poll_read(cx, &mut buffer) {
+            Poll::Pending if is_first => {
+                poll_again(cx, |cx| Pin::new(&mut self.io).poll_read(cx, &mut buffer))
+            }
+            polled => polled,
+        };
+        ready!(polled)?;
         (buffers.start, buffers.end) = (0, buffer.filled().len());
         Poll::Ready(Ok(buffers.end))
     }
