@@ -23,6 +23,9 @@ impl fmt::Display for EngineError {
 impl std::error::Error for EngineError {}
 
 /// Why a message was not published.
+///
+/// The text may contain what the engine says, such as the address of a host: it is for logs, not for
+/// clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublishError {
@@ -55,6 +58,9 @@ impl fmt::Display for PublishError {
 impl std::error::Error for PublishError {}
 
 /// Why a key did not enter a room.
+///
+/// The text may contain what the engine says, such as the address of a host: it is for logs, not for
+/// clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EnterError {

@@ -56,6 +56,9 @@ pub struct Recent {
 }
 
 /// Why a call about the log of a room failed.
+///
+/// The text may contain what the engine says, such as the address of a host: it is for logs, not for
+/// clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HubError {
