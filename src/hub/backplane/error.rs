@@ -29,14 +29,14 @@ impl std::error::Error for EngineError {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// More bytes wait for the engine than [`Hub::outgoing_limit`](super::Hub::outgoing_limit)
+    /// More bytes wait for the engine than [`Hub::outgoing_limit`](crate::hub::Hub::outgoing_limit)
     /// allows. The message is not in the log.
     Full,
     /// The engine cannot be reached, or refuses. The message is not in the log.
     Unavailable(EngineError),
     /// The engine did not answer in time. The message may be in the log.
     Unknown,
-    /// The hub has no history, so there is no log. Use [`Room::send`](super::Room::send).
+    /// The hub has no history, so there is no log. Use [`Room::send`](crate::hub::Room::send).
     NoHistory,
 }
 
