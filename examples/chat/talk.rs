@@ -85,7 +85,7 @@ impl From<Error> for End {
 
 impl From<HubError> for End {
     fn from(error: HubError) -> Self {
-        tracing::warn!(%error, "a page could not join");
+        tracing::debug!(%error, "a page could not join");
         End(
             CloseCode::TRY_AGAIN_LATER,
             "the room cannot be reached at the moment",
@@ -95,7 +95,7 @@ impl From<HubError> for End {
 
 impl From<EnterError> for End {
     fn from(error: EnterError) -> Self {
-        tracing::warn!(%error, "a page could not enter");
+        tracing::debug!(%error, "a page could not enter");
         End(
             CloseCode::TRY_AGAIN_LATER,
             "the room cannot be reached at the moment",

@@ -82,6 +82,9 @@ pub(super) struct Presence {
     copy: CopyState,
     /// The number of the last read of the roster that was begun.
     reads: u64,
+    /// The changes since it was begun, until it is answered. Those that came after the engine had
+    /// answered are not in the answer.
+    since_read: Option<Vec<RosterChange>>,
 }
 
 /// Whether the copy of the roster is right.
@@ -137,16 +140,34 @@ impl Presence {
         self.copy = CopyState::Unread;
         self.people = People::default();
         self.reads += 1;
+        self.since_read = None;
     }
 
     /// Returns the number of a read of the roster, which begins.
     pub(super) fn begin_read(&mut self) -> u64 {
         self.reads += 1;
+        self.since_read = Some(vec![]);
         self.reads
     }
 
     pub(super) fn is_latest(&self, read: u64) -> bool {
         self.reads == read
+    }
+
+    /// Returns the roster of an answer as it is by now. A change that the answer contains already
+    /// is made again, which changes nothing: the later changes are made again too.
+    pub(super) fn brought_up_to_date(&mut self, mut roster: Vec<Entry>) -> Vec<Entry> {
+        for change in self.since_read.take().unwrap_or_default() {
+            let key = match &change {
+                RosterChange::Entered(entry) => &entry.key,
+                RosterChange::Left(key) => key,
+            };
+            roster.retain(|entry| entry.key != *key);
+            if let RosterChange::Entered(entry) = change {
+                roster.push(entry);
+            }
+        }
+        roster
     }
 
     /// Compares a roster with the seats of this server.
@@ -174,6 +195,9 @@ impl Presence {
 
     /// Takes a change; returns what members are to be told.
     pub(super) fn change(&mut self, change: RosterChange) -> Vec<Change> {
+        if let Some(since_read) = &mut self.since_read {
+            since_read.push(change.clone());
+        }
         // A seat of this server whose key is taken over, here or elsewhere, is lost.
         if let RosterChange::Entered(entry) = &change
             && let Some(before) = self.people.seat(&entry.key)

@@ -96,6 +96,11 @@
 //! # }
 //! ```
 //!
+//! # Several servers
+//!
+//! With feature `hub` there is an engine in memory, [`Engine`], for tests of rooms over several
+//! servers: each server has a link to it, which a test can cut.
+//!
 //! # Peers that misbehave
 //!
 //! | the peer | in a test |
@@ -117,5 +122,6 @@ mod server;
 pub use client::Client;
 pub use connect::{Connect, Connecting, connect};
 #[cfg(feature = "hub")]
+#[cfg_attr(docsrs, doc(cfg(feature = "hub")))]
 pub use engine::{Engine, Link, Snapshot};
 pub use server::{Server, serve, serve_tower};

@@ -77,15 +77,21 @@ impl Client {
         self.shared.unsaid.lock().unwrap().is_empty()
     }
 
-    pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.shared.seen.lock().unwrap().clone()
-    }
-
     pub(crate) fn missed(&self) -> usize {
         let seen = self.shared.seen.lock().unwrap();
         // The first one is no loss: the client had no position yet.
         let missed = seen.iter().filter(|it| matches!(it, Seen::Missed(_)));
         missed.count().saturating_sub(1)
+    }
+
+    /// The place of its last message that is in the log.
+    pub(crate) fn accepted(&self) -> Option<Position> {
+        self.shared
+            .accepted
+            .lock()
+            .unwrap()
+            .last()
+            .map(|(_, position)| *position)
     }
 
     /// The last message that it was sent.

@@ -26,6 +26,7 @@ pub(in crate::hub) trait Receive: Send + Sync {
     fn presence(self: Arc<Self>, room: &str, change: RosterChange);
     fn lease_lost(self: Arc<Self>);
     fn interrupted(self: Arc<Self>);
+    fn repeated(self: Arc<Self>);
     fn state(self: Arc<Self>, state: EngineState);
 }
 
@@ -60,6 +61,12 @@ impl Inbound {
     /// [`following`](Self::following) is called for each.
     pub fn interrupted(&self) {
         self.with(|hub| hub.interrupted());
+    }
+
+    /// A message whose outcome was unknown was said again, and the engine had it already. It is
+    /// [counted](crate::hub::Counters::repeats).
+    pub fn repeated(&self) {
+        self.with(|hub| hub.repeated());
     }
 
     /// Whether the engine can be reached.

@@ -8,7 +8,7 @@ use redis::{Pipeline, Value};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
-use super::call::{Beat, Call, Probe, Request};
+use super::call::{Appended, Beat, Call, Probe, Request};
 use super::connect::{self, Backoff, Connection, concerns_both, ended};
 use super::fault::{Fault, FaultKind};
 use super::health::Part;
@@ -364,7 +364,14 @@ impl Publisher {
     fn answered(&mut self, call: Call, answer: Value) {
         match call {
             Call::Publish(call) => match scripts::published(answer, call.messages.len()) {
-                Some((end, outcomes)) => self.queue.appended(call, end, outcomes),
+                Some((end, outcomes)) => {
+                    for outcome in &outcomes {
+                        if *outcome == Appended::Before {
+                            self.shared.inbound.repeated();
+                        }
+                    }
+                    self.queue.appended(call, end, outcomes);
+                }
                 // Dropping them says that the outcome is unknown.
                 None => drop(call),
             },

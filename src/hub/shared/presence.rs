@@ -365,6 +365,7 @@ impl RoomShared {
         };
         let mut found = OwnSeats::default();
         self.presence_event(hub, |presence| {
+            let roster = presence.brought_up_to_date(roster);
             found = presence.own_seats(&roster);
             presence.compare(roster)
         });

@@ -13,6 +13,55 @@ use super::store::Store;
 /// It also does what Redis does on a bad day: links to it are [cut](Link::cut), and it
 /// [forks](Self::fork), [goes back](Self::rewind) or [forgets](Self::flush) when a test says
 /// so. Its tasks use tokio's clock, so with a paused clock waiting takes no time.
+///
+/// Here a client loses its server, and resumes on another one:
+///
+/// ```
+/// use hyper_ws::hub::{History, Hub, Joined, Position, Room};
+/// use hyper_ws::{WebSocket, testing};
+///
+/// fn hub(link: testing::Link) -> Hub {
+///     let hub = Hub::new().history(History::last(100)).backplane(link);
+///     hub.stamp(|_room, position, message| {
+///         format!("{position} {}", message.as_text().unwrap_or_default())
+///     })
+/// }
+///
+/// async fn page(
+///     mut socket: WebSocket,
+///     room: Room,
+///     from: Option<Position>,
+/// ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+///     match room.join_from(&socket, from).await? {
+///         Joined::Missed { now } => room.join_from(&socket, Some(now)).await?,
+///         resumed => resumed,
+///     };
+///     socket.send("welcome").await?;
+///     while socket.recv().await?.is_some() {}
+///     Ok(())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let engine = testing::Engine::new();
+/// let (link_a, link_b) = (engine.link(), engine.link());
+/// let (a, b) = (hub(link_a.clone()).room("lobby"), hub(link_b).room("lobby"));
+///
+/// let room = a.clone();
+/// let mut client = testing::connect(move |socket| page(socket, room.clone(), None)).await;
+/// assert_eq!(client.recv().await?, Some("welcome".into()));
+/// let first = b.publish("one").await?;
+/// assert_eq!(client.recv().await?, Some(format!("{first} one").into()));
+///
+/// link_a.cut(); // What is said now does not reach the first server,
+/// let second = b.publish("two").await?;
+/// drop(client); // and the client gives it up.
+/// let mut client = testing::connect(move |socket| page(socket, b.clone(), Some(first))).await;
+/// assert_eq!(client.recv().await?, Some(format!("{second} two").into()));
+/// assert_eq!(client.recv().await?, Some("welcome".into()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,

@@ -87,7 +87,7 @@ impl Link {
 
     fn request(&self, request: Request) {
         let refused = self.shared.lock().request(self.number, request);
-        if let Err(request) = refused {
+        if let Some(request) = refused {
             task::refuse(request);
         }
     }
@@ -121,7 +121,7 @@ impl Backplane for Link {
 
     fn publish(&self, request: Publish) {
         let refused = self.shared.lock().publish(self.number, request);
-        if let Err(request) = refused {
+        if let Some(request) = refused {
             task::refuse(request);
         }
     }

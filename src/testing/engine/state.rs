@@ -161,18 +161,18 @@ impl State {
     // ---- What a server asks for.
 
     /// Notes a request. It is handed back if the server has stopped.
-    pub(super) fn request(&mut self, link: usize, request: Request) -> Result<(), Request> {
+    pub(super) fn request(&mut self, link: usize, request: Request) -> Option<Request> {
         let link = &mut self.links[link];
         if link.is_gone {
-            return Err(request);
+            return Some(request);
         }
         let until = Instant::now() + PATIENCE;
         link.requests.push_back((until, request));
         link.wake.notify_one();
-        Ok(())
+        None
     }
 
-    pub(super) fn publish(&mut self, link: usize, publish: Publish) -> Result<(), Request> {
+    pub(super) fn publish(&mut self, link: usize, publish: Publish) -> Option<Request> {
         self.links[link].publishes += 1;
         let attempts = Attempts {
             server: link as u64,
@@ -260,8 +260,7 @@ impl State {
                     info: enter.info().clone(),
                     seat: None,
                 };
-                let owner = (server, enter.seat());
-                let entered = store.enter(enter.room(), &entry, owner, root);
+                let entered = store.enter(&enter, server, root);
                 if entered == Some(true) {
                     self.pass_presence(side, enter.room(), |other| {
                         let seat = (other == link).then_some(enter.seat());

@@ -9,8 +9,7 @@ use tokio::time::Instant;
 
 use super::log::{Append, Log};
 use crate::hub::Position;
-use crate::hub::backplane::{Arrival, Publish};
-use crate::hub::backplane::{Entry, Past, ReadFrom};
+use crate::hub::backplane::{Arrival, Enter, Entry, Past, Publish, ReadFrom};
 
 /// How long a key of [`Publish::once`] is remembered.
 const ONCE_FOR: Duration = Duration::from_secs(300);
@@ -112,23 +111,18 @@ impl Store {
         self.rooms.remove(room);
     }
 
-    /// Enters a key, and returns whether it is new; `None` if it belongs to another seat.
-    pub(super) fn enter(
-        &mut self,
-        room: &Arc<str>,
-        entry: &Entry,
-        (server, seat): (u64, u64),
-        root: u64,
-    ) -> Option<bool> {
-        let people = &mut self.room(room, root).people;
-        match people.get(&entry.key) {
-            Some(person) => (person.server == server && person.seat == seat).then_some(false),
-            None => {
-                let info = entry.info.clone();
-                people.insert(entry.key.clone(), Person { server, seat, info });
-                Some(true)
-            }
+    /// Enters a key, and returns whether that is a change; `None` if it belongs to another seat.
+    pub(super) fn enter(&mut self, enter: &Enter, server: u64, root: u64) -> Option<bool> {
+        let people = &mut self.room(enter.room(), root).people;
+        let seat = enter.seat();
+        match people.get(enter.key()) {
+            Some(person) if person.server == server && person.seat == seat => return Some(false),
+            Some(_) if !enter.takes_over() => return None,
+            _ => {}
         }
+        let info = enter.info().clone();
+        people.insert(enter.key().into(), Person { server, seat, info });
+        Some(true)
     }
 
     /// Removes a key, if it belongs to this seat, and returns whether it did.

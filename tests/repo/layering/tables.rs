@@ -30,9 +30,9 @@ pub(super) const LAYERS: &[Layer] = &[
         "message close error config frame extension protocol handshake socket tracker upgrade client"),
     // Rooms know sockets and encoded messages, but no HTTP.
     Layer(6, "hub", "message close error config shrink protocol::prepared socket tracker"),
-    // A client of whatever a server consists of.
+    // A client of whatever a server consists of, and an engine for several of them.
     Layer(7, "testing",
-        "message close error config transport protocol handshake socket client middleware"),
+        "message close error config transport protocol handshake socket client middleware hub"),
 ];
 
 /// The files and folders of a folder by floor, lowest first. Those of one floor do
@@ -108,7 +108,8 @@ pub(super) const FLOORS: &[Floors] = &[
         "engine",
     ]),
     Floors("hub/shared", &["mod", "interest join logged publish", "presence receive"]),
-    Floors("testing", &["client", "server", "connect"]),
+    Floors("testing", &["client engine", "server", "connect"]),
+    Floors("testing/engine", &["log", "store", "state", "task", "link", "handle"]),
 ];
 
 /// Types whose inherent methods stand in more than the file that defines them, and
