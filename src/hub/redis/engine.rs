@@ -20,9 +20,70 @@ use crate::hub::backplane::{
 };
 use crate::hub::position::Tags;
 
-/// Rooms over several servers, by Redis.
+/// The engine that connects the hubs of several servers by Redis.
 ///
-/// An engine is for one hub: give each hub its own.
+/// ```no_run
+/// use hyper_ws::hub::{History, Hub, Redis};
+///
+/// # async fn start() -> Result<(), hyper_ws::hub::EngineError> {
+/// let redis = Redis::new("redis://127.0.0.1:6379")?;
+/// // Optional: a server that is of no use without Redis says so at once.
+/// redis.check().await?;
+/// let hub = Hub::new().history(History::last(100)).backplane(redis);
+/// # let _ = hub;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Each server makes its own engine with the same URL. An engine is for one hub. It holds two
+/// connections, whatever the number of rooms: one subscribes to the rooms that have members here,
+/// the other publishes and reads. What waits for it goes out in batches, and messages of one room
+/// that wait together travel together.
+///
+/// [Rooms over several servers](crate::guide::rooms) says what happens when what fails.
+///
+/// # The server
+///
+/// Redis from version 6.2 on, or Valkey, as a single server or a primary with replicas. The tests
+/// run with Redis 7.0. The name in the URL must lead to the primary; it is resolved anew at each
+/// attempt to connect. A server that has become a replica is left within some five seconds. Redis
+/// Cluster and Sentinel are not supported.
+///
+/// Set `maxmemory-policy` to `noeviction` or one of the `volatile` policies that suits you: an
+/// evicted room begins anew, and its members are told. With `appendonly yes` and `appendfsync
+/// always`, a restart loses nothing. With `everysec`, or with replicas, it may lose the newest
+/// messages, which members are told too.
+///
+/// # The rights of a user
+///
+/// A user of Redis needs no more than these rules, for the prefix `hws1`:
+///
+/// ```text
+/// ACL SETUSER chat on ><password> ~hws1:* &hws1:* +hello +ping +script|load +evalsha
+///     +publish +subscribe +unsubscribe +@hash +@list +@sortedset +get +set +del +pexpire +time
+/// ```
+///
+/// A database other than 0 needs `+select` in addition.
+///
+/// # What is kept
+///
+/// All names begin with the [prefix](Self::prefix), here `hws1`:
+///
+/// | name | what |
+/// |---|---|
+/// | `hws1:{room}` | the channel of a room |
+/// | `hws1:{room}:l` | its log: a list, at most as large as the [`History`](super::super::History) says, with 16 bytes for each message in addition to it; forgotten after the history's age |
+/// | `hws1:{room}:t` | the end of the log: a hash, forgotten 24 hours after the room was last used |
+/// | `hws1:{room}:o:..` | the positions of [messages with a key](super::super::Room::publish_once), for five minutes |
+/// | `hws1:{room}:w` | who is present: a hash |
+/// | `hws1:servers`, `hws1:server:..`, `hws1:loss:..` | the leases of servers whose people are present |
+/// | `hws1:probe:..` | the channel on which a server hears its own probes |
+///
+/// The end of a log names the last message of each server that has published in the room, so that
+/// a message that is sent again is recognised. If more than 72 servers have, those that have not
+/// published there for longest are forgotten.
+///
+/// Whoever can write to these names can say anything in any room.
 pub struct Redis {
     address: Address,
     prefix: String,

@@ -94,16 +94,14 @@ impl Interest {
         let Some((room, entry)) = self.rooms.get_key_value(room) else {
             return;
         };
-        if entry.channel == Channel::Unsubscribing {
-            let room = room.clone();
-            if entry.is_wanted {
-                if let Some(entry) = self.rooms.get_mut(&room) {
-                    entry.channel = Channel::Absent;
-                }
-                self.change(&room);
-            } else {
-                self.rooms.remove(&room);
-            }
+        if entry.channel != Channel::Unsubscribing {
+            return;
+        }
+        let room = room.clone();
+        if let Some(entry) = self.rooms.get_mut(&room) {
+            entry.channel = Channel::Absent;
+            // It is wanted, or removed when its turn comes.
+            self.change(&room);
         }
     }
 

@@ -347,6 +347,7 @@ impl Ear {
 
     fn arrived(&self, room: &str, payload: Bytes) {
         let inbound = &self.shared.inbound;
+        let is_message = payload.first() == Some(&b'm');
         match wire::parse(payload, self.shared.names.server()) {
             Some(Payload::Messages(arrivals)) => {
                 for arrival in arrivals {
@@ -360,8 +361,13 @@ impl Ear {
                 }
             }
             Some(Payload::Own) => {}
-            // The next message will not follow the last that was known, so the log is read.
-            None => self.shared.unreadable(),
+            None => {
+                self.shared.unreadable();
+                // A message has been appended in any case: it is read from the log.
+                if is_message {
+                    inbound.following(room);
+                }
+            }
         }
     }
 }

@@ -1,15 +1,19 @@
 //! Tests of the engine, with processes of `redis-server`.
 
 mod faults;
+mod interest;
 mod main_path;
+mod measure;
 mod presence;
 #[path = "../../../../tests/rooms/proxy.rs"]
 mod proxy;
+mod queue;
 #[path = "../../../../tests/rooms/redis_server.rs"]
 mod redis_server;
 mod scripts;
+mod wire;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,6 +48,8 @@ struct Notes {
     events: Mutex<Vec<Event>>,
     states: Mutex<Vec<EngineState>>,
     changed: Notify,
+    /// How often a room was followed.
+    following: AtomicUsize,
     /// Each message takes a while.
     is_slow: AtomicBool,
 }
@@ -57,6 +63,7 @@ impl Notes {
 
 impl Receive for Notes {
     fn following(self: Arc<Self>, room: &str) {
+        self.following.fetch_add(1, Ordering::Relaxed);
         self.note(Event::Following(room.to_owned()));
     }
 
