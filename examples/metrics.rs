@@ -1,10 +1,11 @@
-//! Metrics of sockets for Prometheus: an echo at `/ws`, the counts at `/metrics`.
+//! Metrics of sockets and rooms for Prometheus: an echo at `/ws`, a room at `/room`, the counts at
+//! `/metrics`.
 //!
 //!     cargo run --release --example metrics
 //!     curl http://127.0.0.1:3000/metrics
 //!
-//! The tracker counts by itself; this example translates its counts for Prometheus
-//! at each request. Only the durations are recorded when a conversation ends,
+//! The tracker and the hub count by themselves; this example translates their counts for
+//! Prometheus at each request. Only the durations are recorded when a conversation ends,
 //! because a histogram needs each of them.
 
 use std::convert::Infallible;
@@ -21,6 +22,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_ws::hub::{EngineState, History, Hub};
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{CloseCode, WebSocket, WebSocketService};
 use prometheus_client::collector::Collector;
@@ -81,6 +83,70 @@ impl Collector for Sockets {
     }
 }
 
+/// Collects the counts of a hub for Prometheus.
+#[derive(Debug)]
+struct Rooms(Hub);
+
+impl Collector for Rooms {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let counters = self.0.counters();
+        let is_up = i64::from(self.0.state() == EngineState::Up);
+        for (name, help, value) in [
+            ("hub_rooms", "Rooms on this server", count(self.0.len())),
+            (
+                "hub_history_bytes",
+                "Memory of all histories",
+                count(counters.history_bytes),
+            ),
+            ("hub_engine_up", "Whether the engine can be reached", is_up),
+        ] {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(value).encode(metric)?;
+        }
+        for (name, help, value) in [
+            (
+                "hub_gaps_repaired",
+                "Gaps whose messages were found",
+                counters.gaps_repaired,
+            ),
+            (
+                "hub_gaps_lost",
+                "Gaps that members were told of",
+                counters.gaps_lost,
+            ),
+            (
+                "hub_interruptions",
+                "Interruptions of the engine",
+                counters.interruptions,
+            ),
+            ("hub_reads", "Reads of logs from the engine", counters.reads),
+            (
+                "hub_repeats",
+                "Messages that the engine was told twice",
+                counters.repeats,
+            ),
+            (
+                "hub_dropped",
+                "Messages that were not passed on",
+                counters.dropped,
+            ),
+            (
+                "hub_unreadable",
+                "Messages of newer releases",
+                counters.unreadable,
+            ),
+        ] {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(value).encode(metric)?;
+        }
+        Ok(())
+    }
+}
+
+fn count(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 /// A counter for each value of a label.
 fn counters<V: EncodeLabelValue>(
     encoder: &mut DescriptorEncoder<'_>,
@@ -103,6 +169,15 @@ async fn echo(mut socket: WebSocket) -> Result<(), hyper_ws::Error> {
     Ok(())
 }
 
+async fn visit(mut socket: WebSocket, hub: Hub) -> Result<(), hyper_ws::Error> {
+    let room = hub.room("lobby");
+    room.join(&socket);
+    while let Some(message) = socket.recv().await? {
+        room.send(message);
+    }
+    Ok(())
+}
+
 async fn app(
     request: Request<Incoming>,
     metrics: Arc<Registry>,
@@ -119,7 +194,8 @@ async fn app(
         *response.body_mut() = Full::from(text);
     } else {
         *response.status_mut() = StatusCode::NOT_FOUND;
-        *response.body_mut() = Full::from("the socket is at /ws, the counts are at /metrics\n");
+        *response.body_mut() =
+            Full::from("sockets are at /ws and /room, the counts are at /metrics\n");
     }
     Ok(response)
 }
@@ -140,10 +216,13 @@ async fn main() -> std::io::Result<()> {
         durations,
     );
     metrics.register_collector(Box::new(Sockets(tracker.clone())));
+    let hub = Hub::new().history(History::last(100));
+    metrics.register_collector(Box::new(Rooms(hub.clone())));
     let metrics = Arc::new(metrics);
 
     let service = WebSocketService::new(service_fn(move |request| app(request, metrics.clone())))
         .route("/ws", echo)
+        .route("/room", move |socket: WebSocket| visit(socket, hub.clone()))
         .tracker(&tracker);
     let mut listener = Listener::bind(options.listen).await?;
     println!("listening on http://{}", listener.address()?);

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use hyper_ws::hub::{EnterError, Hub, HubError, Joined, Position, Recent, Room};
+use hyper_ws::hub::{EnterError, Hub, HubError, Joined, Position, PublishError, Recent, Room};
 use hyper_ws::{CloseCode, Error, Message, WebSocket};
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,7 @@ pub(crate) enum Event<'a> {
     Joined { name: &'a str },
     Left { name: &'a str },
     Accepted { id: &'a str },
-    Declined { id: &'a str, reason: String },
+    Declined { id: &'a str, reason: &'a str },
 }
 
 /// A text as it is in the log of its room.
@@ -85,7 +85,7 @@ impl From<Error> for End {
 
 impl From<HubError> for End {
     fn from(error: HubError) -> Self {
-        tracing::warn!(%error, "a page could not join");
+        tracing::debug!(%error, "a page could not join");
         End(
             CloseCode::TRY_AGAIN_LATER,
             "the room cannot be reached at the moment",
@@ -95,7 +95,7 @@ impl From<HubError> for End {
 
 impl From<EnterError> for End {
     fn from(error: EnterError) -> Self {
-        tracing::warn!(%error, "a page could not enter");
+        tracing::debug!(%error, "a page could not enter");
         End(
             CloseCode::TRY_AGAIN_LATER,
             "the room cannot be reached at the moment",
@@ -254,7 +254,12 @@ impl Visit {
             // The page is not closed because the engine is away: closing all of them would help
             // nobody, and they would all come back at once.
             Err(error) => {
-                let reason = error.to_string();
+                tracing::debug!(%error, "a text was declined");
+                // The error itself names hosts, which are no page's business.
+                let reason = match error {
+                    PublishError::Unknown => "it is not known whether the text was accepted",
+                    _ => "the text was not accepted: the other servers cannot be reached",
+                };
                 Ok(socket.send(json(&Event::Declined { id, reason })).await?)
             }
         }

@@ -48,7 +48,9 @@ pub(crate) fn copy(key: [u8; 4], payload: &[u8]) -> Vec<u8> {
     let masked = |word: &[u8; 8]| (u64::from_ne_bytes(*word) ^ whole).to_ne_bytes();
     let (words, rest) = payload.as_chunks::<8>();
     let (blocks, words) = words.as_chunks::<8>();
-    let mut copy = Vec::with_capacity(payload.len().div_ceil(64));
+    // So written, the compiler sees that the whole blocks fit.
+    let is_more = !words.is_empty() || !rest.is_empty();
+    let mut copy = Vec::with_capacity(blocks.len() + usize::from(is_more));
     copy.extend(blocks.iter().map(|block| block.each_ref().map(masked)));
     let mut copy = copy.into_flattened();
     copy.extend(words.iter().map(masked));

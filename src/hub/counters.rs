@@ -17,6 +17,8 @@ pub struct Counters {
     pub dropped: u64,
     /// Reads of a room's log from the engine.
     pub reads: u64,
+    /// Messages whose outcome was unknown, that were said again, and that the engine had already.
+    pub repeats: u64,
     /// Messages that could not be read, because a newer release has written them.
     pub unreadable: u64,
     /// The bytes that the histories of all rooms take now.
@@ -31,6 +33,7 @@ pub(super) struct Counts {
     pub(super) interruptions: AtomicU64,
     pub(super) dropped: AtomicU64,
     pub(super) reads: AtomicU64,
+    pub(super) repeats: AtomicU64,
     pub(super) unreadable: AtomicU64,
     pub(super) history_bytes: AtomicUsize,
 }
@@ -48,6 +51,7 @@ impl Counts {
             interruptions: get(&self.interruptions),
             dropped: get(&self.dropped),
             reads: get(&self.reads),
+            repeats: get(&self.repeats),
             unreadable: get(&self.unreadable),
             history_bytes: self.history_bytes.load(Ordering::Relaxed),
         }

@@ -22,7 +22,8 @@ use crate::support::{CLOSE, PING, PONG, TEXT, frame};
 
 /// The end of a conversation as its handler sees it: the result of `recv`, and the
 /// cause.
-type End = (Result<(), ErrorKind>, CloseCause);
+pub(crate) type End = (Result<(), ErrorKind>, CloseCause);
+
 type Ends = mpsc::UnboundedSender<End>;
 
 /// Echoes until the peer closes or is lost.
@@ -71,8 +72,8 @@ async fn idle(socket: WebSocket, ends: Ends) {
 }
 
 /// One connection in memory.
-struct Connection {
-    wire: Wire,
+pub(crate) struct Connection {
+    pub(crate) wire: Wire,
     serving: JoinHandle<hyper::Result<()>>,
     tracker: Tracker,
     ends: mpsc::UnboundedReceiver<End>,
@@ -83,7 +84,7 @@ impl Connection {
         Connection::with(Config::new(), &[]).await
     }
 
-    async fn with(config: Config, settings: &[(u16, u32)]) -> Self {
+    pub(crate) async fn with(config: Config, settings: &[(u16, u32)]) -> Self {
         let tracker = Tracker::new();
         let (sender, ends) = mpsc::unbounded_channel();
         let (first, second, third) = (sender.clone(), sender.clone(), sender.clone());
@@ -108,22 +109,22 @@ impl Connection {
     }
 
     /// The end of the next conversation that ends.
-    async fn end(&mut self) -> End {
+    pub(crate) async fn end(&mut self) -> End {
         self.ends.recv().await.expect("the handler tells")
     }
 
     /// Waits until no socket is left.
-    async fn gone(&mut self) {
+    pub(crate) async fn gone(&mut self) {
         until_empty(&self.tracker).await;
     }
 }
 
-fn closed(code: u16) -> Vec<u8> {
+pub(crate) fn closed(code: u16) -> Vec<u8> {
     frame(CLOSE, &code.to_be_bytes())
 }
 
 /// A frame of the server: unmasked.
-fn unmasked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn unmasked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     [&[0x80 | opcode, payload.len() as u8], payload].concat()
 }
 
@@ -433,42 +434,6 @@ async fn a_silent_client_is_closed_with_1011_and_its_stream_reset() {
     connection.gone().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_window_that_never_opens_ends_in_the_write_timeout() {
-    let config = Config::new().no_keep_alive();
-    let mut connection = Connection::with(config, &[(INITIAL_WINDOW, 0)]).await;
-    connection.wire.open(1, "/talk").await;
-    let end = (Err(ErrorKind::WriteTimeout), CloseCause::WriteTimeout);
-    assert_eq!(connection.end().await, end);
-    connection.gone().await;
-    // Other sockets on the same connection are not affected.
-    let wire = &mut connection.wire;
-    wire.ask(3, "/echo").await;
-    wire.accepted(3).await;
-    wire.window(3, 100).await;
-    wire.data(3, &frame(TEXT, b"hello")).await;
-    assert_eq!(wire.bytes(3, 7).await, unmasked(TEXT, b"hello"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_window_that_opens_late_and_little_by_little_is_enough() {
-    let mut connection = Connection::with(Config::new(), &[(INITIAL_WINDOW, 0)]).await;
-    let wire = &mut connection.wire;
-    wire.open(1, "/echo").await;
-    let message = vec![b'.'; 120];
-    wire.data(1, &frame(TEXT, &message)).await;
-    wire.settle().await;
-    let mut echoed = Vec::new();
-    for _ in 0..122 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        wire.window(1, 1).await;
-        let byte = wire.next().await;
-        assert_eq!((byte.kind, byte.payload.len()), (DATA, 1));
-        echoed.extend(byte.payload);
-    }
-    assert_eq!(echoed, unmasked(TEXT, &message));
-}
-
 /// A connection to a server that shuts down as README shows it, the sender that
 /// asks for the shutdown, and the outcome of the drain.
 async fn drained(
@@ -593,51 +558,7 @@ async fn all_that_a_client_sent_before_it_reset_the_stream_is_received() {
     }
 }
 
-/// A client that opens its window once a second reads all that was queued before
-/// the server closed.
-#[tokio::test(start_paused = true)]
-async fn output_that_was_queued_before_a_close_is_written_as_long_as_the_client_reads() {
-    const MESSAGE: usize = 1_000_000;
-    const WINDOW: u32 = 20_000;
-    let tracker = Tracker::new();
-    let service = WebSocketService::new(service_fn(page))
-        .route("/once", async |mut socket: WebSocket| {
-            socket.send(vec![7; MESSAGE]).await
-        })
-        .config(Config::new().no_keep_alive())
-        .tracker(&tracker);
-    let settings = [(INITIAL_WINDOW, WINDOW)];
-    let (mut wire, _serving) = http2_wire::pair(&server(), service, &settings).await;
-    wire.open(1, "/once").await;
-    let mut bytes = Vec::new();
-    // Granted at once, not frame by frame: the frames would get smaller and smaller.
-    let mut taken = 0;
-    while bytes.len() < 10 + MESSAGE + 4 {
-        let frame = wire.next().await;
-        assert_eq!(
-            (frame.kind, frame.is_end()),
-            (DATA, false),
-            "{}",
-            bytes.len()
-        );
-        taken += frame.payload.len() as u32;
-        bytes.extend(frame.payload);
-        if taken >= WINDOW {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            wire.window(0, taken).await;
-            wire.window(1, taken).await;
-            taken = 0;
-        }
-    }
-    assert!(bytes.ends_with(&unmasked(CLOSE, &[3, 232])));
-    wire.data(1, &closed(1000)).await;
-    wire.ended(1).await;
-    wire.end(1).await;
-    wire.settle().await;
-    until_empty(&tracker).await;
-}
-
-async fn until_empty(tracker: &Tracker) {
+pub(crate) async fn until_empty(tracker: &Tracker) {
     while !tracker.is_empty() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

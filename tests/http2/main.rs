@@ -3,5 +3,6 @@
 
 mod lifecycle;
 mod services;
+mod slow_readers;
 #[path = "../support/mod.rs"]
 mod support;

@@ -90,6 +90,14 @@ async def check(address, server):
         **traffic(6, 6000),
     })
 
+    # Rooms: one with a history, and two visitors.
+    room = f"ws://{address}/room"
+    async with connect(room) as one, connect(room) as two:
+        await one.send("hello")
+        assert await one.recv() == await two.recv() == "hello"
+        counts = await until(metrics, {"hub_rooms": 1, "hub_engine_up": 1, "hub_gaps_lost_total": 0})
+        assert 0 < counts["hub_history_bytes"] < 1000, counts
+
     server.terminate()
     try:
         await sockets[2].recv()

@@ -26,6 +26,7 @@ pub(in crate::hub) trait Receive: Send + Sync {
     fn presence(self: Arc<Self>, room: &str, change: RosterChange);
     fn lease_lost(self: Arc<Self>);
     fn interrupted(self: Arc<Self>);
+    fn repeated(self: Arc<Self>);
     fn state(self: Arc<Self>, state: EngineState);
 }
 
@@ -40,7 +41,7 @@ impl Inbound {
         self.with(|hub| hub.arrived(room, arrival));
     }
 
-    /// A message that another server [relayed](Backplane::relay).
+    /// A message that another server [relayed](crate::hub::backplane::Backplane::relay).
     pub fn relayed(&self, room: &str, envelope: Bytes) {
         self.with(|hub| hub.relayed(room, envelope));
     }
@@ -60,6 +61,12 @@ impl Inbound {
     /// [`following`](Self::following) is called for each.
     pub fn interrupted(&self) {
         self.with(|hub| hub.interrupted());
+    }
+
+    /// A message whose outcome was unknown was said again, and the engine had it already. It is
+    /// [counted](crate::hub::Counters::repeats).
+    pub fn repeated(&self) {
+        self.with(|hub| hub.repeated());
     }
 
     /// Whether the engine can be reached.
@@ -87,7 +94,7 @@ impl fmt::Debug for Inbound {
     }
 }
 
-/// Whether an engine can be reached; see [`Hub::state`](super::Hub::state).
+/// Whether an engine can be reached; see [`Hub::state`](crate::hub::Hub::state).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EngineState {

@@ -93,7 +93,7 @@ pub(super) enum Call {
     /// Never a `Publish`.
     Other(Pending<Request>),
     Probe(Probe),
-    Beat,
+    Beat(Beat),
 }
 
 /// The messages of one room.
@@ -122,6 +122,16 @@ pub(super) struct Probe {
     pub(super) number: u64,
     /// The connection that must hear it; `None` if there was none.
     pub(super) line: Option<u64>,
+}
+
+/// The renewal of the lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Beat {
+    pub(super) number: u64,
+    /// The last loss of the lease that is known here.
+    pub(super) known_loss: u64,
+    /// The server takes its people out of all rooms.
+    pub(super) stops: bool,
 }
 
 /// What became of a message in a call.

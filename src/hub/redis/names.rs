@@ -71,6 +71,11 @@ impl Names {
         format!("{}:server:{}", self.prefix, self.server)
     }
 
+    /// Which beat has found the lease of this server to be over: a string.
+    pub(super) fn loss(&self) -> String {
+        format!("{}:loss:{}", self.prefix, self.server)
+    }
+
     /// The channel of the probes of this server, and a key that never exists.
     pub(super) fn probe(&self) -> String {
         format!("{}:probe:{}", self.prefix, self.server)

@@ -8,7 +8,7 @@ use redis::{Pipeline, Value};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
-use super::call::{Call, Probe, Request};
+use super::call::{Appended, Beat, Call, Probe, Request};
 use super::connect::{self, Backoff, Connection, concerns_both, ended};
 use super::fault::{Fault, FaultKind};
 use super::health::Part;
@@ -47,6 +47,8 @@ pub(super) async fn run(
         arrived: vec![],
         end: End::Running,
         probes: 0,
+        beats: 0,
+        known_loss: 0,
         presence: Presence::Unused,
         is_beat_due: false,
         is_probe_due: false,
@@ -68,6 +70,10 @@ struct Publisher {
     end: End,
     /// The number of the last probe.
     probes: u64,
+    /// The number of the last beat.
+    beats: u64,
+    /// The number of the beat that has found the lease to be over, as this server last heard.
+    known_loss: u64,
     presence: Presence,
     is_beat_due: bool,
     is_probe_due: bool,
@@ -277,10 +283,19 @@ impl Publisher {
             }));
         }
         if std::mem::take(&mut self.is_beat_due) {
-            batch.push(Call::Beat);
+            batch.push(self.beat(false));
         }
         batch.extend(self.queue.next(now));
         batch
+    }
+
+    fn beat(&mut self, stops: bool) -> Call {
+        self.beats += 1;
+        Call::Beat(Beat {
+            number: self.beats,
+            known_loss: self.known_loss,
+            stops,
+        })
     }
 
     /// Sends a batch and takes the answers.
@@ -288,7 +303,7 @@ impl Publisher {
         let mut pipeline = Pipeline::with_capacity(batch.len());
         for call in &batch {
             let root = || self.queue.root();
-            pipeline.add_command(connection.scripts.command(call, root, false));
+            pipeline.add_command(connection.scripts.command(call, root));
         }
         let limit = self.shared.response_timeout;
         let answers = match connection.run(&pipeline, limit).await {
@@ -338,7 +353,7 @@ impl Publisher {
         for call in &calls {
             match call {
                 Call::Probe(_) => self.is_probe_due = true,
-                Call::Beat => self.is_beat_due = true,
+                Call::Beat(_) => self.is_beat_due = true,
                 _ => {}
             }
         }
@@ -349,7 +364,14 @@ impl Publisher {
     fn answered(&mut self, call: Call, answer: Value) {
         match call {
             Call::Publish(call) => match scripts::published(answer, call.messages.len()) {
-                Some((end, outcomes)) => self.queue.appended(call, end, outcomes),
+                Some((end, outcomes)) => {
+                    for outcome in &outcomes {
+                        if *outcome == Appended::Before {
+                            self.shared.inbound.repeated();
+                        }
+                    }
+                    self.queue.appended(call, end, outcomes);
+                }
                 // Dropping them says that the outcome is unknown.
                 None => drop(call),
             },
@@ -358,10 +380,13 @@ impl Publisher {
                 _ => queue::found(messages, &[]),
             },
             Call::Probe(probe) => self.shared.answer(Answer::Probe(probe)),
-            Call::Beat => {
-                let was_kept = scripts::beaten(answer).is_none_or(|(was_kept, _)| was_kept);
-                let is_lost = !was_kept && self.presence == Presence::Leased;
+            Call::Beat(_) => {
+                let loss = scripts::beaten(answer).map_or(0, |beaten| beaten.loss);
+                let is_lost = loss != 0 && self.presence == Presence::Leased;
                 self.presence = Presence::Leased;
+                if loss != 0 {
+                    self.known_loss = loss;
+                }
                 if is_lost {
                     #[cfg(feature = "tracing")]
                     tracing::warn!("the lease of this server was over: its people enter again");
@@ -404,7 +429,7 @@ impl Publisher {
             Call::Find(..) => {}
             // A lease that is not renewed, because the memory is full, is over for all at the same
             // time, and then nobody is judged.
-            Call::Beat | Call::Probe(_) => {
+            Call::Beat(_) | Call::Probe(_) => {
                 #[cfg(feature = "tracing")]
                 tracing::warn!(%reason, "redis refuses to be probed");
             }
@@ -425,15 +450,16 @@ impl Publisher {
         // Each call cleans some rooms.
         let mut is_clean = Some(false);
         while is_clean == Some(false) && !self.is_done() {
+            let beat = self.beat(true);
             let mut pipeline = Pipeline::new();
-            pipeline.add_command(connection.scripts.command(&Call::Beat, || 0, true));
+            pipeline.add_command(connection.scripts.command(&beat, || 0));
             let answers = connection
                 .run(&pipeline, self.shared.response_timeout)
                 .await;
             let answer = answers.ok().and_then(|mut answers| answers.pop());
             is_clean = answer
                 .and_then(scripts::beaten)
-                .map(|(_, is_clean)| is_clean);
+                .map(|beaten| beaten.is_clean);
         }
     }
 }

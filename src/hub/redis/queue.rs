@@ -177,7 +177,7 @@ impl Queue {
                     other.is_unknown |= is_unknown;
                     self.others.push_front(other);
                 }
-                Call::Probe(_) | Call::Beat => {}
+                Call::Probe(_) | Call::Beat(_) => {}
             }
         }
         self.expire(now, &EngineError::new("redis did not answer"));

@@ -78,16 +78,18 @@ impl Scripts {
     }
 
     /// The command of a call. `root` gives the tag of a log that begins.
-    pub(super) fn command(&self, call: &Call, root: impl Fn() -> u64, stops: bool) -> Cmd {
+    pub(super) fn command(&self, call: &Call, root: impl Fn() -> u64) -> Cmd {
         match call {
             Call::Publish(call) => self.publish(call, root()),
             Call::Find(room, _) => self.read(room, ReadFrom::Start, root()),
             Call::Other(pending) => self.other(&pending.request, root),
             Call::Probe(probe) => self.probe(Some(*probe)),
-            Call::Beat => {
-                let mut call = self.call(Script::Beat, &[self.names.leases()]);
+            Call::Beat(beat) => {
+                let keys = [self.names.leases(), self.names.loss()];
+                let mut call = self.call(Script::Beat, &keys);
                 call.arg(self.names.prefix()).arg(self.names.server());
-                call.arg(LEASE.as_millis() as u64).arg(u8::from(stops));
+                call.arg(LEASE.as_millis() as u64).arg(u8::from(beat.stops));
+                call.arg(beat.number).arg(beat.known_loss);
                 call
             }
         }
@@ -259,11 +261,24 @@ pub(super) fn people(answer: Value, server: &str) -> Option<Vec<Entry>> {
     entries.collect()
 }
 
-/// The answer to a `Beat`: whether the lease had been kept, and whether nothing is left to be
-/// removed.
-pub(super) fn beaten(answer: Value) -> Option<(bool, bool)> {
-    let [was_kept, is_clean] = array(answer)?;
-    Some((was_kept == Value::Int(1), is_clean == Value::Int(1)))
+/// The answer to a `Beat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Beaten {
+    /// The number of the beat that has found the lease of this server to be over; 0 if there is
+    /// none that this server does not know of.
+    pub(super) loss: u64,
+    /// Nothing is left to be removed.
+    pub(super) is_clean: bool,
+}
+
+pub(super) fn beaten(answer: Value) -> Option<Beaten> {
+    match array(answer)? {
+        [Value::Int(loss), Value::Int(clean)] => Some(Beaten {
+            loss: loss.try_into().ok()?,
+            is_clean: clean == 1,
+        }),
+        _ => None,
+    }
 }
 
 fn array<const N: usize>(answer: Value) -> Option<[Value; N]> {

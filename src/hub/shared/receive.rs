@@ -74,6 +74,10 @@ impl Receive for Registry {
         }
     }
 
+    fn repeated(self: Arc<Self>) {
+        Counts::add(&self.counts.repeats);
+    }
+
     fn state(self: Arc<Self>, state: EngineState) {
         self.engine_state.send_if_modified(|known| {
             if *known == state {

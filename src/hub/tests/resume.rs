@@ -481,9 +481,9 @@ fn settings_that_come_too_late_or_contradict_each_other_panic_with_the_reason() 
     assert!(zero.contains("0 messages"), "{zero}");
 }
 
-/// What each of many sockets got, while many threads send: nothing is missing, nothing comes
-/// twice, at whatever moment it resumed.
-async fn race(senders: usize, sockets: usize, time: Duration) {
+/// What each of many sockets got, while many threads send, each after such a pause: nothing is
+/// missing, nothing comes twice, at whatever moment it resumed.
+async fn race(senders: usize, sockets: usize, pause: Duration, time: Duration) {
     let hub = stamped(History::last(200).bytes(1 << 20));
     let room = hub.room("lobby");
     let start = room.position().await.unwrap();
@@ -498,7 +498,7 @@ async fn race(senders: usize, sockets: usize, time: Duration) {
                     room.send(format!("{sender}:{number}"));
                     sent.fetch_add(1, Ordering::Relaxed);
                     number += 1;
-                    std::thread::sleep(Duration::from_micros(200 * senders as u64));
+                    std::thread::sleep(pause);
                 }
             })
         })
@@ -569,7 +569,7 @@ async fn client_of_a_race(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sockets_that_resume_while_many_threads_send_miss_nothing() {
-    race(8, 40, Duration::from_secs(3)).await;
+    race(8, 40, Duration::from_micros(1600), Duration::from_secs(3)).await;
 }
 
 /// Sixty-four senders and a thousand sockets, for `HYPER_WS_RACE_SECONDS` (20).
@@ -577,5 +577,11 @@ async fn sockets_that_resume_while_many_threads_send_miss_nothing() {
 #[ignore = "takes long; `tests/run` runs it"]
 async fn a_thousand_sockets_resume_while_sixty_four_threads_send() {
     let seconds = std::env::var("HYPER_WS_RACE_SECONDS").map_or(20, |text| text.parse().unwrap());
-    race(64, 1000, Duration::from_secs(seconds)).await;
+    race(
+        64,
+        1000,
+        Duration::from_millis(128),
+        Duration::from_secs(seconds),
+    )
+    .await;
 }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::buffers::{Buffers, INPUT};
-use super::coop::{poll_io, yield_now};
+use super::coop::{poll_again, poll_io, yield_now};
 use super::deadlines::Deadlines;
 use super::received::{Received, Taking};
 use crate::Message;
@@ -77,7 +77,7 @@ pub(super) enum Fin {
 }
 
 /// The place that was read into, and the number of bytes.
-pub(super) enum Filled {
+enum Filled {
     Input(usize),
     Payload(usize),
 }
@@ -273,7 +273,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
     ///
     /// The first read of a poll is not left to the task's budget, which a sibling future may
     /// have used up; later ones are, since the next poll begins with a read.
-    pub(super) fn poll_fill(
+    fn poll_fill(
         &mut self,
         demand: Demand,
         is_first: bool,
@@ -298,17 +298,29 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Conn<T> {
             let count = ready!(read)?;
             return Poll::Ready(Ok(Filled::Payload(count)));
         }
+        self.poll_input(limit, is_first, cx).map_ok(Filled::Input)
+    }
+
+    /// Reads once into the input buffer, so many bytes at most.
+    #[inline(always)]
+    pub(super) fn poll_input(
+        &mut self,
+        limit: usize,
+        is_first: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         let buffers = self.buffers.get_or_insert_with(Buffers::pooled);
         let mut buffer = ReadBuf::new(&mut buffers.input()[..limit]);
-        let io = &mut self.io;
-        let mut read = |cx: &mut Context<'_>| Pin::new(&mut *io).poll_read(cx, &mut buffer);
-        ready!(if is_first {
-            poll_io(cx, read)
-        } else {
-            read(cx)
-        })?;
+        let io = Pin::new(&mut self.io);
+        let polled = match io.poll_read(cx, &mut buffer) {
+            Poll::Pending if is_first => {
+                poll_again(cx, |cx| Pin::new(&mut self.io).poll_read(cx, &mut buffer))
+            }
+            polled => polled,
+        };
+        ready!(polled)?;
         (buffers.start, buffers.end) = (0, buffer.filled().len());
-        Poll::Ready(Ok(Filled::Input(buffers.end)))
+        Poll::Ready(Ok(buffers.end))
     }
 
     /// Bytes were read straight into the message that is arriving.

@@ -29,13 +29,25 @@ pub(super) fn yield_now(cx: &mut Context<'_>) {
 ///
 /// Only a pending poll looks at the budget, so a poll that is ready costs nothing more.
 /// (`a_handler_that_uses_up_its_budget_does_not_starve_its_connection` in `tests/coop.rs`.)
-#[inline]
+#[inline(always)]
 pub(super) fn poll_io<R>(
     cx: &mut Context<'_>,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>,
 ) -> Poll<R> {
     match poll(cx) {
-        Poll::Pending if !has_budget_remaining() => pin!(unconstrained(poll_fn(poll))).poll(cx),
+        Poll::Pending => poll_again(cx, poll),
         polled => polled,
     }
+}
+
+/// Polls outside of the budget, if that is used up, what was pending within it.
+#[inline]
+pub(super) fn poll_again<R>(
+    cx: &mut Context<'_>,
+    poll: impl FnMut(&mut Context<'_>) -> Poll<R>,
+) -> Poll<R> {
+    if has_budget_remaining() {
+        return Poll::Pending;
+    }
+    pin!(unconstrained(poll_fn(poll))).poll(cx)
 }

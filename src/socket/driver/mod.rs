@@ -251,10 +251,15 @@ where
         if !usual::may_end(this.shared, conn, this.deadlines, turn) {
             return false;
         }
+        debug_assert!(conn.is_written(), "a blocked write has a deadline");
         if !turn.would_block {
             turn.would_block = usual::read(conn, false, cx) == Arrival::Nothing;
         }
-        turn.would_block && self.park(turn, cx)
+        let is_parked = turn.would_block && this.shared.park_usual(conn.buffers().desk());
+        if is_parked {
+            conn.park();
+        }
+        is_parked
     }
 
     /// Reads and parses, if there is room; returns whether it made progress.

@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::conn::{Conn, Filled, Stage};
+use super::buffers::INPUT;
+use super::conn::{Conn, Stage};
 use super::deadlines::Deadlines;
 use super::timer::Timer;
 use super::turn::Turn;
@@ -107,13 +108,12 @@ pub(super) fn read<T: AsyncRead + AsyncWrite + Unpin>(
     is_first: bool,
     cx: &mut Context<'_>,
 ) -> Arrival {
-    let end = match conn.poll_fill(DEMAND, is_first, cx) {
+    conn.buffers().read_end = match conn.poll_input(INPUT, is_first, cx) {
         Poll::Pending => return Arrival::Nothing,
-        Poll::Ready(Ok(Filled::Input(0) | Filled::Payload(0))) => Some(ReadEnd::Eof),
+        Poll::Ready(Ok(0)) => Some(ReadEnd::Eof),
         Poll::Ready(Ok(_)) => None,
         Poll::Ready(Err(error)) => Some(ReadEnd::Failed(error)),
     };
-    conn.buffers().read_end = end;
     Arrival::Other
 }
 

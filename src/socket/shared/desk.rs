@@ -13,7 +13,7 @@
 //! the driver's poll, which then takes the desk away as after any other poll.
 
 use std::cell::RefCell;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::task::{Context, Waker};
 
 use super::arrived::Arrived;
@@ -21,7 +21,10 @@ use super::cork::Cork;
 use crate::protocol::Role;
 
 thread_local! {
-    static DESK: RefCell<Option<Box<Desk>>> = const { RefCell::new(None) };
+    /// Empty between two polls, so there is nothing to drop with the thread; and a place without
+    /// a destructor is found faster.
+    static DESK: RefCell<ManuallyDrop<Option<Box<Desk>>>> =
+        const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 pub(in crate::socket) struct Desk {
@@ -100,7 +103,7 @@ impl Desk {
 /// ending there is no place, and all goes through the lock.
 #[inline]
 pub(in crate::socket) fn swap(desk: &mut Option<Box<Desk>>) {
-    let _ = DESK.try_with(|place| mem::swap(&mut *place.borrow_mut(), desk));
+    let _ = DESK.try_with(|place| mem::swap(&mut **place.borrow_mut(), desk));
 }
 
 /// Runs `run` on the desk in this thread's place, if that belongs to `owner`.

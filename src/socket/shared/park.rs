@@ -3,7 +3,7 @@
 use std::task::{Context, Waker};
 
 use super::desk::Desk;
-use super::driver_task::Repoll;
+use super::driver_task::{DriverTask, Repoll};
 use super::{Demand, Inbox, Locked, Shared, State};
 
 /// The facts that the driver learns at the beginning of a turn.
@@ -103,6 +103,28 @@ impl Shared {
             _ => state.driver = Some(cx.waker().clone()),
         }
         Repoll::No
+    }
+
+    /// Parks the driver at the end of a usual turn, in which all was written; returns whether it
+    /// did. It does not if something is queued, a task waits, or the end has begun.
+    pub(in crate::socket) fn park_usual(&self, desk: &mut Desk) -> bool {
+        // Nothing changes that can be seen without the lock.
+        let mut state = self.lock_quietly();
+        let has_nothing = self.hints.is_plain()
+            && self.hints.has_nothing_to_receive()
+            && state.waiters.is_empty();
+        // As in `park`: from here on the lock is held.
+        if !has_nothing || state.driver_task != DriverTask::Running {
+            return false;
+        }
+        self.settle_locked(desk, 0, &mut state);
+        state.queue.all_written();
+        state.queue.recycle();
+        if let Some(inbox) = state.inbox.take() {
+            inbox.recycle();
+        }
+        state.driver_task.park();
+        true
     }
 
     /// Has the lock know what a usual turn has received and sent without it, of which so many

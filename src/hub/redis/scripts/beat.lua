@@ -1,10 +1,11 @@
 -- Renews the lease of this server, and removes the entries of servers whose lease is over.
 --
--- KEYS: leases
--- ARGV: prefix, server, milliseconds of a lease, 1 if the server stops, else 0
--- Returns 1 if the server had a lease that was not over, else 0; and 1 if nothing is left to be
---       removed, else 0
-local leases = KEYS[1]
+-- KEYS: leases, the loss of this server
+-- ARGV: prefix, server, milliseconds of a lease, 1 if the server stops, else 0, number of the beat,
+--       number of the last loss that the server knows of
+-- Returns the number of the beat that has found the lease of this server to be over, 0 if it was
+--       kept; and 1 if nothing is left to be removed, else 0
+local leases, loss = KEYS[1], KEYS[2]
 local prefix, server, lease, stops = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
 
 local time = redis.call('TIME')
@@ -24,6 +25,16 @@ if newest[2] then
 end
 -- Before anything is removed: if Redis refuses this (memory), nobody is judged.
 redis.call('ZADD', leases, now + lease, server)
+-- The answer to this beat may be lost, and the next one finds a lease. So a loss is noted, until
+-- the server shows that it knows.
+local lost = redis.call('GET', loss)
+if own <= now then
+  lost = ARGV[5]
+  redis.call('SET', loss, lost, 'PX', 3600000)
+elseif lost == ARGV[6] then
+  lost = false
+  redis.call('DEL', loss)
+end
 
 local over = redis.call('ZRANGEBYSCORE', leases, '-inf', now)
 if stops then over[#over + 1] = server end
@@ -50,4 +61,5 @@ for _, other in ipairs(over) do
   if budget < 0 then break end
   redis.call('ZREM', leases, other)
 end
-return {own > now and 1 or 0, budget < 0 and 0 or 1}
+if stops then redis.call('DEL', loss) end
+return {tonumber(lost or 0), budget < 0 and 0 or 1}

@@ -71,6 +71,8 @@ impl Receive for Notes {
         self.note(Event::Relayed(room.to_owned(), envelope));
     }
 
+    fn repeated(self: Arc<Self>) {}
+
     fn presence(self: Arc<Self>, room: &str, change: RosterChange) {
         self.note(Event::Presence(room.to_owned(), change));
     }

@@ -5,7 +5,9 @@ use redis::{Pipeline, Value};
 use super::redis_server::Answer;
 use super::*;
 use crate::hub::redis::address::Address;
-use crate::hub::redis::call::{Appended, Call, Pending, PendingPublish, PublishCall, Request};
+use crate::hub::redis::call::{
+    Appended, Beat, Call, Pending, PendingPublish, PublishCall, Request,
+};
 use crate::hub::redis::connect::{self, Connection};
 use crate::hub::redis::names::Names;
 use crate::hub::redis::scripts;
@@ -31,7 +33,7 @@ impl Caller {
 
     async fn run(&mut self, call: &Call, root: u64) -> Value {
         let mut pipeline = Pipeline::new();
-        pipeline.add_command(self.connection.scripts.command(call, || root, false));
+        pipeline.add_command(self.connection.scripts.command(call, || root));
         self.connection
             .run(&pipeline, LIMIT)
             .await
@@ -335,4 +337,36 @@ async fn a_log_expires_after_the_age_of_its_last_message() {
         assert!((400_000..=500_000).contains(&ttl), "{ttl}");
     }
     assert!(redis.say("PTTL hws1:{r}:t").number() > 86_000_000);
+}
+
+#[tokio::test]
+async fn a_lease_that_was_over_is_said_until_its_server_knows() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let mut server = Caller::connect(&redis, 1).await;
+    let mut other = Caller::connect(&redis, 2).await;
+    async fn beat(server: &mut Caller, number: u64, known_loss: u64) -> u64 {
+        let beat = Beat {
+            number,
+            known_loss,
+            stops: false,
+        };
+        let answer = server.run(&Call::Beat(beat), ROOT).await;
+        scripts::beaten(answer).unwrap().loss
+    }
+    assert_eq!(beat(&mut server, 1, 0).await, 1);
+    assert_eq!(beat(&mut server, 2, 1).await, 0);
+    assert_eq!(beat(&mut server, 3, 1).await, 0);
+    // Another server lives, and removes it.
+    beat(&mut other, 1, 0).await;
+    redis.say("ZADD hws1:servers XX 1 0000000000000001");
+    beat(&mut other, 2, 1).await;
+    // This answer is lost, or the beat came late on an old connection.
+    assert_eq!(beat(&mut server, 4, 1).await, 4);
+    assert_eq!(beat(&mut server, 5, 1).await, 4);
+    // An old beat that knows of an old loss only.
+    assert_eq!(beat(&mut server, 3, 1).await, 4);
+    assert_eq!(beat(&mut server, 6, 4).await, 0);
+    assert_eq!(beat(&mut server, 7, 4).await, 0);
 }
