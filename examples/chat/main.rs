@@ -111,7 +111,7 @@
 //! confirmed, and no `said` for it follows any more.
 //!
 //! ```text
-//! {"type":"declined","id":"17-4711","reason":"the engine is unavailable: ..."}
+//! {"type":"declined","id":"17-4711","reason":"it is not known whether the text was accepted"}
 //! ```
 //!
 //! The text was not accepted, or it is not known whether it was: the servers have lost their

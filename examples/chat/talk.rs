@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use hyper_ws::hub::{EnterError, Hub, HubError, Joined, Position, Recent, Room};
+use hyper_ws::hub::{EnterError, Hub, HubError, Joined, Position, PublishError, Recent, Room};
 use hyper_ws::{CloseCode, Error, Message, WebSocket};
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,7 @@ pub(crate) enum Event<'a> {
     Joined { name: &'a str },
     Left { name: &'a str },
     Accepted { id: &'a str },
-    Declined { id: &'a str, reason: String },
+    Declined { id: &'a str, reason: &'a str },
 }
 
 /// A text as it is in the log of its room.
@@ -254,7 +254,12 @@ impl Visit {
             // The page is not closed because the engine is away: closing all of them would help
             // nobody, and they would all come back at once.
             Err(error) => {
-                let reason = error.to_string();
+                tracing::debug!(%error, "a text was declined");
+                // The error itself names hosts, which are no page's business.
+                let reason = match error {
+                    PublishError::Unknown => "it is not known whether the text was accepted",
+                    _ => "the text was not accepted: the other servers cannot be reached",
+                };
                 Ok(socket.send(json(&Event::Declined { id, reason })).await?)
             }
         }

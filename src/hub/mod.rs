@@ -53,10 +53,12 @@
 //!     mut from: Option<Position>,
 //! ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //!     let room = hub.room("lobby");
-//!     // A page that is too slow for the room may be overtaken more than once.
-//!     for _ in 0..3 {
-//!         if let Joined::Resumed { .. } = room.join_from(&socket, from).await? {
-//!             break;
+//!     let mut tries = 0;
+//!     while let Joined::Missed { .. } = room.join_from(&socket, from).await? {
+//!         // A page that is too slow for the room may be overtaken, but not for ever.
+//!         tries += 1;
+//!         if tries > 3 {
+//!             return Ok(());
 //!         }
 //!         socket.send("clear").await?;
 //!         let recent = room.history(50).await?;
@@ -67,9 +69,9 @@
 //!     }
 //!     while let Some(message) = socket.recv().await? {
 //!         // What comes back, with its position, is the acknowledgement. An engine that is away
-//!         // is no reason to close the socket.
-//!         if let Err(error) = room.publish(message).await {
-//!             socket.send(format!("error {error}")).await?;
+//!         // is no reason to close the socket. (The error may name hosts, so pages do not get it.)
+//!         if room.publish(message).await.is_err() {
+//!             socket.send("error the message was not accepted, say it again later").await?;
 //!         }
 //!     }
 //!     Ok(())

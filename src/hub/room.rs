@@ -231,7 +231,7 @@ impl Room {
     ///     let _seat = match room.enter(&socket, &name, "").await {
     ///         Ok(seat) => seat,
     ///         Err(EnterError::Taken) => return socket.send("that name is taken").await,
-    ///         Err(error) => return socket.send(error.to_string()).await,
+    ///         Err(_) => return socket.send("try again later").await,
     ///     };
     ///     while socket.recv().await?.is_some() {}
     ///     Ok(()) // leaves

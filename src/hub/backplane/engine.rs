@@ -9,7 +9,7 @@ use super::request::{Enter, Publish, Read, ReadPeople, Relay};
 
 /// An engine: it carries messages between servers, and keeps the last of them.
 ///
-/// [`Hub::backplane`](super::Hub::backplane) takes one. Redis is in the crate (feature
+/// [`Hub::backplane`](crate::hub::Hub::backplane) takes one. Redis is in the crate (feature
 /// `redis`), and so is an engine in memory for tests (feature `testing`). This is what
 /// others need to implement.
 ///

@@ -23,17 +23,20 @@ impl fmt::Display for EngineError {
 impl std::error::Error for EngineError {}
 
 /// Why a message was not published.
+///
+/// The text may contain what the engine says, such as the address of a host: it is for logs, not for
+/// clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// More bytes wait for the engine than [`Hub::outgoing_limit`](super::Hub::outgoing_limit)
+    /// More bytes wait for the engine than [`Hub::outgoing_limit`](crate::hub::Hub::outgoing_limit)
     /// allows. The message is not in the log.
     Full,
     /// The engine cannot be reached, or refuses. The message is not in the log.
     Unavailable(EngineError),
     /// The engine did not answer in time. The message may be in the log.
     Unknown,
-    /// The hub has no history, so there is no log. Use [`Room::send`](super::Room::send).
+    /// The hub has no history, so there is no log. Use [`Room::send`](crate::hub::Room::send).
     NoHistory,
 }
 
@@ -55,6 +58,9 @@ impl fmt::Display for PublishError {
 impl std::error::Error for PublishError {}
 
 /// Why a key did not enter a room.
+///
+/// The text may contain what the engine says, such as the address of a host: it is for logs, not for
+/// clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EnterError {

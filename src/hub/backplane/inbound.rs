@@ -41,7 +41,7 @@ impl Inbound {
         self.with(|hub| hub.arrived(room, arrival));
     }
 
-    /// A message that another server [relayed](Backplane::relay).
+    /// A message that another server [relayed](crate::hub::backplane::Backplane::relay).
     pub fn relayed(&self, room: &str, envelope: Bytes) {
         self.with(|hub| hub.relayed(room, envelope));
     }
@@ -94,7 +94,7 @@ impl fmt::Debug for Inbound {
     }
 }
 
-/// Whether an engine can be reached; see [`Hub::state`](super::Hub::state).
+/// Whether an engine can be reached; see [`Hub::state`](crate::hub::Hub::state).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EngineState {

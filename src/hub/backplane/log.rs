@@ -15,7 +15,7 @@ pub enum ReadFrom {
     Start,
 }
 
-/// The answer to a [`Read`].
+/// The answer to a [`Read`](crate::hub::backplane::Read).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Past {
     /// The messages that were asked for, oldest first. Each follows the one before, and the
@@ -41,7 +41,7 @@ pub struct Arrival {
     pub previous: Position,
     /// The position after the message. Its number is one more than that of `previous`.
     pub position: Position,
-    /// The message, as [`Publish::envelope`] gave it.
+    /// The message, as [`Publish::envelope`](crate::hub::backplane::Publish::envelope) gave it.
     pub envelope: Bytes,
 }
 

@@ -11,7 +11,7 @@ use super::reply::Reply;
 use crate::hub::history::History;
 use crate::hub::position::Position;
 
-/// A message to append; see [`Backplane::publish`]. Dropping it says that the outcome is
+/// A message to append; see [`Backplane::publish`](crate::hub::backplane::Backplane::publish). Dropping it says that the outcome is
 /// unknown.
 #[derive(Debug)]
 pub struct Publish {
@@ -53,7 +53,7 @@ impl Publish {
     }
 }
 
-/// A message to pass on; see [`Backplane::relay`].
+/// A message to pass on; see [`Backplane::relay`](crate::hub::backplane::Backplane::relay).
 #[derive(Debug)]
 pub struct Relay {
     pub(in crate::hub) room: Arc<str>,
@@ -74,7 +74,7 @@ impl Relay {
     }
 }
 
-/// A question to the log of a room; see [`Backplane::read`]. Dropping it is an answer too:
+/// A question to the log of a room; see [`Backplane::read`](crate::hub::backplane::Backplane::read). Dropping it is an answer too:
 /// the question is asked again later.
 #[derive(Debug)]
 pub struct Read {
@@ -100,7 +100,7 @@ impl Read {
     }
 }
 
-/// A key to enter; see [`Roster::enter`].
+/// A key to enter; see [`Roster::enter`](crate::hub::backplane::Roster::enter).
 #[derive(Debug)]
 pub struct Enter {
     pub(in crate::hub) room: Arc<str>,
@@ -145,7 +145,7 @@ impl Enter {
     }
 }
 
-/// The question who is present in a room; see [`Roster::people`].
+/// The question who is present in a room; see [`Roster::people`](crate::hub::backplane::Roster::people).
 #[derive(Debug)]
 pub struct ReadPeople {
     pub(in crate::hub) room: Arc<str>,
@@ -159,7 +159,7 @@ impl ReadPeople {
     }
 
     /// Answers the question. As with a [`Read`], all changes that the answer contains have been
-    /// given to [`Inbound::presence`] before.
+    /// given to [`Inbound::presence`](crate::hub::backplane::Inbound::presence) before.
     pub fn done(mut self, outcome: Result<Vec<Entry>, EngineError>) {
         self.reply.send(outcome);
     }

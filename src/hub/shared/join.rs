@@ -56,6 +56,9 @@ pub struct Recent {
 }
 
 /// Why a call about the log of a room failed.
+///
+/// The text may contain what the engine says, such as the address of a host: it is for logs, not for
+/// clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HubError {
@@ -253,11 +256,11 @@ impl RoomShared {
         let answered = timeout(PATIENCE, async {
             loop {
                 // Made before the look, so that no answer comes between.
-                let answered = self.order.answered.notified();
+                let answered = self.order().answered.notified();
                 let is_done = {
                     // Not between an answer and what it asks for: the ring would lack what the
                     // follower has accepted.
-                    let _turn = lock(&self.order.turn);
+                    let _turn = lock(&self.order().turn);
                     match self.lock().follower() {
                         None => true,
                         Some(follower) => follower.is_live() && follower.has_answered(read),

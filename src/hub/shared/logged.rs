@@ -34,7 +34,7 @@ impl RoomShared {
         except: Option<MemberId>,
         once: Option<&str>,
     ) -> (Option<Position>, Sent) {
-        let order = &self.order;
+        let order = self.order();
         if user_code::is_running() {
             lock(&order.deferred).push((message, except));
             self.append_deferred(hub);
@@ -54,7 +54,7 @@ impl RoomShared {
     /// Appends what closures of the user have sent. If another task holds the turn, that task
     /// does it.
     pub(in crate::hub) fn append_deferred(self: &Arc<Self>, hub: &Arc<Registry>) {
-        let order = &self.order;
+        let order = self.order();
         while !lock(&order.deferred).is_empty() {
             let Some(_turn) = self.try_turn() else {
                 return;
@@ -139,7 +139,7 @@ impl RoomShared {
         hub: &Arc<Registry>,
         event: impl FnOnce(&mut State, &mut Vec<Step>),
     ) {
-        let mut turn = lock(&self.order.turn);
+        let mut turn = lock(&self.order().turn);
         let mut steps = std::mem::take(&mut turn.steps);
         event(&mut self.lock(), &mut steps);
         for step in steps.drain(..) {
@@ -209,7 +209,7 @@ impl RoomShared {
             Step::Broken(at) => self.broken(hub, at),
             Step::Read(number, from) => self.read(hub, number, from),
             Step::Retry(failures) => self.retry_later(hub, failures),
-            Step::Answered => self.order.answered.notify_waiters(),
+            Step::Answered => self.order().answered.notify_waiters(),
         }
     }
 

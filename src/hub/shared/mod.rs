@@ -220,7 +220,8 @@ pub(in crate::hub) struct RoomShared {
     pub(in crate::hub) name: Arc<str>,
     pub(in crate::hub) hub: Weak<Registry>,
     state: Mutex<State>,
-    pub(in crate::hub) order: Order,
+    /// Made when it is first needed: a plain room needs none.
+    order: OnceLock<Box<Order>>,
 }
 
 /// What the lock of a room protects.
@@ -271,7 +272,7 @@ impl RoomShared {
         Arc::new(RoomShared {
             name,
             hub: Arc::downgrade(hub),
-            order: Order::default(),
+            order: OnceLock::new(),
             state: Mutex::new(State {
                 members: HashMap::new(),
                 log,
@@ -288,9 +289,13 @@ impl RoomShared {
         lock(&self.state)
     }
 
+    pub(in crate::hub) fn order(&self) -> &Order {
+        self.order.get_or_init(Box::default)
+    }
+
     /// Takes the turn, unless another task has it.
     pub(in crate::hub) fn try_turn(&self) -> Option<MutexGuard<'_, Turn>> {
-        match self.order.turn.try_lock() {
+        match self.order().turn.try_lock() {
             Ok(turn) => Some(turn),
             Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
             Err(TryLockError::WouldBlock) => None,

@@ -281,7 +281,7 @@ impl RoomShared {
         let changed = timeout(PATIENCE, async {
             loop {
                 // Made before the look, so that no change comes between.
-                let changed = self.order.answered.notified();
+                let changed = self.order().answered.notified();
                 if is_done(&mut self.lock()) {
                     return;
                 }
@@ -410,10 +410,10 @@ impl RoomShared {
         let turn = match user_code::is_running() {
             // A closure of the user has dropped a seat. Its room may be the one whose turn it is.
             true => self.try_turn(),
-            false => Some(lock(&self.order.turn)),
+            false => Some(lock(&self.order().turn)),
         };
         let changes = event(self.lock().presence());
-        self.order.answered.notify_waiters();
+        self.order().answered.notify_waiters();
         if let Some(on_presence) = &hub.settings.on_presence {
             for change in changes {
                 let told = user_code::call("on_presence", || on_presence(&self.name, &change));

@@ -534,7 +534,7 @@ async fn client_of_a_race(
     until: std::time::Instant,
 ) -> (usize, usize, usize) {
     let (mut received, mut resumed, mut missed) = (0, 0, 0);
-    let is_slow = client % 10 == 0;
+    let is_slow = client.is_multiple_of(10);
     let mut random = client as u64 * 7919 + 1;
     while std::time::Instant::now() < until {
         let (mut peer, mut joined) = resume(&room, Some(at), Config::new().output_limit(4096));

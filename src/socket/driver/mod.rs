@@ -227,18 +227,16 @@ where
         turn.is_usual = true;
         self.as_mut().transmit(turn, cx);
         turn.is_usual = turn.repoll == Repoll::No && self.as_mut().park_usual(turn, cx);
-        #[cfg(test)]
-        USUAL_TURNS.set((
-            USUAL_TURNS.get().0,
-            USUAL_TURNS.get().1 + usize::from(turn.is_usual),
-        ));
+        if turn.is_usual {
+            #[cfg(test)]
+            usual::count();
+            return true;
+        }
         let this = self.project();
-        if let Some(conn) = this.conn
-            && !turn.is_usual
-        {
+        if let Some(conn) = this.conn {
             settle(this.shared, conn);
         }
-        turn.is_usual
+        false
     }
 
     /// Parks at the end of a usual turn; returns whether it did. Each turn ends with an IO that

@@ -27,6 +27,12 @@ thread_local! {
         const { std::cell::Cell::new((true, 0)) };
 }
 
+#[cfg(test)]
+pub(super) fn count() {
+    let (are_on, count) = USUAL_TURNS.get();
+    USUAL_TURNS.set((are_on, count + 1));
+}
+
 /// Whether a turn that begins may be a usual one.
 #[inline]
 pub(super) fn may_begin<T>(

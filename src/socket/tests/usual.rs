@@ -181,6 +181,8 @@ struct World {
     /// The bytes that the stream takes; `None`: all.
     takes: Option<usize>,
     writer: Option<Waker>,
+    /// Called within each write.
+    on_write: Option<Box<dyn FnMut() + Send>>,
     log: String,
 }
 
@@ -222,6 +224,9 @@ impl AsyncWrite for Stream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let mut world = self.0.lock().unwrap();
+        if let Some(on_write) = &mut world.on_write {
+            on_write();
+        }
         let count = bytes.len().min(world.takes.unwrap_or(usize::MAX));
         if count == 0 {
             world.writer = Some(cx.waker().clone());
@@ -443,4 +448,41 @@ fn echoes_and_deliveries_are_usual_turns() {
     };
     with_paused_clock(run(&script, true));
     assert_eq!(USUAL_TURNS.get().1, 4);
+}
+
+#[test]
+fn a_flush_that_begins_while_a_usual_turn_writes_waits_for_that_write() {
+    with_paused_clock(async {
+        USUAL_TURNS.set((true, 0));
+        let stream = Stream::default();
+        let mut sender = None;
+        let task = managed(stream.clone(), start(Config::new()), |socket| {
+            sender = Some(socket.sender());
+            echo(socket)
+        });
+        let sender = sender.expect("the handler was called");
+        let mut task = std::pin::pin!(task);
+        let mut poll = || task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(poll().is_pending());
+        // The handle of another task begins to flush when the cork has been taken.
+        let flush = Arc::new(Mutex::new(Box::pin(async move { sender.flush().await })));
+        let wakes = Arc::new(Wakes::default());
+        let (flushing, waker) = (flush.clone(), Waker::from(wakes.clone()));
+        let poll_flush = move || {
+            let mut flush = flushing.lock().unwrap();
+            flush.as_mut().poll(&mut Context::from_waker(&waker))
+        };
+        let mut flush_once = Some(poll_flush.clone());
+        let mut world = stream.0.lock().unwrap();
+        world.on_write = Some(Box::new(move || {
+            if let Some(poll_flush) = flush_once.take() {
+                assert!(poll_flush().is_pending());
+            }
+        }));
+        world.input.push_back(Ok(frame(&(0x82, 20, 0))));
+        drop(world);
+        assert!(poll().is_pending());
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert!(matches!(poll_flush(), Poll::Ready(Ok(()))));
+    });
 }

@@ -195,7 +195,7 @@ async fn a_redis_that_stops_for_longer_than_a_lease_lets_nobody_leave() {
         let Answer::Many(now) = now else {
             panic!("no time")
         };
-        let now = i64::from_str_radix(std::str::from_utf8(now[0].text()).unwrap(), 10).unwrap();
+        let now: i64 = std::str::from_utf8(now[0].text()).unwrap().parse().unwrap();
         leases(&redis).iter().all(|server| {
             let score = redis.command(&["ZSCORE", "hws1:servers", server]);
             let score: f64 = std::str::from_utf8(score.text()).unwrap().parse().unwrap();

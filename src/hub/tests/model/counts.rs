@@ -10,6 +10,7 @@ pub(super) struct Counts {
     pub(super) missed: usize,
     pub(super) broken: usize,
     pub(super) repaired: usize,
+    pub(super) reads: usize,
 }
 
 impl Counts {
@@ -22,6 +23,7 @@ impl Counts {
         self.missed += other.missed;
         self.broken += other.broken;
         self.repaired += other.repaired;
+        self.reads += other.reads;
     }
 
     pub(super) fn is_worth_something(&self) -> bool {

@@ -189,6 +189,7 @@ impl World {
                 }
                 Step::Read(number, from) => {
                     self.servers[s].reads = number;
+                    self.counts.reads += 1;
                     let request = Request::Read(number, from);
                     self.requests(s, false).under_way.push_back(request);
                 }

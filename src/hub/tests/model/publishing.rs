@@ -62,7 +62,10 @@ impl World {
                 let pending = &self.servers[s].pending;
                 let tags = pending.iter().find(|pending| pending.publish == publish);
                 let position = tags.and_then(|pending| self.nodes[node].find(&pending.tags));
-                if let Some(position) = position {
+                // Without tags no message can be told from another.
+                if let Some(position) = position
+                    && self.without != Without::Tags
+                {
                     let place = self.nodes[node].truth_at(position);
                     let found = place.and_then(|place| self.history.message(place));
                     if found != Some((id, publish)) {
@@ -75,10 +78,11 @@ impl World {
             }
             Request::Read(number, from) => {
                 let answer = self.nodes[node].read(from, &mut self.history, &mut self.tags);
+                let has_barrier = self.without != Without::Barrier;
                 let server = &mut self.servers[s];
                 match &mut server.line {
                     // Behind what it contains.
-                    Some(line) if line.node == node && line.is_subscribed => {
+                    Some(line) if line.node == node && line.is_subscribed && has_barrier => {
                         line.passed.push_back(Passed::Answer(number, answer));
                     }
                     _ => server.answers.push((number, Some(answer))),

@@ -110,11 +110,11 @@ impl World {
         };
         if let Some((position, at)) = client.at {
             self.counts.missed += 1;
-            let kept = self.nodes[self.master].kept().min(KEEP);
-            let is_kept = self.nodes[self.master]
-                .end()
-                .and_then(|end| self.history.distance(at, end))
-                .is_some_and(|count| count <= kept);
+            let master = &self.nodes[self.master];
+            let to_end = |place| self.history.distance(place, master.end()?);
+            let is_kept = to_end(at).is_some_and(|count| count <= master.kept().min(KEEP));
+            // And the server knows that log, not the one of the demoted master.
+            let is_kept = is_kept && to_end(last).is_some();
             let is_one = [
                 server.line.as_ref().map(|line| line.node),
                 server.requests.as_ref().map(|requests| requests.node),

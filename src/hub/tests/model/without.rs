@@ -17,6 +17,8 @@ pub(super) enum Without {
     Retries,
     /// 7: answers from before an interruption are ignored.
     ReadNumbers,
+    /// 8: an answer comes behind the messages that it contains.
+    Barrier,
     /// 9: where a replay stands is a position.
     CursorPositions,
     /// Positions have tags.
