@@ -119,7 +119,7 @@ impl Scripts {
         call.arg(period(age / 4));
         let mut index = 2;
         for message in &publish.messages {
-            call.arg(message.seq);
+            call.arg(format!("{:016}", message.seq));
             call.arg(&message.tag().to_be_bytes());
             call.arg(&message.request.envelope()[..]);
             match message.request.once() {
