@@ -240,7 +240,7 @@ impl Room {
     /// }
     /// ```
     ///
-    /// With an engine, a server that is killed holds its keys for 15 to 20 seconds more. While a
+    /// With an engine, a server that is killed holds its keys for 10 to 20 seconds more. While a
     /// server is cut off for longer than that, another may give its keys away, and both believe to
     /// have them until it is back; then [`Seat::is_held`] is false here.
     ///
@@ -249,7 +249,7 @@ impl Room {
     /// - [`EnterError::Taken`] if the key is in the room. See [`take_over`](Self::take_over).
     /// - [`EnterError::TooLarge`] if the key has more than 256 bytes, or the info more than 1,024.
     /// - [`EnterError::Closed`] if the connection has ended or is closing.
-    /// - [`EnterError::Unavailable`] if the engine does not answer within five seconds, or keeps no
+    /// - [`EnterError::Unavailable`] if the engine does not answer within ten seconds, or keeps no
     ///   roster.
     ///
     /// # Cancel safety

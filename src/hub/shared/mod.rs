@@ -346,7 +346,8 @@ pub struct Sent {
     /// [`Close`](crate::config::Overflow::Close), a full queue has closed the connection.
     pub missed: usize,
     /// Whether the message was passed on, to be handed to the members later: by the engine of the
-    /// hub, or after the closure that sent it has returned. Then the two numbers are 0.
+    /// hub, or after the closure that sent it has returned. With a history the two numbers are 0 then;
+    /// without one they count the members on this server, and others get it by the engine.
     pub passed_on: bool,
 }
 
