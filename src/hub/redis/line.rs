@@ -17,7 +17,7 @@ use super::connect::{self, Backoff, Connection, concerns_both, ended, late};
 use super::fault::Fault;
 use super::health::Part;
 use super::interest::Command;
-use super::shared::{Answer, Shared};
+use super::shared::{Answer, Shared, forget};
 use super::wire::{self, Payload};
 
 /// How often the line shows that its server takes writes.
@@ -43,6 +43,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut answers: mpsc::UnboundedReceive
         let fault = match while_away(opened, &mut answers).await {
             Ok(connection) => {
                 backoff.connected(Instant::now());
+                forget(&shared.replace_line).await;
                 let line = Line::new(&shared, connection, heard, number);
                 line.serve(&mut answers).await
             }

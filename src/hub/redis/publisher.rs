@@ -14,7 +14,7 @@ use super::fault::{Fault, FaultKind};
 use super::health::Part;
 use super::queue::{self, Queue};
 use super::scripts;
-use super::shared::{Answer, Shared};
+use super::shared::{Answer, Shared, forget};
 use crate::hub::backplane::{EngineError, EnterError, Past, Stopped};
 
 /// How often the connections are probed, and the lease is renewed.
@@ -114,6 +114,7 @@ impl Publisher {
             let fault = match opened {
                 Ok(connection) => {
                     backoff.connected(Instant::now());
+                    forget(&self.shared.replace_publisher).await;
                     self.shared.health.up(Part::Publisher, &self.shared.inbound);
                     self.is_probe_due = true;
                     match self.serve(connection, &mut ticks).await {
@@ -166,7 +167,10 @@ impl Publisher {
     fn is_done(&self) -> bool {
         match self.end {
             End::Running => false,
-            End::Stopping(_, until) => until <= Instant::now(),
+            End::Stopping(_, until) => {
+                let is_idle = self.queue.is_empty() && self.presence != Presence::Leased;
+                is_idle || until <= Instant::now()
+            }
         }
     }
 

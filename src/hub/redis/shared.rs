@@ -65,6 +65,15 @@ impl Shared {
     }
 }
 
+/// Forgets a bell that has rung: it was meant for a connection that is gone.
+pub(super) async fn forget(bell: &Notify) {
+    tokio::select! {
+        biased;
+        () = bell.notified() => {}
+        () = std::future::ready(()) => {}
+    }
+}
+
 /// The channels, as the hub wants them, and a bell for the line.
 #[derive(Default)]
 pub(super) struct Channels {

@@ -468,6 +468,10 @@ async fn a_user_with_the_documented_rights_can_do_everything_and_one_without_is_
     let Some(redis) = RedisServer::start() else {
         return;
     };
+    // The docs show these very rules.
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let source = words(&include_str!("../engine.rs").replace("///", ""));
+    assert!(source.contains(&format!("ACL SETUSER {}", words(crate::hub::redis::ACL))));
     let rules = crate::hub::redis::ACL.replace("<password>", "secret");
     let mut words = vec!["ACL", "SETUSER"];
     words.extend(rules.split_whitespace());
@@ -622,6 +626,8 @@ async fn without_redis_requests_fail_after_the_patience_and_the_reason_is_said()
         server.count(|event| matches!(event, Event::Following(_))),
         0
     );
+    // It has nothing to say before it stops.
+    server.stop().await;
     assert!(Redis::new("http://localhost").is_err());
     let secret = Redis::new("redis://user:passw0rd@")
         .unwrap_err()

@@ -337,6 +337,14 @@ async fn a_log_expires_after_the_age_of_its_last_message() {
         assert!((400_000..=500_000).contains(&ttl), "{ttl}");
     }
     assert!(redis.say("PTTL hws1:{r}:t").number() > 86_000_000);
+    // The end outlives the log, and a read does not shorten it.
+    let days = 24 * 3600;
+    server.history = History::last(10).age(Duration::from_secs(30 * days));
+    server.publish(&[(4, 4, None)], ROOT).await;
+    server.read(ReadFrom::Start, ROOT).await;
+    let ttl = |key| redis.say(key).number();
+    assert!(ttl("PTTL hws1:{r}:t") > ttl("PTTL hws1:{r}:l"));
+    assert!(ttl("PTTL hws1:{r}:l") >= 30 * days as i64 * 1000);
 }
 
 #[tokio::test]
