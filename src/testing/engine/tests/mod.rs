@@ -2,6 +2,7 @@
 
 mod faults;
 mod presence;
+mod random;
 
 use std::time::Duration;
 
@@ -19,9 +20,14 @@ struct Server {
 
 impl Server {
     fn new(engine: &Engine) -> Self {
+        Server::with(engine, 20)
+    }
+
+    /// A server whose rooms keep so many messages.
+    fn with(engine: &Engine, messages: usize) -> Self {
         let link = engine.link();
         let hub = Hub::new()
-            .history(History::last(20))
+            .history(History::last(messages))
             .stamp(|_, position, message| {
                 format!("{position} {}", message.as_text().unwrap_or_default())
             })
