@@ -58,15 +58,11 @@ impl Health {
             (Some(reason), None) => {
                 let since = Instant::now();
                 parts.down = Some(since);
-                #[cfg(feature = "tracing")]
-                tracing::warn!(%reason, "redis cannot be reached");
                 inbound.state(EngineState::Down { since, reason });
             }
             (Some(reason), Some(since)) => inbound.state(EngineState::Down { since, reason }),
-            (None, Some(_since)) => {
+            (None, Some(_)) => {
                 parts.down = None;
-                #[cfg(feature = "tracing")]
-                tracing::info!(after = ?_since.elapsed(), "redis can be reached");
                 inbound.state(EngineState::Up);
             }
             (None, None) => {}

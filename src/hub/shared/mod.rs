@@ -29,6 +29,9 @@ use crate::protocol::Prepared;
 use crate::shrink::shrink;
 use crate::socket::shared::{Item, Observer, Pushed, Shared};
 
+/// Why an engine is down at first. The first other reason is logged.
+pub(in crate::hub) const NOT_CONNECTED: &str = "not connected yet";
+
 /// A hash table for at most four times as many entries is not worth shrinking.
 const FEW: usize = 16;
 
@@ -92,7 +95,7 @@ impl Registry {
             is_first = true;
             // Nothing else may reach the engine before this.
             let (hub, since) = (Arc::downgrade(self), Instant::now().into_std());
-            let reason = EngineError::new("not connected yet");
+            let reason = EngineError::new(NOT_CONNECTED);
             self.engine_state
                 .send_replace(EngineState::Down { since, reason });
             let keeper = Keeper::spawn();

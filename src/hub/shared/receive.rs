@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Registry;
+use super::{NOT_CONNECTED, Registry};
 use crate::hub::backplane::{Arrival, EngineState, Receive, RosterChange};
 use crate::hub::counters::Counts;
 use crate::hub::envelope;
@@ -85,7 +85,8 @@ impl Receive for Registry {
             }
             #[cfg(feature = "tracing")]
             match (&*known, &state) {
-                (EngineState::Down { .. }, EngineState::Down { .. }) => {}
+                (EngineState::Down { reason, .. }, EngineState::Down { .. })
+                    if reason.to_string() != NOT_CONNECTED => {}
                 (_, EngineState::Up) => tracing::info!("the engine of the rooms is up"),
                 (_, EngineState::Down { reason, .. }) => {
                     tracing::warn!(%reason, "the engine of the rooms is down");
