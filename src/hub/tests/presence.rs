@@ -216,3 +216,32 @@ async fn the_closure_may_send_and_drop_seats_and_may_panic() {
     assert_eq!(room.history(9).await.unwrap().messages.len(), 3);
     rooms.lock().unwrap().clear();
 }
+
+/// A socket that ends on another thread while it enters leaves no ghost behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_free_whenever_its_socket_ends() {
+    let room = Hub::new().room("lobby");
+    for number in 0..300_u32 {
+        let (tell, given) = oneshot::channel();
+        let peer = serve(Config::new(), move |socket: WebSocket| async move {
+            let _ = tell.send(socket);
+        })
+        .0;
+        let socket = given.await.unwrap();
+        let room = room.clone();
+        let entering = tokio::spawn(async move {
+            let seat = room.enter(&socket, "ann", "").await;
+            let _ = socket.sender().closed().await;
+            drop(seat);
+        });
+        for _ in 0..number % 20 {
+            tokio::task::yield_now().await;
+        }
+        drop(peer);
+        timeout(Duration::from_secs(10), entering)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    assert_eq!(keys(&room).await, [""; 0]);
+}

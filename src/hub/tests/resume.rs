@@ -586,3 +586,113 @@ async fn a_thousand_sockets_resume_while_sixty_four_threads_send() {
     )
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn messages_to_a_room_that_nobody_is_in_keep_it() {
+    let hub = stamped(History::last(10).age(Duration::from_secs(600)));
+    let (peer, joined) = resume(&hub.room("lobby"), None, Config::new());
+    joined.await.unwrap().unwrap();
+    hub.room("lobby").send("first");
+    drop(peer);
+    for _ in 0..30 {
+        sleep(Duration::from_secs(60)).await;
+        hub.room("lobby").send("again");
+        // Rooms that have been kept for long enough are let go when another is made.
+        drop(hub.room("other"));
+    }
+    let position = hub.room("lobby").position().await.unwrap();
+    assert_eq!(position.number(), 31);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_in_which_nothing_was_said_is_not_kept() {
+    let hub = stamped(History::last(10));
+    for number in 0..100 {
+        hub.room(&number.to_string()).position().await.unwrap();
+    }
+    assert_eq!((hub.len(), hub.kept()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_of_messages_are_bounded() {
+    let room = stamped(History::last(10)).room("lobby");
+    let long = "k".repeat(257);
+    let refused = room.publish_once(&long, "a").await;
+    assert_eq!(refused, Err(PublishError::TooLarge));
+    assert!(room.publish_once(&long[1..], "a").await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_from_a_stamp_does_not_wait_for_the_next() {
+    let place = Arc::new(Mutex::new(None::<Room>));
+    let known = place.clone();
+    let hub = Hub::new()
+        .history(History::last(100_000).bytes(1 << 24))
+        .stamp(move |_, _, message| {
+            if message.as_text() == Some("say") {
+                let room = known.lock().unwrap().clone().unwrap();
+                room.send("more");
+            }
+            message
+        });
+    let room = hub.room("lobby");
+    *place.lock().unwrap() = Some(room.clone());
+    // Others look at the room all the time, and take no turn for it.
+    let is_over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let lookers: Vec<_> = (0..2)
+        .map(|_| {
+            let (room, is_over) = (room.clone(), is_over.clone());
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_time()
+                    .build()
+                    .unwrap();
+                while !is_over.load(Ordering::Relaxed) {
+                    runtime.block_on(room.position()).unwrap();
+                }
+            })
+        })
+        .collect();
+    for number in 1..=2000 {
+        room.send("say");
+        let position = room.position().await.unwrap();
+        assert_eq!(position.number(), 2 * number);
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for looker in lookers {
+        looker.join().unwrap();
+    }
+    *place.lock().unwrap() = None;
+}
+
+#[tokio::test]
+async fn the_socket_of_an_exception_is_known_by_a_number_and_not_by_its_address() {
+    let limits = History::last(1).limits();
+    let ring = crate::hub::ring::Ring::new(Position::new(0, 1), limits);
+    let mut log = crate::hub::log::Log::new(ring, None);
+    let mut sockets = vec![];
+    for _ in 0..3 {
+        let (tell, given) = oneshot::channel();
+        let peer = serve(Config::new(), move |socket: WebSocket| async move {
+            let _ = tell.send(socket.shared().clone());
+        });
+        sockets.push(given.await.unwrap());
+        drop(peer);
+    }
+    for (number, socket) in (0..).zip(&sockets) {
+        log.except(number, Arc::downgrade(socket));
+    }
+    assert!(log.take_excepted(7).is_none());
+    let found = log.take_excepted(1).and_then(|socket| socket.upgrade());
+    assert!(Arc::ptr_eq(&found.unwrap(), &sockets[1]));
+    assert!(
+        log.take_excepted(0).is_none(),
+        "an earlier message was lost"
+    );
+    assert!(log.take_excepted(1).is_none());
+    for number in 10..2000 {
+        log.except(number, Arc::downgrade(&sockets[0]));
+    }
+    assert!(log.take_excepted(10).is_none(), "bounded");
+    assert!(log.take_excepted(1999).is_some());
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use crate::WebSocket;
-use crate::hub::{Change, History, Hub, Joined, Position, Room};
+use crate::hub::{Change, EngineState, History, Hub, Joined, Position, Room};
 use crate::testing::{Client, Engine, Link, connect};
 
 /// A server: its hub, and its link to the engine.
@@ -317,4 +317,24 @@ async fn a_link_is_for_one_hub() {
     let link = Engine::new().link();
     Hub::new().backplane(link.clone()).room("lobby");
     Hub::new().backplane(link).room("lobby");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_is_down_until_the_engine_has_answered_and_after_it_was_closed() {
+    let engine = Engine::new();
+    engine.stop();
+    let hub = Hub::new().backplane(engine.link());
+    let down = hub.state();
+    assert!(matches!(down, EngineState::Down { .. }), "{down:?}");
+    engine.start();
+    let up = within(async {
+        let mut state = down;
+        while state != EngineState::Up {
+            state = hub.state_changed(&state).await;
+        }
+        state
+    });
+    assert_eq!(up.await, EngineState::Up);
+    hub.close().await;
+    assert!(matches!(hub.state(), EngineState::Down { .. }));
 }
