@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 pub struct Counters {
     /// How often a room had fallen behind the engine, and everything that was missing was found.
     pub gaps_repaired: u64,
-    /// How often messages of a room were lost for good, and its members were told or closed.
+    /// How often messages of a room were lost for good, and its members, if any, were told or closed.
     pub gaps_lost: u64,
     /// How often the engine's connection was interrupted.
     pub interruptions: u64,
-    /// Messages that were not passed on, because too many bytes waited for the engine or it
-    /// could not be reached. [`Room::publish`](super::Room::publish) reports them too.
+    /// Messages that were not passed on as far as is known, because too many bytes waited for the
+    /// engine or it did not answer in time. [`Room::publish`](super::Room::publish) reports them too.
     pub dropped: u64,
     /// Reads of a room's log from the engine.
     pub reads: u64,

@@ -36,8 +36,8 @@
 //! [`Joined::Missed`], and the handler sends the state instead, as on a first visit:
 //!
 //! ```
-//! use hyper_ws::hub::{History, Hub, Joined, Position};
-//! use hyper_ws::{Error, WebSocket};
+//! use hyper_ws::hub::{History, Hub, HubError, Joined, Position};
+//! use hyper_ws::{CloseCode, WebSocket};
 //!
 //! fn hub() -> Hub {
 //!     // To a page: the position, a blank, the text.
@@ -54,7 +54,17 @@
 //! ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //!     let room = hub.room("lobby");
 //!     let mut tries = 0;
-//!     while let Joined::Missed { .. } = room.join_from(&socket, from).await? {
+//!     loop {
+//!         match room.join_from(&socket, from).await {
+//!             Ok(Joined::Resumed { .. }) => break,
+//!             Ok(Joined::Missed { .. }) => {}
+//!             // The engine is away: the page comes back later, and loses nothing by it.
+//!             Err(HubError::Unavailable(_)) => {
+//!                 socket.close(CloseCode::TRY_AGAIN_LATER, "").await;
+//!                 return Ok(());
+//!             }
+//!             Err(error) => return Err(error.into()),
+//!         }
 //!         // A page that is too slow for the room may be overtaken, but not for ever.
 //!         tries += 1;
 //!         if tries > 3 {
@@ -96,16 +106,58 @@
 //! ```
 //!
 //! A page that says a message again after a broken connection gives it a key, and the handler
-//! calls [`Room::publish_once`]. Where the state comes from a database instead: take
-//! [`Room::position`] *first*, then read the database, send, and join from the position. What
-//! happens in between comes twice, and not never.
+//! calls [`Room::publish_once`].
+//!
+//! # State from a database
+//!
+//! Where the state comes from a database, order matters on both sides. **Who changes the state
+//! writes to the database first, and publishes afterwards. Who reads it takes the position first**
+//! (`now` of [`Joined::Missed`]), **and the state afterwards.** Then a change that happens meanwhile comes
+//! twice, in the state and as a message; in any other order it may not come at all. So messages should
+//! say what is now ("the price is 7"), or have an id.
+//!
+//! ```
+//! use hyper_ws::hub::{Joined, Position, PublishError, Room};
+//! use hyper_ws::{WebSocket, error::BoxError};
+//! # struct Database;
+//! # impl Database {
+//! #     async fn store(&self, _: u32) {}
+//! #     async fn load(&self) -> u32 { 7 }
+//! # }
+//!
+//! async fn change(database: &Database, room: &Room, price: u32) -> Result<(), PublishError> {
+//!     database.store(price).await;
+//!     room.publish(format!("price {price}")).await?;
+//!     Ok(())
+//! }
+//!
+//! async fn visit(
+//!     socket: &mut WebSocket,
+//!     database: &Database,
+//!     room: &Room,
+//!     mut from: Option<Position>,
+//! ) -> Result<bool, BoxError> {
+//!     for _ in 0..3 {
+//!         match room.join_from(socket, from).await? {
+//!             Joined::Resumed { .. } => return Ok(true),
+//!             Joined::Missed { now } => {
+//!                 let price = database.load().await;
+//!                 socket.send(format!("{now} price {price}")).await?;
+//!                 from = Some(now);
+//!             }
+//!         }
+//!     }
+//!     Ok(false)
+//! }
+//! # let _ = (change, visit);
+//! ```
 //!
 //! # Several servers
 //!
 //! An engine connects the hubs of several servers: then a room is one log for all of them. Redis
 //! is in the crate (feature `redis`), and [`backplane`] is the trait for others. What is lost by an
-//! engine, by failing over or by restarting with older data, is noticed at the next message, and
-//! told: members are closed with 1012 and come back, or get a message of yours ([`Hub::gap`]).
+//! engine, by failing over or by restarting with older data, is noticed, at the next message at the
+//! latest if there is one, and told: members are closed with 1012 and come back, or get a message of yours ([`Hub::gap`]).
 //! [Rooms over several servers](crate::guide::rooms) says what happens when what fails, and how far
 //! it goes.
 //!

@@ -39,8 +39,9 @@ impl Room {
     }
 
     /// Makes a socket a member: it gets every message that is sent to the room from now
-    /// on. With an engine, that is from the moment at which the engine passes messages on; to
-    /// miss nothing, use [`join_from`](Self::join_from).
+    /// on. With an engine, that is from the moment at which the engine passes on what is said in this
+    /// room, which is a round trip later if nobody was here; to miss nothing, use
+    /// [`join_from`](Self::join_from).
     ///
     /// Membership ends with the connection, or with [`leave`](Self::leave). Joining
     /// again has no effect.
@@ -138,7 +139,7 @@ impl Room {
     /// The message has a place in the history like any other: a socket that resumes from before
     /// it gets it, also if it was the exception then.
     pub fn send_to_others(&self, socket: &WebSocket, message: impl Into<Prepared>) -> Sent {
-        let except = Some(MemberId::of(socket.shared()));
+        let except = Some(socket.shared());
         self.room
             .send(&self.hub, message.into(), except, self.overflow)
     }
@@ -167,7 +168,8 @@ impl Room {
     /// server, nothing happens, and the position is that of the other.
     ///
     /// A client makes up a key for each message, and says the message again after a
-    /// connection has broken. A room remembers 1,024 keys.
+    /// connection has broken. A key has at most 256 bytes. In one process, a room remembers its last
+    /// 1,024 keys.
     ///
     /// # Errors
     ///
@@ -238,7 +240,7 @@ impl Room {
     /// }
     /// ```
     ///
-    /// With an engine, a server that is killed holds its keys for 15 to 20 seconds more. While a
+    /// With an engine, a server that is killed holds its keys for 10 to 20 seconds more. While a
     /// server is cut off for longer than that, another may give its keys away, and both believe to
     /// have them until it is back; then [`Seat::is_held`] is false here.
     ///
@@ -247,7 +249,7 @@ impl Room {
     /// - [`EnterError::Taken`] if the key is in the room. See [`take_over`](Self::take_over).
     /// - [`EnterError::TooLarge`] if the key has more than 256 bytes, or the info more than 1,024.
     /// - [`EnterError::Closed`] if the connection has ended or is closing.
-    /// - [`EnterError::Unavailable`] if the engine does not answer within five seconds, or keeps no
+    /// - [`EnterError::Unavailable`] if the engine does not answer within ten seconds, or keeps no
     ///   roster.
     ///
     /// # Cancel safety

@@ -240,7 +240,8 @@ fn answer(stream: &mut impl BufRead) -> std::io::Result<Answer> {
     })
 }
 
-fn free_port() -> u16 {
+/// A port that nothing listens on, for now.
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     listener.local_addr().expect("it is bound").port()
 }

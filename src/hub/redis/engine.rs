@@ -60,7 +60,7 @@ use crate::hub::position::Tags;
 ///
 /// ```text
 /// ACL SETUSER chat on ><password> ~hws1:* &hws1:* +hello +ping +script|load +evalsha
-///     +publish +subscribe +unsubscribe +@hash +@list +@sortedset +get +set +del +pexpire +time
+///     +publish +subscribe +unsubscribe +@hash +@list +@sortedset +get +set +del +pexpire +pttl +time
 /// ```
 ///
 /// A database other than 0 needs `+select` in addition.
@@ -99,7 +99,7 @@ pub struct Redis {
 #[cfg(test)]
 pub(super) const ACL: &str = "\
 chat on ><password> ~hws1:* &hws1:* +hello +ping +script|load +evalsha \
-+publish +subscribe +unsubscribe +@hash +@list +@sortedset +get +set +del +pexpire +time";
++publish +subscribe +unsubscribe +@hash +@list +@sortedset +get +set +del +pexpire +pttl +time";
 
 impl Redis {
     /// Makes an engine for the Redis at a URL, without connecting:

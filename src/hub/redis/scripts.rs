@@ -119,7 +119,7 @@ impl Scripts {
         call.arg(period(age / 4));
         let mut index = 2;
         for message in &publish.messages {
-            call.arg(message.seq);
+            call.arg(format!("{:016}", message.seq));
             call.arg(&message.tag().to_be_bytes());
             call.arg(&message.request.envelope()[..]);
             match message.request.once() {
@@ -241,7 +241,7 @@ pub(super) fn past(answer: Value) -> Option<Past> {
         return None;
     };
     let first = end.number().checked_sub(entries.len() as u64)?;
-    let messages = (first..)
+    let messages = (first..end.number())
         .zip(entries)
         .map(|(number, entry)| wire::entry(bytes(entry)?, number))
         .collect::<Option<Vec<Arrival>>>()?;

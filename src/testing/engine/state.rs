@@ -154,7 +154,7 @@ impl State {
         self.links.len() - 1
     }
 
-    fn is_connected(&self, link: usize) -> bool {
+    pub(super) fn is_connected(&self, link: usize) -> bool {
         !self.is_down && !self.links[link].is_cut
     }
 

@@ -8,12 +8,15 @@ use tokio::time::timeout_at;
 
 use super::state::{Next, Passed, Request, Shared};
 use crate::hub::backplane::{EngineError, Inbound};
-use crate::hub::{EnterError, PublishError};
+use crate::hub::{EngineState, EnterError, PublishError};
 
 /// Other tasks get their turn after so many steps.
 const TURN: usize = 64;
 
 pub(super) async fn run(shared: Arc<Shared>, link: usize, inbound: Inbound) {
+    if shared.lock().is_connected(link) {
+        inbound.state(EngineState::Up);
+    }
     for step in 1_usize.. {
         if inbound.is_closed() {
             let unanswered = shared.lock().gone(link);

@@ -11,6 +11,8 @@ mod queue;
 #[path = "../../../../tests/rooms/redis_server.rs"]
 mod redis_server;
 mod scripts;
+#[cfg(feature = "redis-tls")]
+mod tls;
 mod wire;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

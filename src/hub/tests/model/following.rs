@@ -150,6 +150,8 @@ impl World {
         }
         let server = &mut self.servers[s];
         server.follower.unfollow();
+        server.ring = None;
+        server.last = None;
         server.held.clear();
         if let Some(line) = &mut server.line {
             line.is_subscribed = false;
