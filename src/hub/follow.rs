@@ -140,9 +140,12 @@ impl Follower {
         }
     }
 
-    /// The engine is asked to follow the room no longer, and no read is wanted any more. The last
-    /// position is kept: if the room is followed again, it goes on there.
+    /// The engine is asked to follow the room no longer, and no read is wanted any more.
+    ///
+    /// The last position is forgotten. Who comes to the room later was not here meanwhile: nothing is
+    /// missing for them, and what was said is not news.
     pub(super) fn unfollow(&mut self) {
+        self.last = None;
         self.state = State::Cold;
         self.read = ReadState::Idle;
         self.wanted = None;

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::backplane::{Backplane, Budget, EngineState, Stopped};
+use super::backplane::{Backplane, Budget, EngineError, EngineState, Stopped};
 use super::counters::Counters;
 use super::history::{Gap, History};
 use super::people::Change;
@@ -179,6 +180,9 @@ impl Hub {
 
     /// Returns the room of this name, and creates it if it does not exist.
     ///
+    /// A room takes memory here, and a key in the engine once it is used. So check names that come
+    /// from clients, or let only some of them make rooms.
+    ///
     /// # Panics
     ///
     /// If the hub has an engine and this is its first room, outside of a tokio runtime.
@@ -190,6 +194,7 @@ impl Hub {
     /// Returns whether the engine can be reached, for a readiness probe. A hub without an engine
     /// is always [up](EngineState::Up).
     ///
+    /// It is down until the engine has answered for the first time, and after [`close`](Self::close).
     /// While the engine is down, sockets work and members are not closed.
     ///
     /// # Panics
@@ -200,17 +205,19 @@ impl Hub {
         self.registry.engine_state.borrow().clone()
     }
 
-    /// Waits until [`state`](Self::state) changes, and returns the new one.
+    /// Waits until the [`state`](Self::state) differs from a known one, and returns it.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future has no effect.
-    pub async fn state_changed(&self) -> EngineState {
+    pub async fn state_changed(&self, known: &EngineState) -> EngineState {
         self.registry.engine();
         let mut states = self.registry.engine_state.subscribe();
-        // It cannot fail: this hub has the sender.
-        let _ = states.changed().await;
-        states.borrow().clone()
+        match states.wait_for(|state| state != known).await {
+            Ok(state) => state.clone(),
+            // It cannot happen: this hub has the sender.
+            Err(_) => known.clone(),
+        }
     }
 
     /// Returns what has happened so far.
@@ -231,6 +238,9 @@ impl Hub {
             engine.stop(Stopped { _dropped: stopped });
             // The engine drops the sender when it has stopped.
             let _ = is_stopped.await;
+            let (since, reason) = (Instant::now(), EngineError::new("the hub was closed"));
+            let closed = EngineState::Down { since, reason };
+            self.registry.engine_state.send_replace(closed);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The log of a room, as this server keeps it. A plain structure behind the room's lock.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Weak;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,12 +10,17 @@ use super::follow::Follower;
 use super::position::Position;
 use super::ring::{Entry, Ring};
 use crate::protocol::Prepared;
+use crate::socket::shared::Shared;
 
 /// How long a key of `publish_once` is remembered.
-const ONCE_FOR: Duration = Duration::from_secs(300);
+pub(super) const ONCE_FOR: Duration = Duration::from_secs(300);
 
 /// The largest number of keys of a room that are remembered.
 const ONCE_KEYS: usize = 1024;
+
+/// The largest number of sockets that are remembered because they do not get a message that is on
+/// its way.
+const EXCEPTED: usize = 1024;
 
 /// What a message of a ring takes beside its bytes, roughly: two allocations with their heads, the
 /// frame's header, its place in the ring.
@@ -30,6 +36,8 @@ pub(super) struct Log {
     /// When the newest message came.
     newest: Instant,
     once: Once,
+    /// The sockets that do not get a message which is on its way through the engine, oldest first.
+    excepted: VecDeque<(u64, Weak<Shared>)>,
 }
 
 impl Log {
@@ -40,6 +48,7 @@ impl Log {
             is_whole: false,
             newest: Instant::now(),
             once: Once::default(),
+            excepted: VecDeque::new(),
         }
     }
 
@@ -75,6 +84,40 @@ impl Log {
     /// The memory of the messages. Payload and frame are two copies, as a rule.
     pub(super) fn memory(&self) -> usize {
         2 * self.ring.bytes() + self.ring.len() * OVERHEAD
+    }
+
+    /// Appends older messages before the first. `before` is the position before them.
+    pub(super) fn prepend(&mut self, before: Position, older: Vec<Entry<Prepared>>) {
+        // Somebody asks for them now: other rooms forget first.
+        self.newest = Instant::now();
+        self.ring.prepend(before, older);
+    }
+
+    /// Remembers under a number which socket does not get a message that is on its way. The `Weak`
+    /// keeps another socket from having its address. If too many are on their way, the oldest is
+    /// forgotten, and that socket gets its own message.
+    pub(super) fn except(&mut self, number: u64, socket: Weak<Shared>) {
+        if self.excepted.len() == EXCEPTED {
+            self.excepted.pop_front();
+        }
+        self.excepted.push_back((number, socket));
+    }
+
+    /// The socket of this number. It and those before it are forgotten, since messages arrive in the
+    /// order in which they were sent.
+    pub(super) fn take_excepted(&mut self, number: u64) -> Option<Weak<Shared>> {
+        let index = self
+            .excepted
+            .iter()
+            .position(|(known, _)| *known == number)?;
+        let (_, socket) = self.excepted.drain(..=index).next_back()?;
+        Some(socket)
+    }
+
+    /// Returns whether keys are remembered.
+    pub(super) fn has_once(&mut self) -> bool {
+        self.once.forget_old();
+        !self.once.positions.is_empty()
     }
 
     /// Where the message with this key stands, if it was appended before.

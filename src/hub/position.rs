@@ -115,11 +115,6 @@ impl Tags {
         }
     }
 
-    /// The tag that stands for a value, always the same one.
-    pub(super) fn of(&self, value: usize) -> u64 {
-        self.keys.hash_one(("value", value))
-    }
-
     pub(super) fn next(&self) -> u64 {
         self.keys
             .hash_one(self.next.fetch_add(1, Ordering::Relaxed))

@@ -39,8 +39,9 @@ impl Room {
     }
 
     /// Makes a socket a member: it gets every message that is sent to the room from now
-    /// on. With an engine, that is from the moment at which the engine passes messages on; to
-    /// miss nothing, use [`join_from`](Self::join_from).
+    /// on. With an engine, that is from the moment at which the engine passes on what is said in this
+    /// room, which is a round trip later if nobody was here; to miss nothing, use
+    /// [`join_from`](Self::join_from).
     ///
     /// Membership ends with the connection, or with [`leave`](Self::leave). Joining
     /// again has no effect.
@@ -138,7 +139,7 @@ impl Room {
     /// The message has a place in the history like any other: a socket that resumes from before
     /// it gets it, also if it was the exception then.
     pub fn send_to_others(&self, socket: &WebSocket, message: impl Into<Prepared>) -> Sent {
-        let except = Some(MemberId::of(socket.shared()));
+        let except = Some(socket.shared());
         self.room
             .send(&self.hub, message.into(), except, self.overflow)
     }
@@ -167,7 +168,8 @@ impl Room {
     /// server, nothing happens, and the position is that of the other.
     ///
     /// A client makes up a key for each message, and says the message again after a
-    /// connection has broken. A room remembers 1,024 keys.
+    /// connection has broken. A key has at most 256 bytes. In one process, a room remembers its last
+    /// 1,024 keys.
     ///
     /// # Errors
     ///

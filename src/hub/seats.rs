@@ -124,15 +124,23 @@ impl Presence {
         self.seats.values().filter_map(Weak::upgrade).collect()
     }
 
+    /// Returns whether the roster is to be read, and is not being read.
+    pub(super) fn needs_read(&self) -> bool {
+        !self.is_current() && self.since_read.is_none()
+    }
+
     pub(super) fn is_current(&self) -> bool {
         self.copy == CopyState::Current
     }
 
-    /// Changes may be missing from now on.
+    /// Changes may be missing from now on. The answer to a read that is under way would come from
+    /// before.
     pub(super) fn interrupted(&mut self) {
         if self.copy == CopyState::Current {
             self.copy = CopyState::Old;
         }
+        self.reads += 1;
+        self.since_read = None;
     }
 
     /// The room is not followed any more: the copy is given up.
@@ -181,7 +189,12 @@ impl Presence {
             |seat: &Arc<SeatShared>| roster.iter().all(|entry| entry.seat != Some(seat.number));
         OwnSeats {
             unknown: roster.iter().filter(is_unknown).cloned().collect(),
-            missing: self.seats().into_iter().filter(is_missing).collect(),
+            missing: self
+                .seats()
+                .into_iter()
+                .filter(|seat| seat.is_held())
+                .filter(is_missing)
+                .collect(),
         }
     }
 

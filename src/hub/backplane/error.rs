@@ -32,6 +32,9 @@ pub enum PublishError {
     /// More bytes wait for the engine than [`Hub::outgoing_limit`](crate::hub::Hub::outgoing_limit)
     /// allows. The message is not in the log.
     Full,
+    /// The key of [`Room::publish_once`](crate::hub::Room::publish_once) has more than 256 bytes. The
+    /// message is not in the log.
+    TooLarge,
     /// The engine cannot be reached, or refuses. The message is not in the log.
     Unavailable(EngineError),
     /// The engine did not answer in time. The message may be in the log.
@@ -43,6 +46,9 @@ pub enum PublishError {
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            PublishError::TooLarge => {
+                f.write_str("the key is too large (expected at most 256 bytes)")
+            }
             PublishError::Full => f.write_str("too many bytes wait for the engine"),
             PublishError::Unavailable(reason) => write!(f, "the engine is unavailable: {reason}"),
             PublishError::Unknown => {

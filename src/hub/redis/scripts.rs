@@ -241,7 +241,7 @@ pub(super) fn past(answer: Value) -> Option<Past> {
         return None;
     };
     let first = end.number().checked_sub(entries.len() as u64)?;
-    let messages = (first..)
+    let messages = (first..end.number())
         .zip(entries)
         .map(|(number, entry)| wire::entry(bytes(entry)?, number))
         .collect::<Option<Vec<Arrival>>>()?;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Registry, RoomShared};
+use super::{Registry, RoomShared, State, count_memory};
+use crate::hub::log::{Log, ONCE_FOR};
 
 /// How long a room is followed after its last member has left: clients that connect anew find
 /// the ring as they left it.
@@ -39,11 +40,11 @@ impl RoomShared {
     pub(in crate::hub) fn left(self: &Arc<Self>, hub: &Arc<Registry>) {
         let time = match (hub.engine(), hub.settings.history) {
             (Some(_), _) => LINGER,
-            (None, Some(history)) => history.max_age(),
+            (None, Some(history)) => history.max_age().max(ONCE_FOR),
             (None, None) => return,
         };
         let mut state = self.lock();
-        if state.is_wanted() {
+        if state.is_wanted() || !state.is_worth_keeping(hub) {
             return;
         }
         state.quiet_since = Some(Instant::now());
@@ -86,7 +87,7 @@ impl RoomShared {
                     state.is_followed = false;
                     if let Some(log) = state.log.as_deref_mut() {
                         // What is said from now on is not in the ring.
-                        log.is_whole = false;
+                        count_memory(&hub, log, Log::forget);
                         if let Some(follower) = &mut log.follower {
                             follower.unfollow();
                         }
@@ -108,6 +109,17 @@ impl RoomShared {
             room: self.clone(),
             hub: hub.clone(),
         }
+    }
+}
+
+impl State {
+    /// Returns whether a room that nobody is in has something to keep: in one process, a message.
+    fn is_worth_keeping(&self, hub: &Registry) -> bool {
+        let has_message = self
+            .log
+            .as_ref()
+            .is_some_and(|log| log.ring.last().number() > 0);
+        has_message || hub.settings.engine.is_some()
     }
 }
 

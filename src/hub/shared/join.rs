@@ -27,7 +27,7 @@ const BATCH: usize = 32;
 
 /// The outcome of [`Room::join_from`](crate::hub::Room::join_from).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+// Exhaustive on purpose: it is a member, or is not.
 pub enum Joined {
     /// The socket has been sent everything since its position, in order, and is a member.
     Resumed {
@@ -39,7 +39,8 @@ pub enum Joined {
     /// It cannot be shown that nothing is missing, or the client had no position. The socket is
     /// *not* a member. Send it the state of the room, then join from the position of that state.
     Missed {
-        /// The position at the end of the room.
+        /// The position at the end of the room, taken before this was returned: read the state now, send
+        /// it, and join from here.
         now: Position,
     },
 }
@@ -257,6 +258,9 @@ impl RoomShared {
             loop {
                 // Made before the look, so that no answer comes between.
                 let answered = self.order().answered.notified();
+                if self.lock().follower().is_none() {
+                    return;
+                }
                 let is_done = {
                     // Not between an answer and what it asks for: the ring would lack what the
                     // follower has accepted.

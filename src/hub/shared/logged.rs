@@ -105,9 +105,9 @@ impl RoomShared {
         if let Some(log) = state.log.as_deref_mut() {
             count_memory(hub, log, |log| log.push(position, message, bytes));
         }
-        let must_keep = !state.is_wanted() && !state.is_kept;
+        let is_alone = !state.is_wanted();
         drop(state);
-        if must_keep {
+        if is_alone {
             self.left(hub);
         }
         hub.bound_memory();
@@ -219,7 +219,7 @@ impl RoomShared {
         match envelope::open(arrival.envelope) {
             Ok(opened) => {
                 let except = opened.except.filter(|origin| origin.server == hub.id);
-                let except = except.and_then(|origin| self.member(hub, origin.socket));
+                let except = except.and_then(|origin| self.excepted(origin.socket));
                 self.deliver(hub, arrival.position, opened.message, except);
             }
             Err(unreadable) => {
@@ -266,7 +266,7 @@ impl RoomShared {
                 }
             }
         }
-        self.change_log(hub, |log| log.ring.prepend(before, entries));
+        self.change_log(hub, |log| log.prepend(before, entries));
         hub.bound_memory();
     }
 
@@ -381,11 +381,12 @@ impl RoomShared {
         });
     }
 
-    /// The member that this number stands for.
-    fn member(&self, hub: &Registry, socket: u64) -> Option<MemberId> {
-        let state = self.lock();
-        let mut members = state.members.keys();
-        members.find(|id| hub.tags.of(id.0) == socket).copied()
+    /// The socket that does not get the message with this number.
+    fn excepted(&self, number: u64) -> Option<MemberId> {
+        let mut state = self.lock();
+        let socket = state.log.as_deref_mut()?.take_excepted(number)?;
+        // While it is known by a `Weak`, no other socket has its address.
+        socket.upgrade().map(|socket| MemberId::of(&socket))
     }
 }
 

@@ -16,11 +16,11 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::config::Overflow;
-use crate::hub::backplane::{Backplane, Budget, EngineState, Inbound};
+use crate::hub::backplane::{Backplane, Budget, EngineError, EngineState, Inbound};
 use crate::hub::counters::Counts;
 use crate::hub::follow::{Follower, Step};
 use crate::hub::keeper::Keeper;
-use crate::hub::log::Log;
+use crate::hub::log::{Log, ONCE_FOR};
 use crate::hub::position::{Position, Tags};
 use crate::hub::ring::Ring;
 use crate::hub::seats::Presence;
@@ -90,11 +90,16 @@ impl Registry {
         let mut is_first = false;
         let keeper = self.keeper.get_or_init(|| {
             is_first = true;
-            Keeper::spawn()
+            // Nothing else may reach the engine before this.
+            let (hub, since) = (Arc::downgrade(self), Instant::now().into_std());
+            let reason = EngineError::new("not connected yet");
+            self.engine_state
+                .send_replace(EngineState::Down { since, reason });
+            let keeper = Keeper::spawn();
+            engine.start(Inbound(hub));
+            keeper
         });
         if is_first {
-            let hub: Weak<Self> = Arc::downgrade(self);
-            engine.start(Inbound(hub));
             self.look_later();
         }
         Some((engine, keeper))
@@ -145,7 +150,10 @@ impl Registry {
                 break;
             }
             let mut state = room.lock();
-            let until = state.quiet_since.map(|since| since + history.max_age());
+            let has_keys = state.log.as_deref_mut().is_some_and(Log::has_once);
+            let age = history.max_age();
+            let age = if has_keys { age.max(ONCE_FOR) } else { age };
+            let until = state.quiet_since.map(|since| since + age);
             match until {
                 Some(until) if until > now => {
                     drop(state);

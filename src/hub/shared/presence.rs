@@ -96,10 +96,9 @@ impl fmt::Debug for Seat {
 
 impl Occupied {
     fn leave(&self) {
-        if self.seat.end(SeatState::Left)
-            && let Some(hub) = self.hub.upgrade()
-        {
-            self.room.leave_seat(&hub, &self.seat);
+        let was_held = self.seat.end(SeatState::Left);
+        if let Some(hub) = self.hub.upgrade() {
+            self.room.leave_seat(&hub, &self.seat, was_held);
         }
     }
 }
@@ -161,19 +160,20 @@ impl RoomShared {
         seat: &SeatShared,
         if_taken: IfTaken,
     ) -> Result<(), EnterError> {
-        let mut taken = false;
+        let mut entered = Ok(());
         self.presence_event(hub, |presence| {
-            taken = if_taken == IfTaken::Refuse && presence.people.contains(&seat.key);
-            if taken {
+            if !seat.is_held() {
+                // The socket has ended meanwhile, and has left already.
+                entered = Err(EnterError::Closed);
+                return vec![];
+            }
+            if if_taken == IfTaken::Refuse && presence.people.contains(&seat.key) {
+                entered = Err(EnterError::Taken);
                 return vec![];
             }
             presence.change(RosterChange::Entered(seat.entry()))
         });
-        if taken {
-            Err(EnterError::Taken)
-        } else {
-            Ok(())
-        }
+        entered
     }
 
     /// Enters the roster of the engine.
@@ -208,6 +208,11 @@ impl RoomShared {
                     _ => EnterError::Unavailable(hub.why_unavailable()),
                 })?;
         }
+        if !seat.is_held() {
+            // The socket has ended meanwhile, and may have left before it entered.
+            self.leave_roster(hub, seat);
+            return Err(EnterError::Closed);
+        }
         Ok(())
     }
 
@@ -236,13 +241,10 @@ impl RoomShared {
         });
     }
 
-    fn leave_seat(self: &Arc<Self>, hub: &Arc<Registry>, seat: &SeatShared) {
-        let mut state = self.lock();
-        state.presence().remove(seat);
-        let is_over = !state.is_wanted();
-        drop(state);
-        if is_over {
-            self.left(hub);
+    fn leave_seat(self: &Arc<Self>, hub: &Arc<Registry>, seat: &SeatShared, was_held: bool) {
+        self.forget_seat(hub, seat);
+        if !was_held {
+            return;
         }
         match hub.roster() {
             Some(roster) => roster.leave(&self.name, &seat.key, seat.number),
@@ -261,7 +263,7 @@ impl RoomShared {
     ) -> Result<Vec<Person>, HubError> {
         if hub.roster().is_some() {
             let _waiting = self.wait(hub);
-            if !self.lock().presence().is_current() {
+            if self.lock().presence().needs_read() {
                 self.read_people(hub);
             }
             let is_current = |state: &mut State| state.presence().is_current();
@@ -392,12 +394,55 @@ impl RoomShared {
     }
 
     fn enter_again(self: &Arc<Self>, hub: &Arc<Registry>, seat: Arc<SeatShared>) {
-        let again = seat.clone();
+        let (again, room, weak) = (seat.clone(), Arc::downgrade(self), Arc::downgrade(hub));
         self.ask_to_enter(hub, &seat, IfTaken::Refuse, move |entered| {
-            if entered == Err(EnterError::Taken) {
-                again.end(SeatState::Lost);
+            let (Some(room), Some(hub)) = (room.upgrade(), weak.upgrade()) else {
+                return;
+            };
+            let Some((_, keeper)) = hub.engine() else {
+                return;
+            };
+            match entered {
+                Ok(()) => {}
+                Err(EnterError::Taken) => {
+                    again.end(SeatState::Lost);
+                    // Not here: the engine answers from wherever it likes.
+                    let hub = hub.clone();
+                    keeper.run(move || room.forget_seat(&hub, &again));
+                }
+                // The roster is read again, and the seat will be missing there.
+                Err(_) => {
+                    let weak = weak.clone();
+                    keeper.after(PAUSE, move || {
+                        if let Some(hub) = weak.upgrade() {
+                            room.read_people(&hub);
+                        }
+                    });
+                }
             }
         });
+        if !seat.is_held() {
+            // It has left meanwhile, perhaps before it entered again.
+            self.leave_roster(hub, &seat);
+        }
+    }
+
+    fn leave_roster(self: &Arc<Self>, hub: &Arc<Registry>, seat: &SeatShared) {
+        if let Some(roster) = hub.roster() {
+            roster.leave(&self.name, &seat.key, seat.number);
+        }
+    }
+
+    /// A seat has ended: nothing is kept of it, and perhaps nobody is interested in the room any
+    /// more.
+    fn forget_seat(self: &Arc<Self>, hub: &Arc<Registry>, seat: &SeatShared) {
+        let mut state = self.lock();
+        state.presence().remove(seat);
+        let is_over = !state.is_wanted();
+        drop(state);
+        if is_over {
+            self.left(hub);
+        }
     }
 
     /// Something has happened that concerns who is present: changes the copy, and tells the

@@ -12,6 +12,10 @@ use crate::hub::counters::Counts;
 use crate::hub::envelope::{self, Origin};
 use crate::hub::position::Position;
 use crate::protocol::Prepared;
+use crate::socket::shared::Shared;
+
+/// The longest key of a message, in bytes.
+const MAX_KEY: usize = 256;
 
 /// What a request takes beside its bytes.
 const OVERHEAD: usize = 256;
@@ -22,21 +26,25 @@ impl RoomShared {
         self: &Arc<Self>,
         hub: &Arc<Registry>,
         message: Prepared,
-        except: Option<MemberId>,
+        except: Option<&Arc<Shared>>,
         overflow: Overflow,
     ) -> Sent {
         match (&hub.settings.history, &hub.settings.engine) {
             // The lock is held until all members have the message queued: without that, two
             // messages of two tasks could reach two members in different orders. Nothing here
             // waits.
-            (None, None) => self.lock().deliver(&message, except, overflow),
+            (None, None) => self
+                .lock()
+                .deliver(&message, except.map(MemberId::of), overflow),
             (None, Some(_)) => {
                 let is_relayed = self.relay(hub, &message);
-                let mut sent = self.lock().deliver(&message, except, overflow);
+                let mut sent = self
+                    .lock()
+                    .deliver(&message, except.map(MemberId::of), overflow);
                 sent.passed_on = is_relayed;
                 sent
             }
-            (Some(_), None) => self.append(hub, message, except, None).1,
+            (Some(_), None) => self.append(hub, message, except.map(MemberId::of), None).1,
             (Some(_), Some(_)) => {
                 let passed_on = self.pass_on(hub, &message, except, None, None).is_ok();
                 Sent {
@@ -57,6 +65,9 @@ impl RoomShared {
         if hub.settings.history.is_none() {
             return Err(PublishError::NoHistory);
         }
+        if once.is_some_and(|key| key.len() > MAX_KEY) {
+            return Err(PublishError::TooLarge);
+        }
         if hub.settings.engine.is_none() {
             let (position, _) = self.append(hub, message, None, once);
             return position.ok_or(PublishError::Unknown);
@@ -71,19 +82,23 @@ impl RoomShared {
         self: &Arc<Self>,
         hub: &Arc<Registry>,
         message: &Prepared,
-        except: Option<MemberId>,
+        except: Option<&Arc<Shared>>,
         once: Option<&str>,
         to: Option<oneshot::Sender<Result<Position, PublishError>>>,
     ) -> Result<(), PublishError> {
         let (Some((engine, _)), Some(history)) = (hub.engine(), hub.settings.history) else {
             return Err(PublishError::NoHistory);
         };
-        let except = except.map(|member| Origin {
-            server: hub.id,
-            socket: hub.tags.of(member.0),
+        let except = except.map(|socket| {
+            let number = hub.tags.next();
+            self.change_log(hub, |log| log.except(number, Arc::downgrade(socket)));
+            Origin {
+                server: hub.id,
+                socket: number,
+            }
         });
         let envelope = envelope::seal(message, except);
-        let permit = hub.permit(envelope.len())?;
+        let permit = hub.permit(envelope.len() + once.map_or(0, str::len))?;
         let weak = Arc::downgrade(hub);
         let lost = || Err(PublishError::Unknown);
         let reply = Reply::new(lost, move |outcome: Result<Position, PublishError>| {
