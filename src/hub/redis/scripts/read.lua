@@ -15,7 +15,7 @@ if not n then
   redis.call('HSET', top, 'n', n, 't', t)  -- first, since Redis may refuse it (memory)
   redis.call('DEL', log)
 end
--- Never shortened: a publish may have set more, for a long age.
+-- Never sooner than a publish has set it: that one knows how long messages are kept.
 if redis.call('PTTL', top) < tonumber(forget) then redis.call('PEXPIRE', top, forget) end
 if want == 'end' then return {n, t, 1, {}} end
 if want == 'all' then return {n, t, 1, redis.call('LRANGE', log, 0, -1)} end
