@@ -12,6 +12,7 @@ from bench.servers import HERE, OURS, RAW
 
 SECTIONS = [echo, broadcast, handshake, idle, latency, workers, growth, deflate]
 MILLION = HERE.parent / "million" / "result.md"
+ROOMS = HERE.parent / "rooms" / "result.md"
 
 INTRODUCTION = """\
 # What a WebSocket costs
@@ -157,7 +158,7 @@ def write(kept, directory, plots):
         (folder / name).write_text(svg)
     head = [introduction(kept), at_a_glance(page), not_ahead(page)]
     head += [Goals(kept["parts"]).section(), circumstances(kept)]
-    return "\n".join([*head, *page.body, million()]).rstrip() + "\n"
+    return "\n".join([*head, *page.body, million(), rooms()]).rstrip() + "\n"
 
 
 def when(part):
@@ -210,10 +211,19 @@ def circumstances(kept):
 
 def million():
     """The result of `bench/million`, if it has been run."""
-    words = "## A million sockets\n\n"
-    if not MILLION.exists():
-        return words + "Not measured yet: `python3 bench/million/run.py`, then this again.\n"
-    text = MILLION.read_text().strip()
+    return included("A million sockets", MILLION)
+
+
+def rooms():
+    """The result of `bench/rooms`, if it has been run."""
+    return included("Rooms over several servers", ROOMS)
+
+
+def included(title, path):
+    words = f"## {title}\n\n"
+    if not path.exists():
+        return words + f"Not measured yet: `python3 bench/{path.parent.name}/run.py`, then this again.\n"
+    text = path.read_text().strip()
     text = re.sub(r"\A#+ .*\n+", "", text)
     # Its headings are below this one.
     text = re.sub(r"(?m)^#{1,3} ", "### ", text)

@@ -42,10 +42,15 @@ mod socket {
             if is_socketio {
                 inner.recv().await?.ok_or("no packet `open`")?;
                 inner.send("40").await?;
-                inner.recv().await?.ok_or("no packet `connect`")?;
+                while let Some(packet) = inner.recv().await? {
+                    match packet.as_text() {
+                        Some("2") => inner.send("3").await?,
+                        _ => break,
+                    }
+                }
                 if role == "hear" {
                     let count = count.unwrap_or(0);
-                    let join = format!("42[\"hear\",[\"{room}\",{count}]]");
+                    let join = format!("42[\"hear\",\"{room}\",{count}]");
                     inner.send(join).await?;
                 }
             }
@@ -72,7 +77,7 @@ mod socket {
 
         pub(crate) fn encode(&self, text: &str) -> Message {
             match self.is_socketio {
-                true => format!("42[\"say\",[\"{}\",\"{text}\"]]", self.room).into(),
+                true => format!("42[\"say\",\"{}\",\"{text}\"]", self.room).into(),
                 false => text.into(),
             }
         }

@@ -37,7 +37,7 @@ async fn on_connect<A: Adapter>(socket: SocketRef<A>) {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let url: String = value("redis").ok_or("--redis URL is missing")?;
-    let client = redis::Client::open(format!("{url}?protocol=RESP3"))?;
+    let client = redis::Client::open(format!("{url}?protocol=resp3"))?;
     let adapter = RedisAdapterCtr::new_with_redis(&client).await?;
     let (layer, io) = SocketIo::builder()
         .with_adapter::<RedisAdapter<_>>(adapter)
