@@ -71,7 +71,7 @@ impl Receive for Notes {
 
     fn arrived(self: Arc<Self>, room: &str, arrival: Arrival) {
         if self.is_slow.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(100));
         }
         self.note(Event::Arrived(room.to_owned(), arrival));
     }
