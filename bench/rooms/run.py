@@ -286,7 +286,7 @@ def main():
     parser.add_argument("--part", default="load,loss,idle,restart,resume")
     parser.add_argument("--only", default=",".join(KINDS).replace(", ", "; "))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", default=HERE / "results.jsonl")
+    parser.add_argument("--out", default=HERE / "result.jsonl")
     parser.add_argument("--built", action="store_true", help="take the programs of the last run")
     parser.add_argument("--show", metavar="FILE")
     options = parser.parse_args()
@@ -325,6 +325,8 @@ def show(path):
         if not values:
             return "-"
         middle = statistics.median(values)
+        if f"{min(values):.{digits}f}" == f"{max(values):.{digits}f}":
+            return f"{middle:,.{digits}f}"
         return f"{middle:,.{digits}f} ({min(values):,.{digits}f}–{max(values):,.{digits}f})"
 
     def of(part, kind, load=None):
@@ -333,34 +335,44 @@ def show(path):
         return [s["result"] for s in chosen if s["result"]]
 
     averages = [sample["load average"] for sample in samples]
-    print(f"load average {min(averages):.1f} to {max(averages):.1f}\n")
-    for name in LOADS:
+    print(f"load average {min(averages):.1f} to {max(averages):.1f}")
+
+    def heard(row):
+        """Of the published messages, as many as were received."""
+        return max(1, row["received"] * row["sent"] / row["expected"])
+
+    def calls(row):
+        return (row["calls"].get("evalsha") or row["calls"].get("publish") or [1])[0]
+
+    columns = {
+        "messages/s": (0, lambda row: heard(row) / row["seconds"]),
+        "Redis CPU µs a message": (1, lambda row: row["cpu"][3] / heard(row) / 1e3),
+        "messages a call": (1, lambda row: row["sent"] / calls(row)),
+        "servers' CPU µs a message": (1, lambda row: sum(row["cpu"][:3]) / heard(row) / 1e3),
+        "CPU ns a delivery": (0, lambda row: sum(row["cpu"][:3]) / max(1, row["received"])),
+        "not received, %": (1, lambda row: 100 * (1 - row["received"] / row["expected"])),
+        "clients closed": (0, lambda row: row["closed"]),
+        "p50 ms": (2, lambda row: row["p50"] / 1e3),
+        "p99 ms": (2, lambda row: row["p99"] / 1e3),
+    }
+    of_load = {
+        "many": [0, 1, 2, 3, 5, 6],
+        "busy": [0, 1, 2, 3, 5, 6],
+        "fan": [4, 5, 6],
+        "burst": [4, 5, 6],
+        "latency": [7, 8, 3, 1, 5],
+    }
+    for name, chosen in of_load.items():
+        chosen = [list(columns)[index] for index in chosen]
         print(f"\n{name}: `{' '.join(LOADS[name])}`\n")
-        print("| server | messages/s heard | Redis CPU µs/message | messages a call of Redis "
-              "| servers' CPU µs/message | servers' CPU ns/delivery | lost | p50 ms | p99 ms |")
-        print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
+        print("| server | " + " | ".join(chosen) + " |")
+        print("|---" + "|---:" * len(chosen) + "|")
         for kind in KINDS:
             rows = of("load", kind, name)
-            if not rows:
-                continue
-            # Those of the published messages that were received.
-            heard = [max(1, r["received"] * r["sent"] / r["expected"]) for r in rows]
-            rate = [h / r["seconds"] for h, r in zip(heard, rows)]
-            uses = KINDS[kind][2]
-            redis = [r["cpu"][3] / h / 1e3 for h, r in zip(heard, rows)] if uses else []
-
-            def calls(r):
-                found = r["calls"].get("evalsha") or r["calls"].get("publish") or [1]
-                return found[0]
-
-            batch = [h / calls(r) for h, r in zip(heard, rows)] if uses else []
-            cpu = [sum(r["cpu"][:3]) for r in rows]
-            lost = [100 * (r["expected"] - r["received"]) / r["expected"] for r in rows]
-            print(f"| {kind} | {range_of(rate, 0)} | {range_of(redis)} | {range_of(batch)} "
-                  f"| {range_of([c / h / 1e3 for c, h in zip(cpu, heard)])} "
-                  f"| {range_of([c / max(r['received'], 1) for c, r in zip(cpu, rows)], 0)} "
-                  f"| {range_of(lost)} % | {range_of([r['p50'] / 1e3 for r in rows], 2)} "
-                  f"| {range_of([r['p99'] / 1e3 for r in rows], 2)} |")
+            cells = [range_of([columns[c][1](row) for row in rows], columns[c][0])
+                     if KINDS[kind][2] or not ("Redis" in c or "call" in c) else "-" for c in chosen]
+            if rows:
+                print(f"| {kind} | " + " | ".join(cells) + " |")
     print("\n| server | published | to be received | not received | told | refused | closed | twice |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for kind in KINDS:
