@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_ws::error::BoxError;
 use hyper_ws::handshake::Rejection;
 use hyper_ws::hub::{Gap, History, Hub, Joined, Redis};
-use hyper_ws::{Upgrade, WebSocket};
+use hyper_ws::{Config, Upgrade, WebSocket};
 use rooms::{has_flag, parameter, value};
 use tokio::net::TcpListener;
 
@@ -81,6 +81,8 @@ async fn serve(mut request: Request<Incoming>, hub: Hub) -> Result<Response<Stri
     let query = request.uri().query().unwrap_or_default().to_owned();
     Ok(
         Upgrade::from_request(&mut request).map_or_else(Rejection::into_response, |upgrade| {
+            let limit = value("output-limit").unwrap_or(64 * 1024);
+            let upgrade = upgrade.config(Config::default().output_limit(limit));
             upgrade.on_upgrade(move |socket| serve_socket(socket, hub, query))
         }),
     )
