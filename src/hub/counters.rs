@@ -10,7 +10,7 @@ pub struct Counters {
     pub gaps_repaired: u64,
     /// How often messages of a room were lost for good, and its members, if any, were told or closed.
     pub gaps_lost: u64,
-    /// How often the engine's connection was interrupted.
+    /// How often the subscription to the engine was interrupted.
     pub interruptions: u64,
     /// Messages that were not passed on as far as is known, because too many bytes waited for the
     /// engine or it did not answer in time. [`Room::publish`](super::Room::publish) reports them too.

@@ -11,6 +11,10 @@ use super::call::{Appended, Call, Pending, PendingPublish, PublishCall, Request}
 use crate::hub::backplane::{Arrival, EngineError, EnterError, Publish, PublishError};
 use crate::hub::position::{Position, Tags};
 
+/// The largest number of entries to end that wait for Redis. While it is away, every attempt to
+/// enter leaves one behind.
+const MAX_LEAVES: usize = 65_536;
+
 /// The largest number of calls in a batch, and of the bytes in its messages. A single message may
 /// be larger.
 const MAX_CALLS: usize = 128;
@@ -256,13 +260,21 @@ impl Queue {
         }
         self.sought.retain(|(_, messages)| !messages.is_empty());
         let mut kept = VecDeque::with_capacity(self.others.len());
+        let is_leave = |other: &Pending<Request>| matches!(other.request, Request::Leave { .. });
+        let leaves = self.others.iter().filter(|other| is_leave(other)).count();
+        let mut surplus = leaves.saturating_sub(MAX_LEAVES);
         for other in self.others.drain(..) {
+            if surplus > 0 && is_leave(&other) {
+                // The hub finds the entry, and ends it, when it next compares the roster.
+                surplus -= 1;
+                continue;
+            }
             if other.deadline > now {
                 kept.push_back(other);
                 continue;
             }
             match other.request {
-                // Nothing else ends an entry as long as this server lives.
+                // Until the roster is compared, nothing else ends an entry while this server lives.
                 Request::Leave { .. } => kept.push_back(other),
                 Request::Enter(request) => {
                     if other.is_unknown {

@@ -379,6 +379,7 @@ impl RoomShared {
                 follower.want(Want::Newer, steps);
             }
         });
+        self.read_people(hub);
     }
 
     /// The socket that does not get the message with this number.

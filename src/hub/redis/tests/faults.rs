@@ -361,15 +361,15 @@ async fn connections_that_are_half_open_are_replaced() {
     proxy.set(Mode::Pass);
     let following = Event::Following("lobby".to_owned());
     server.wait(|event| *event == following, 2).await;
-    // The first was appended, or has waited for too long.
+    // The first was sent, or waited behind something else that was.
     let outcome = first.outcome().await;
-    assert!(
-        matches!(outcome, Ok(_) | Err(PublishError::Unknown)),
-        "{outcome:?}"
-    );
     late.ok().await;
     let (_, log) = server.log("lobby").await;
-    assert_eq!(texts(&log), ["one", "two"]);
+    match outcome {
+        Ok(_) | Err(PublishError::Unknown) => assert_eq!(texts(&log), ["one", "two"]),
+        Err(PublishError::Unavailable(_)) => assert_eq!(texts(&log), ["two"]),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]
