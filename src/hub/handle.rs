@@ -276,9 +276,12 @@ impl Hub {
 
     fn check(&self) {
         let overflow = self.overflow;
+        let drops = match overflow {
+            Overflow::DropNewest | Overflow::DropOldest => true,
+            Overflow::Close | Overflow::Wait => false,
+        };
         assert!(
-            self.registry.settings.history.is_none()
-                || !matches!(overflow, Overflow::DropNewest | Overflow::DropOldest),
+            self.registry.settings.history.is_none() || !drops,
             "a hub with a history and `Overflow::{overflow:?}` (with a history, a member gets every \
              message or is closed and resumes: use `Overflow::Close`)"
         );
