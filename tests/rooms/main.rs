@@ -125,6 +125,32 @@ async fn nothing_is_missed_when_servers_are_killed() {
     world.finish().await.check_nothing_missed();
 }
 
+/// What it has not written yet is lost, or nothing is: both are told as they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_writes_every_second_loses_nothing_silently() {
+    let options = [
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "everysec",
+        "--save",
+        "",
+    ];
+    let Some(mut world) = World::start(RedisServer::with(&options), CLIENTS, &[]).await else {
+        return;
+    };
+    for _ in 0..2 {
+        world.talk(seconds(1)).await;
+        world.redis.kill();
+        world.redis.restart();
+    }
+    world.talk(seconds(1)).await;
+    let outcome = world.finish().await;
+    if outcome.missed == 0 {
+        outcome.check_nothing_missed();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loss_is_told_when_redis_restarts_without_its_data() {
     let Some(mut world) = World::start(transient(), CLIENTS, &[]).await else {
