@@ -32,7 +32,7 @@
 //! - `after`: the last `position` that this page has got in this room, from whichever server and
 //!   connection. Leave it out, or `null`, if the page shows nothing yet. A position is an opaque
 //!   text: keep it as it is.
-//! - `secret`: a text that nobody else can guess, made up by the page, and the same in all its
+//! - `secret`: a text that no other client can guess, made up by the page, and the same in all its
 //!   connections; it may be left out. By it, the page gets its name back even if the servers have
 //!   not noticed yet that its last connection is dead, which may take a minute. That connection
 //!   is then closed. Two pages never share a secret, nor does it survive a reload.
@@ -86,7 +86,7 @@
 //! {"type":"said","position":"42-9c3f1a2b00000017","id":"17-4711","from":"Ann","at":1767225600001,"text":"hello"}
 //! ```
 //!
-//! Somebody has said something: perhaps this page itself, and then this confirms it.
+//! A person has said something. If that person is this page itself, this confirms it.
 //!
 //! - `position`: the position after this text, which the page keeps for the next `after`.
 //! - `id`, `text`: as they were said. `from`: the author's name then. `at`: milliseconds since
@@ -100,7 +100,7 @@
 //! {"type":"left","name":"Ben"}
 //! ```
 //!
-//! Somebody has come, or gone. A `joined` of a person who is there, or a `left` of one who is not,
+//! A person has come, or gone. A `joined` of a person who is there, or a `left` of one who is not,
 //! changes nothing. These have no position, and are not sent again.
 //!
 //! ```text
@@ -118,7 +118,7 @@
 //! connection with each other. The page keeps it, and says it again later. Nothing else has
 //! happened: the page stays in the room.
 //!
-//! - `reason`: for people who look for the fault.
+//! - `reason`: for a developer who looks for the fault.
 //!
 //! ## Which text is confirmed
 //!

@@ -1,4 +1,4 @@
-//! Who is in which room: a name belongs to one page of a room, on all servers.
+//! The people of the rooms: a name belongs to one page of a room, on all servers.
 
 use std::iter;
 
@@ -24,7 +24,7 @@ struct Info {
     mark: Option<String>,
 }
 
-/// Gives a page a name that nobody in the room has.
+/// Gives a page a name that no other page in the room has.
 pub(crate) async fn enter(
     socket: &WebSocket,
     room: &Room,
@@ -75,7 +75,7 @@ pub(crate) async fn names(room: &Room) -> Result<Vec<String>, HubError> {
     Ok(names)
 }
 
-/// What members are told when somebody comes or goes.
+/// The message that tells members of a person who comes or goes.
 pub(crate) fn tell(_room: &str, change: &Change) -> Option<Message> {
     let event = match change {
         Change::Entered(person) => json(&Event::Joined {
@@ -107,5 +107,5 @@ fn info_of(person: &Person) -> Info {
     })
 }
 
-/// How often a page tries to get a name while others take the ones that were free.
+/// How often a page tries to get a name while other pages take those that were free.
 const MAX_ATTEMPTS: usize = 16;
