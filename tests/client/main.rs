@@ -2,6 +2,7 @@
 
 mod connect;
 mod http2;
+mod managed;
 mod refused;
 mod request;
 

@@ -77,6 +77,7 @@ pub(super) const FLOORS: &[Floors] = &[
         "backlog transmit usual",
         "end",
         "mod",
+        "spawned",
         "inline",
     ]),
     Floors("tracker", &["stats", "registry", "handle"]),
