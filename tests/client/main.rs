@@ -1,6 +1,7 @@
 //! The client, over HTTP/1.1, HTTP/2 and TLS.
 
 mod connect;
+mod connector;
 mod http2;
 mod managed;
 mod refused;

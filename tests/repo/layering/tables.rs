@@ -82,7 +82,13 @@ pub(super) const FLOORS: &[Floors] = &[
     ]),
     Floors("tracker", &["stats", "registry", "handle"]),
     Floors("upgrade", &["trace transport", "pending", "accepted conversation", "builder"]),
-    Floors("client", &["error header_case", "dial http1 random tls", "http2", "handshake", "connect"]),
+    Floors("client", &[
+        "error header_case",
+        "connector dial http1 random tls",
+        "http2",
+        "handshake",
+        "connect",
+    ]),
     Floors("middleware", &["route", "service"]),
     Floors("hub", &[
         "counters keeper position user_code",
