@@ -244,47 +244,10 @@
 //!
 //! # Reconnecting
 //!
-//! A client that has lost its server should wait before it reconnects. The wait
-//! should be random, so that not all clients reconnect at the same moment:
-//!
-//! ```no_run
-//! use std::hash::{BuildHasher, RandomState};
-//! use std::time::Duration;
-//!
-//! use hyper_ws::WebSocket;
-//! use hyper_ws::client::ConnectError;
-//! use tokio::time::{Instant, sleep};
-//!
-//! /// Returns when the server refuses us.
-//! async fn stay_connected(url: &str) -> ConnectError {
-//!     let mut failures = 0;
-//!     loop {
-//!         let began = Instant::now();
-//!         match hyper_ws::connect(url).await {
-//!             Ok(socket) => talk(socket).await,
-//!             Err(error) => match error.response() {
-//!                 // Another attempt would be refused too.
-//!                 Some(response) if response.status().is_client_error() => return error,
-//!                 _ => {}
-//!             },
-//!         }
-//!         // A connection that held for a minute was not a failure.
-//!         let held = began.elapsed() > Duration::from_secs(60);
-//!         failures = if held { 0 } else { failures + 1 };
-//!         // A random part of 1, 2, 4 .. seconds, at most of a minute.
-//!         let longest = Duration::from_secs(60.min(1 << failures.min(6)));
-//!         let chance = RandomState::new().hash_one(failures) as f64 / u64::MAX as f64;
-//!         sleep(longest.mul_f64(chance)).await;
-//!     }
-//! }
-//!
-//! async fn talk(mut socket: WebSocket) {
-//!     while let Ok(Some(message)) = socket.recv().await {
-//!         println!("{message:?}");
-//!     }
-//! }
-//! ```
+//! [`Backoff`] says how long to wait, and when to give up. The
+//! [guide](crate::guide::reconnecting) has a client that resumes a room where it has left it.
 
+mod backoff;
 mod connect;
 mod connector;
 mod dial;
@@ -300,6 +263,7 @@ mod tests;
 #[cfg(feature = "rustls")]
 mod tls;
 
+pub use backoff::Backoff;
 #[cfg(feature = "http2")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http2")))]
 pub use connect::connect_over_http2;

@@ -4,6 +4,7 @@ mod connect;
 mod connector;
 mod http2;
 mod managed;
+mod reconnect;
 mod refused;
 mod request;
 

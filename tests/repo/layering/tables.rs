@@ -85,7 +85,7 @@ pub(super) const FLOORS: &[Floors] = &[
     Floors("client", &[
         "error header_case",
         "connector dial http1 random tls",
-        "http2",
+        "backoff http2",
         "handshake",
         "connect",
     ]),
