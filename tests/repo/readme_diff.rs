@@ -35,7 +35,7 @@ fn a_server_needs_no_more_lines_than_readme_promises() {
 fn the_migration_guide_quotes_the_servers_that_are_compiled_and_run() {
     let guide = read("src/migrating.md");
     let mut quoted = 0;
-    for from in ["hyper_tungstenite", "fastwebsockets"] {
+    for from in ["hyper_tungstenite", "fastwebsockets", "tokio_tungstenite"] {
         for (kind, file) in [("rust,ignore", "before"), ("rust", "after")] {
             let block = format!("```{kind}\n{}```\n", server(from, file));
             assert_eq!(guide.matches(&block).count(), 1, "{from}/{file}.rs");
