@@ -202,6 +202,78 @@ fn numbered(seen: &[Seen]) -> Vec<(u64, String)> {
     messages.collect()
 }
 
+/// A laptop that was closed, a virtual machine that was moved: every timer of the server
+/// has passed when it goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_suspended_keeps_the_peers_that_are_there() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let server = Server::start(&redis.url());
+    let run = Arc::new(Run::default());
+    let peers: Vec<_> = (0..50)
+        .map(|number| {
+            // Those that say little are sent pings, some of which are under way.
+            let pause = Duration::from_millis([100, 2500, 4000, 5500][number % 4]);
+            tokio::spawn(tempers::faithful(server.port, pause, run.clone()))
+        })
+        .collect();
+    sleep(Duration::from_secs(1)).await;
+    for _ in 0..2 {
+        server.signal("STOP");
+        // Longer than interval and timeout of its keep-alive together.
+        sleep(Duration::from_secs(7)).await;
+        server.signal("CONT");
+        sleep(Duration::from_secs(3)).await;
+    }
+    assert_eq!(server.holdings().await.sockets, 50);
+    run.end();
+    for peer in peers {
+        peer.await.expect("a peer does not panic");
+    }
+    assert_eq!(run.faults(), [""; 0]);
+    assert!(run.checked() >= 50, "{} echoes", run.checked());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_descriptors_goes_on_with_the_peers_that_it_has() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let server = Server::with_descriptors(&redis.url(), 48);
+    let pause = Duration::from_millis(100);
+    let run = Arc::new(Run::default());
+    let peers: Vec<_> = (0..10)
+        .map(|_| tokio::spawn(tempers::faithful(server.port, pause, run.clone())))
+        .collect();
+    while server.holdings().await.sockets < 10 {
+        sleep(Duration::from_millis(20)).await;
+    }
+    // The kernel accepts them all; the server has no descriptor for most.
+    let mut crowd = Vec::new();
+    for _ in 0..100 {
+        crowd.push(
+            tokio::net::TcpStream::connect(("127.0.0.1", server.port))
+                .await
+                .unwrap(),
+        );
+    }
+    let before = run.checked();
+    sleep(Duration::from_secs(2)).await;
+    assert!(run.checked() > before + 10, "the peers were not served");
+    drop(crowd);
+    // New ones are served again.
+    let late = tokio::spawn(tempers::faithful(server.port, pause, run.clone()));
+    while server.holdings().await.sockets < 11 {
+        sleep(Duration::from_millis(20)).await;
+    }
+    run.end();
+    for peer in peers.into_iter().chain([late]) {
+        peer.await.expect("a peer does not panic");
+    }
+    assert_eq!(run.faults(), [""; 0]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes SOAK_SECONDS and more"]
 async fn nothing_is_left_behind_by_clients_of_every_temper() {

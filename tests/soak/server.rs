@@ -117,7 +117,14 @@ async fn main() -> Result<(), BoxError> {
     let mut terminate = signal(SignalKind::terminate())?;
     loop {
         let stream = tokio::select! {
-            accepted = listener.accept() => accepted?.0,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                // Out of file descriptors: other connections will close theirs.
+                Err(_) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
             _ = terminate.recv() => break,
         };
         let _ = stream.set_nodelay(true);

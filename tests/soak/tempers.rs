@@ -260,28 +260,40 @@ fn ends_in_close(mut frames: &[u8]) -> bool {
     matches!(frames, [] | [CLOSE, ..])
 }
 
-/// A well-behaved peer: one short message at a time, and how long each took.
+/// Stays until the end, and has a message echoed every now and then.
+pub(crate) async fn faithful(port: u16, pause: Duration, run: Arc<Run>) {
+    echo_every(pause, port, &run, |_| run.count(1)).await;
+}
+
+/// Returns how long each of its short messages took.
 pub(crate) async fn probe(port: u16, run: Arc<Run>) -> Vec<Duration> {
     let mut times = Vec::new();
-    let url = format!("ws://127.0.0.1:{port}/echo");
-    let Ok(mut socket) = connect(&url).await else {
-        run.fault("the probe is not accepted".to_owned());
-        return times;
+    echo_every(Duration::from_millis(20), port, &run, |time| {
+        times.push(time)
+    })
+    .await;
+    times
+}
+
+/// A well-behaved peer: one short message at a time, until the end of the run.
+async fn echo_every(pause: Duration, port: u16, run: &Run, mut on_echo: impl FnMut(Duration)) {
+    let Ok(mut socket) = connect(format!("ws://127.0.0.1:{port}/echo")).await else {
+        return run.fault("a peer is not accepted".to_owned());
     };
     while !run.is_over() {
         let began = Instant::now();
-        if socket.send("probe").await.is_err() {
-            run.fault("the probe was closed".to_owned());
-            break;
+        let echo = async {
+            socket.send("well-behaved").await?;
+            socket.recv().await
+        };
+        match timeout(PATIENCE, echo).await {
+            Ok(Ok(Some(echo))) if echo == Message::from("well-behaved") => on_echo(began.elapsed()),
+            other => return run.fault(format!("a well-behaved peer received {other:?}")),
         }
-        match timeout(PATIENCE, socket.recv()).await {
-            Ok(Ok(Some(echo))) if echo == Message::from("probe") => times.push(began.elapsed()),
-            other => {
-                run.fault(format!("the probe received {other:?}"));
-                break;
-            }
+        // What the server sends meanwhile is a ping, which the socket answers.
+        let received = timeout(pause, socket.recv()).await;
+        if received.is_ok() && !run.is_over() {
+            return run.fault(format!("a well-behaved peer received {received:?}"));
         }
-        sleep(Duration::from_millis(20)).await;
     }
-    times
 }

@@ -30,15 +30,28 @@ pub(crate) struct Holdings {
 
 impl Server {
     pub(crate) fn start(redis: &str) -> Self {
-        Server::start_at("127.0.0.1:0", redis)
+        Server::start_at("127.0.0.1:0", redis, None)
     }
 
-    fn start_at(address: &str, redis: &str) -> Self {
+    /// Starts a server that may have this many file descriptors.
+    pub(crate) fn with_descriptors(redis: &str, most: usize) -> Self {
+        Server::start_at("127.0.0.1:0", redis, Some(most))
+    }
+
+    fn start_at(address: &str, redis: &str, descriptors: Option<usize>) -> Self {
         let mut path = std::env::current_exe().expect("a test has a path");
         path.pop();
         path.pop();
         path.push("examples/soak_server");
-        let mut child = Command::new(&path)
+        let mut command = match descriptors {
+            None => Command::new(&path),
+            Some(most) => {
+                let mut command = Command::new("prlimit");
+                command.arg(format!("--nofile={most}")).arg(&path);
+                command
+            }
+        };
+        let mut child = command
             .args(["--listen", address, "--redis", redis])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -61,9 +74,7 @@ impl Server {
 
     /// Drains the sockets, ends the process, and starts another on the same port.
     pub(crate) async fn reload(&mut self, run: &Run) {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status();
-        assert!(sent.is_ok_and(|status| status.success()));
+        self.signal("TERM");
         let deadline = Instant::now() + Duration::from_secs(15);
         while self.child.try_wait().expect("it is a child").is_none() {
             if Instant::now() > deadline {
@@ -74,7 +85,17 @@ impl Server {
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
-        *self = Server::start_at(&format!("127.0.0.1:{}", self.port), &self.redis.clone());
+        let address = format!("127.0.0.1:{}", self.port);
+        *self = Server::start_at(&address, &self.redis.clone(), None);
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(id)
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()));
     }
 
     pub(crate) async fn holdings(&self) -> Holdings {
