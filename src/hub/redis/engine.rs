@@ -191,9 +191,9 @@ impl Redis {
         Names::new(&self.prefix, Tags::new().next())
     }
 
-    fn ask(&self, request: Request) {
+    fn order(&self, order: Order) {
         // If the engine has ended, the request is dropped, which says so.
-        let _ = self.orders.send(Order::Request(request));
+        let _ = self.orders.send(order);
     }
 }
 
@@ -243,15 +243,15 @@ impl Backplane for Redis {
     }
 
     fn publish(&self, request: Publish) {
-        self.ask(Request::Publish(request));
+        self.order(Order::Publish(request));
     }
 
     fn relay(&self, request: Relay) {
-        self.ask(Request::Relay(request));
+        self.order(Order::Other(Request::Relay(request)));
     }
 
     fn read(&self, request: Read) {
-        self.ask(Request::Read(request));
+        self.order(Order::Read(request));
     }
 
     fn roster(&self) -> Option<&dyn Roster> {
@@ -259,25 +259,25 @@ impl Backplane for Redis {
     }
 
     fn stop(&self, stopped: Stopped) {
-        let _ = self.orders.send(Order::Stop(stopped));
+        self.order(Order::Stop(stopped));
     }
 }
 
 impl Roster for Redis {
     fn enter(&self, request: Enter) {
-        self.ask(Request::Enter(request));
+        self.order(Order::Other(Request::Enter(request)));
     }
 
     fn leave(&self, room: &Arc<str>, key: &str, seat: u64) {
-        self.ask(Request::Leave {
+        self.order(Order::Other(Request::Leave {
             room: room.clone(),
             key: key.into(),
             seat,
-        });
+        }));
     }
 
     fn people(&self, request: ReadPeople) {
-        self.ask(Request::People(request));
+        self.order(Order::Other(Request::People(request)));
     }
 }
 

@@ -40,6 +40,15 @@ impl Fault {
         Fault::new(FaultKind::Lost, reason)
     }
 
+    /// An error that a script has met and passed on. Its text may say first where in the script.
+    pub(super) fn within_script(text: &str) -> Self {
+        let code = ["WRONGTYPE", "OOM"].into_iter().find_map(|code| {
+            let (_, details) = text.split_once(code)?;
+            Some(server(code, details.trim_start()))
+        });
+        code.unwrap_or_else(|| server("ERR", text))
+    }
+
     /// An answer that no script of ours gives.
     pub(super) fn answer(script: &str) -> Self {
         let reason = format!("redis gave an answer to `{script}` that cannot be read");

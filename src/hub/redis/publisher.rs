@@ -8,14 +8,14 @@ use redis::{Pipeline, Value};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
-use super::call::{Appended, Beat, Call, Probe, Request};
+use super::call::{Appended, Beat, Call, Pending, Probe, Request};
 use super::connect::{self, Backoff, Connection, concerns_both, ended};
 use super::fault::{Fault, FaultKind};
 use super::health::Part;
 use super::queue::{self, Queue};
-use super::scripts;
+use super::scripts::{self, RoomRead};
 use super::shared::{Answer, Shared, forget};
-use crate::hub::backplane::{EngineError, EnterError, Past, Stopped};
+use crate::hub::backplane::{EngineError, EnterError, Past, Publish, Read, ReadFrom, Stopped};
 
 /// How often the connections are probed, and the lease is renewed.
 const BEAT: Duration = Duration::from_secs(5);
@@ -29,7 +29,9 @@ const EXPIRE: Duration = Duration::from_millis(500);
 /// What the publisher is asked to do.
 #[derive(Debug)]
 pub(super) enum Order {
-    Request(Request),
+    Publish(Publish),
+    Read(Read),
+    Other(Request),
     Stop(Stopped),
 }
 
@@ -182,7 +184,9 @@ impl Publisher {
         }
         for order in std::mem::take(&mut self.arrived) {
             match order {
-                Order::Request(request) => {
+                Order::Publish(publish) => self.queue.publish(publish, now),
+                Order::Read(read) => self.queue.read(read, now),
+                Order::Other(request) => {
                     if matches!(request, Request::Enter(_) | Request::People(_)) {
                         self.use_presence();
                     }
@@ -379,10 +383,15 @@ impl Publisher {
                 // Dropping them says that the outcome is unknown.
                 None => drop(call),
             },
-            Call::Find(_, messages) => match scripts::past(answer) {
-                Some(Past::Messages { messages: log, .. }) => queue::found(messages, &log),
-                _ => queue::found(messages, &[]),
-            },
+            Call::Find(_, messages) => {
+                match scripts::pasts(answer, &[ReadFrom::Start]).as_deref() {
+                    Some([RoomRead::Past(Past::Messages { messages: log, .. })]) => {
+                        queue::found(messages, log);
+                    }
+                    _ => queue::found(messages, &[]),
+                }
+            }
+            Call::Read(reads) => self.have_read(reads, answer),
             Call::Probe(probe) => self.shared.answer(Answer::Probe(probe)),
             Call::Beat(_) => {
                 let loss = scripts::beaten(answer).map_or(0, |beaten| beaten.loss);
@@ -398,10 +407,6 @@ impl Publisher {
                 }
             }
             Call::Other(pending) => match pending.request {
-                Request::Read(read) => match scripts::past(answer) {
-                    Some(past) => self.shared.answer(Answer::Read(read, past)),
-                    None => read.done(Err(Fault::answer("read").reason)),
-                },
                 Request::People(people) => {
                     match scripts::people(answer, self.shared.names.server()) {
                         Some(entries) => self.shared.answer(Answer::People(people, entries)),
@@ -412,9 +417,29 @@ impl Publisher {
                     Value::Int(1) => Ok(()),
                     _ => Err(EnterError::Taken),
                 }),
-                Request::Leave { .. } | Request::Relay(_) | Request::Publish(_) => {}
+                Request::Leave { .. } | Request::Relay(_) => {}
             },
         }
+    }
+
+    /// The logs of many rooms have been read.
+    fn have_read(&mut self, reads: Vec<Pending<Read>>, answer: Value) {
+        let from: Vec<_> = reads.iter().map(|read| read.request.from()).collect();
+        let Some(outcomes) = scripts::pasts(answer, &from) else {
+            for read in reads {
+                read.request.done(Err(Fault::answer("read").reason));
+            }
+            return;
+        };
+        let mut later = vec![];
+        for (read, outcome) in reads.into_iter().zip(outcomes) {
+            match outcome {
+                RoomRead::Past(past) => self.shared.answer(Answer::Read(read.request, past)),
+                RoomRead::Later => later.push(read),
+                RoomRead::Failed(fault) => read.request.done(Err(fault.reason)),
+            }
+        }
+        self.put_back(vec![Call::Read(later)], false);
     }
 
     /// Redis refuses a call, or does not understand it.
@@ -431,6 +456,11 @@ impl Publisher {
             }
             // Dropping them says that the outcome is unknown.
             Call::Find(..) => {}
+            Call::Read(reads) => {
+                for read in reads {
+                    read.request.done(Err(reason.clone()));
+                }
+            }
             // A lease that is not renewed, because the memory is full, is over for all at the same
             // time, and then nobody is judged.
             Call::Beat(_) | Call::Probe(_) => {
@@ -438,10 +468,9 @@ impl Publisher {
                 tracing::warn!(%reason, "redis refuses to be probed");
             }
             Call::Other(pending) => match pending.request {
-                Request::Read(request) => request.done(Err(reason)),
                 Request::People(request) => request.done(Err(reason)),
                 Request::Enter(request) => request.done(Err(EnterError::Unavailable(reason))),
-                Request::Leave { .. } | Request::Relay(_) | Request::Publish(_) => {}
+                Request::Leave { .. } | Request::Relay(_) => {}
             },
         }
     }

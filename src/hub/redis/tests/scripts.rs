@@ -5,12 +5,10 @@ use redis::{Pipeline, Value};
 use super::redis_server::Answer;
 use super::*;
 use crate::hub::redis::address::Address;
-use crate::hub::redis::call::{
-    Appended, Beat, Call, Pending, PendingPublish, PublishCall, Request,
-};
+use crate::hub::redis::call::{Appended, Beat, Call, Pending, PendingPublish, PublishCall};
 use crate::hub::redis::connect::{self, Connection};
 use crate::hub::redis::names::Names;
-use crate::hub::redis::scripts;
+use crate::hub::redis::scripts::{self, RoomRead};
 
 const ROOT: u64 = 0xaaaa;
 const LIMIT: Duration = Duration::from_secs(20);
@@ -66,14 +64,24 @@ impl Caller {
     }
 
     async fn read(&mut self, from: ReadFrom, root: u64) -> Past {
-        let request = Request::Read(Read {
-            room: room("r"),
-            from,
-            reply: Reply::new(|| Err(EngineError::new("dropped")), |_| {}),
+        match self.read_many(&[("r", from)], root).await.remove(0) {
+            RoomRead::Past(past) => past,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn read_many(&mut self, rooms: &[(&str, ReadFrom)], root: u64) -> Vec<RoomRead> {
+        let reads = rooms.iter().map(|(name, from)| {
+            let read = Read {
+                room: room(name),
+                from: *from,
+                reply: Reply::new(|| Err(EngineError::new("dropped")), |_| {}),
+            };
+            Pending::new(read, tokio::time::Instant::now())
         });
-        let call = Call::Other(Pending::new(request, tokio::time::Instant::now()));
-        let answer = self.run(&call, root).await;
-        scripts::past(answer.clone()).unwrap_or_else(|| panic!("{answer:?}"))
+        let answer = self.run(&Call::Read(reads.collect()), root).await;
+        let from: Vec<_> = rooms.iter().map(|(_, from)| *from).collect();
+        scripts::pasts(answer.clone(), &from).unwrap_or_else(|| panic!("{answer:?}"))
     }
 }
 
@@ -116,6 +124,75 @@ async fn a_fresh_room_begins_at_a_tag_and_keeps_it() {
     assert_eq!((end, &outcomes[..]), (at(2, 12), &[Appended::Now; 2][..]));
     let past = server.read(ReadFrom::After(position), 4).await;
     assert_eq!(positions(past), [at(1, 11), at(2, 12)]);
+}
+
+#[tokio::test]
+async fn many_rooms_are_read_in_one_call_and_one_that_fails_does_not_fail_the_others() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let mut server = Caller::connect(&redis, 1).await;
+    server.publish(&[(1, 11, None), (2, 12, None)], ROOT).await;
+    redis.say("SET hws1:{poisoned}:t x");
+    redis.say("HSET hws1:{broken}:t n 3 t 12345678");
+    redis.say("SET hws1:{broken}:l x");
+    let rooms = [
+        ("poisoned", ReadFrom::End),
+        ("r", ReadFrom::After(at(2, 12))),
+        ("fresh", ReadFrom::After(at(7, 7))),
+        ("r", ReadFrom::After(at(1, 11))),
+        ("broken", ReadFrom::Start),
+        ("r", ReadFrom::After(at(1, 99))),
+        ("other", ReadFrom::End),
+    ];
+    let mut read = server.read_many(&rooms, 5).await;
+    for failed in [read.remove(4), read.remove(0)] {
+        let RoomRead::Failed(fault) = &failed else {
+            panic!("{failed:?}")
+        };
+        assert!(fault.reason.to_string().contains("WRONGTYPE"), "{fault:?}");
+    }
+    let past = read.into_iter().map(|read| match read {
+        RoomRead::Past(past) => past,
+        other => panic!("{other:?}"),
+    });
+    let past: Vec<_> = past.collect();
+    assert_eq!(past[0], empty(at(2, 12)));
+    assert_eq!(past[1], Past::DoesNotFollow { end: at(0, 5) });
+    assert_eq!(positions(past[2].clone()), [at(2, 12)]);
+    assert_eq!(past[3], Past::DoesNotFollow { end: at(2, 12) });
+    assert_eq!(past[4], empty(at(0, 5)));
+
+    // Where the memory is full, only the logs fail that would begin.
+    redis.say("CONFIG SET maxmemory 1");
+    let rooms = [("new", ReadFrom::End), ("r", ReadFrom::Start)];
+    let read = server.read_many(&rooms, 6).await;
+    let RoomRead::Failed(fault) = &read[0] else {
+        panic!("{read:?}")
+    };
+    assert!(fault.reason.to_string().contains("OOM"), "{fault:?}");
+    assert!(matches!(read[1], RoomRead::Past(_)), "{read:?}");
+}
+
+#[tokio::test]
+async fn a_call_that_has_read_much_leaves_the_other_rooms_to_the_next() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let mut server = Caller::connect(&redis, 1).await;
+    server.publish(&[(1, 11, None)], ROOT).await;
+    let entry = vec![b'x'; 300_000];
+    redis.raw_command(&[b"RPUSH", b"hws1:{r}:l", &entry]);
+    redis.say("HSET hws1:{r}:t n 2");
+    let rooms = [
+        ("a", ReadFrom::End),
+        ("r", ReadFrom::Start),
+        ("b", ReadFrom::End),
+    ];
+    let read = server.read_many(&rooms, ROOT).await;
+    assert!(matches!(read[0], RoomRead::Past(_)));
+    assert!(matches!(read[1], RoomRead::Past(_)));
+    assert_eq!(read[2], RoomRead::Later);
 }
 
 #[tokio::test]
