@@ -23,6 +23,8 @@ pub(super) enum FaultKind {
     WrongServer,
     /// The server refuses for now: no memory, no permission. The request was not carried out.
     Refused,
+    /// A newer release has written what the request would change. It was not carried out.
+    Newer,
     /// The server does not understand this one request, which was not carried out.
     Failed,
 }
@@ -80,11 +82,13 @@ fn server(code: &str, details: &str) -> Fault {
         "READONLY" | "LOADING" | "MASTERDOWN" | "MISCONF" | "CLUSTERDOWN" => FaultKind::WrongServer,
         // BUSY: another script runs for too long. NOREPLICAS: too few replicas to write.
         "OOM" | "NOPERM" | "NOAUTH" | "WRONGPASS" | "BUSY" | "NOREPLICAS" => FaultKind::Refused,
+        "NEWER" => FaultKind::Newer,
         _ => FaultKind::Failed,
     };
     let hint = match code {
         "NOPERM" => " (the docs of `hyper_ws::hub::Redis` name the ACL rules that are needed)",
         "OOM" => " (raise `maxmemory`)",
+        "NEWER" => " (update this server, or set `Redis::write_version` in the newer ones)",
         "READONLY" => " (it is a replica; name the primary)",
         _ => "",
     };

@@ -348,8 +348,9 @@ impl Ear {
 
     fn arrived(&self, room: &str, payload: Bytes) {
         let inbound = &self.shared.inbound;
-        let is_message = payload.first() == Some(&b'm');
-        match wire::parse(payload, self.shared.names.server()) {
+        let kind = payload.first().copied();
+        let names = &self.shared.names;
+        match wire::parse(payload, names.server(), names.versions()) {
             Some(Payload::Messages(arrivals)) => {
                 for arrival in arrivals {
                     inbound.arrived(room, arrival);
@@ -364,8 +365,8 @@ impl Ear {
             Some(Payload::Own) => {}
             None => {
                 self.shared.unreadable();
-                // A message has been appended in any case: it is read from the log.
-                if is_message {
+                // A message has been appended, or a roster has changed, in any case: both are read.
+                if let Some(b'm' | b'p') = kind {
                     inbound.following(room);
                 }
             }

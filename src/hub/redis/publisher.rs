@@ -344,7 +344,9 @@ impl Publisher {
                     wrong_server = Some(fault);
                     again.push(call);
                 }
-                FaultKind::Refused | FaultKind::Failed => self.refused(call, fault),
+                FaultKind::Refused | FaultKind::Newer | FaultKind::Failed => {
+                    self.refused(call, fault);
+                }
             }
         }
         self.put_back(again, false);
@@ -435,6 +437,11 @@ impl Publisher {
         for (read, outcome) in reads.into_iter().zip(outcomes) {
             match outcome {
                 RoomRead::Past(past) => self.shared.answer(Answer::Read(read.request, past)),
+                // Its position is known, and what stands before it is lost to this server.
+                RoomRead::Newer(past) => {
+                    self.shared.unreadable();
+                    self.shared.answer(Answer::Read(read.request, past));
+                }
                 RoomRead::Later => later.push(read),
                 RoomRead::Failed(fault) => read.request.done(Err(fault.reason)),
             }
@@ -445,6 +452,9 @@ impl Publisher {
     /// Redis refuses a call, or does not understand it.
     fn refused(&mut self, call: Call, fault: Fault) {
         let reason = fault.reason;
+        if fault.kind == FaultKind::Newer {
+            self.shared.unreadable();
+        }
         match call {
             Call::Publish(call) if fault.kind == FaultKind::Refused => {
                 self.queue.refused(call, &reason, Instant::now());

@@ -23,9 +23,6 @@ const FORGET: Duration = Duration::from_secs(24 * 3600);
 /// that Redis does something else meanwhile.
 const READ_BYTES: usize = 256 * 1024;
 
-/// The version of what stands in a log that this release can read.
-const READ_VERSION: u8 = 1;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Script {
     Publish,
@@ -102,6 +99,7 @@ impl Scripts {
                 call.arg(self.names.prefix()).arg(self.names.server());
                 call.arg(LEASE.as_millis() as u64).arg(u8::from(beat.stops));
                 call.arg(beat.number).arg(beat.known_loss);
+                call.arg(self.names.versions().writes);
                 call
             }
         }
@@ -129,6 +127,8 @@ impl Scripts {
         call.arg((age + age / 4).as_millis() as u64);
         call.arg(FORGET.max(2 * age).as_millis() as u64);
         call.arg(period(age / 4));
+        let versions = names.versions();
+        call.arg(versions.reads).arg(versions.writes);
         let mut index = 2;
         for message in &publish.messages {
             call.arg(format!("{:016}", message.seq));
@@ -158,7 +158,7 @@ impl Scripts {
         let mut call = self.call(Script::Read, &tops);
         call.arg(&root.to_be_bytes());
         call.arg(FORGET.as_millis() as u64);
-        call.arg(READ_VERSION).arg(READ_BYTES);
+        call.arg(self.names.versions().reads).arg(READ_BYTES);
         for from in from {
             match from {
                 ReadFrom::End => call.arg("end").arg(""),
@@ -177,7 +177,8 @@ impl Scripts {
             Request::Relay(relay) => {
                 let mut call = cmd("PUBLISH");
                 call.arg(names.channel(relay.room()));
-                call.arg(wire::relayed(names.server(), relay.envelope()));
+                let version = names.versions().writes;
+                call.arg(wire::relayed(names.server(), version, relay.envelope()));
                 call
             }
             Request::Enter(enter) => {
@@ -189,6 +190,7 @@ impl Scripts {
                 call.arg(format!("{:016x}", enter.seat())).arg(enter.key());
                 call.arg(&enter.info()[..]);
                 call.arg(u8::from(enter.takes_over()));
+                call.arg(names.versions().writes);
                 call
             }
             Request::Leave { room, key, seat } => {
@@ -196,12 +198,13 @@ impl Scripts {
                 call.arg(names.channel(room)).arg(&room[..]);
                 call.arg(format!("{}{seat:016x}", names.server()))
                     .arg(&key[..]);
+                call.arg(names.versions().writes);
                 call
             }
             Request::People(people) => {
                 let room = people.room();
                 let mut call = self.call(Script::People, &[names.roster(room), names.leases()]);
-                call.arg(names.channel(room));
+                call.arg(names.channel(room)).arg(names.versions().writes);
                 call
             }
         }
@@ -255,6 +258,8 @@ pub(super) enum RoomRead {
     Past(Past),
     /// The call has read enough: the room is to be asked for again.
     Later,
+    /// A newer release has written the log.
+    Newer(Past),
     Failed(Fault),
 }
 
@@ -300,6 +305,10 @@ fn room_read(
         (b'n', _) => {
             let end = position(values.next()?, values.next()?)?;
             Some(RoomRead::Past(Past::DoesNotFollow { end }))
+        }
+        (b'v', _) => {
+            let end = position(values.next()?, values.next()?)?;
+            Some(RoomRead::Newer(Past::DoesNotFollow { end }))
         }
         (b'l', _) => Some(RoomRead::Later),
         (b'x', _) => {

@@ -2,7 +2,7 @@
 --
 -- KEYS: leases, the loss of this server
 -- ARGV: prefix, server, milliseconds of a lease, 1 if the server stops, else 0, number of the beat,
---       number of the last loss that the server knows of
+--       number of the last loss that the server knows of, version that the server writes
 -- Returns the number of the beat that has found the lease of this server to be over, 0 if it was
 --       kept; and 1 if nothing is left to be removed, else 0
 local leases, loss = KEYS[1], KEYS[2]
@@ -54,7 +54,7 @@ for _, other in ipairs(over) do
       end
     end
     if #gone > 0 then
-      redis.call('PUBLISH', prefix .. ':{' .. room .. '}', 'p1' .. table.concat(gone))
+      redis.call('PUBLISH', prefix .. ':{' .. room .. '}', 'p' .. ARGV[7] .. table.concat(gone))
     end
     redis.call('HDEL', theirs, room)
   end

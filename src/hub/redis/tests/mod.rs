@@ -13,6 +13,7 @@ mod redis_server;
 mod scripts;
 #[cfg(feature = "redis-tls")]
 mod tls;
+mod versions;
 mod wire;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -41,6 +42,7 @@ enum Event {
     Presence(String, RosterChange),
     LeaseLost,
     Interrupted,
+    Unreadable,
     State(bool),
 }
 
@@ -81,6 +83,10 @@ impl Receive for Notes {
     }
 
     fn repeated(self: Arc<Self>) {}
+
+    fn unreadable(self: Arc<Self>) {
+        self.note(Event::Unreadable);
+    }
 
     fn presence(self: Arc<Self>, room: &str, change: RosterChange) {
         self.note(Event::Presence(room.to_owned(), change));

@@ -9,6 +9,7 @@ use crate::hub::redis::call::{Appended, Beat, Call, Pending, PendingPublish, Pub
 use crate::hub::redis::connect::{self, Connection};
 use crate::hub::redis::names::Names;
 use crate::hub::redis::scripts::{self, RoomRead};
+use crate::hub::redis::wire::Versions;
 
 const ROOT: u64 = 0xaaaa;
 const LIMIT: Duration = Duration::from_secs(20);
@@ -22,7 +23,7 @@ struct Caller {
 impl Caller {
     async fn connect(redis: &RedisServer, server: u64) -> Self {
         let address = Address::parse(&redis.url()).unwrap();
-        let names = Names::new("hws1", server);
+        let names = Names::new("hws1", server, Versions::OWN);
         Caller {
             connection: connect::open(&address, &names, |_| {}).await.unwrap(),
             history: History::last(100),
