@@ -187,7 +187,7 @@ mod shared;
 mod tests;
 mod user_code;
 
-pub use backplane::{EngineError, EngineState, EnterError, PublishError};
+pub use backplane::{EngineError, EngineState, EnterError, PublishError, Published};
 pub use counters::Counters;
 pub use handle::Hub;
 pub use history::{Gap, History};

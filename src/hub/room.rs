@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::backplane::{EnterError, PublishError};
+use super::backplane::{EnterError, PublishError, Published};
 use super::people::Person;
 use super::position::Position;
 use super::shared::join::{HubError, Joined, Recent};
@@ -160,12 +160,14 @@ impl Room {
     ///
     /// Once the future has been polled, dropping it does not take the message back.
     pub async fn publish(&self, message: impl Into<Prepared>) -> Result<Position, PublishError> {
-        self.room.publish(&self.hub, message.into(), None).await
+        let published = self.room.publish(&self.hub, message.into(), None).await?;
+        Ok(published.position)
     }
 
     /// Like [`publish`](Self::publish), for a message that may have been published already: if one
     /// with the same `key` was published to this room within the last five minutes, on any
     /// server, nothing happens, and the position is that of the other.
+    /// [`Published::repeated`] tells which.
     ///
     /// A client makes up a key for each message, and says the message again after a
     /// connection has broken. A key has at most 256 bytes. In one process, a room remembers its last
@@ -182,7 +184,7 @@ impl Room {
         &self,
         key: &str,
         message: impl Into<Prepared>,
-    ) -> Result<Position, PublishError> {
+    ) -> Result<Published, PublishError> {
         self.room
             .publish(&self.hub, message.into(), Some(key))
             .await

@@ -9,9 +9,9 @@ mod world;
 
 use std::time::Duration;
 
-use proxy::Mode;
 use client::Client;
 use hyper_ws::hub::Position;
+use proxy::Mode;
 use redis_server::RedisServer;
 use tokio::time::sleep;
 use world::World;
@@ -153,7 +153,9 @@ async fn a_loss_is_told_when_redis_evicts_rooms_that_are_in_use() {
     let end = ["EXISTS", "hws1:{quiet}:t"];
     for number in 0.. {
         assert!(number < 20_000, "the quiet room is never evicted");
-        world.redis.command(&["SET", &format!("filler:{number}"), &filler]);
+        world
+            .redis
+            .command(&["SET", &format!("filler:{number}"), &filler]);
         if number % 100 == 0 {
             world.talk(Duration::from_millis(100)).await;
         }

@@ -73,10 +73,11 @@ impl PendingPublish {
     }
 
     pub(super) fn give_up(self, reason: &EngineError) {
+        let reason = self.reason.unwrap_or_else(|| reason.clone());
         let error = if self.is_unknown {
-            PublishError::Unknown
+            PublishError::Unknown(reason)
         } else {
-            PublishError::Unavailable(self.reason.unwrap_or_else(|| reason.clone()))
+            PublishError::Unavailable(reason)
         };
         self.request.done(Err(error));
     }

@@ -218,7 +218,8 @@ impl Publisher {
         let now = Instant::now();
         self.expire = now + EXPIRE;
         if !self.queue.is_empty() {
-            let reason = EngineError::new("redis did not answer in time");
+            let known = self.shared.health.reason();
+            let reason = known.unwrap_or_else(|| EngineError::new("redis did not answer in time"));
             self.queue.expire(now, &reason);
         }
     }
@@ -260,7 +261,7 @@ impl Publisher {
                 .queue
                 .wake()
                 .map_or(self.expire, |wake| wake.min(self.expire));
-            let is_waiting = !self.queue.is_empty();
+            let is_waiting = !self.queue.is_empty() || self.queue.wake().is_some();
             tokio::select! {
                 biased;
                 () = &mut connection.driver => return Some(ended()),
@@ -367,7 +368,7 @@ impl Publisher {
                 _ => {}
             }
         }
-        self.queue.put_back(calls, is_unknown, Instant::now());
+        self.queue.put_back(calls, is_unknown);
     }
 
     /// A call has been carried out.
@@ -476,6 +477,12 @@ impl Publisher {
             Call::Beat(_) | Call::Probe(_) => {
                 #[cfg(feature = "tracing")]
                 tracing::warn!(%reason, "redis refuses to be probed");
+            }
+            Call::Other(leave)
+                if fault.kind == FaultKind::Refused
+                    && matches!(leave.request, Request::Leave { .. }) =>
+            {
+                self.queue.refused_leave(leave, Instant::now());
             }
             Call::Other(pending) => match pending.request {
                 Request::People(request) => request.done(Err(reason)),

@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::call::{Appended, Call, Pending, PendingPublish, PublishCall, Request};
-use crate::hub::backplane::{Arrival, EngineError, EnterError, Publish, PublishError, Read};
+use crate::hub::backplane::{
+    Arrival, EngineError, EnterError, Publish, PublishError, Published, Read,
+};
 use crate::hub::position::{Position, Tags};
 
 /// The largest number of entries to end that wait for Redis. While it is away, every attempt to
@@ -55,6 +57,8 @@ pub(super) struct Queue {
     reads: VecDeque<Pending<Read>>,
     /// Everything else.
     others: VecDeque<Pending<Request>>,
+    /// Entries whose end Redis has refused, and until when they wait.
+    refused_leaves: VecDeque<(Instant, Pending<Request>)>,
     /// Messages that are in the log already: where, is to be found out.
     sought: VecDeque<(Arc<str>, Vec<PendingPublish>)>,
 }
@@ -76,10 +80,13 @@ impl Queue {
             refused: VecDeque::new(),
             reads: VecDeque::new(),
             others: VecDeque::new(),
+            refused_leaves: VecDeque::new(),
             sought: VecDeque::new(),
         }
     }
 
+    /// Returns whether nothing is to be sent. Entries whose end was refused are not counted: if the
+    /// server stops, all its entries end.
     pub(super) fn is_empty(&self) -> bool {
         self.rooms.is_empty()
             && self.reads.is_empty()
@@ -122,6 +129,14 @@ impl Queue {
                 waiting.is_refused = false;
                 self.ready.push_back(room);
             }
+        }
+        while self
+            .refused_leaves
+            .front()
+            .is_some_and(|(until, _)| *until <= now)
+            && let Some((_, leave)) = self.refused_leaves.pop_front()
+        {
+            self.others.push_back(leave);
         }
         // Half of the batch at least is for messages, if there are so many.
         let others = MAX_CALLS - self.ready.len().min(MAX_CALLS / 2);
@@ -202,7 +217,7 @@ impl Queue {
 
     /// Puts calls back in front, in their order. `is_unknown` tells whether they may have been
     /// carried out.
-    pub(super) fn put_back(&mut self, calls: Vec<Call>, is_unknown: bool, now: Instant) {
+    pub(super) fn put_back(&mut self, calls: Vec<Call>, is_unknown: bool) {
         for call in calls.into_iter().rev() {
             match call {
                 Call::Publish(mut call) => {
@@ -226,7 +241,6 @@ impl Queue {
                 Call::Probe(_) | Call::Beat(_) => {}
             }
         }
-        self.expire(now, &EngineError::new("redis did not answer"));
     }
 
     /// Redis has refused a call: its messages wait, and those behind them too.
@@ -237,6 +251,15 @@ impl Queue {
         let room = call.room.clone();
         self.put_front(&call.room, call.messages, true);
         self.refused.push_back((now + REFUSED, room));
+    }
+
+    /// Redis has refused to end an entry, which waits. Otherwise a person who has left would be present
+    /// until the hub next compares the roster, for five minutes at most.
+    pub(super) fn refused_leave(&mut self, leave: Pending<Request>, now: Instant) {
+        if self.refused_leaves.len() == MAX_LEAVES {
+            self.refused_leaves.pop_front();
+        }
+        self.refused_leaves.push_back((now + REFUSED, leave));
     }
 
     fn put_front(&mut self, room: &Arc<str>, messages: Vec<PendingPublish>, is_refused: bool) {
@@ -264,11 +287,15 @@ impl Queue {
                 Appended::Now => {
                     number += 1;
                     let position = Position::new(number, message.tag());
-                    message.request.done(Ok(position));
+                    message.request.done(Ok(Published::appended(position)));
                 }
-                Appended::Said(position) => message.request.done(Ok(position)),
+                // By an earlier attempt of this very message.
+                Appended::Said(position) if message.tags.contains(&position.tag()) => {
+                    message.request.done(Ok(Published::appended(position)));
+                }
+                Appended::Said(position) => message.request.done(Ok(Published::repeated(position))),
                 Appended::Before if message.tags.contains(&end.tag()) => {
-                    message.request.done(Ok(end));
+                    message.request.done(Ok(Published::appended(end)));
                 }
                 Appended::Before => sought.push(message),
             }
@@ -298,7 +325,11 @@ impl Queue {
         // A message whose position is sought is in the log, or was.
         for (_, messages) in &mut self.sought {
             let late = messages.extract_if(.., |message| message.deadline <= now);
-            late.for_each(|message| message.request.done(Err(PublishError::Unknown)));
+            late.for_each(|message| {
+                message
+                    .request
+                    .done(Err(PublishError::Unknown(reason.clone())))
+            });
         }
         self.sought.retain(|(_, messages)| !messages.is_empty());
         // Their order is that of their deadlines, but for a few that have been put back.
@@ -344,7 +375,9 @@ impl Queue {
 
     /// When something can be sent that cannot be sent now.
     pub(super) fn wake(&self) -> Option<Instant> {
-        self.refused.front().map(|(until, _)| *until)
+        let refused = self.refused.front().map(|(until, _)| *until);
+        let leaves = self.refused_leaves.front().map(|(until, _)| *until);
+        refused.into_iter().chain(leaves).min()
     }
 }
 
@@ -355,6 +388,12 @@ pub(super) fn found(messages: Vec<PendingPublish>, log: &[Arrival]) {
             .iter()
             .map(|arrival| arrival.position)
             .find(|position| message.tags.contains(&position.tag()));
-        message.request.done(position.ok_or(PublishError::Unknown));
+        let trimmed = || {
+            let reason = "the message was appended, and the log does not keep it any more";
+            PublishError::Unknown(EngineError::new(reason))
+        };
+        message
+            .request
+            .done(position.map(Published::appended).ok_or_else(trimmed));
     }
 }

@@ -95,7 +95,7 @@ pub(super) const FLOORS: &[Floors] = &[
         "redis",
     ]),
     Floors("hub/backplane", &[
-        "budget error log reply",
+        "budget error log published reply",
         "inbound request",
         "engine",
     ]),

@@ -5,7 +5,7 @@ use super::redis_server::Answer;
 use super::*;
 
 /// Publishes so many messages, with a pause after each tenth, and returns their texts.
-async fn publish_all(server: &Server, count: usize) -> Vec<(String, Published)> {
+async fn publish_all(server: &Server, count: usize) -> Vec<(String, Publishing)> {
     let mut published = vec![];
     for number in 0..count {
         let text = number.to_string();
@@ -18,7 +18,7 @@ async fn publish_all(server: &Server, count: usize) -> Vec<(String, Published)> 
 }
 
 /// All messages are in the log, once, in order, at the positions that were said.
-async fn assert_all_in_log(server: &Server, published: Vec<(String, Published)>) {
+async fn assert_all_in_log(server: &Server, published: Vec<(String, Publishing)>) {
     let mut expected = vec![];
     for (text, published) in published {
         expected.push((text, published.ok().await));
@@ -371,7 +371,7 @@ async fn connections_that_are_half_open_are_replaced() {
     late.ok().await;
     let (_, log) = server.log("lobby").await;
     match outcome {
-        Ok(_) | Err(PublishError::Unknown) => assert_eq!(texts(&log), ["one", "two"]),
+        Ok(_) | Err(PublishError::Unknown(_)) => assert_eq!(texts(&log), ["one", "two"]),
         Err(PublishError::Unavailable(_)) => assert_eq!(texts(&log), ["two"]),
         other => panic!("{other:?}"),
     }

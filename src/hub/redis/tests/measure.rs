@@ -53,7 +53,7 @@ async fn publish(
             once: None,
             permit: None,
             reply: Reply::new(
-                || Err(PublishError::Unknown),
+                || Err(unknown()),
                 move |answer| {
                     answer.unwrap();
                     drop(permit);

@@ -176,11 +176,11 @@ impl Server {
         self.wait(|event| *event == expected, 1).await;
     }
 
-    fn publish(&self, name: &str, text: &str) -> Published {
+    fn publish(&self, name: &str, text: &str) -> Publishing {
         self.publish_once(name, text, None)
     }
 
-    fn publish_once(&self, name: &str, text: &str, once: Option<&str>) -> Published {
+    fn publish_once(&self, name: &str, text: &str, once: Option<&str>) -> Publishing {
         let (sender, receiver) = oneshot::channel();
         self.engine.publish(Publish {
             room: room(name),
@@ -189,13 +189,13 @@ impl Server {
             once: once.map(Into::into),
             permit: None,
             reply: Reply::new(
-                || Err(PublishError::Unknown),
+                || Err(unknown()),
                 move |answer| {
                     let _ = sender.send(answer);
                 },
             ),
         });
-        Published(receiver)
+        Publishing(receiver)
     }
 
     async fn read(&self, name: &str, from: ReadFrom) -> Result<Past, EngineError> {
@@ -331,17 +331,26 @@ impl Server {
     }
 }
 
-/// The outcome of a publish.
-struct Published(oneshot::Receiver<Result<Position, PublishError>>);
+/// A message that is being published.
+struct Publishing(oneshot::Receiver<Result<Published, PublishError>>);
 
-impl Published {
+impl Publishing {
     async fn outcome(self) -> Result<Position, PublishError> {
+        self.published().await.map(|published| published.position)
+    }
+
+    async fn published(self) -> Result<Published, PublishError> {
         within(self.0).await.unwrap()
     }
 
     async fn ok(self) -> Position {
         self.outcome().await.unwrap()
     }
+}
+
+/// The outcome of a request that was dropped.
+fn unknown() -> PublishError {
+    PublishError::Unknown(EngineError::new("dropped"))
 }
 
 async fn within<T>(what: impl Future<Output = T>) -> T {

@@ -22,8 +22,11 @@ fn request(name: &str, text: &str, outcomes: &Outcomes) -> Publish {
         once: None,
         permit: None,
         reply: Reply::new(
-            || Err(PublishError::Unknown),
-            move |answer| outcomes.lock().unwrap().push((key, answer)),
+            || Err(unknown()),
+            move |answer| {
+                let answer = answer.map(|published| published.position);
+                outcomes.lock().unwrap().push((key, answer));
+            },
         ),
     }
 }
@@ -76,7 +79,7 @@ fn messages_of_a_room_travel_together_and_a_repeat_has_the_same_numbers_and_othe
     assert!(queue.is_empty());
     // Nobody knows what became of them; meanwhile there are more.
     queue.publish(request("a", "4", &outcomes), now);
-    queue.put_back(batch, true, now);
+    queue.put_back(batch, true);
     let mut batch = queue.next(now);
     // Rooms have no order among each other.
     batch.sort_by_key(|call| said(std::slice::from_ref(call)));
@@ -124,7 +127,12 @@ fn messages_of_a_room_travel_together_and_a_repeat_has_the_same_numbers_and_othe
     crate::hub::redis::queue::found(messages, &[arrival]);
     let expected = [
         ("1".to_owned(), Ok(Position::new(7, old[0]))),
-        ("3".to_owned(), Err(PublishError::Unknown)),
+        (
+            "3".to_owned(),
+            Err(PublishError::Unknown(EngineError::new(
+                "the message was appended, and the log does not keep it any more",
+            ))),
+        ),
     ];
     assert_eq!(outcomes.lock().unwrap()[2..], expected);
 }
@@ -161,7 +169,7 @@ fn what_has_waited_for_too_long_is_given_up_with_what_is_known() {
     }
     let mut calls = publishes(queue.next(now));
     queue.refused(calls.pop().unwrap(), &EngineError::new("OOM"), now);
-    queue.put_back(vec![Call::Publish(calls.pop().unwrap())], true, now);
+    queue.put_back(vec![Call::Publish(calls.pop().unwrap())], true);
     queue.publish(request("c", "waiting", &outcomes), now);
     queue.publish(
         request("d", "later", &outcomes),
@@ -173,7 +181,10 @@ fn what_has_waited_for_too_long_is_given_up_with_what_is_known() {
     let unavailable = |reason| Err(PublishError::Unavailable(EngineError::new(reason)));
     let expected = [
         ("refused".to_owned(), unavailable("OOM")),
-        ("sent".to_owned(), Err(PublishError::Unknown)),
+        (
+            "sent".to_owned(),
+            Err(PublishError::Unknown(EngineError::new("away"))),
+        ),
         ("waiting".to_owned(), unavailable("away")),
     ];
     assert_eq!(outcomes, expected);
@@ -226,7 +237,7 @@ fn logs_are_read_many_in_a_call_and_those_that_are_put_back_come_first() {
     assert_eq!(said(&first).len(), 1);
     let sizes: Vec<_> = read_rooms(&first).iter().map(Vec::len).collect();
     assert_eq!(sizes, [128; 4]);
-    queue.put_back(first, true, now);
+    queue.put_back(first, true);
     let mut read = vec![];
     while !queue.is_empty() {
         read.extend(read_rooms(&queue.next(now)).concat());
@@ -344,7 +355,7 @@ proptest! {
                             late.push((room, messages));
                         }
                     }
-                    queue.put_back(batch, true, now);
+                    queue.put_back(batch, true);
                 }
                 _ => for call in batch {
                     match call {

@@ -53,7 +53,7 @@ impl Caller {
                 history: self.history,
                 once: once.map(Into::into),
                 permit: None,
-                reply: Reply::new(|| Err(PublishError::Unknown), |_| {}),
+                reply: Reply::new(|| Err(unknown()), |_| {}),
             };
             let mut pending = PendingPublish::new(request, *seq, tokio::time::Instant::now());
             pending.tags.push(*tag);
