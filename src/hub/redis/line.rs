@@ -17,6 +17,7 @@ use super::connect::{self, Backoff, Connection, concerns_both, ended, late};
 use super::fault::Fault;
 use super::health::Part;
 use super::interest::Command;
+use super::panics::caught;
 use super::shared::{Answer, Shared, forget};
 use super::wire::{self, Payload};
 
@@ -112,7 +113,8 @@ impl<'a> Line<'a> {
 
     /// Serves the connection until it is lost.
     async fn serve(mut self, answers: &mut mpsc::UnboundedReceiver<Answer>) -> Fault {
-        let fault = self.serve_until(answers).await;
+        let served = caught("line", self.serve_until(answers)).await;
+        let fault = served.unwrap_or_else(|fault| fault);
         // In this order: nothing is heard any more when the rest is given.
         drop(self.connection);
         self.shared.line.store(0, Ordering::Relaxed);

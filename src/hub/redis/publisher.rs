@@ -12,6 +12,7 @@ use super::call::{Appended, Beat, Call, Pending, Probe, Request};
 use super::connect::{self, Backoff, Connection, concerns_both, ended};
 use super::fault::{Fault, FaultKind};
 use super::health::Part;
+use super::panics::caught;
 use super::queue::{self, Queue};
 use super::scripts::{self, RoomRead};
 use super::shared::{Answer, Shared, forget};
@@ -119,9 +120,9 @@ impl Publisher {
                     forget(&self.shared.replace_publisher).await;
                     self.shared.health.up(Part::Publisher, &self.shared.inbound);
                     self.is_probe_due = true;
-                    match self.serve(connection, &mut ticks).await {
-                        Some(fault) => fault,
-                        None => return,
+                    match caught("publisher", self.serve(connection, &mut ticks)).await {
+                        Ok(Some(fault)) | Err(fault) => fault,
+                        Ok(None) => return,
                     }
                 }
                 Err(fault) => fault,

@@ -102,7 +102,7 @@ pub(super) const FLOORS: &[Floors] = &[
     // Plain parts below, the tasks above.
     Floors("hub/redis", &[
         "address call fault health interest names tls wire",
-        "queue scripts shared",
+        "panics queue scripts shared",
         "connect",
         "line publisher",
         "engine",

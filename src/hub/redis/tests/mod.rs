@@ -56,6 +56,8 @@ struct Notes {
     following: AtomicUsize,
     /// Each message takes a while.
     is_slow: AtomicBool,
+    /// The next message makes it panic.
+    panics: AtomicBool,
 }
 
 impl Notes {
@@ -75,6 +77,10 @@ impl Receive for Notes {
         if self.is_slow.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(100));
         }
+        assert!(
+            !self.panics.swap(false, Ordering::Relaxed),
+            "as the test wants"
+        );
         self.note(Event::Arrived(room.to_owned(), arrival));
     }
 
