@@ -77,7 +77,7 @@ use crate::hub::position::Tags;
 /// | `hws1:{room}:t` | the end of the log: a hash, forgotten 24 hours after the room was last used |
 /// | `hws1:{room}:o:..` | the positions of [messages with a key](super::super::Room::publish_once), for five minutes |
 /// | `hws1:{room}:w` | who is present: a hash |
-/// | `hws1:servers`, `hws1:server:..`, `hws1:loss:..` | the leases of servers whose people are present |
+/// | `hws1:servers`, `hws1:server:..`, `hws1:loss:..`, `hws1:scan:..` | the leases of servers whose people are present |
 /// | `hws1:probe:..` | the channel on which a server hears its own probes |
 ///
 /// The end of a log names the last message of each server that has published in the room, so that

@@ -398,7 +398,10 @@ impl Publisher {
             Call::Read(reads) => self.have_read(reads, answer),
             Call::Probe(probe) => self.shared.answer(Answer::Probe(probe)),
             Call::Beat(_) => {
-                let loss = scripts::beaten(answer).map_or(0, |beaten| beaten.loss);
+                let beaten = scripts::beaten(answer);
+                let loss = beaten.map_or(0, |beaten| beaten.loss);
+                // A call removes some entries of a server that is gone. The next one goes on.
+                self.is_beat_due |= beaten.is_some_and(|beaten| !beaten.is_clean);
                 let is_lost = loss != 0 && self.presence == Presence::Leased;
                 self.presence = Presence::Leased;
                 if loss != 0 {
