@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{MemberId, Registry, RoomShared, Sent, State, count_memory, lock};
 use crate::config::Overflow;
-use crate::hub::backplane::{Arrival, EngineError, Past, Published, Read, ReadFrom, Reply};
+use crate::hub::backplane::{Arrival, EngineError, Past, Published, Read, ReadFrom};
 use crate::hub::counters::Counts;
 use crate::hub::envelope;
 use crate::hub::follow::{Step, Want};
@@ -327,21 +327,8 @@ impl RoomShared {
             return;
         };
         Counts::add(&hub.counts.reads);
-        let (room, weak) = (Arc::downgrade(self), Arc::downgrade(hub));
-        let lost = || Err(EngineError::new("the engine gave no answer"));
-        let reply = Reply::new(lost, move |answer| {
-            // Not here: the engine answers from wherever it likes, within this very call too.
-            let Some(hub) = weak.upgrade() else {
-                return;
-            };
-            if let Some((_, keeper)) = hub.engine() {
-                let weak = weak.clone();
-                keeper.run(move || {
-                    if let (Some(room), Some(hub)) = (room.upgrade(), weak.upgrade()) {
-                        room.answered(&hub, number, from, answer);
-                    }
-                });
-            }
+        let reply = self.reply_in_keeper(hub, Duration::ZERO, move |room, hub, answer| {
+            room.answered(hub, number, from, answer);
         });
         engine.read(Read {
             room: self.name.clone(),

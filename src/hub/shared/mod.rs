@@ -1,5 +1,6 @@
 //! What the handles share: the settings, the rooms by name, and the members of each.
 
+mod answer;
 mod interest;
 pub(super) mod join;
 mod logged;

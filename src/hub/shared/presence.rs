@@ -325,25 +325,8 @@ impl RoomShared {
         }
         let number = presence.begin_read();
         drop(state);
-        let (room, weak) = (Arc::downgrade(self), Arc::downgrade(hub));
-        let lost = || Err(EngineError::new("the engine gave no answer"));
-        let reply = Reply::new(lost, move |answer| {
-            // Not here: the engine answers from wherever it likes, within this very call too.
-            let Some(hub) = weak.upgrade() else {
-                return;
-            };
-            if let Some((_, keeper)) = hub.engine() {
-                let delay = match &answer {
-                    Ok(_) => Duration::ZERO,
-                    Err(_) => PAUSE,
-                };
-                let weak = weak.clone();
-                keeper.after(delay, move || {
-                    if let (Some(room), Some(hub)) = (room.upgrade(), weak.upgrade()) {
-                        room.people_read(&hub, number, answer);
-                    }
-                });
-            }
+        let reply = self.reply_in_keeper(hub, PAUSE, move |room, hub, answer| {
+            room.people_read(hub, number, answer);
         });
         roster.people(ReadPeople {
             room: self.name.clone(),
