@@ -410,6 +410,8 @@ async fn a_publisher_that_panics_is_replaced_and_goes_on() {
     };
     let server = Server::start(&redis.url());
     server.up().await;
+    let down = |event: &Event| *event == Event::State(false);
+    let before = server.count(down);
     server.engine.publish(Publish {
         room: room("lobby"),
         envelope: Bytes::from_static(b"first"),
@@ -418,9 +420,10 @@ async fn a_publisher_that_panics_is_replaced_and_goes_on() {
         permit: None,
         reply: Reply::new(|| Err(unknown()), |_| panic!("as the test wants")),
     });
+    server.wait(down, before + 1).await;
+    assert!(has_panicked(&server));
     server.publish("lobby", "second").ok().await;
     assert_eq!(texts(&server.log("lobby").await.1), ["first", "second"]);
-    assert!(has_panicked(&server));
 }
 
 #[tokio::test]
