@@ -10,6 +10,7 @@ use super::people::Person;
 use super::position::Position;
 use super::shared::join::{HubError, Joined, Recent};
 use super::shared::presence::{IfTaken, Seat};
+use super::shared::subscribe::Subscription;
 use super::shared::{MemberId, Registry, RoomShared, Sent};
 use crate::WebSocket;
 use crate::config::Overflow;
@@ -188,6 +189,24 @@ impl Room {
         self.room
             .publish(&self.hub, message.into(), Some(key))
             .await
+    }
+
+    /// Reads the room without a socket: for a bot, a writer to a database, a dashboard.
+    ///
+    /// The [`Subscription`] gets every message after the position, once, in order, or is told that
+    /// some are missing; `None` is the end of the room. As long as it lives, an engine follows the
+    /// room, and it counts neither as a member nor as present. [`Subscription::recv`] has an
+    /// example.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::NoHistory`], or [`HubError::Unavailable`] after five seconds.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn subscribe(&self, from: Option<Position>) -> Result<Subscription, HubError> {
+        self.room.subscribe(&self.hub, from).await
     }
 
     /// Returns the position at the end of the room. Read it *before* the state that you send to a

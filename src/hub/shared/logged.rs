@@ -107,6 +107,7 @@ impl RoomShared {
         }
         let is_alone = !state.is_wanted();
         drop(state);
+        self.tell_listeners();
         if is_alone {
             self.left(hub);
         }

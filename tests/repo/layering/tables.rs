@@ -107,7 +107,7 @@ pub(super) const FLOORS: &[Floors] = &[
         "line publisher",
         "engine",
     ]),
-    Floors("hub/shared", &["mod", "answer", "interest join logged publish", "presence receive"]),
+    Floors("hub/shared", &["mod", "answer", "interest join logged publish", "presence receive subscribe"]),
     Floors("testing", &["client engine", "server", "connect"]),
     Floors("testing/engine", &["log", "store", "state", "task", "link", "handle"]),
 ];

@@ -1,8 +1,10 @@
 //! Several servers on one engine: pages that resume, and everything that may go wrong.
 
 mod faults;
+mod herd;
 mod presence;
 mod random;
+mod subscribe;
 
 use std::time::Duration;
 
