@@ -4,13 +4,17 @@ mod faults;
 mod interest;
 mod main_path;
 mod measure;
+mod panics;
 mod presence;
 #[path = "../../../../tests/rooms/proxy.rs"]
 mod proxy;
 mod queue;
 #[path = "../../../../tests/rooms/redis_server.rs"]
 mod redis_server;
+mod refusals;
+mod restarts;
 mod scripts;
+mod steps;
 #[cfg(feature = "redis-tls")]
 mod tls;
 mod versions;
