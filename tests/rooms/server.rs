@@ -75,7 +75,7 @@ async fn converse(
 
 async fn say(room: Room, sender: Sender, key: String, text: String) {
     let answer = match room.publish_once(&key, text).await {
-        Ok(position) => format!("ok {key} {position}"),
+        Ok(said) => format!("ok {key} {}", said.position),
         Err(error) => format!("failed {key} {error}"),
     };
     // The socket may be gone by now.

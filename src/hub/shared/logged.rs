@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{MemberId, Registry, RoomShared, Sent, State, count_memory, lock};
 use crate::config::Overflow;
-use crate::hub::backplane::{Arrival, EngineError, Past, Read, ReadFrom, Reply};
+use crate::hub::backplane::{Arrival, EngineError, Past, Published, Read, ReadFrom};
 use crate::hub::counters::Counts;
 use crate::hub::envelope;
 use crate::hub::follow::{Step, Want};
@@ -33,7 +33,7 @@ impl RoomShared {
         message: Prepared,
         except: Option<MemberId>,
         once: Option<&str>,
-    ) -> (Option<Position>, Sent) {
+    ) -> (Option<Published>, Sent) {
         let order = self.order();
         if user_code::is_running() {
             lock(&order.deferred).push((message, except));
@@ -71,13 +71,13 @@ impl RoomShared {
         message: Prepared,
         except: Option<MemberId>,
         once: Option<&str>,
-    ) -> (Option<Position>, Sent) {
+    ) -> (Option<Published>, Sent) {
         let mut state = self.lock();
         let Some(log) = state.log.as_deref_mut() else {
             return (None, Sent::default());
         };
         if let Some(known) = once.and_then(|key| log.find_once(key)) {
-            return (Some(known), Sent::default());
+            return (Some(Published::repeated(known)), Sent::default());
         }
         let position = Position::new(log.ring.last().number() + 1, hub.tags.next());
         if let Some(key) = once {
@@ -85,7 +85,7 @@ impl RoomShared {
         }
         drop(state);
         let sent = self.deliver(hub, position, message, except);
-        (Some(position), sent)
+        (Some(Published::appended(position)), sent)
     }
 
     /// Puts the next message into the ring, and hands it to the members. To be called by who has
@@ -107,6 +107,7 @@ impl RoomShared {
         }
         let is_alone = !state.is_wanted();
         drop(state);
+        self.tell_listeners();
         if is_alone {
             self.left(hub);
         }
@@ -327,21 +328,8 @@ impl RoomShared {
             return;
         };
         Counts::add(&hub.counts.reads);
-        let (room, weak) = (Arc::downgrade(self), Arc::downgrade(hub));
-        let lost = || Err(EngineError::new("the engine gave no answer"));
-        let reply = Reply::new(lost, move |answer| {
-            // Not here: the engine answers from wherever it likes, within this very call too.
-            let Some(hub) = weak.upgrade() else {
-                return;
-            };
-            if let Some((_, keeper)) = hub.engine() {
-                let weak = weak.clone();
-                keeper.run(move || {
-                    if let (Some(room), Some(hub)) = (room.upgrade(), weak.upgrade()) {
-                        room.answered(&hub, number, from, answer);
-                    }
-                });
-            }
+        let reply = self.reply_in_keeper(hub, Duration::ZERO, move |room, hub, answer| {
+            room.answered(hub, number, from, answer);
         });
         engine.read(Read {
             room: self.name.clone(),

@@ -1,14 +1,16 @@
 //! What the handles share: the settings, the rooms by name, and the members of each.
 
+mod answer;
 mod interest;
 pub(super) mod join;
 mod logged;
 pub(super) mod presence;
 mod publish;
 mod receive;
+pub(super) mod subscribe;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 use std::time::Duration;
 
@@ -261,6 +263,8 @@ pub(in crate::hub) struct Order {
     pub(in crate::hub) deferred: Mutex<Vec<(Prepared, Option<MemberId>)>>,
     /// Something has happened that a call may wait for.
     pub(in crate::hub) answered: Notify,
+    /// The number of subscriptions, which wait for messages by `answered` too.
+    pub(in crate::hub) listeners: AtomicU32,
 }
 
 /// What the holder of the turn works with.

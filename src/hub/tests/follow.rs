@@ -117,6 +117,10 @@ impl Room {
         steps
     }
 
+    fn expect(&mut self, position: Position) {
+        self.follower.expect(position);
+    }
+
     fn following(&mut self) -> Vec<Step> {
         self.steps(|follower, _, steps| follower.following(steps))
     }
@@ -676,4 +680,46 @@ fn what_has_waited_gives_its_bytes_back() {
         end(&mut room);
         assert!(room.budget.take(bytes - 1).is_some());
     }
+}
+
+#[test]
+fn the_first_read_is_of_what_follows_the_position_that_somebody_comes_with() {
+    let mut room = Room::new();
+    room.follower.follow();
+    room.expect(at(8));
+    room.expect(at(3));
+    assert_eq!(room.following(), [Read(1, ReadFrom::After(at(8)))]);
+    let steps = room.answered(1, past(messages([9, 10]), at(10)));
+    assert_eq!(steps, [Begin(at(10)), Older(messages([9, 10])), Answered]);
+    // From then on, the room reads on from where it stands.
+    room.follower.interrupted();
+    room.expect(at(8));
+    assert_eq!(room.following(), [Read(2, ReadFrom::After(at(10)))]);
+
+    // A position that is not in the log: the room begins at the end.
+    let mut room = Room::new();
+    room.follower.follow();
+    room.expect(fork(8));
+    assert_eq!(room.following(), [Read(1, ReadFrom::After(fork(8)))]);
+    let steps = room.answered(1, other(at(10)));
+    assert_eq!(steps, [Begin(at(10)), Older(vec![]), Answered]);
+}
+
+#[test]
+fn who_wants_the_whole_log_shares_the_read_that_is_under_way() {
+    let mut room = Room::live();
+    let (first, steps) = room.want(Want::All);
+    assert_eq!(steps, [Read(2, ReadFrom::Start)]);
+    assert_eq!(room.want(Want::All), (first, vec![]));
+    // What is newer may have come since it began.
+    assert_eq!(room.want(Want::Newer), (first + 1, vec![]));
+    let steps = room.answered(2, past(messages([9, 10]), at(10)));
+    assert_eq!(
+        steps,
+        [
+            Older(messages([9, 10])),
+            Answered,
+            Read(3, ReadFrom::After(at(10)))
+        ]
+    );
 }

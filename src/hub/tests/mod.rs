@@ -6,6 +6,7 @@ mod presence;
 mod resume;
 mod ring;
 mod rooms;
+mod subscribe;
 
 use std::sync::{Arc, Mutex};
 

@@ -151,12 +151,14 @@ async fn a_message_with_a_key_is_appended_once() {
     let hub = stamped(History::last(10));
     let room = hub.room("lobby");
     let first = room.publish_once("k1", "a").await.unwrap();
+    assert!(!first.repeated);
     let other = room.publish_once("k2", "b").await.unwrap();
-    assert_eq!(room.publish_once("k1", "a").await, Ok(first));
-    assert_eq!(room.position().await, Ok(other));
+    let again = room.publish_once("k1", "a").await.unwrap();
+    assert_eq!((again.position, again.repeated), (first.position, true));
+    assert_eq!(room.position().await, Ok(other.position));
     tokio::time::advance(Duration::from_secs(301)).await;
     let later = room.publish_once("k1", "a").await.unwrap();
-    assert_eq!(later.number(), 3);
+    assert_eq!((later.position.number(), later.repeated), (3, false));
 }
 
 #[tokio::test(start_paused = true)]

@@ -51,8 +51,10 @@ fn receive(inbound: &Inbound, passed: Passed) {
         Passed::Relayed(room, envelope) => inbound.relayed(&room, envelope),
         Passed::Presence(room, change) => inbound.presence(&room, change),
         Passed::LeaseLost => inbound.lease_lost(),
-        Passed::Published(publish, _, position) => {
-            publish.done(position.ok_or(PublishError::Unknown));
+        Passed::Published(publish, _, published) => {
+            let trimmed = "the message was appended, and the log does not keep it any more";
+            let trimmed = || PublishError::Unknown(EngineError::new(trimmed));
+            publish.done(published.ok_or_else(trimmed));
         }
         Passed::Past(read, past) => read.done(Ok(past)),
         Passed::Entered(enter, outcome) => enter.done(outcome),
@@ -67,7 +69,7 @@ pub(super) fn refuse(request: Request) {
         Request::Publish(publish, attempts) => publish.done(Err(if attempts.tags.is_empty() {
             PublishError::Unavailable(reason)
         } else {
-            PublishError::Unknown
+            PublishError::Unknown(reason)
         })),
         Request::Read(read) => read.done(Err(reason)),
         Request::Enter(enter) => enter.done(Err(EnterError::Unavailable(reason))),

@@ -95,19 +95,19 @@ pub(super) const FLOORS: &[Floors] = &[
         "redis",
     ]),
     Floors("hub/backplane", &[
-        "budget error log reply",
+        "budget error log published reply",
         "inbound request",
         "engine",
     ]),
     // Plain parts below, the tasks above.
     Floors("hub/redis", &[
         "address call fault health interest names tls wire",
-        "queue scripts shared",
+        "panics queue scripts shared",
         "connect",
         "line publisher",
         "engine",
     ]),
-    Floors("hub/shared", &["mod", "interest join logged publish", "presence receive"]),
+    Floors("hub/shared", &["mod", "answer", "interest join logged publish", "presence receive subscribe"]),
     Floors("testing", &["client engine", "server", "connect"]),
     Floors("testing/engine", &["log", "store", "state", "task", "link", "handle"]),
 ];
