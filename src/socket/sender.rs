@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use super::shared::{Flush, IfFull, Item, Pushed, Shared, WaiterGuard};
+use super::shared::{Flush, Full, IfFull, Item, Pushed, Shared, WaiterGuard};
 use crate::error::{CloseCause, Error, ErrorKind};
 use crate::protocol::Prepared;
 use crate::{CloseCode, Message};
@@ -94,6 +94,37 @@ impl Sender {
         try_send(&self.0, message.into())
     }
 
+    /// Queues a message without waiting. If the queue is full,
+    /// [`Config::overflow`](crate::Config::overflow) says what happens:
+    ///
+    /// | policy | a full queue | returns |
+    /// |---|---|---|
+    /// | [`DropNewest`](crate::config::Overflow::DropNewest) | the message is dropped | [`Pushed::Dropped`] |
+    /// | [`DropOldest`](crate::config::Overflow::DropOldest) | the oldest are dropped for it | [`Pushed::Queued`] |
+    /// | [`Close`](crate::config::Overflow::Close), and [`Wait`](crate::config::Overflow::Wait), since it cannot wait | the connection is closed with 1013 | [`Pushed::Closed`] |
+    ///
+    /// So with the default policy no message is lost without a sign: a peer that reads too slowly is
+    /// closed, and may come back. The queue is full at
+    /// [`Config::output_limit`](crate::Config::output_limit); with `usize::MAX` it is never full, and
+    /// grows as long as the peer does not read.
+    ///
+    /// It is for code that is not async, or must not wait for this peer: a callback, a lock that is
+    /// held, a loop over many senders.
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    ///
+    /// use hyper_ws::{Sender, socket::Pushed};
+    ///
+    /// /// Tells everybody, and forgets those that are gone.
+    /// fn announce(people: &mut HashMap<String, Sender>, news: &str) {
+    ///     people.retain(|_, person| person.push(news) != Pushed::Closed);
+    /// }
+    /// ```
+    pub fn push(&self, message: impl Into<Message>) -> Pushed {
+        push(&self.0, &message.into())
+    }
+
     /// Queues a [prepared](Prepared) message if there is room for it now.
     ///
     /// # Errors
@@ -115,8 +146,8 @@ impl Sender {
             let pushed = waiter.poll(|id| {
                 let if_full = IfFull::Wait(id, cx.waker());
                 match self.0.push(Item::Prepared(prepared), if_full) {
-                    Pushed::Full => Poll::Pending,
-                    pushed => Poll::Ready(pushed),
+                    Ok(pushed) => Poll::Ready(pushed),
+                    Err(Full) => Poll::Pending,
                 }
             });
             sent(ready!(pushed)).into()
@@ -216,7 +247,7 @@ impl<'a> Permit<'a> {
     ///
     /// [`ErrorKind::Closed`] if the connection has ended meanwhile.
     pub fn send(self, message: impl Into<Message>) -> Result<(), Error> {
-        sent(self.0.push(Item::Message(&message.into()), IfFull::Push))
+        with_permit(self.0, &message.into())
     }
 }
 
@@ -261,18 +292,34 @@ pub(super) fn try_send(shared: &Shared, message: Message) -> Result<(), TrySendE
     tried(pushed, || message)
 }
 
-fn tried(pushed: Pushed, message: impl FnOnce() -> Message) -> Result<(), TrySendError> {
+fn tried(
+    pushed: Result<Pushed, Full>,
+    message: impl FnOnce() -> Message,
+) -> Result<(), TrySendError> {
     match pushed {
-        Pushed::Queued | Pushed::Dropped => Ok(()),
-        Pushed::Full => Err(TrySendError::Full(message())),
-        Pushed::Closed => Err(TrySendError::Closed(message())),
+        Ok(Pushed::Queued | Pushed::Dropped) => Ok(()),
+        Err(Full) => Err(TrySendError::Full(message())),
+        Ok(Pushed::Closed) => Err(TrySendError::Closed(message())),
+    }
+}
+
+pub(super) fn push(shared: &Shared, message: &Message) -> Pushed {
+    shared.deliver(Item::Message(message), shared.config().overflow)
+}
+
+/// Queues a message whose sender has the right to do so, whether the queue is full or not.
+pub(super) fn with_permit(shared: &Shared, message: &Message) -> Result<(), Error> {
+    match shared.push(Item::Message(message), IfFull::Push) {
+        Ok(pushed) => sent(pushed),
+        // Not with this action.
+        Err(Full) => Ok(()),
     }
 }
 
 /// A message dropped by the overflow policy counts as sent: the configuration asks for that.
 pub(super) fn sent(pushed: Pushed) -> Result<(), Error> {
     match pushed {
-        Pushed::Queued | Pushed::Dropped | Pushed::Full => Ok(()),
+        Pushed::Queued | Pushed::Dropped => Ok(()),
         Pushed::Closed => Err(Error::from_kind(ErrorKind::Closed)),
     }
 }

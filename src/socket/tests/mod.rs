@@ -17,6 +17,7 @@ mod incoming;
 mod outgoing;
 mod pause;
 pub(crate) mod peer;
+mod push;
 mod queue;
 mod slow_close;
 mod unreceived;
@@ -30,7 +31,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
-use super::shared::{Item, Pushed, Shared};
+use super::shared::{Item, Shared};
 use super::*;
 use crate::error::{CloseCause, Error, Violation};
 use crate::protocol::{Event, Role};
