@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
@@ -192,6 +193,63 @@ impl Sender {
         self.0.close(CloseCause::Local(code), code, reason);
     }
 
+    /// Closes as another connection was closed, like [`close`](Self::close): for a proxy, whose
+    /// two sides end together.
+    ///
+    /// | `cause` of the other connection | what is sent here |
+    /// |---|---|
+    /// | [`Remote`](CloseCause::Remote) with a close frame | its code and reason |
+    /// | `Remote` with an empty one, which browsers call 1005 | an empty close frame |
+    /// | [`Local`](CloseCause::Local), [`Drained`](CloseCause::Drained) | the code that was sent there |
+    /// | [`HandlerFailed`](CloseCause::HandlerFailed), [`HandlerPanicked`](CloseCause::HandlerPanicked) | 1011 |
+    /// | [`Overflow`](CloseCause::Overflow) | 1013 |
+    /// | all others, which had no closing handshake (1006 in a browser) | 1014 to a client, 1001 to a server, with the cause in words |
+    ///
+    /// 1005, 1006 and 1015 are never sent (RFC 6455, section 7.4.1).
+    ///
+    /// ```
+    /// use hyper_ws::{Error, Sender, WebSocket};
+    ///
+    /// /// Forwards messages until one side ends, and ends the other in the same way.
+    /// async fn forward(from: &mut WebSocket, to: Sender) -> Result<(), Error> {
+    ///     while let Ok(Some(message)) = from.recv().await {
+    ///         to.send(message).await?;
+    ///     }
+    ///     if let Some(cause) = from.close_cause() {
+    ///         to.close_as(&cause);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn close_as(&self, cause: &CloseCause) {
+        match cause {
+            CloseCause::Remote(None) => self.0.close_empty(),
+            CloseCause::Remote(Some(frame)) => self.close(frame.code, &frame.reason),
+            CloseCause::Local(code) | CloseCause::Drained(code) => self.close(*code, ""),
+            CloseCause::HandlerFailed | CloseCause::HandlerPanicked => {
+                self.close(CloseCode::INTERNAL_ERROR, "");
+            }
+            CloseCause::Overflow => self.close(CloseCode::TRY_AGAIN_LATER, &cause.to_string()),
+            CloseCause::Lost
+            | CloseCause::Violation(_)
+            | CloseCause::PingTimeout
+            | CloseCause::MessageTimeout
+            | CloseCause::WriteTimeout
+            | CloseCause::Unfinished
+            | CloseCause::Io(_)
+            | CloseCause::Aborted => {
+                // RFC 6455 has no code of a gateway. 1014 is registered for a server behind
+                // one; that a client is gone is 1001.
+                let code = if self.0.is_client() {
+                    CloseCode::GOING_AWAY
+                } else {
+                    CloseCode::BAD_GATEWAY
+                };
+                self.close(code, &cause.to_string());
+            }
+        }
+    }
+
     /// Aborts the connection, without a closing handshake. The handler is dropped.
     pub fn abort(&self) {
         self.0.abort(CloseCause::Aborted);
@@ -220,6 +278,39 @@ impl Sender {
     /// Returns the round-trip time of the last keep-alive ping that was answered.
     pub fn latency(&self) -> Option<Duration> {
         self.0.latency()
+    }
+}
+
+/// Two senders are equal if they belong to the same connection. (No other connection can be
+/// taken for it as long as one of them exists.)
+///
+/// So a set or a map of senders needs no number for each connection:
+///
+/// ```
+/// use std::collections::HashMap;
+///
+/// use hyper_ws::Sender;
+///
+/// #[derive(Default)]
+/// struct Names(HashMap<Sender, String>);
+///
+/// impl Names {
+///     fn of(&self, sender: &Sender) -> Option<&str> {
+///         self.0.get(sender).map(String::as_str)
+///     }
+/// }
+/// ```
+impl PartialEq for Sender {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Sender {}
+
+impl Hash for Sender {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
     }
 }
 

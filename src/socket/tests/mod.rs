@@ -3,6 +3,7 @@
 
 mod cancel;
 mod close;
+mod close_as;
 #[cfg(feature = "deflate")]
 mod compress;
 mod coop;
