@@ -48,7 +48,7 @@ pub(super) const FLOORS: &[Floors] = &[
         "connection",
     ]),
     Floors("handshake", &[
-        "agreement headers quote target",
+        "agreement body headers quote target",
         "accept extensions rejection",
         "client origin",
         "server",
@@ -80,7 +80,7 @@ pub(super) const FLOORS: &[Floors] = &[
     Floors("tracker", &["stats", "registry", "handle"]),
     Floors("upgrade", &["trace transport", "pending", "accepted conversation", "builder"]),
     Floors("client", &["error header_case", "dial http1 random tls", "http2", "handshake", "connect"]),
-    Floors("middleware", &["route", "service"]),
+    Floors("middleware", &["handler rest", "route", "service"]),
     Floors("hub", &[
         "counters keeper position user_code",
         "ring",
