@@ -7,6 +7,8 @@ use http::{Method, Response, StatusCode, Version};
 
 use super::body::TextBody;
 use super::quote::shown;
+#[cfg(feature = "tracing")]
+use crate::rate::LogRate;
 
 /// The refusal of a handshake: a reason, and the response to send. The body of the
 /// response is the reason in plain text, so curl shows it.
@@ -214,13 +216,8 @@ impl Rejection {
 
     /// Makes the response. Its body is the reason.
     pub fn into_response<B: TextBody>(self) -> Response<B> {
-        // A page cannot read the response to a refused handshake, so developers
-        // look into the log. It has the status, since the reason quotes the request.
         #[cfg(feature = "tracing")]
-        tracing::debug!(
-            status = self.status().as_u16(),
-            "refused a WebSocket handshake"
-        );
+        self.log();
         let status = self.status();
         let mut response = Response::new(B::from(format!("{self}\n")));
         *response.status_mut() = status;
@@ -240,6 +237,45 @@ impl Rejection {
             headers.insert(name, value);
         }
         response
+    }
+
+    /// A page cannot read the response to a refused handshake, so developers look into the log. A
+    /// refusal by a setting of the server is told once a second, with its reason and the setting. All
+    /// others are the client's mistake: at level debug, and without the reason, since that quotes
+    /// header fields.
+    #[cfg(feature = "tracing")]
+    fn log(&self) {
+        static ORIGIN: LogRate = LogRate::new();
+        static HOST: LogRate = LogRate::new();
+        #[cfg(feature = "server")]
+        static FULL: LogRate = LogRate::new();
+        #[cfg(feature = "server")]
+        static DRAINING: LogRate = LogRate::new();
+        let status = self.status().as_u16();
+        let (rate, setting) = match &self.reason {
+            Reason::Origin { rule, .. } => match rule {
+                OriginRule::Same(_) | OriginRule::List => (&ORIGIN, "Config::allow_origins"),
+                OriginRule::If => (&ORIGIN, "Config::allow_origins_if"),
+            },
+            Reason::ForeignHost(_) => (&HOST, "Config::hosts"),
+            #[cfg(feature = "server")]
+            Reason::Unavailable { reason, .. } => match reason {
+                Unavailable::Full => (&FULL, "Tracker::limit"),
+                Unavailable::Draining => (&DRAINING, "Tracker::drain"),
+            },
+            _ => {
+                tracing::debug!(status, "refused a WebSocket handshake");
+                return;
+            }
+        };
+        if let Some(left_out) = rate.pass() {
+            tracing::warn!(
+                status,
+                setting,
+                left_out,
+                "refused a WebSocket handshake: {self}"
+            );
+        }
     }
 
     /// The header that only this reason has.
