@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{Extensions, Request, Response, Version, request};
+use http::{Extensions, Request, Response, StatusCode, Version, request};
 use hyper::upgrade::OnUpgrade;
 
 use super::accepted::Accepted;
@@ -12,7 +12,7 @@ use super::pending::{OnFailedUpgrade, PendingUpgrade};
 use super::trace::Trace;
 use crate::config::Config;
 use crate::error::Error;
-use crate::handshake::{Head, Offer, Rejection};
+use crate::handshake::{Head, Offer, Rejection, TextBody, Unavailable};
 use crate::protocol::Role;
 use crate::socket::{HandlerOutput, Negotiated, WebSocket};
 use crate::tracker::{Permit, Refused, Tracker};
@@ -21,9 +21,11 @@ use crate::tracker::{Permit, Refused, Tracker};
 ///
 /// The request itself has been checked. Its origin and host are checked when you
 /// accept, since [`config`](Upgrade::config) may still change the rules. So accepting
-/// may also produce a refusal.
+/// may also produce a refusal. To learn of it before your own code runs, call
+/// [`check`](Upgrade::check).
 ///
-/// Dropping an `Upgrade` sends nothing: you can answer with any other response.
+/// Dropping an `Upgrade` sends nothing: you can answer with any other response. A refusal that
+/// is to be counted is made by [`refuse`](Upgrade::refuse).
 #[must_use = "answer with `on_upgrade`, `accept_with` or `accept`, or with a response of your own"]
 pub struct Upgrade {
     on_upgrade: OnUpgrade,
@@ -36,6 +38,8 @@ pub struct Upgrade {
     no_common_protocol: Option<Rejection>,
     tracker: Option<Tracker>,
     on_failed: Option<OnFailedUpgrade>,
+    /// The rules about origin and host have been applied.
+    is_checked: bool,
     trace: Trace,
 }
 
@@ -109,6 +113,7 @@ impl Upgrade {
             no_common_protocol: None,
             tracker: None,
             on_failed: None,
+            is_checked: false,
             trace,
         })
     }
@@ -116,6 +121,7 @@ impl Upgrade {
     /// Sets limits, timeouts and allowed origins; the defaults of [`Config`] unless set.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();
+        self.is_checked = false;
         self
     }
 
@@ -210,6 +216,75 @@ impl Upgrade {
         self
     }
 
+    /// Checks now what is otherwise checked when you accept: origin and host, a subprotocol that is
+    /// required, and the limit of the tracker. Set these before.
+    ///
+    /// Then nothing of yours has run for a client that may not come: no user was looked up, nobody
+    /// was told that somebody is here. Whether the tracker has room may change until you accept, so
+    /// accepting can still refuse.
+    ///
+    /// ```
+    /// use hyper::{Request, Response, StatusCode};
+    /// use hyper_ws::handshake::Rejection;
+    /// use hyper_ws::{Config, Upgrade, WebSocket};
+    ///
+    /// async fn chat(upgrade: Upgrade, request: Request<()>) -> Result<Response<String>, Rejection> {
+    ///     let upgrade = upgrade.check()?;
+    ///     let Some(user) = user(&request).await else {
+    ///         return Err(upgrade.refuse(StatusCode::UNAUTHORIZED, "who are you?"));
+    ///     };
+    ///     Ok(upgrade.on_upgrade(|mut socket: WebSocket| async move { socket.send(user).await }))
+    /// }
+    /// # async fn user(_: &Request<()>) -> Option<String> { None }
+    /// # let app = ();
+    ///
+    /// // The configuration of the service is that of its upgrades.
+    /// let service = hyper_ws::WebSocketService::new(app)
+    ///     .route("/chat", chat)
+    ///     .config(Config::new().allow_origins(["https://example.com"]));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The [`Rejection`] to answer with. `?` does that in a handler of the second shape, as above, and
+    /// in axum. The tracker has counted it.
+    pub fn check(mut self) -> Result<Self, Rejection> {
+        match self.find_refusal().and_then(|()| self.look_for_room()) {
+            Ok(()) => {
+                self.is_checked = true;
+                Ok(self)
+            }
+            Err(rejection) => Err(self.refused(rejection)),
+        }
+    }
+
+    /// Refuses the handshake for a reason of your own, and counts that with the
+    /// [tracker](Upgrade::tracker). The text is the body of the response.
+    ///
+    /// The [`Rejection`] is the answer: return it as an error where a handler may return one, else
+    /// convert it into the response with `.into()`.
+    ///
+    /// ```
+    /// use hyper::{Request, Response, StatusCode};
+    /// use hyper_ws::{Upgrade, WebSocket};
+    ///
+    /// async fn private(upgrade: Upgrade, request: Request<()>) -> Response<String> {
+    ///     if !request.headers().contains_key("cookie") {
+    ///         return upgrade.refuse(StatusCode::UNAUTHORIZED, "who are you?").into();
+    ///     }
+    ///     upgrade.on_upgrade(|_: WebSocket| async {})
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the status is not that of an error, 400 to 599.
+    #[track_caller]
+    pub fn refuse(self, status: StatusCode, text: impl Into<String>) -> Rejection {
+        let rejection = Rejection::own(status, text.into());
+        self.refused(rejection)
+    }
+
     /// Calls `callback` if the handshake is accepted and the connection never
     /// becomes a socket.
     ///
@@ -255,14 +330,14 @@ impl Upgrade {
     /// The body is made from a `String`, since the answer may be a refusal that
     /// states its reason. If yours cannot be made from one (a `BoxBody`, an
     /// `Empty`), let the body be a `String` here and [`map`](Response::map) the
-    /// response.
+    /// response: see [`TextBody`].
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
     pub fn on_upgrade<B, F, Fut>(self, handler: F) -> Response<B>
     where
-        B: From<String>,
+        B: TextBody,
         F: FnOnce(WebSocket) -> Fut + Send + 'static,
         Fut: Future<Output: HandlerOutput> + Send + 'static,
     {
@@ -288,7 +363,7 @@ impl Upgrade {
     /// polls it.
     pub fn accept_with<B, F, Fut>(self, handler: F) -> (Response<B>, Conversation<F, Fut>)
     where
-        B: From<String>,
+        B: TextBody,
         F: FnOnce(WebSocket) -> Fut + Send + 'static,
         Fut: Future<Output: HandlerOutput> + Send + 'static,
     {
@@ -303,7 +378,7 @@ impl Upgrade {
     ///
     /// The future is ready when the response has been written. So return the
     /// response first: awaiting the future before that never ends.
-    pub fn accept<B: From<String>>(self) -> (Response<B>, Accepted) {
+    pub fn accept<B: TextBody>(self) -> (Response<B>, Accepted) {
         match self.answer() {
             Ok((response, pending, _)) => (
                 response,
@@ -317,13 +392,11 @@ impl Upgrade {
 
     /// Answers the handshake. A refusal drops `OnUpgrade` without polling it, so
     /// hyper keeps the connection.
-    fn answer<B: From<String>>(self) -> Result<(Response<B>, PendingUpgrade, Trace), Rejection> {
-        let permit = self.admit().inspect_err(|rejection| {
-            self.trace.answered(rejection.status());
-            if let Some(tracker) = &self.tracker {
-                tracker.count_refusal(rejection.status().as_u16());
-            }
-        })?;
+    fn answer<B: TextBody>(self) -> Result<(Response<B>, PendingUpgrade, Trace), Rejection> {
+        let permit = match self.admit() {
+            Ok(permit) => permit,
+            Err(rejection) => return Err(self.refused(rejection)),
+        };
         let agreement = self.offer.agree(&self.config, self.protocol);
         let response = self
             .offer
@@ -349,28 +422,46 @@ impl Upgrade {
         ))
     }
 
+    /// Counts a refusal, and passes it on.
+    fn refused(&self, rejection: Rejection) -> Rejection {
+        self.trace.answered(rejection.status());
+        if let Some(tracker) = &self.tracker {
+            tracker.count_refusal(rejection.status().as_u16());
+        }
+        rejection
+    }
+
     fn admit(&self) -> Result<Option<Permit>, Rejection> {
-        self.offer.check(&self.config)?;
+        self.find_refusal()?;
+        let permit = self.tracker.as_ref().map(Tracker::admit).transpose();
+        permit.map_err(unavailable)
+    }
+
+    fn look_for_room(&self) -> Result<(), Rejection> {
+        let room = self.tracker.as_ref().map(Tracker::look_for_room);
+        room.transpose().map(drop).map_err(unavailable)
+    }
+
+    fn find_refusal(&self) -> Result<(), Rejection> {
+        if !self.is_checked {
+            self.offer.check(&self.config)?;
+        }
         if self.require_protocol && self.protocol.is_none() {
             return Err(match &self.no_common_protocol {
                 Some(rejection) => rejection.clone(),
                 None => self.offer.no_common_protocol::<&str>(&[]),
             });
         }
-        self.tracker
-            .as_ref()
-            .map(Tracker::admit)
-            .transpose()
-            .map_err(|refused| match refused {
-                Refused::Full => Rejection::unavailable(
-                    "the server has reached its limit of WebSockets (try again later)",
-                    RETRY_AFTER,
-                ),
-                Refused::Draining => {
-                    Rejection::unavailable("the server is shutting down", RETRY_AFTER)
-                }
-            })
+        Ok(())
     }
+}
+
+fn unavailable(refused: Refused) -> Rejection {
+    let reason = match refused {
+        Refused::Full => Unavailable::Full,
+        Refused::Draining => Unavailable::Draining,
+    };
+    Rejection::unavailable(reason, RETRY_AFTER)
 }
 
 impl fmt::Debug for Upgrade {
