@@ -197,6 +197,8 @@ pub mod handshake;
 mod shrink;
 #[cfg(feature = "socket")]
 pub mod socket;
+#[cfg(any(feature = "rustls", feature = "redis-tls"))]
+mod tls;
 #[cfg(feature = "socket")]
 pub mod tracker;
 #[cfg(feature = "socket")]

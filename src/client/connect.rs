@@ -274,6 +274,12 @@ impl Connect {
     /// certificates. The system's trusted certificates are used unless set.
     ///
     /// Its ALPN protocols are replaced by `http/1.1`.
+    ///
+    /// rustls needs a *crypto provider*, and the feature `rustls` brings none: the program has
+    /// one already, or chooses. A configuration has its own. Without this call the one that the
+    /// program has [installed](rustls::crypto::CryptoProvider::install_default) when it first
+    /// connects is used, else that of the feature `rustls-ring` or `rustls-aws-lc-rs`; this
+    /// crate installs none.
     #[cfg(feature = "rustls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn tls(mut self, config: impl Into<Arc<rustls::ClientConfig>>) -> Self {

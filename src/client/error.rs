@@ -9,6 +9,8 @@ use http::{Response, StatusCode, header};
 
 use crate::error::{BoxError, Error};
 use crate::handshake::{InvalidRequest, InvalidResponse, Target, excerpt};
+#[cfg(feature = "rustls")]
+use crate::tls::NoPlatform;
 
 /// The error of a WebSocket that was not opened.
 ///
@@ -94,6 +96,17 @@ impl ConnectError {
     pub(super) fn tls(target: &Target, source: impl Into<BoxError>) -> Self {
         let text = format!("failed to set up TLS with `{target}`");
         ConnectError::new(ConnectErrorKind::Tls, text, Some(source.into()))
+    }
+
+    #[cfg(feature = "rustls")]
+    pub(super) fn no_platform(target: &Target, reason: NoPlatform) -> Self {
+        match reason {
+            // The text says what to do, so it must not hide behind `source`.
+            NoPlatform::NoProvider => {
+                ConnectError::new(ConnectErrorKind::Tls, reason.to_string(), None)
+            }
+            NoPlatform::Rustls(error) => ConnectError::tls(target, error),
+        }
     }
 
     #[cfg(not(feature = "rustls"))]

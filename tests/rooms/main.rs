@@ -3,6 +3,7 @@
 //! accepted message, unless they were told that messages are missing.
 
 mod client;
+mod disk;
 mod proxy;
 mod redis_server;
 mod world;

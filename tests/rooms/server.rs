@@ -82,7 +82,10 @@ async fn say(room: Room, sender: Sender, key: String, text: String) {
     let _ = sender.send(answer).await;
 }
 
-async fn serve(mut request: Request<Incoming>, hub: Hub) -> Result<Response<String>, Infallible> {
+pub(crate) async fn serve(
+    mut request: Request<Incoming>,
+    hub: Hub,
+) -> Result<Response<String>, Infallible> {
     if request.uri().path() == "/counters" {
         let (counters, state) = (hub.counters(), hub.state());
         let text = format!("{counters:?} {state:?} rooms {}\n", hub.len());

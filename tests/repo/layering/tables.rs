@@ -13,6 +13,8 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer(0, "error", "message close"),
     // Helpers of several modules: when a timeout ends, and hash tables that shrink.
     Layer(0, "deadline shrink", ""),
+    // The TLS configuration of the client and of Redis.
+    Layer(0, "tls", ""),
     // Byte streams, which know nothing of WebSockets.
     Layer(1, "transport", ""),
     Layer(1, "frame", "message close error config"),
@@ -25,11 +27,11 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer(4, "socket", "message close error config transport protocol socket::shared tracker"),
     // Not each other: a server has no use for the client, nor a client for the server.
     Layer(5, "upgrade client",
-        "message close error config deadline transport protocol handshake socket tracker"),
+        "message close error config deadline tls transport protocol handshake socket tracker"),
     Layer(6, "middleware axum",
         "message close error config frame extension protocol handshake socket tracker upgrade client"),
     // Rooms know sockets and encoded messages, but no HTTP.
-    Layer(6, "hub", "message close error config shrink protocol::prepared socket tracker"),
+    Layer(6, "hub", "message close error config shrink tls protocol::prepared socket tracker"),
     // A client of whatever a server consists of, and an engine for several of them.
     Layer(7, "testing",
         "message close error config transport protocol handshake socket client middleware hub"),
