@@ -61,7 +61,7 @@ enum State {
     /// with a position: what follows it is read then.
     Waiting(Option<Position>),
     /// Something may be missing: a read finds out. What arrives meanwhile waits.
-    Behind(Backlog),
+    Behind(Box<Backlog>),
     /// Everything up to `last` was accepted, and what follows it arrives.
     Live,
 }
@@ -180,7 +180,7 @@ impl Follower {
                 State::Waiting(expected) => expected,
                 _ => None,
             };
-            self.state = State::Behind(Backlog::default());
+            self.state = State::Behind(Box::default());
             self.begin_read_after(self.last.or(expected), steps);
         }
     }
@@ -204,7 +204,7 @@ impl Follower {
             State::Live if self.last == Some(arrival.previous) => self.deliver(arrival, steps),
             State::Live if is_known(arrival.position) => {}
             State::Live => {
-                let mut backlog = Backlog::default();
+                let mut backlog = Box::<Backlog>::default();
                 backlog.push(arrival, &self.budget);
                 // A read that is under way may have been carried out before what is missing was
                 // published.
@@ -272,7 +272,7 @@ impl Follower {
             // read, during which nothing is accepted.
             Taken::Not(_) if self.is_live() && self.last != at => {
                 self.discard_read();
-                return self.fall_behind(Backlog::default(), steps);
+                return self.fall_behind(Box::default(), steps);
             }
             Taken::Not(messages) => {
                 self.last = Some(end);
@@ -364,7 +364,7 @@ impl Follower {
         self.last.is_none_or(|last| number > last.number())
     }
 
-    fn fall_behind(&mut self, backlog: Backlog, steps: &mut Vec<Step>) {
+    fn fall_behind(&mut self, backlog: Box<Backlog>, steps: &mut Vec<Step>) {
         self.state = State::Behind(backlog);
         self.begin_read(steps);
     }

@@ -86,7 +86,7 @@ async fn a_killed_subscription_is_made_again_and_what_was_missed_is_in_the_log()
         published.extend(publish_all(&publisher, 50).await);
         let following = Event::Following("lobby".to_owned());
         server.wait(|event| *event == following, 1 + round).await;
-        assert_eq!(server.count(interrupted), round);
+        assert!(server.count(interrupted) >= round);
     }
     assert_all_in_log(&publisher, published).await;
     // The publisher was not concerned.
@@ -120,17 +120,8 @@ async fn a_server_that_is_too_slow_is_cut_off_by_redis_and_goes_on() {
         .is_slow
         .store(false, std::sync::atomic::Ordering::Relaxed);
     slow.wait(interrupted, 1).await;
-    // Redis may cut off the next connection too. A message of that time is in the
-    // log alone, so this publishes until one arrives.
-    let is_heard =
-        |event: &Event| matches!(event, Event::Arrived(_, arrival) if arrival.envelope == "heard");
-    within(async {
-        while slow.count(is_heard) == 0 {
-            publisher.publish("lobby", "heard").ok().await;
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    // Redis may cut off the next connection too.
+    slow.heard("lobby", "heard").await;
 }
 
 #[tokio::test]
@@ -176,8 +167,7 @@ async fn a_line_to_a_demoted_server_is_left_though_it_still_hears() {
     old.say("CLIENT KILL TYPE normal");
     let following = Event::Following("lobby".to_owned());
     server.wait(|event| *event == following, 2).await;
-    server.publish("lobby", "after").ok().await;
-    server.arrived("lobby", 1).await;
+    server.heard("lobby", "after").await;
     assert_eq!(
         old.info("clients", "pubsub_clients"),
         new.info("clients", "none")
@@ -198,9 +188,8 @@ async fn a_deaf_line_is_found_by_the_probe() {
     old.say("CLIENT KILL TYPE normal");
     let following = Event::Following("lobby".to_owned());
     server.wait(|event| *event == following, 2).await;
-    assert_eq!(server.count(interrupted), 1);
-    server.publish("lobby", "heard").ok().await;
-    server.arrived("lobby", 1).await;
+    assert!(server.count(interrupted) >= 1);
+    server.heard("lobby", "heard").await;
 }
 
 #[tokio::test]
@@ -251,9 +240,7 @@ async fn rooms_that_are_followed_and_left_in_a_loop_hear_what_follows() {
                 before + 1,
             )
             .await;
-        let position = server.publish("lobby", "heard").ok().await;
-        let is_heard = |event: &Event| matches!(event, Event::Arrived(_, arrival) if arrival.position == position);
-        server.wait(is_heard, 1).await;
+        server.heard("lobby", "heard").await;
         server.engine.unfollow(&room("lobby"));
     }
     // Nothing is left but what is followed.

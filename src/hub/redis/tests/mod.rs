@@ -144,12 +144,17 @@ impl Server {
 
     /// Waits until a count of events is reached.
     async fn wait(&self, what: impl Fn(&Event) -> bool, count: usize) {
+        self.until(|| self.count(&what) >= count).await;
+    }
+
+    /// Waits until the events are as they should be.
+    async fn until(&self, is_so: impl Fn() -> bool) {
         let reached = async {
             loop {
                 let changed = self.notes.changed.notified();
                 tokio::pin!(changed);
                 changed.as_mut().enable();
-                if self.count(&what) >= count {
+                if is_so() {
                     return;
                 }
                 changed.await;
@@ -158,10 +163,32 @@ impl Server {
         if timeout(NEVER, reached).await.is_err() {
             let events = self.notes.events.lock().unwrap();
             let last = events.len().saturating_sub(30);
-            panic!(
-                "{count} events never came; the last: {:#?}",
-                &events[last..]
-            );
+            panic!("it never came; the last: {:#?}", &events[last..]);
+        }
+    }
+
+    /// Publishes until a message is heard; returns its position.
+    ///
+    /// Where connections are replaced, one more may be replaced at any time, on a busy machine above
+    /// all. A message of that time is in the log alone.
+    async fn heard(&self, name: &str, text: &str) -> Position {
+        let is_other = |event: &Event| match event {
+            Event::Interrupted => true,
+            Event::Following(room) => room == name,
+            _ => false,
+        };
+        loop {
+            let others = self.count(is_other);
+            let position = self.publish(name, text).ok().await;
+            let is_heard = |event: &Event| match event {
+                Event::Arrived(room, arrival) => room == name && arrival.position == position,
+                _ => false,
+            };
+            self.until(|| self.count(is_heard) > 0 || self.count(is_other) > others)
+                .await;
+            if self.count(is_heard) > 0 {
+                return position;
+            }
         }
     }
 

@@ -28,7 +28,7 @@ async fn killed(
     }
     let following = Event::Following("lobby".to_owned());
     server.wait(|event| *event == following, 2).await;
-    assert_eq!(server.count(interrupted), 1);
+    assert!(server.count(interrupted) >= 1);
     Some((redis, server, outcomes))
 }
 
@@ -131,7 +131,6 @@ async fn thousands_of_rooms_are_followed_again_after_a_restart() {
     redis.restart();
     server.wait(following, 2 * rooms.len()).await;
     for name in ["room-0", "room-2500", "room-4999"] {
-        server.publish(name, "heard").ok().await;
-        server.arrived(name, 1).await;
+        server.heard(name, "heard").await;
     }
 }
