@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use http::{Extensions, Request, Response, StatusCode, Version, request};
 use hyper::upgrade::OnUpgrade;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::accepted::Accepted;
 use super::conversation::Conversation;
+use super::handover::Handover;
 use super::pending::{OnFailedUpgrade, PendingUpgrade};
 use super::trace::Trace;
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::{BoxError, Error};
 use crate::handshake::{Head, Offer, Rejection, TextBody, Unavailable};
 use crate::protocol::Role;
 use crate::socket::{HandlerOutput, Negotiated, WebSocket};
@@ -28,7 +30,7 @@ use crate::tracker::{Permit, Refused, Tracker};
 /// is to be counted is made by [`refuse`](Upgrade::refuse).
 #[must_use = "answer with `on_upgrade`, `accept_with` or `accept`, or with a response of your own"]
 pub struct Upgrade {
-    on_upgrade: OnUpgrade,
+    handover: Handover,
     version: Version,
     offer: Offer,
     config: Arc<Config>,
@@ -103,8 +105,41 @@ impl Upgrade {
             trace.answered(rejection.status());
             return Err(rejection);
         };
-        Ok(Upgrade {
-            on_upgrade,
+        Ok(Upgrade::new(
+            offer,
+            version,
+            Handover::Hyper(on_upgrade),
+            trace,
+        ))
+    }
+
+    /// Checks whether a request is a valid handshake, and takes over the stream that another server
+    /// than hyper's hands out for it: a future that is ready when that server has written the
+    /// response. The stream begins with the first byte behind the request. See the
+    /// [module](super#over-another-servers-stream) for an example.
+    ///
+    /// # Errors
+    ///
+    /// The [`Rejection`] to answer with, if the request is not a valid handshake. Then the future is
+    /// dropped without being polled.
+    pub fn over<B, T, E>(
+        request: &Request<B>,
+        stream: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<Self, Rejection>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        E: Into<BoxError>,
+    {
+        let trace = Trace::begin(request.uri());
+        let offer = with_protocol(Head::from(request), request.extensions()).validate();
+        let offer = offer.inspect_err(|rejection| trace.answered(rejection.status()))?;
+        let handover = Handover::other(stream);
+        Ok(Upgrade::new(offer, request.version(), handover, trace))
+    }
+
+    fn new(offer: Offer, version: Version, handover: Handover, trace: Trace) -> Self {
+        Upgrade {
+            handover,
             version,
             offer,
             config: Arc::default(),
@@ -115,7 +150,7 @@ impl Upgrade {
             on_failed: None,
             is_checked: false,
             trace,
-        })
+        }
     }
 
     /// Sets limits, timeouts and allowed origins; the defaults of [`Config`] unless set.
@@ -413,7 +448,7 @@ impl Upgrade {
         Ok((
             response,
             PendingUpgrade {
-                on_upgrade: self.on_upgrade,
+                handover: self.handover,
                 version: self.version,
                 start,
                 on_failed: self.on_failed,

@@ -79,7 +79,7 @@ pub(super) const FLOORS: &[Floors] = &[
         "inline",
     ]),
     Floors("tracker", &["stats", "registry", "handle"]),
-    Floors("upgrade", &["trace transport", "pending", "accepted conversation", "builder"]),
+    Floors("upgrade", &["handover trace transport", "pending", "accepted conversation", "builder"]),
     Floors("client", &["error header_case", "dial http1 random tls", "http2", "handshake", "connect"]),
     Floors("middleware", &["handler rest", "route", "service"]),
     Floors("hub", &[
