@@ -97,6 +97,7 @@ mod builder;
 mod conversation;
 mod handover;
 mod pending;
+mod request;
 #[cfg(test)]
 mod tests;
 mod trace;
