@@ -3,16 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{Extensions, Request, Response, StatusCode, Version, request};
-use hyper::upgrade::OnUpgrade;
+use http::{Response, StatusCode, Version};
 
 use super::accepted::Accepted;
 use super::conversation::Conversation;
+use super::handover::Handover;
 use super::pending::{OnFailedUpgrade, PendingUpgrade};
 use super::trace::Trace;
 use crate::config::Config;
 use crate::error::Error;
-use crate::handshake::{Head, Offer, Rejection, TextBody, Unavailable};
+use crate::handshake::{Offer, Rejection, TextBody, Unavailable};
 use crate::protocol::Role;
 use crate::socket::{HandlerOutput, Negotiated, WebSocket};
 use crate::tracker::{Permit, Refused, Tracker};
@@ -28,7 +28,7 @@ use crate::tracker::{Permit, Refused, Tracker};
 /// is to be counted is made by [`refuse`](Upgrade::refuse).
 #[must_use = "answer with `on_upgrade`, `accept_with` or `accept`, or with a response of your own"]
 pub struct Upgrade {
-    on_upgrade: OnUpgrade,
+    handover: Handover,
     version: Version,
     offer: Offer,
     config: Arc<Config>,
@@ -44,67 +44,9 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    /// Checks whether a request is a valid handshake, and takes its connection over if
-    /// it is.
-    ///
-    /// The request keeps everything except hyper's `OnUpgrade` in its extensions.
-    /// Do not keep its body: from now on the connection carries frames.
-    ///
-    /// # Errors
-    ///
-    /// The [`Rejection`] to answer with, if the request is not a valid handshake.
-    /// If other requests reach this code too, call
-    /// [`is_handshake`](Upgrade::is_handshake) first, or use the
-    /// [middleware](crate::middleware).
-    pub fn from_request<B>(request: &mut Request<B>) -> Result<Self, Rejection> {
-        let trace = Trace::begin(request.uri());
-        let offer = with_protocol(Head::from(&*request), request.extensions()).validate();
-        let version = request.version();
-        Upgrade::from_offer(offer, version, request.extensions_mut(), trace)
-    }
-
-    /// Returns whether a request is a WebSocket handshake, valid or not.
-    ///
-    /// On HTTP/1.1 that is a request whose `Upgrade` names `websocket`, on HTTP/2
-    /// (feature `http2`) a `CONNECT` whose `:protocol` is `websocket`.
-    pub fn is_handshake<B>(request: &Request<B>) -> bool {
-        with_protocol(Head::from(request), request.extensions()).is_handshake()
-    }
-
-    /// Does what [`from_request`](Upgrade::from_request) does, for a request
-    /// without its body.
-    ///
-    /// # Errors
-    ///
-    /// The [`Rejection`] to answer with, if the request is not a valid handshake.
-    pub fn from_parts(parts: &mut request::Parts) -> Result<Self, Rejection> {
-        let trace = Trace::begin(&parts.uri);
-        let offer = with_protocol(Head::from(&*parts), &parts.extensions).validate();
-        Upgrade::from_offer(offer, parts.version, &mut parts.extensions, trace)
-    }
-
-    /// Takes `OnUpgrade` out of the extensions, and refuses if it is missing.
-    ///
-    /// `hyper::upgrade::on` would return a future that fails after the 101 is sent.
-    fn from_offer(
-        offer: Result<Offer, Rejection>,
-        version: Version,
-        extensions: &mut Extensions,
-        trace: Trace,
-    ) -> Result<Self, Rejection> {
-        let offer = offer.inspect_err(|rejection| trace.answered(rejection.status()))?;
-        let Some(on_upgrade) = extensions.remove::<OnUpgrade>() else {
-            #[cfg(feature = "tracing")]
-            tracing::error!(
-                "a WebSocket handshake came without hyper's `OnUpgrade` in its extensions: \
-                 something rebuilt the request, or another handler took it"
-            );
-            let rejection = Rejection::not_upgradable(version);
-            trace.answered(rejection.status());
-            return Err(rejection);
-        };
-        Ok(Upgrade {
-            on_upgrade,
+    pub(super) fn new(offer: Offer, version: Version, handover: Handover, trace: Trace) -> Self {
+        Upgrade {
+            handover,
             version,
             offer,
             config: Arc::default(),
@@ -115,7 +57,7 @@ impl Upgrade {
             on_failed: None,
             is_checked: false,
             trace,
-        })
+        }
     }
 
     /// Sets limits, timeouts and allowed origins; the defaults of [`Config`] unless set.
@@ -413,7 +355,7 @@ impl Upgrade {
         Ok((
             response,
             PendingUpgrade {
-                on_upgrade: self.on_upgrade,
+                handover: self.handover,
                 version: self.version,
                 start,
                 on_failed: self.on_failed,
@@ -470,19 +412,6 @@ impl fmt::Debug for Upgrade {
             .field("protocol", &self.protocol)
             .finish_non_exhaustive()
     }
-}
-
-/// Adds the `:protocol` of HTTP/2 to a head: hyper keeps it in the extensions
-/// (RFC 8441, section 4).
-#[cfg(feature = "http2")]
-fn with_protocol<'a>(head: Head<'a>, extensions: &'a Extensions) -> Head<'a> {
-    let protocol = extensions.get::<hyper::ext::Protocol>();
-    head.protocol(protocol.map(|protocol| protocol.as_str()))
-}
-
-#[cfg(not(feature = "http2"))]
-fn with_protocol<'a>(head: Head<'a>, _: &'a Extensions) -> Head<'a> {
-    head
 }
 
 /// Seconds after which a client that was refused with 503 may try again.

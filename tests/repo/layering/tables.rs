@@ -82,7 +82,7 @@ pub(super) const FLOORS: &[Floors] = &[
         "inline",
     ]),
     Floors("tracker", &["stats", "registry", "handle"]),
-    Floors("upgrade", &["trace transport", "pending", "accepted conversation", "builder"]),
+    Floors("upgrade", &["handover trace transport", "pending", "accepted conversation", "builder", "request"]),
     Floors("client", &[
         "error header_case",
         "connector dial http1 random tls",
@@ -135,6 +135,8 @@ pub(super) const HOMES: &[Home] = &[
     // Their larger verbs have files.
     Home("socket::websocket::WebSocket", "socket/"),
     Home("socket::sender::Sender", "socket/"),
+    // From requests; below it the answers.
+    Home("upgrade::builder::Upgrade", "upgrade/"),
 ];
 
 /// Parts of other crates, and the only modules that may name them.
