@@ -194,6 +194,8 @@ pub mod protocol;
 mod deadline;
 #[cfg(feature = "handshake")]
 pub mod handshake;
+#[cfg(feature = "tracing")]
+mod rate;
 #[cfg(feature = "socket")]
 mod shrink;
 #[cfg(feature = "socket")]
