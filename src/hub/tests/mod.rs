@@ -1,10 +1,15 @@
 //! Rooms, and the plain parts that they are made of.
 
+#[cfg(test)]
 mod follow;
-mod model;
+pub(super) mod model;
+#[cfg(test)]
 mod presence;
+#[cfg(test)]
 mod resume;
+#[cfg(test)]
 mod ring;
+#[cfg(test)]
 mod rooms;
 
 use std::sync::{Arc, Mutex};
