@@ -1,10 +1,10 @@
 //! The deadlines of a connection, as arithmetic: no clock is read here.
 
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::time::Time;
 use crate::error::{CloseCause, ErrorKind};
 use crate::socket::shared::MESSAGES;
 use crate::{CloseCode, Config};
@@ -146,33 +146,6 @@ enum Ending {
     Flushing,
     /// The peer may answer the close frame.
     Closing,
-}
-
-/// Nanoseconds since the connection began, plus one. Half as large as an `Instant`, and good
-/// for some centuries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Time(NonZeroU64);
-
-impl Time {
-    const ZERO: Self = Time(NonZeroU64::MIN);
-
-    fn between(start: Instant, now: Instant) -> Self {
-        Time::ZERO.after(now.saturating_duration_since(start))
-    }
-
-    fn after(self, duration: Duration) -> Self {
-        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        Time(self.0.saturating_add(nanoseconds))
-    }
-
-    /// The payload of a ping sent at this time. No two pings of a connection have the same.
-    fn payload(self) -> [u8; 8] {
-        self.0.get().to_be_bytes()
-    }
-
-    fn instant(self, start: Instant) -> Instant {
-        start + Duration::from_nanos(self.0.get() - 1)
-    }
 }
 
 impl Deadlines {

@@ -14,6 +14,7 @@ mod inline;
 mod received;
 #[cfg(feature = "tracing")]
 mod span;
+mod time;
 mod timer;
 mod transmit;
 mod turn;
