@@ -11,6 +11,7 @@ mod deadlines;
 mod end;
 mod handler;
 mod inline;
+mod pace;
 mod received;
 #[cfg(feature = "tracing")]
 mod span;
@@ -213,7 +214,7 @@ where
             Arrival::Nothing => turn.would_block = true,
             Arrival::Messages => {
                 this.shared.take_awaited();
-                this.deadlines.frame_received(turn.now());
+                this.deadlines.messages_received(|| turn.now());
             }
             Arrival::Other => return false,
         }

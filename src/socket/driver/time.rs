@@ -22,6 +22,12 @@ impl Time {
         Time(self.0.saturating_add(nanoseconds))
     }
 
+    pub(super) fn before(self, duration: Duration) -> Self {
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let before = self.0.get().saturating_sub(nanoseconds);
+        NonZeroU64::new(before).map_or(Time::ZERO, Time)
+    }
+
     /// The payload of a ping sent at this time. No two pings of a connection have the same.
     pub(super) fn payload(self) -> [u8; 8] {
         self.0.get().to_be_bytes()

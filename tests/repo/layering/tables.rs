@@ -70,7 +70,7 @@ pub(super) const FLOORS: &[Floors] = &[
         "end park receive send wait",
     ]),
     Floors("socket/driver", &[
-        "buffers coop received span time",
+        "buffers coop pace received span time",
         "deadlines",
         "conn handler timer turn",
         "backlog transmit usual",
