@@ -221,6 +221,9 @@ pub mod hub;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
 #[doc = include_str!("design.md")]
 #[cfg(doc)]
 pub mod design {}

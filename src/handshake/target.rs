@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use http::{Request, Uri};
 
@@ -195,6 +196,24 @@ impl fmt::Display for Target {
     }
 }
 
+/// RFC 3986, section 3.2.2: in brackets stands an address. Without this check, the name in
+/// `ws://[example.com]/` would be looked up, where other readers see an error.
+fn check_literal(host: &str) -> Result<(), InvalidRequest> {
+    let Some(literal) = host.strip_prefix('[') else {
+        return Ok(());
+    };
+    let literal = literal.strip_suffix(']').unwrap_or(literal);
+    let address = literal
+        .split_once('%')
+        .map_or(literal, |(address, _)| address);
+    match address.parse::<Ipv6Addr>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(InvalidRequest::new(
+            "invalid host in brackets: expected an IPv6 address, as in ws://[::1]/",
+        )),
+    }
+}
+
 fn no_host() -> InvalidRequest {
     InvalidRequest::new(format!("missing host in the URL: {EXPECTED}"))
 }
@@ -221,6 +240,7 @@ impl<'a> Authority<'a> {
         if host.is_empty() {
             return Err(no_host());
         }
+        check_literal(host)?;
         let port = match rest.strip_prefix(host).unwrap_or("") {
             // RFC 3986, section 3.2.3: `port = *DIGIT`, so it may be empty.
             "" | ":" => None,

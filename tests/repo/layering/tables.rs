@@ -73,7 +73,8 @@ pub(super) const FLOORS: &[Floors] = &[
         "end park receive send wait",
     ]),
     Floors("socket/driver", &[
-        "buffers coop deadlines received span",
+        "buffers coop pace received span time",
+        "deadlines",
         "conn handler timer turn",
         "backlog transmit usual",
         "end",
