@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 
 use hyper::{Request, Response, StatusCode};
 use hyper_ws::client::ConnectError;
-use hyper_ws::error::CloseCause;
-use hyper_ws::{CloseCode, Config, Sender, Upgrade, WebSocket, connect};
+use hyper_ws::{Config, Sender, Upgrade, WebSocket, connect};
 
 use super::Show;
 
@@ -61,9 +60,7 @@ async fn forward(from: &mut WebSocket, to: &Sender, way: &str, show: &Show) {
         }
     }
     // Pings and close frames are not messages; the end is carried on.
-    match from.close_cause() {
-        Some(CloseCause::Remote(Some(frame))) => to.close(frame.code, &frame.reason),
-        Some(CloseCause::Remote(None)) => to.close(CloseCode::NORMAL, ""),
-        _ => to.close(CloseCode::GOING_AWAY, ""),
+    if let Some(cause) = from.close_cause() {
+        to.close_as(&cause);
     }
 }
