@@ -143,13 +143,7 @@ fn refusal(error: ConnectError) -> Response<String> {
     response
 }
 
-async fn forward(client: WebSocket, upstream: WebSocket) {
-    // A client's socket makes progress only while one of its methods is awaited.
-    // Here each socket may wait for the other, so this one gets a task of its own.
-    let (give, take) = tokio::sync::oneshot::channel();
-    tokio::spawn(upstream.run(|upstream| async { drop(give.send(upstream)) }));
-    let Ok(mut upstream) = take.await else { return };
-    let mut client = client;
+async fn forward(mut client: WebSocket, mut upstream: WebSocket) {
     let (to_client, to_upstream) = (client.sender(), upstream.sender());
     // Both sockets are held until both directions have ended: dropping one closes it.
     tokio::join!(

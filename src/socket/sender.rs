@@ -18,6 +18,10 @@ use crate::{CloseCode, Message};
 /// in the order of its calls, whichever handle it used. A sender does not keep the
 /// connection open; the [`WebSocket`](crate::WebSocket) does.
 ///
+/// What is queued is written by the connection's own task, so nothing has to be awaited for
+/// that: a socket with a sender is always a
+/// [managed](crate::socket#managed-or-bare) one, also a client's.
+///
 /// ```
 /// # use hyper_ws::{WebSocket, Error};
 /// async fn clock(mut socket: WebSocket) -> Result<(), Error> {

@@ -8,6 +8,7 @@ mod over;
 mod pauses;
 mod proxy;
 mod refused;
+mod runtime;
 mod spans;
 mod stream_sink;
 #[path = "../support/mod.rs"]
