@@ -22,3 +22,15 @@ pub mod tokio_tungstenite {
     pub mod after;
     pub mod before;
 }
+
+pub mod chat {
+    pub mod after;
+    pub mod before;
+}
+
+/// Servers whose streams are not hyper's on TCP.
+pub mod other_streams {
+    pub mod poem;
+    #[cfg(unix)]
+    pub mod unix;
+}
