@@ -103,8 +103,9 @@ pub(super) const FLOORS: &[Floors] = &[
     ]),
     // Plain parts below, the tasks above.
     Floors("hub/redis", &[
-        "address call fault health interest names tls wire",
-        "panics queue scripts shared",
+        "address call fault health interest tls wire",
+        "names panics",
+        "queue scripts shared",
         "connect",
         "line publisher",
         "engine",
