@@ -175,6 +175,8 @@ pub mod backplane;
 mod counters;
 mod envelope;
 mod follow;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod handle;
 mod history;
 mod keeper;
@@ -188,7 +190,9 @@ mod room;
 mod seats;
 mod settings;
 mod shared;
-#[cfg(test)]
+// The fuzz targets run the model too, without its tests.
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, allow(dead_code, unused_imports))]
 mod tests;
 mod user_code;
 

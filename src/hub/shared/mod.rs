@@ -367,7 +367,7 @@ impl State {
             }
             match member.deliver(Item::Prepared(message), overflow) {
                 Pushed::Queued => sent.queued += 1,
-                Pushed::Dropped | Pushed::Full | Pushed::Closed => sent.missed += 1,
+                Pushed::Dropped | Pushed::Closed => sent.missed += 1,
             }
         }
         sent

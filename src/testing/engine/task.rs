@@ -14,13 +14,15 @@ use crate::hub::{EngineState, EnterError, PublishError};
 const TURN: usize = 64;
 
 pub(super) async fn run(shared: Arc<Shared>, link: usize, inbound: Inbound) {
+    let _running = Running {
+        shared: shared.clone(),
+        link,
+    };
     if shared.lock().is_connected(link) {
         inbound.state(EngineState::Up);
     }
     for step in 1_usize.. {
         if inbound.is_closed() {
-            let unanswered = shared.lock().gone(link);
-            drop(unanswered);
             return;
         }
         let next = shared.lock().next(link);
@@ -39,6 +41,20 @@ pub(super) async fn run(shared: Arc<Shared>, link: usize, inbound: Inbound) {
         if step % TURN == 0 {
             yield_now().await;
         }
+    }
+}
+
+/// Refuses what is asked of the link once its task has ended: because the hub is gone, or
+/// because the runtime ended while the hub lives on.
+struct Running {
+    shared: Arc<Shared>,
+    link: usize,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let unanswered = self.shared.lock().gone(self.link);
+        drop(unanswered);
     }
 }
 

@@ -11,8 +11,9 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer(0, "message config", ""),
     Layer(0, "close", "message"),
     Layer(0, "error", "message close"),
-    // Helpers of several modules: when a timeout ends, and hash tables that shrink.
-    Layer(0, "deadline shrink", ""),
+    // Helpers of several modules: when a timeout ends, how often a line is logged, and hash tables that
+    // shrink.
+    Layer(0, "deadline rate shrink", ""),
     // The TLS configuration of the client and of Redis.
     Layer(0, "tls", ""),
     // Byte streams, which know nothing of WebSockets.
@@ -20,11 +21,11 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer(1, "frame", "message close error config"),
     Layer(2, "extension", "message close error config frame"),
     Layer(3, "protocol", "message close error config frame extension"),
-    Layer(3, "handshake", "message close error config extension"),
+    Layer(3, "handshake", "message close error config rate extension"),
     // What a connection's driver and its handles share. The tracker stands above it.
     Layer(4, "socket::shared", "message close error config protocol"),
     Layer(4, "tracker", "message close error config shrink deadline socket::shared"),
-    Layer(4, "socket", "message close error config transport protocol socket::shared tracker"),
+    Layer(4, "socket", "message close error config rate transport protocol socket::shared tracker"),
     // Not each other: a server has no use for the client, nor a client for the server.
     Layer(5, "upgrade client",
         "message close error config deadline tls transport protocol handshake socket tracker"),
@@ -50,7 +51,7 @@ pub(super) const FLOORS: &[Floors] = &[
         "connection",
     ]),
     Floors("handshake", &[
-        "agreement headers quote target",
+        "agreement body headers quote target",
         "accept extensions rejection",
         "client origin",
         "server",
@@ -72,17 +73,25 @@ pub(super) const FLOORS: &[Floors] = &[
         "end park receive send wait",
     ]),
     Floors("socket/driver", &[
-        "buffers coop deadlines received span",
+        "buffers coop pace received span time",
+        "deadlines",
         "conn handler timer turn",
         "backlog transmit usual",
         "end",
         "mod",
+        "spawned",
         "inline",
     ]),
     Floors("tracker", &["stats", "registry", "handle"]),
-    Floors("upgrade", &["trace transport", "pending", "accepted conversation", "builder"]),
-    Floors("client", &["error header_case", "dial http1 random tls", "http2", "handshake", "connect"]),
-    Floors("middleware", &["route", "service"]),
+    Floors("upgrade", &["handover trace transport", "pending", "accepted conversation", "builder", "request"]),
+    Floors("client", &[
+        "error header_case",
+        "connector dial http1 random tls",
+        "backoff http2",
+        "handshake",
+        "connect",
+    ]),
+    Floors("middleware", &["handler rest", "route", "service"]),
     Floors("hub", &[
         "counters keeper position user_code",
         "ring",
@@ -128,6 +137,8 @@ pub(super) const HOMES: &[Home] = &[
     // Their larger verbs have files.
     Home("socket::websocket::WebSocket", "socket/"),
     Home("socket::sender::Sender", "socket/"),
+    // From requests; below it the answers.
+    Home("upgrade::builder::Upgrade", "upgrade/"),
 ];
 
 /// Parts of other crates, and the only modules that may name them.
