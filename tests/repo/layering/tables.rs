@@ -115,7 +115,7 @@ pub(super) const FLOORS: &[Floors] = &[
         "address call fault health interest tls wire",
         "names panics",
         "queue scripts shared",
-        "connect",
+        "connect lease",
         "line publisher",
         "engine",
     ]),
