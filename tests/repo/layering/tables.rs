@@ -112,9 +112,10 @@ pub(super) const FLOORS: &[Floors] = &[
     ]),
     // Plain parts below, the tasks above.
     Floors("hub/redis", &[
-        "address call fault health interest names tls wire",
-        "panics queue scripts shared",
-        "connect",
+        "address call fault health interest tls wire",
+        "names panics",
+        "queue scripts shared",
+        "connect lease",
         "line publisher",
         "engine",
     ]),
