@@ -173,6 +173,7 @@ mod follow;
 mod handle;
 mod history;
 mod keeper;
+mod lag;
 mod log;
 mod people;
 mod position;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{MemberId, Registry, RoomShared, State, lock};
+use super::{Registry, RoomShared, lock};
 use crate::hub::backplane::{EngineError, EngineState};
 use crate::hub::follow::Want;
 use crate::hub::position::Position;
@@ -158,8 +158,7 @@ impl RoomShared {
         asked: Option<Want>,
     ) -> Result<Next, HubError> {
         let mut state = self.lock();
-        let State { members, log, .. } = &mut *state;
-        let log = log.as_deref_mut().ok_or(HubError::NoHistory)?;
+        let log = state.log.as_deref_mut().ok_or(HubError::NoHistory)?;
         if let Some(history) = hub.settings.history {
             super::count_memory(hub, log, |log| log.expire(history.max_age()));
         }
@@ -185,9 +184,7 @@ impl RoomShared {
         if socket.shared().is_half_full() {
             return Ok(Next::Wait);
         }
-        let socket = socket.shared();
-        members.insert(MemberId::of(socket), socket.clone());
-        state.quiet_since = None;
+        state.add(socket.shared());
         Ok(Next::Member)
     }
 

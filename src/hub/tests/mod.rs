@@ -1,6 +1,8 @@
 //! Rooms, and the plain parts that they are made of.
 
 mod follow;
+mod lag;
+mod lagging;
 mod model;
 mod presence;
 mod resume;

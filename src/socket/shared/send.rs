@@ -2,17 +2,21 @@
 
 use std::io::IoSlice;
 use std::mem;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use super::cork::Cork;
 use super::desk;
 use super::driver_task::{DriverTask, Repoll};
-use super::{Shared, State, WaitFor, WaiterId};
+use super::{Shared, Source, State, WaitFor, WaiterId};
 use crate::config::Overflow;
 use crate::error::{CloseCause, Error, ErrorKind};
 use crate::message::Kind;
 use crate::protocol::{Closed, Outbox, Part, Pongs, Prepared};
 use crate::{CloseCode, Message};
+
+/// The reason in the close frame of a peer that reads too slowly.
+const TOO_SLOW: &str = "too slow";
 
 /// The item that is pushed: a message in one of its forms.
 #[derive(Clone, Copy)]
@@ -51,7 +55,12 @@ pub(in crate::socket) enum IfFull<'a> {
     DropNewest,
     DropOldest,
     Close,
+    /// Refuse, and have the driver call the room when there is room.
+    Lag(SourceOf<'a>),
 }
+
+/// Makes a handle on the room that sends, if it is needed.
+pub(crate) type SourceOf<'a> = &'a dyn Fn() -> Arc<dyn Source>;
 
 /// The outcome of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,9 +165,13 @@ impl Shared {
                 IfFull::DropOldest => state.queue.drop_oldest(self.hints.unsent_bytes(), limit),
                 IfFull::Close => {
                     let code = CloseCode::TRY_AGAIN_LATER;
-                    self.begin_close(&mut state, CloseCause::Overflow, code, "too slow");
+                    self.begin_close(&mut state, CloseCause::Overflow, code, TOO_SLOW);
                     self.wake_all(state);
                     return Pushed::Closed;
+                }
+                IfFull::Lag(source) => {
+                    state.wait_for_half_room(source());
+                    return Pushed::Full;
                 }
             }
         }
@@ -206,15 +219,45 @@ impl Shared {
         !state.queue.has_room(self.hints.unsent_bytes(), half)
     }
 
-    /// Pushes by a policy, without waiting for the socket.
-    pub(crate) fn deliver(&self, item: Item<'_>, overflow: Overflow) -> Pushed {
-        let if_full = match overflow {
-            Overflow::DropNewest => IfFull::DropNewest,
-            Overflow::DropOldest => IfFull::DropOldest,
+    /// Pushes by a policy, without waiting for the socket. If the policy is to close and there is
+    /// a `source`, a full queue returns [`Pushed::Full`] instead: the source keeps the message,
+    /// and is [called](Source::refill) when there is room.
+    pub(crate) fn deliver(
+        &self,
+        item: Item<'_>,
+        overflow: Overflow,
+        source: Option<SourceOf<'_>>,
+    ) -> Pushed {
+        let if_full = match (overflow, source) {
+            (Overflow::DropNewest, _) => IfFull::DropNewest,
+            (Overflow::DropOldest, _) => IfFull::DropOldest,
             // A sender to many sockets cannot wait for one.
-            Overflow::Close | Overflow::Wait => IfFull::Close,
+            (Overflow::Close | Overflow::Wait, Some(source)) => IfFull::Lag(source),
+            (Overflow::Close | Overflow::Wait, None) => IfFull::Close,
         };
         self.push(item, if_full)
+    }
+
+    /// Queues a message for a member that lags, if less than half of the queue is taken. If not,
+    /// the source is called again. To be called by the driver, within [`Source::refill`]: what was
+    /// queued before it parks is written.
+    #[cfg(feature = "hub")]
+    pub(crate) fn push_lagging(&self, message: &Prepared, source: SourceOf<'_>) -> Pushed {
+        let mut state = self.lock();
+        if !self.has(&state, WaitFor::HalfRoom) {
+            state.wait_for_half_room(source());
+            return Pushed::Full;
+        }
+        drop(state);
+        // Other tasks may fill the queue before this.
+        self.push(Item::Prepared(message), IfFull::Lag(source))
+    }
+
+    /// Closes the connection of a member that lags too far behind.
+    #[cfg(feature = "hub")]
+    pub(crate) fn close_too_slow(&self) {
+        let code = CloseCode::TRY_AGAIN_LATER;
+        self.close(CloseCause::Overflow, code, TOO_SLOW);
     }
 
     /// Pushes by the policy that the configuration names.
@@ -413,6 +456,8 @@ impl Shared {
         let unsent = self.hints.unsent_bytes();
         match wait_for {
             WaitFor::Room => queue.has_room(unsent, limit) || !life.is_open(),
+            #[cfg(feature = "hub")]
+            WaitFor::HalfRoom => queue.has_room(unsent, limit / 2) || !life.is_open(),
             WaitFor::OwnMessage => {
                 !queue.is_chunked() && queue.has_room_for_chunk(unsent, limit) || !life.is_open()
             }

@@ -82,7 +82,7 @@ pub(super) const FLOORS: &[Floors] = &[
     Floors("client", &["error header_case", "dial http1 random tls", "http2", "handshake", "connect"]),
     Floors("middleware", &["route", "service"]),
     Floors("hub", &[
-        "counters keeper position user_code",
+        "counters keeper lag position user_code",
         "ring",
         "history",
         "backplane",
@@ -107,7 +107,7 @@ pub(super) const FLOORS: &[Floors] = &[
         "line publisher",
         "engine",
     ]),
-    Floors("hub/shared", &["mod", "interest join logged publish", "presence receive"]),
+    Floors("hub/shared", &["mod", "members", "interest join logged publish", "presence receive"]),
     Floors("testing", &["client engine", "server", "connect"]),
     Floors("testing/engine", &["log", "store", "state", "task", "link", "handle"]),
 ];
