@@ -43,9 +43,15 @@ async fn member(room: &Room, config: Config) -> (Peer, Task) {
 }
 
 async fn until(mut is_so: impl FnMut() -> bool) {
-    while !is_so() {
-        sleep(Duration::from_millis(1)).await;
-    }
+    let looks = async {
+        while !is_so() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let minutes = Duration::from_secs(120);
+    timeout(minutes, looks)
+        .await
+        .expect("it has not come to that");
 }
 
 /// The numbers that a peer receives from now on, until it has so many or is closed.
