@@ -89,9 +89,6 @@ impl std::error::Error for HubError {}
 enum Next {
     /// It is sent these messages.
     Send(Vec<(Position, Prepared)>),
-    /// It is at the end, but much waits to be written to it. As a member it would be closed if the
-    /// room says as much again, so it waits.
-    Wait,
     /// It is a member.
     Member,
     /// Its position is not in the ring: the log is asked.
@@ -129,7 +126,6 @@ impl RoomShared {
                         replayed += 1;
                     }
                 }
-                Next::Wait => sender.flush().await.map_err(|_| HubError::Closed)?,
                 Next::Member => {
                     // A connection that has begun to end does not accept observers.
                     if !socket.shared().observe(self.clone()) {
@@ -180,9 +176,6 @@ impl RoomShared {
             let messages = log.ring.from(index).take(BATCH);
             let messages = messages.map(|entry| (entry.position, entry.message.clone()));
             return Ok(Next::Send(messages.collect()));
-        }
-        if socket.shared().is_half_full() {
-            return Ok(Next::Wait);
         }
         state.add(socket.shared());
         Ok(Next::Member)

@@ -211,14 +211,6 @@ impl Shared {
         }
     }
 
-    /// Returns whether more than half of the send queue is taken.
-    #[cfg(feature = "hub")]
-    pub(crate) fn is_half_full(&self) -> bool {
-        let state = self.lock();
-        let half = self.config.output_limit / 2;
-        !state.queue.has_room(self.hints.unsent_bytes(), half)
-    }
-
     /// Pushes by a policy, without waiting for the socket. If the policy is to close and there is
     /// a `source`, a full queue returns [`Pushed::Full`] instead: the source keeps the message,
     /// and is [called](Source::refill) when there is room.
