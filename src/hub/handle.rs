@@ -48,7 +48,8 @@ impl Hub {
 
     /// Sets what happens to a message for a member whose output queue is full.
     ///
-    /// The default is [`Close`](Overflow::Close). A room does not wait for a member, so
+    /// The default is [`Close`](Overflow::Close): the room keeps the message for the member, and closes
+    /// it with 1013 when it is [too far behind](Self::lag_limit). A room does not wait for a member, so
     /// [`Wait`](Overflow::Wait) is treated as `Close`. The policy holds for the
     /// [`Room`] handles that this `Hub` handle returns from now on. Earlier ones keep theirs.
     /// Messages from other servers follow the policy that was set before the first room.

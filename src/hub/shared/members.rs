@@ -13,11 +13,10 @@
 
 use std::sync::Arc;
 
-use super::{FEW, MemberId, Registry, RoomShared, State};
+use super::{FEW, MemberId, Registry, RoomShared, Sent, State};
 use crate::config::Overflow;
 use crate::hub::counters::Counts;
 use crate::hub::lag::{Lag, Limits};
-use crate::hub::shared::Sent;
 use crate::protocol::Prepared;
 use crate::shrink::shrink;
 use crate::socket::shared::{Item, Pushed, Shared, Source};
