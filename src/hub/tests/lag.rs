@@ -162,7 +162,11 @@ fn rooms_in_which_members_stand_still_leave_something_to_the_others() {
     let fill = |room: &mut Members| {
         let mut kept = 0;
         let mut ids = begin("a");
-        while kept < 1000 && room.keep((0, 0), None, std::mem::take(&mut ids), limits) == [] {
+        while kept < 1000
+            && room
+                .keep((0, 0), None, std::mem::take(&mut ids), limits)
+                .is_empty()
+        {
             kept += 1;
         }
         kept
