@@ -179,8 +179,8 @@ impl Hub {
         self
     }
 
-    /// Sets how many bytes a room keeps for members that *lag*. The default is 2 MiB; all rooms of
-    /// this hub together keep at most 32 times as much.
+    /// Sets how many bytes a room keeps for members that *lag*. The default is 16 MiB; all rooms of
+    /// this hub together keep at most four times as much.
     ///
     /// A member lags if its output queue is full when the room sends, and the policy is to
     /// [`Close`](Overflow::Close): more came at once than the queue holds, or the handler has sent it
@@ -192,7 +192,7 @@ impl Hub {
     ///
     /// A message counts with 256 bytes beside its own. With a [`history`](Self::history), as many messages
     /// as a room keeps anyway do not count, however large the history is. While the hub keeps much,
-    /// each room has at most a quarter of what is left. The newest message of a room is always kept.
+    /// each room has at most half of what is left. The newest message of a room is always kept.
     ///
     /// With 0, a member is closed as soon as its output queue is full.
     ///

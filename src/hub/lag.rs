@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// What a message takes beside its bytes, roughly: its frame and its place here.
 const OVERHEAD: usize = 256;
 
-/// A room keeps at most a quarter of what is left of the total. So rooms in which members stand
+/// A room keeps at most half of what is left of the total. So rooms in which members stand
 /// still cannot take all of it from those in which members are fast.
-const SHARE: usize = 4;
+const SHARE: usize = 2;
 
 /// The members of a room that lag, and the messages that some of them have not been sent yet.
 /// Each message is kept once for all of them.

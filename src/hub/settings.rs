@@ -39,7 +39,7 @@ impl Default for Settings {
             on_presence: None,
             engine: None,
             outgoing_limit: 4 * 1024 * 1024,
-            lag_limit: 2 * 1024 * 1024,
+            lag_limit: 16 * 1024 * 1024,
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::shrink::shrink;
 use crate::socket::shared::{Item, Pushed, Shared, Source};
 
 /// All rooms of a hub together keep at most as much as so many of them may alone.
-const ROOMS: usize = 32;
+const ROOMS: usize = 4;
 
 impl RoomShared {
     /// Queues a message for all members but one, or keeps it for those whose queues are full.

@@ -539,8 +539,8 @@ async fn race(senders: usize, sockets: usize, pause: Duration, time: Duration) {
     assert!(resumed > sockets, "{resumed}");
     assert!(lagged > 0, "no queue was ever full");
     assert!(closed <= too_slow, "{closed} closed, {too_slow} too slow");
-    let limit = 32 * 2 * 1024 * 1024;
-    assert!(lag_bytes < limit, "{lag_bytes}");
+    let limit = 64 * 1024 * 1024;
+    assert!(lag_bytes <= limit, "{lag_bytes}");
     while !room.is_empty() || hub.counters().lag_bytes > 0 {
         sleep(Duration::from_millis(10)).await;
     }
