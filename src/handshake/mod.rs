@@ -71,6 +71,7 @@
 
 mod accept;
 mod agreement;
+mod body;
 mod client;
 mod extensions;
 mod headers;
@@ -84,12 +85,15 @@ mod tests;
 
 pub use accept::accept_key;
 pub use agreement::Agreement;
+pub use body::TextBody;
 pub use client::{ClientHandshake, InvalidResponse};
 #[cfg(feature = "server")]
 pub(crate) use headers::assert_subprotocol;
 #[cfg(feature = "client")]
 pub(crate) use quote::excerpt;
 pub use rejection::Rejection;
+#[cfg(feature = "server")]
+pub(crate) use rejection::Unavailable;
 pub use server::{Head, Offer};
 #[cfg(feature = "server")]
 pub(crate) use target::encoded_path;

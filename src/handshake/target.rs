@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use http::{Request, Uri};
 
@@ -173,8 +174,7 @@ impl Target {
     }
 
     /// Returns the host without a zone, for the server's certificate.
-    #[cfg(feature = "rustls")]
-    pub(crate) fn server_name(&self) -> &str {
+    pub fn server_name(&self) -> &str {
         self.host
             .split_once('%')
             .map_or(&self.host, |(host, _)| host)
@@ -193,6 +193,24 @@ impl fmt::Display for Target {
         } else {
             write!(f, "{}:{}", self.host, self.port)
         }
+    }
+}
+
+/// RFC 3986, section 3.2.2: in brackets stands an address. Without this check, the name in
+/// `ws://[example.com]/` would be looked up, where other readers see an error.
+fn check_literal(host: &str) -> Result<(), InvalidRequest> {
+    let Some(literal) = host.strip_prefix('[') else {
+        return Ok(());
+    };
+    let literal = literal.strip_suffix(']').unwrap_or(literal);
+    let address = literal
+        .split_once('%')
+        .map_or(literal, |(address, _)| address);
+    match address.parse::<Ipv6Addr>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(InvalidRequest::new(
+            "invalid host in brackets: expected an IPv6 address, as in ws://[::1]/",
+        )),
     }
 }
 
@@ -222,6 +240,7 @@ impl<'a> Authority<'a> {
         if host.is_empty() {
             return Err(no_host());
         }
+        check_literal(host)?;
         let port = match rest.strip_prefix(host).unwrap_or("") {
             // RFC 3986, section 3.2.3: `port = *DIGIT`, so it may be empty.
             "" | ":" => None,

@@ -162,6 +162,11 @@
 //! [Rooms over several servers](crate::guide::rooms) says what happens when what fails, and how far
 //! it goes.
 //!
+//! # Readers without a socket
+//!
+//! [`Room::subscribe`] gives a bot, a writer to a database or a dashboard every message of a room,
+//! as a member gets it, and tells it when some are missing.
+//!
 //! # Presence
 //!
 //! [`Room::enter`] gives a socket a key that is unique in the room, over all servers;
@@ -171,6 +176,8 @@ pub mod backplane;
 mod counters;
 mod envelope;
 mod follow;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod handle;
 mod history;
 mod keeper;
@@ -185,11 +192,13 @@ mod room;
 mod seats;
 mod settings;
 mod shared;
-#[cfg(test)]
+// The fuzz targets run the model too, without its tests.
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, allow(dead_code, unused_imports))]
 mod tests;
 mod user_code;
 
-pub use backplane::{EngineError, EngineState, EnterError, PublishError};
+pub use backplane::{EngineError, EngineState, EnterError, PublishError, Published};
 pub use counters::Counters;
 pub use handle::Hub;
 pub use history::{Gap, History};
@@ -201,3 +210,4 @@ pub use room::Room;
 pub use shared::Sent;
 pub use shared::join::{HubError, Joined, Recent};
 pub use shared::presence::Seat;
+pub use shared::subscribe::{Received, Subscription};

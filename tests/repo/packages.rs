@@ -72,6 +72,8 @@ fn the_readme_says_how_many_packages_each_feature_adds() {
         "redis",
         "redis-tls",
         "rustls",
+        "rustls-aws-lc-rs",
+        "rustls-ring",
         "testing",
     ] {
         assert!(listed.contains(feature), "README does not list `{feature}`");
@@ -104,6 +106,25 @@ fn with_features(features: &[&str]) -> BTreeSet<String> {
         here()
     );
     tree("features", &manifest)
+}
+
+#[test]
+fn tls_brings_a_crypto_provider_only_if_a_feature_names_it() {
+    // A second one in a program makes rustls's `ClientConfig::builder` panic.
+    let of = |features: &[&str]| -> Vec<String> {
+        let tree = with_features(features);
+        let is_provider = |package: &&String| ["ring", "aws-lc-rs"].contains(&name(package));
+        assert!(tree.iter().any(|package| name(package) == "rustls"));
+        tree.iter()
+            .filter(is_provider)
+            .map(|package| name(package).to_owned())
+            .collect()
+    };
+    assert!(of(&["rustls"]).is_empty());
+    assert!(of(&["redis-tls"]).is_empty());
+    assert_eq!(of(&["rustls-ring"]), ["ring"]);
+    assert_eq!(of(&["redis-tls", "rustls-ring"]), ["ring"]);
+    assert_eq!(of(&["rustls-aws-lc-rs"]), ["aws-lc-rs"]);
 }
 
 #[test]

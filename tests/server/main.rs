@@ -7,6 +7,7 @@ mod middleware;
 mod pauses;
 mod proxy;
 mod refused;
+mod runtime;
 mod spans;
 mod stream_sink;
 #[path = "../support/mod.rs"]

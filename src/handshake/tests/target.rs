@@ -33,6 +33,17 @@ fn an_ipv6_address_stands_in_brackets() {
         target("ws://user@[::1]:8080/"),
         Ok((Scheme::Ws, "::1".to_owned(), 8080))
     );
+    // Found by the fuzz target `url`: the name in brackets was looked up.
+    for url in [
+        "ws://[example.com]/",
+        "ws://[(]",
+        "ws://[127.0.0.1]:80/",
+        "ws://[]/",
+        "ws://[v1.a]/",
+        "ws://[a%25lo]/",
+    ] {
+        assert!(refused(url).contains("IPv6"), "{url}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod health;
 mod interest;
 mod line;
 mod names;
+mod panics;
 mod publisher;
 mod queue;
 mod scripts;

@@ -19,7 +19,7 @@ use crate::hub::counters::Counts;
 use crate::hub::lag::{Lag, Limits};
 use crate::protocol::Prepared;
 use crate::shrink::shrink;
-use crate::socket::shared::{Item, Pushed, Shared, Source};
+use crate::socket::shared::{Full, Pushed, Shared, Source};
 
 /// All rooms of a hub together keep at most as much as so many of them may alone.
 const ROOMS: usize = 4;
@@ -42,10 +42,10 @@ impl RoomShared {
             if Some(*id) == except {
                 continue;
             }
-            match member.deliver(Item::Prepared(message), overflow, source) {
-                Pushed::Queued => sent.queued += 1,
-                Pushed::Full => full.push(*id),
-                Pushed::Dropped | Pushed::Closed => sent.missed += 1,
+            match member.deliver_or_lag(message, overflow, source) {
+                Ok(Pushed::Queued) => sent.queued += 1,
+                Ok(Pushed::Dropped | Pushed::Closed) => sent.missed += 1,
+                Err(Full) => full.push(*id),
             }
         }
         if !full.is_empty() || state.lag.is_some() {
@@ -106,13 +106,13 @@ impl Source for RoomShared {
         let (mut sent_until, mut is_full) = (None, false);
         for (after, message) in messages {
             match socket.push_lagging(message, &source) {
-                Pushed::Queued => sent_until = Some(after),
-                Pushed::Full => {
+                Ok(Pushed::Queued) => sent_until = Some(after),
+                // It is closing: it is a member until it has ended, and nothing is kept for it.
+                Ok(Pushed::Dropped | Pushed::Closed) => break,
+                Err(Full) => {
                     is_full = true;
                     break;
                 }
-                // It is closing: it is a member until it has ended, and nothing is kept for it.
-                Pushed::Dropped | Pushed::Closed => break,
             }
         }
         if is_full {

@@ -6,6 +6,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::hub::backplane::RosterChange;
+use crate::hub::seats::Presence;
 use crate::socket::tests::peer::{Peer, serve};
 use crate::{Config, Error, WebSocket};
 
@@ -244,4 +246,23 @@ async fn a_key_is_free_whenever_its_socket_ends() {
             .unwrap();
     }
     assert_eq!(keys(&room).await, [""; 0]);
+}
+
+#[test]
+fn a_roster_that_changes_too_often_while_it_is_read_is_read_again() {
+    let mut presence = Presence::default();
+    let left = |key: usize| RosterChange::Left(key.to_string().into());
+    presence.begin_read();
+    for key in 0..1024 {
+        presence.change(left(key));
+    }
+    assert_eq!(presence.brought_up_to_date(vec![]), Some(vec![]));
+    presence.begin_read();
+    for key in 0..1025 {
+        presence.change(left(key));
+    }
+    assert_eq!(presence.brought_up_to_date(vec![]), None);
+    assert!(presence.needs_read());
+    presence.begin_read();
+    assert_eq!(presence.brought_up_to_date(vec![]), Some(vec![]));
 }

@@ -1,10 +1,11 @@
 //! The deadlines of a connection, as arithmetic: no clock is read here.
 
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::pace::{Pace, Turned};
+use super::time::Time;
 use crate::error::{CloseCause, ErrorKind};
 use crate::socket::shared::MESSAGES;
 use crate::{CloseCode, Config};
@@ -73,7 +74,8 @@ impl Action {
 pub(super) struct Deadlines {
     /// When the connection began: all other times count from here.
     start: Instant,
-    /// When the last whole frame arrived.
+    /// When the last whole frame arrived. [By samples](Pace), a time before that: by at most
+    /// an eighth of `interval`.
     received: Time,
     pinged: Option<Time>,
     message: Option<Time>,
@@ -88,6 +90,7 @@ pub(super) struct Deadlines {
     stalled: bool,
     /// A deadline may have come nearer since the last look.
     nearer: bool,
+    pace: Pace,
     /// What was done about the timeout that is due.
     look: Look,
 }
@@ -148,33 +151,6 @@ enum Ending {
     Closing,
 }
 
-/// Nanoseconds since the connection began, plus one. Half as large as an `Instant`, and good
-/// for some centuries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Time(NonZeroU64);
-
-impl Time {
-    const ZERO: Self = Time(NonZeroU64::MIN);
-
-    fn between(start: Instant, now: Instant) -> Self {
-        Time::ZERO.after(now.saturating_duration_since(start))
-    }
-
-    fn after(self, duration: Duration) -> Self {
-        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        Time(self.0.saturating_add(nanoseconds))
-    }
-
-    /// The payload of a ping sent at this time. No two pings of a connection have the same.
-    fn payload(self) -> [u8; 8] {
-        self.0.get().to_be_bytes()
-    }
-
-    fn instant(self, start: Instant) -> Instant {
-        start + Duration::from_nanos(self.0.get() - 1)
-    }
-}
-
 impl Deadlines {
     pub(super) fn new(now: Instant, config: &Config) -> Self {
         let mut deadlines = Deadlines {
@@ -188,6 +164,7 @@ impl Deadlines {
             interval: 0,
             stalled: false,
             nearer: true,
+            pace: Pace::default(),
             look: Look::NotYet,
         };
         deadlines.draw_interval(config);
@@ -226,6 +203,31 @@ impl Deadlines {
             // The next ping may be due before the answer to this one was.
             self.nearer = true;
         }
+    }
+
+    /// Whole messages arrived in a turn that needs the clock for nothing else, while the
+    /// deadlines [are quiet](Self::is_quiet).
+    #[inline]
+    pub(super) fn messages_received(&mut self, now: impl FnOnce() -> Instant) {
+        match self.pace.count_turn() {
+            Turned::Timed => self.frame_received(now()),
+            Turned::Sampled => {}
+            Turned::SampledFromNow => {
+                self.frames_sampled(self.time(now()));
+                // The first sample comes before the next ping.
+                self.nearer = true;
+            }
+        }
+    }
+
+    /// Frames have arrived since the last sample.
+    fn frames_sampled(&mut self, now: Time) {
+        self.received = self.received.max(now.before(self.sample()));
+    }
+
+    /// The time from one sample to the next.
+    fn sample(&self) -> Duration {
+        Duration::from_millis((self.interval / 8).max(1).into())
     }
 
     /// A ping is sent; returns its payload.
@@ -355,6 +357,12 @@ impl Deadlines {
             && !matches!(self.look, Look::Again(_))
     }
 
+    /// Whether the next deadline may be earlier than at the last look.
+    #[inline]
+    pub(super) fn is_nearer(&self) -> bool {
+        self.nearer
+    }
+
     /// Whether the next deadline may be earlier than at the last call.
     pub(super) fn take_nearer(&mut self) -> bool {
         std::mem::take(&mut self.nearer)
@@ -418,8 +426,12 @@ impl Deadlines {
 
     /// Returns when to look at the deadlines again, at the latest.
     pub(super) fn next(&self, config: &Config, within_payload: bool) -> Option<Instant> {
+        let is_sampled = self.pace.is_sampled() && self.ending == Ending::Open;
+        let sample = (is_sampled && config.keep_alive.is_some())
+            .then(|| self.received.after(self.sample()).after(self.sample()));
         self.deadlines(config, within_payload)
             .map(|(at, _)| at)
+            .chain(sample)
             .min()
             .map(|time| time.instant(self.start))
     }
@@ -434,6 +446,9 @@ impl Deadlines {
     /// What there is to do at `now`: about the earliest deadline, if several have passed.
     pub(super) fn due(&mut self, now: Instant, config: &Config, within_payload: bool) -> Due {
         let time = self.time(now);
+        if self.pace.look() {
+            self.frames_sampled(time);
+        }
         let Some((at, action)) = self.earliest(time, config, within_payload) else {
             return Due::Nothing;
         };
@@ -466,6 +481,7 @@ fn random() -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pace::TURNS;
     use super::*;
 
     fn seconds(count: u64) -> Duration {
@@ -532,6 +548,64 @@ mod tests {
                 at >= seconds(25).mul_f64(0.9) && at <= seconds(25).mul_f64(1.1),
                 "{at:?}"
             );
+        }
+    }
+
+    /// Lets messages arrive at these intervals, with a timer that fires in time. Returns the
+    /// number of times that the clock was read for them, and how long after the last one the
+    /// peer was pinged.
+    fn ping_after(every: Duration, count: u32, config: &Config) -> (u32, Duration) {
+        let start = Instant::now();
+        let mut deadlines = Deadlines::new(start, config);
+        let mut reads = 0;
+        let mut last = start;
+        for message in 1.. {
+            let now = start + every * message;
+            while let Some(next) = deadlines.next(config, false).filter(|next| *next <= now) {
+                match deadlines.due(next, config, false) {
+                    Due::Nothing => {}
+                    Due::Ping => return (reads, next - last),
+                    _ => panic!("a peer that is not pinged does not time out"),
+                }
+            }
+            if message <= count {
+                last = now;
+                deadlines.messages_received(|| {
+                    reads += 1;
+                    now
+                });
+            }
+        }
+        unreachable!("it is pinged")
+    }
+
+    #[test]
+    fn where_messages_are_rare_the_ping_comes_after_the_interval_to_the_nanosecond() {
+        let config = Config::new().keep_alive(seconds(25), seconds(20));
+        for count in [1, 20, 100] {
+            let (reads, after) = ping_after(seconds(1), count, &config);
+            assert_eq!(reads, count);
+            let jitter = seconds(25).mul_f64(0.9)..=seconds(25).mul_f64(1.1);
+            assert!(jitter.contains(&after), "{after:?}");
+        }
+    }
+
+    #[test]
+    fn where_messages_are_frequent_it_comes_an_eighth_early_at_most_and_the_clock_is_left_alone() {
+        let config = Config::new().keep_alive(seconds(25), seconds(20));
+        for every in [1, 7, 50, 80] {
+            for count in [40, 41, 70, 100, 1000, 1234, 5000] {
+                let (reads, after) = ping_after(Duration::from_millis(every), count, &config);
+                let range = seconds(25).mul_f64(0.9 * 0.875)..=seconds(25).mul_f64(1.1);
+                assert!(
+                    range.contains(&after),
+                    "{after:?} with {count} each {every} ms"
+                );
+                assert!(
+                    reads <= u32::from(TURNS) + 1,
+                    "{reads} with {count} each {every} ms"
+                );
+            }
         }
     }
 

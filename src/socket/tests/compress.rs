@@ -104,7 +104,7 @@ async fn a_message_to_a_thousand_sockets_is_compressed_once() {
     for socket in &sockets {
         let pushed = socket
             .shared
-            .deliver(Item::Prepared(&prepared), Overflow::Close, None);
+            .deliver(Item::Prepared(&prepared), Overflow::Close);
         assert_eq!(pushed, Pushed::Queued);
     }
     for peer in &mut peers {
@@ -125,7 +125,7 @@ async fn a_message_to_a_thousand_sockets_is_compressed_once() {
     for socket in &sockets {
         socket
             .shared
-            .deliver(Item::Prepared(&prepared), Overflow::Close, None);
+            .deliver(Item::Prepared(&prepared), Overflow::Close);
     }
     for peer in &mut peers {
         assert_eq!(peer.message().await, Message::from(noise.clone()));

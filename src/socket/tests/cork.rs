@@ -51,7 +51,7 @@ async fn storm(overflow: Overflow) -> HashMap<String, Vec<usize>> {
             for at in 0..SENT {
                 let message = Prepared::new(format!("a room:{at}"));
                 let item = Item::Prepared(&message);
-                sender.shared().deliver(item, Overflow::DropOldest, None);
+                sender.shared().deliver(item, Overflow::DropOldest);
                 if at % 5 == 0 {
                     tokio::task::yield_now().await;
                 }

@@ -368,7 +368,7 @@ async fn run(script: &Script, with_usual_turns: bool) -> String {
             Event::Delivers(length) => {
                 let message = Prepared::new(vec![3; *length]);
                 let item = Item::Prepared(&message);
-                let pushed = sender.shared().deliver(item, Overflow::DropOldest, None);
+                let pushed = sender.shared().deliver(item, Overflow::DropOldest);
                 stream.note(format!("{pushed:?}"));
             }
             Event::Closes => sender.close(CloseCode::GOING_AWAY, ""),
