@@ -219,12 +219,8 @@ impl Follower {
     pub(super) fn want(&mut self, want: Want, steps: &mut Vec<Step>) -> u64 {
         // Whoever wants all of the log has a position that is older than the ring. A read of all of
         // it that is under way finds such a position, or it is not there.
-        let is_all = |under_way: Option<Want>| under_way == Some(Want::All);
-        if let ReadState::UnderWay {
-            want: under_way, ..
-        } = self.read
-            && want == Want::All
-            && is_all(under_way)
+        if let (Want::All, ReadState::UnderWay { want: begun, .. }) = (want, self.read)
+            && begun == Some(want)
         {
             return self.reads;
         }

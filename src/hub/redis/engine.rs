@@ -46,7 +46,7 @@ use crate::hub::position::Tags;
 /// # The server
 ///
 /// Redis from version 6.2 on, or Valkey, as a single server or a primary with replicas. The tests
-/// run with Redis 7.0. The name in the URL must lead to the primary; it is resolved anew at each
+/// run with Redis 7.0, and have been run with Valkey 8.1. The name in the URL must lead to the primary; it is resolved anew at each
 /// attempt to connect. A server that has become a replica is left within some five seconds. Redis
 /// Cluster and Sentinel are not supported.
 ///
@@ -203,7 +203,8 @@ impl Redis {
     }
 
     /// Sets the configuration of TLS. By default, the certificates are trusted that the system
-    /// trusts. It has no effect unless the URL is `rediss`.
+    /// trusts, with the crypto provider that the program has installed, else that of the feature
+    /// `rustls-ring` or `rustls-aws-lc-rs`. It has no effect unless the URL is `rediss`.
     #[cfg(feature = "redis-tls")]
     pub fn tls_config(mut self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
         self.address.set_tls(config);

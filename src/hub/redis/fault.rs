@@ -74,8 +74,12 @@ impl From<RedisError> for Fault {
 }
 
 fn server(code: &str, details: &str) -> Fault {
-    // Redis 7.0 has no code for what a script may not do.
-    let is_denied = code == "NOPERM" || details.contains("The user executing the script can't");
+    // No code says what a script may not do: Redis 7.0 has the first text, 7.2 and Valkey the other.
+    let denied = [
+        "The user executing the script can't",
+        "ACL failure in script",
+    ];
+    let is_denied = code == "NOPERM" || denied.iter().any(|text| details.contains(text));
     let code = if is_denied { "NOPERM" } else { code };
     let kind = match code {
         "NOSCRIPT" => FaultKind::NoScript,

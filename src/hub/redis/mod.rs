@@ -7,6 +7,7 @@ mod engine;
 mod fault;
 mod health;
 mod interest;
+mod lease;
 mod line;
 mod names;
 mod panics;

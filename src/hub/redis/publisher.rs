@@ -8,10 +8,11 @@ use redis::{Pipeline, Value};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
-use super::call::{Appended, Beat, Call, Pending, Probe, Request};
+use super::call::{Appended, Call, Pending, Probe, Request};
 use super::connect::{self, Backoff, Connection, concerns_both, ended};
 use super::fault::{Fault, FaultKind};
 use super::health::Part;
+use super::lease::Lease;
 use super::panics::caught;
 use super::queue::{self, Queue};
 use super::scripts::{self, RoomRead};
@@ -50,10 +51,7 @@ pub(super) async fn run(
         arrived: vec![],
         end: End::Running,
         probes: 0,
-        beats: 0,
-        known_loss: 0,
-        presence: Presence::Unused,
-        is_beat_due: false,
+        lease: Lease::new(),
         is_probe_due: false,
         expire: Instant::now(),
     };
@@ -73,12 +71,7 @@ struct Publisher {
     end: End,
     /// The number of the last probe.
     probes: u64,
-    /// The number of the last beat.
-    beats: u64,
-    /// The number of the beat that has found the lease to be over, as this server last heard.
-    known_loss: u64,
-    presence: Presence,
-    is_beat_due: bool,
+    lease: Lease,
     is_probe_due: bool,
     expire: Instant,
 }
@@ -88,16 +81,6 @@ enum End {
     Running,
     /// What is queued is carried out before. The sender is dropped when that is done.
     Stopping(Vec<Stopped>, Instant),
-}
-
-/// Whether this server keeps a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Presence {
-    /// Nobody has entered a room here, nor asked who is in one.
-    Unused,
-    /// The first beat is to come. There is no lease that could have been lost.
-    Begins,
-    Leased,
 }
 
 impl Publisher {
@@ -171,7 +154,7 @@ impl Publisher {
         match self.end {
             End::Running => false,
             End::Stopping(_, until) => {
-                let is_idle = self.queue.is_empty() && self.presence != Presence::Leased;
+                let is_idle = self.queue.is_empty() && !self.lease.is_held();
                 is_idle || until <= Instant::now()
             }
         }
@@ -189,7 +172,7 @@ impl Publisher {
                 Order::Read(read) => self.queue.read(read, now),
                 Order::Other(request) => {
                     if matches!(request, Request::Enter(_) | Request::People(_)) {
-                        self.use_presence();
+                        self.lease.begin();
                     }
                     self.queue.push(request, now);
                 }
@@ -204,14 +187,6 @@ impl Publisher {
         }
         if let End::Stopping(held, _) = &mut self.end {
             held.extend(stopped);
-        }
-    }
-
-    /// The first beat goes before the first entry, which would have no lease otherwise.
-    fn use_presence(&mut self) {
-        if self.presence == Presence::Unused {
-            self.presence = Presence::Begins;
-            self.is_beat_due = true;
         }
     }
 
@@ -274,7 +249,7 @@ impl Publisher {
                 }
                 _ = ticks.tick() => {
                     self.is_probe_due = true;
-                    self.is_beat_due = self.presence != Presence::Unused;
+                    self.lease.tick();
                 }
                 () = self.shared.probe.notified() => self.is_probe_due = true,
                 () = sleep_until(wake), if is_waiting => {}
@@ -292,20 +267,9 @@ impl Publisher {
                 line: self.shared.hearing_line(),
             }));
         }
-        if std::mem::take(&mut self.is_beat_due) {
-            batch.push(self.beat(false));
-        }
+        batch.extend(self.lease.next().map(Call::Beat));
         batch.extend(self.queue.next(now));
         batch
-    }
-
-    fn beat(&mut self, stops: bool) -> Call {
-        self.beats += 1;
-        Call::Beat(Beat {
-            number: self.beats,
-            known_loss: self.known_loss,
-            stops,
-        })
     }
 
     /// Sends a batch and takes the answers.
@@ -365,7 +329,7 @@ impl Publisher {
         for call in &calls {
             match call {
                 Call::Probe(_) => self.is_probe_due = true,
-                Call::Beat(_) => self.is_beat_due = true,
+                Call::Beat(_) => self.lease.missed(),
                 _ => {}
             }
         }
@@ -398,15 +362,7 @@ impl Publisher {
             Call::Read(reads) => self.have_read(reads, answer),
             Call::Probe(probe) => self.shared.answer(Answer::Probe(probe)),
             Call::Beat(_) => {
-                let beaten = scripts::beaten(answer);
-                let loss = beaten.map_or(0, |beaten| beaten.loss);
-                // A call removes some entries of a server that is gone. The next one goes on.
-                self.is_beat_due |= beaten.is_some_and(|beaten| !beaten.is_clean);
-                let is_lost = loss != 0 && self.presence == Presence::Leased;
-                self.presence = Presence::Leased;
-                if loss != 0 {
-                    self.known_loss = loss;
-                }
+                let is_lost = self.lease.beaten(scripts::beaten(answer));
                 if is_lost {
                     #[cfg(feature = "tracing")]
                     tracing::warn!("the lease of this server was over: its people enter again");
@@ -498,13 +454,13 @@ impl Publisher {
 
     /// Takes everybody of this server out of all rooms.
     async fn leave(&mut self, connection: &mut Connection) {
-        if self.presence != Presence::Leased {
+        if !self.lease.is_held() {
             return;
         }
         // Each call cleans some rooms.
         let mut is_clean = Some(false);
         while is_clean == Some(false) && !self.is_done() {
-            let beat = self.beat(true);
+            let beat = Call::Beat(self.lease.beat(true));
             let mut pipeline = Pipeline::new();
             pipeline.add_command(connection.scripts.command(&beat, || 0));
             let answers = connection

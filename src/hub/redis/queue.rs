@@ -141,6 +141,13 @@ impl Queue {
         // Half of the batch at least is for messages, if there are so many.
         let others = MAX_CALLS - self.ready.len().min(MAX_CALLS / 2);
         let mut calls = vec![];
+        for _ in 0..MAX_READ_CALLS {
+            let reads = self.next_reads();
+            if reads.is_empty() {
+                break;
+            }
+            calls.push(Call::Read(reads));
+        }
         while calls.len() < others
             && let Some((room, messages)) = self.sought.pop_front()
         {
@@ -150,13 +157,6 @@ impl Queue {
             && let Some(other) = self.others.pop_front()
         {
             calls.push(Call::Other(other));
-        }
-        for _ in 0..MAX_READ_CALLS.min(others.saturating_sub(calls.len())) {
-            let reads = self.next_reads();
-            if reads.is_empty() {
-                break;
-            }
-            calls.push(Call::Read(reads));
         }
         let mut bytes = 0;
         // Each room once: what follows must not go out before it is known what became of this.

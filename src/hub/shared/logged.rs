@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{MemberId, Registry, RoomShared, Sent, State, count_memory, lock};
@@ -122,6 +123,16 @@ impl RoomShared {
         }
         hub.bound_memory();
         sent
+    }
+
+    /// Wakes those that read the room.
+    fn tell_listeners(&self) {
+        // Whoever reads has counted itself before it looked at the ring, under the lock under which
+        // the ring has grown.
+        let order = self.order();
+        if order.listeners.load(Ordering::Relaxed) > 0 {
+            order.answered.notify_waiters();
+        }
     }
 
     /// The message as the user's closure wants it to be sent.

@@ -158,14 +158,4 @@ impl RoomShared {
         let entry = ring.from(index).next()?;
         Some((entry.position, entry.message.message().clone()))
     }
-
-    /// Wakes those that read the room.
-    pub(super) fn tell_listeners(&self) {
-        // Whoever reads has counted itself before it looked at the ring, under the lock under which
-        // the ring has grown.
-        let order = self.order();
-        if order.listeners.load(Ordering::Relaxed) > 0 {
-            order.answered.notify_waiters();
-        }
-    }
 }

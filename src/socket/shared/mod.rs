@@ -26,13 +26,14 @@ pub(super) mod pool;
 mod queue;
 mod receive;
 mod send;
+mod sync;
 mod tally;
 mod wait;
 mod waiters;
 
 use std::num::NonZeroU32;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -55,6 +56,7 @@ pub(crate) use send::Full;
 pub(crate) use send::Item;
 pub use send::Pushed;
 pub(super) use send::{Control, Flush, IfFull};
+use sync::{Mutex, MutexGuard};
 use tally::Tally;
 pub use tally::Traffic;
 pub(super) use wait::WaiterGuard;

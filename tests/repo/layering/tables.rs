@@ -65,7 +65,7 @@ pub(super) const FLOORS: &[Floors] = &[
     ]),
     // Plain parts below, what takes the lock above. Its `mod.rs` is where the lock is.
     Floors("socket/shared", &[
-        "driver_task life pool tally waiters",
+        "driver_task life pool sync tally waiters",
         "arrived hints inbox queue",
         "chunks cork demand",
         "desk",
@@ -112,9 +112,10 @@ pub(super) const FLOORS: &[Floors] = &[
     ]),
     // Plain parts below, the tasks above.
     Floors("hub/redis", &[
-        "address call fault health interest names tls wire",
-        "panics queue scripts shared",
-        "connect",
+        "address call fault health interest tls wire",
+        "names panics",
+        "queue scripts shared",
+        "connect lease",
         "line publisher",
         "engine",
     ]),

@@ -37,7 +37,8 @@ local function read(top, from, tag)
     redis.call('DEL', log)
   end
   -- Never sooner than a publish has set it: that one knows how long messages are kept.
-  if redis.call('PTTL', top) < forget then redis.call('PEXPIRE', top, forget) end
+  -- Nor each time: that would be a write for each room that is only looked at.
+  if redis.call('PTTL', top) < forget / 16 * 15 then redis.call('PEXPIRE', top, forget) end
   if n == from and t == tag then
     letters[#letters + 1] = '='
   elseif from == 'end' then
