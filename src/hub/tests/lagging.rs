@@ -567,3 +567,54 @@ async fn a_socket_in_many_rooms_lags_in_each_and_gets_all_of_them() {
     assert_eq!(hub.counters().lagged, 5);
     until(|| hub.counters().lag_bytes == 0).await;
 }
+
+/// No wake is lost between a room that keeps messages and drivers that take them: each member gets
+/// everything though nothing else ever happens on its connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn members_that_lag_are_sent_everything_while_many_threads_send() {
+    const SENT: usize = 2000;
+    let hub = Hub::new();
+    let room = hub.room("lobby");
+    let mut readers = vec![];
+    for index in 0..20 {
+        let config = Config::new().output_limit(1000 + 500 * index);
+        let (mut peer, task) = member(&room, config).await;
+        readers.push(tokio::spawn(async move {
+            let mut last = [None::<usize>; 4];
+            let mut order = vec![];
+            for _ in 0..4 * SENT {
+                let message = timeout(Duration::from_secs(100), peer.message()).await;
+                let number = number(&message.expect("it is not left behind"));
+                let (sender, number) = (number % 4, number / 4);
+                assert_eq!(number, last[sender].map_or(0, |last| last + 1));
+                last[sender] = Some(number);
+                order.push((sender, number));
+            }
+            drop(task);
+            order
+        }));
+    }
+    let senders: Vec<_> = (0..4)
+        .map(|sender| {
+            let room = room.clone();
+            std::thread::spawn(move || {
+                for number in 0..SENT {
+                    room.send(format!("{:0>100}", 4 * number + sender));
+                    if number % 100 == 99 {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                }
+            })
+        })
+        .collect();
+    for sender in senders {
+        sender.join().unwrap();
+    }
+    let mut orders = vec![];
+    for reader in readers {
+        orders.push(reader.await.unwrap());
+    }
+    assert!(orders.windows(2).all(|pair| pair[0] == pair[1]));
+    assert!(hub.counters().lagged > 20, "{:?}", hub.counters());
+    assert_eq!(hub.counters().too_slow, 0);
+}
