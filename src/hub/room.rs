@@ -11,7 +11,7 @@ use super::position::Position;
 use super::shared::join::{HubError, Joined, Recent};
 use super::shared::presence::{IfTaken, Seat};
 use super::shared::subscribe::Subscription;
-use super::shared::{MemberId, Registry, RoomShared, Sent};
+use super::shared::{Registry, RoomShared, Sent};
 use crate::WebSocket;
 use crate::config::Overflow;
 use crate::protocol::Prepared;
@@ -49,12 +49,11 @@ impl Room {
     pub fn join(&self, socket: &WebSocket) {
         let socket = socket.shared();
         let mut state = self.room.lock();
-        let known = state.members.insert(MemberId::of(socket), socket.clone());
-        state.quiet_since = None;
+        let is_new = state.add(socket);
         drop(state);
         // A connection that has begun to end does not accept observers, and would
         // never be taken out.
-        if known.is_none() && !socket.observe(self.room.clone()) {
+        if is_new && !socket.observe(self.room.clone()) {
             self.room.remove(socket);
         }
         self.room.wanted(&self.hub);
@@ -328,7 +327,7 @@ impl Room {
 
     /// Returns the number of members on this server.
     pub fn len(&self) -> usize {
-        self.room.lock().members.len()
+        self.room.lock().len()
     }
 
     /// Returns whether the room has no members on this server.

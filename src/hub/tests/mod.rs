@@ -6,6 +6,10 @@ mod backlog;
 mod follow;
 #[cfg(test)]
 mod histories;
+#[cfg(test)]
+mod lag;
+#[cfg(test)]
+mod lagging;
 pub(super) mod model;
 #[cfg(test)]
 mod presence;
