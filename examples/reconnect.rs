@@ -24,7 +24,9 @@ async fn main() -> Result<(), ConnectError> {
     let url = std::env::args().nth(1);
     let url = url.unwrap_or_else(|| "ws://127.0.0.1:3000/ws".to_owned());
     let mut room = Room::new(lines());
-    let mut backoff = Backoff::new().lasting(Duration::from_secs(10));
+    let mut backoff = Backoff::new()
+        .base(Duration::from_millis(500))
+        .lasting(Duration::from_secs(10));
     while !room.is_done() {
         let pause = match connect(&url).await {
             Ok(mut socket) => {

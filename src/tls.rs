@@ -42,11 +42,17 @@ fn provider() -> Result<Arc<CryptoProvider>, NoPlatform> {
 /// With both features, the one that is rustls's own default.
 fn named_by_a_feature() -> Option<Arc<CryptoProvider>> {
     #[cfg(feature = "rustls-aws-lc-rs")]
-    return Some(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    {
+        Some(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+    }
     #[cfg(all(feature = "rustls-ring", not(feature = "rustls-aws-lc-rs")))]
-    return Some(Arc::new(rustls::crypto::ring::default_provider()));
+    {
+        Some(Arc::new(rustls::crypto::ring::default_provider()))
+    }
     #[cfg(not(any(feature = "rustls-ring", feature = "rustls-aws-lc-rs")))]
-    None
+    {
+        None
+    }
 }
 
 /// The reason why there is no such configuration.

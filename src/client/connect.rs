@@ -310,6 +310,8 @@ impl Connect {
     /// # }
     /// ```
     ///
+    /// Set `TCP_NODELAY` on a TCP connection of your own, as `connect` does on its own.
+    ///
     /// The module has more [examples](super#other-streams). A stream that is there already goes
     /// to [`via`](Self::via).
     pub fn connector<F, Fut, T, E>(mut self, connector: F) -> Self

@@ -44,7 +44,7 @@
 //!     .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
 //!     .header("sec-websocket-protocol", "chat.v1")
 //!     .body(())?;
-//! let (response, agreement) = accept(&request, &config)?;
+//! let (response, agreement) = accept(&request, &config).expect("it is valid");
 //! assert_eq!(response.status(), 101);
 //! assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 //! assert_eq!(agreement.protocol(), Some("chat.v1"));

@@ -299,7 +299,7 @@ fn typed(url: &str) -> Result<String, InvalidRequest> {
         &before_query[path..],
     );
     let (user, host) = match authority.rsplit_once('@') {
-        Some((user, host)) => (encoded(user, is_user_byte) + "@", host),
+        Some((user, host)) => (encoded_user(user) + "@", host),
         None => (String::new(), authority),
     };
     if !host.is_ascii() {
@@ -341,10 +341,21 @@ fn is_query_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\"#<>'".contains(&byte)
 }
 
-/// Not in its "userinfo percent-encode set", except for the colon between user and
-/// password.
+/// Not in its "userinfo percent-encode set".
 fn is_user_byte(byte: u8) -> bool {
-    is_path_byte(byte) && !b"/;=@[\\]|".contains(&byte)
+    is_path_byte(byte) && !b"/:;=@[\\]|".contains(&byte)
+}
+
+/// Percent-encodes a user and a password. The first colon is between them; `http` refuses a
+/// URL with many others.
+fn encoded_user(user: &str) -> String {
+    match user.split_once(':') {
+        None => encoded(user, is_user_byte),
+        Some((name, password)) => {
+            let name = encoded(name, is_user_byte);
+            format!("{name}:{}", encoded(password, is_user_byte))
+        }
+    }
 }
 
 /// Percent-encodes a path as clients do.

@@ -89,7 +89,7 @@ impl Writer {
             return Err(Closed);
         }
         if self.short_message(message, out).is_none() {
-            self.message_slow(message, out);
+            self.longer_message(message, out);
         }
         Ok(())
     }
@@ -112,8 +112,9 @@ impl Writer {
         Some(length)
     }
 
+    /// Queues a message of any length. The writer must be open.
     #[inline(never)]
-    fn message_slow(&mut self, message: &Message, out: &mut Outbox) {
+    pub(crate) fn longer_message(&mut self, message: &Message, out: &mut Outbox) {
         let payload = message.as_bytes();
         if payload.len() < LARGE {
             self.frame(opcode(message.kind()), payload, out);

@@ -8,11 +8,10 @@
 //! [`WebSocket::run`]), it gets such a socket.
 //!
 //! A *bare* socket is handed out by `accept`, `connect` and [`WebSocket::from_stream`]. It
-//! carries its driver inside, and moves only while one of its methods is awaited: a
-//! conversation of requests and answers needs no second task, and no task is woken but its own.
-//! When it has reported the end, or is dropped, a task completes the closing handshake in the
-//! background; the drop itself writes what is queued and the close frame, since the runtime
-//! may end before that task runs.
+//! carries its driver inside, and moves only while one of its methods is awaited. When its
+//! `send` returns, the transport has the message. When it has reported the end, or is dropped,
+//! a task completes the closing handshake in the background; the drop itself writes what is
+//! queued and the close frame, since the runtime may end before that task runs.
 //!
 //! A bare socket becomes a managed one:
 //!

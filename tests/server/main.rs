@@ -4,6 +4,7 @@
 mod axum;
 mod failed_upgrade;
 mod middleware;
+mod over;
 mod pauses;
 mod proxy;
 mod refused;

@@ -203,7 +203,8 @@ impl Redis {
     }
 
     /// Sets the configuration of TLS. By default, the certificates are trusted that the system
-    /// trusts. It has no effect unless the URL is `rediss`.
+    /// trusts, with the crypto provider that the program has installed, else that of the feature
+    /// `rustls-ring` or `rustls-aws-lc-rs`. It has no effect unless the URL is `rediss`.
     #[cfg(feature = "redis-tls")]
     pub fn tls_config(mut self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
         self.address.set_tls(config);

@@ -103,7 +103,7 @@ impl<T, H> Driver<T, H> {
             permit.attach(&shared);
         }
         Driver {
-            deadlines: Deadlines::new(Instant::now(), shared.config()),
+            deadlines: Deadlines::new(Instant::now()),
             conn: Some(Conn::new(io, reader)),
             timer: Timer::default(),
             handler,
@@ -186,7 +186,7 @@ where
     H: Future,
     H::Output: HandlerOutput,
 {
-    #[inline]
+    #[inline(always)]
     fn begin_turn(mut self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) {
         let this = self.as_mut().project();
         turn.was_idle = this.conn.as_ref().is_some_and(Conn::is_idle);
@@ -422,7 +422,7 @@ where
             match this.deadlines.due(now, config, within_payload) {
                 Due::Nothing => {}
                 Due::Ping => {
-                    conn.ping(this.deadlines.pinged(now, config));
+                    conn.ping(this.deadlines.pinged(now));
                     return true;
                 }
                 Due::LookAgain => {

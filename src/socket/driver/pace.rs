@@ -4,9 +4,10 @@
 ///
 /// A usual turn needs the clock for that alone, and reading it is a fifteenth of the turn. So
 /// where messages come fast, turns are only counted. The timer looks at the count every eighth
-/// of the keep-alive's interval: a *sample*. If there were turns, the frames in them are taken
-/// for as old as the sample before, so a ping never comes late, and by an eighth too early at
-/// most. A look costs as much as reading the clock in some fifteen turns, so it must save more.
+/// of the keep-alive's interval: a *sample*. When the turns get fewer, the last frame is taken
+/// for as old as the sample before it, so a ping never comes late, and by an eighth too early
+/// at most. A sample costs as much as reading the clock in some fifteen turns, so it must save
+/// more.
 ///
 /// ```text
 ///        so many turns with messages before the timer looks
@@ -33,8 +34,19 @@ pub(super) enum Turned {
     Timed,
     /// Nothing.
     Sampled,
-    /// To take the first sample.
+    /// To read the clock for the last time. The first sample follows.
     SampledFromNow,
+}
+
+/// What a look of the timer has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// No sample was due.
+    Timed,
+    /// A sample, and the next follows.
+    Sampled,
+    /// The last sample: there were few turns with messages, or none.
+    TimedFromNow { had_messages: bool },
 }
 
 impl Default for Pace {
@@ -68,15 +80,18 @@ impl Pace {
         }
     }
 
-    /// The timer looks. Returns whether there were turns with messages that were only counted.
-    pub(super) fn look(&mut self) -> bool {
-        let (next, had_messages) = match *self {
-            Pace::Timed(_) => (Pace::Timed(0), false),
-            Pace::Sampled(TURNS..) => (Pace::Sampled(0), true),
-            Pace::Sampled(turns) => (Pace::Timed(0), turns > 0),
+    /// The timer looks.
+    pub(super) fn look(&mut self) -> Looked {
+        let (next, looked) = match *self {
+            Pace::Timed(_) => (Pace::Timed(0), Looked::Timed),
+            Pace::Sampled(TURNS..) => (Pace::Sampled(0), Looked::Sampled),
+            Pace::Sampled(turns) => {
+                let had_messages = turns > 0;
+                (Pace::Timed(0), Looked::TimedFromNow { had_messages })
+            }
         };
         *self = next;
-        had_messages
+        looked
     }
 }
 
@@ -91,7 +106,7 @@ mod tests {
             assert_eq!(pace.count_turn(), Turned::Timed);
         }
         // The look came before there were more of them.
-        assert!(!pace.look());
+        assert_eq!(pace.look(), Looked::Timed);
         for _ in 0..TURNS {
             assert_eq!(pace.count_turn(), Turned::Timed);
         }
@@ -100,11 +115,17 @@ mod tests {
             for _ in 0..turns {
                 assert_eq!(pace.count_turn(), Turned::Sampled);
             }
-            assert!(pace.look() && pace.is_sampled());
+            assert_eq!(pace.look(), Looked::Sampled);
+            assert!(pace.is_sampled());
         }
-        assert_eq!(pace.count_turn(), Turned::Sampled);
-        assert!(pace.look() && !pace.is_sampled());
-        assert_eq!(pace.count_turn(), Turned::Timed);
-        assert!(!pace.look());
+        for turns in [TURNS - 1, 0] {
+            pace = Pace::Sampled(0);
+            for _ in 0..turns {
+                assert_eq!(pace.count_turn(), Turned::Sampled);
+            }
+            let had_messages = turns > 0;
+            assert_eq!(pace.look(), Looked::TimedFromNow { had_messages });
+            assert_eq!(pace, Pace::default());
+        }
     }
 }

@@ -91,6 +91,10 @@ impl Future for Polled {
             return Poll::Ready(());
         };
         if driver.as_mut().poll(cx).is_ready() {
+            // It must not be polled again, by `end`.
+            let over = seat.driver.take();
+            drop(seat);
+            drop(over);
             return Poll::Ready(());
         }
         if !seat.task.will_wake(cx.waker()) {

@@ -3,6 +3,9 @@
 //! A usual turn finds an open, idle connection whose handler waits for messages, and either
 //! whole messages or something to write. It does what the rounds would do, with fewer steps:
 //! whatever else shows, the rounds go on from there. (`socket/tests/usual.rs` compares both.)
+//!
+//! Each function here has one or two callers, and is inlined there by force: some ten calls are
+//! a tenth of the turn.
 
 use std::task::{Context, Poll};
 
@@ -72,7 +75,7 @@ fn may_end(shared: &Shared, deadlines: &Deadlines, turn: &Turn) -> bool {
 /// Parks at the end of a usual turn, in which all was written; returns whether it did. Each turn
 /// ends with an IO that was asked and has nothing, since a waker that it got before may be gone
 /// (`tests/server/workers.rs`).
-#[inline]
+#[inline(always)]
 pub(super) fn park_usual<T: AsyncRead + AsyncWrite + Unpin>(
     shared: &Shared,
     conn: &mut Conn<T>,
@@ -106,7 +109,7 @@ pub(super) enum Arrival {
 
 /// Reads once, and lays what has arrived on the desk, if it is whole messages that an inbox
 /// would take at once.
-#[inline]
+#[inline(always)]
 pub(super) fn read_to_desk<T: AsyncRead + AsyncWrite + Unpin>(
     conn: &mut Conn<T>,
     cx: &mut Context<'_>,
@@ -126,8 +129,8 @@ pub(super) fn read_to_desk<T: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Reads once, and parses nothing.
-#[inline]
-pub(super) fn read<T: AsyncRead + AsyncWrite + Unpin>(
+#[inline(always)]
+fn read<T: AsyncRead + AsyncWrite + Unpin>(
     conn: &mut Conn<T>,
     is_first: bool,
     cx: &mut Context<'_>,

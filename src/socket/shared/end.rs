@@ -109,9 +109,14 @@ impl Shared {
     #[inline]
     pub(in crate::socket) fn close_if_socket_dropped(&self) {
         if self.hints.is_socket_dropped() {
-            let code = CloseCode::NORMAL;
-            self.begin_close(&mut self.lock(), CloseCause::Local(code), code, "");
+            self.close_dropped();
         }
+    }
+
+    #[cold]
+    fn close_dropped(&self) {
+        let code = CloseCode::NORMAL;
+        self.begin_close(&mut self.lock(), CloseCause::Local(code), code, "");
     }
 
     /// Ends the receiving, and tells the peer and `recv` why. Returns whether the driver's
