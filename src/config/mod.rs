@@ -59,7 +59,8 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// The sender waits until the peer has read enough.
+    /// The sender waits until the peer has read enough. A sender that cannot wait
+    /// ([`push`](crate::Sender::push), rooms) does as for `Close`.
     Wait,
     /// The new message is dropped.
     DropNewest,
@@ -176,12 +177,12 @@ impl Config {
         self
     }
 
-    /// Sets what [`WebSocket::send`](crate::WebSocket::send) and
-    /// [`Sender::send`](crate::Sender::send) do when the output queue is full;
-    /// [`Overflow::Wait`] unless set.
+    /// Sets what `send` and `push` of a [`WebSocket`](crate::WebSocket) and of a
+    /// [`Sender`](crate::Sender) do when the output queue is full; [`Overflow::Wait`] unless set.
     ///
-    /// Other calls ignore it. When the queue is full, `try_send` returns an error, and
-    /// `reserve`, `Sink` and `send_stream` wait. Rooms have a policy of their own.
+    /// [`push`](crate::Sender::push) cannot wait: it closes then. Other calls ignore the policy. When
+    /// the queue is full, `try_send` returns an error, and `reserve`, `Sink` and `send_stream`
+    /// wait. Rooms have a policy of their own.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
@@ -190,9 +191,14 @@ impl Config {
     /// Sets when to ping a silent peer, and how long to wait for its answer; 25 s and
     /// 20 s unless set.
     ///
-    /// A peer is pinged when nothing was received from it for `interval`. The
-    /// connection ends if nothing is received for another `timeout`. With
-    /// [`Duration::MAX`] as `interval` no ping is sent, with `Duration::MAX` as
+    /// A peer is pinged when nothing was received from it for `interval`. The connection ends if
+    /// nothing is received for another `timeout`.
+    ///
+    /// The interval is a tenth longer or shorter, drawn anew for each ping, so that connections
+    /// do not ping together. After a busy time (messages in more than 32 reads within an eighth
+    /// of the interval) the ping comes up to an eighth sooner. It never comes later.
+    ///
+    /// With [`Duration::MAX`] as `interval` no ping is sent, with `Duration::MAX` as
     /// `timeout` no connection ends for it.
     ///
     /// # Panics

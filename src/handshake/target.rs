@@ -174,8 +174,7 @@ impl Target {
     }
 
     /// Returns the host without a zone, for the server's certificate.
-    #[cfg(feature = "rustls")]
-    pub(crate) fn server_name(&self) -> &str {
+    pub fn server_name(&self) -> &str {
         self.host
             .split_once('%')
             .map_or(&self.host, |(host, _)| host)

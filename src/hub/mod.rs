@@ -161,6 +161,11 @@
 //! [Rooms over several servers](crate::guide::rooms) says what happens when what fails, and how far
 //! it goes.
 //!
+//! # Readers without a socket
+//!
+//! [`Room::subscribe`] gives a bot, a writer to a database or a dashboard every message of a room,
+//! as a member gets it, and tells it when some are missing.
+//!
 //! # Presence
 //!
 //! [`Room::enter`] gives a socket a key that is unique in the room, over all servers;
@@ -191,7 +196,7 @@ mod shared;
 mod tests;
 mod user_code;
 
-pub use backplane::{EngineError, EngineState, EnterError, PublishError};
+pub use backplane::{EngineError, EngineState, EnterError, PublishError, Published};
 pub use counters::Counters;
 pub use handle::Hub;
 pub use history::{Gap, History};
@@ -203,3 +208,4 @@ pub use room::Room;
 pub use shared::Sent;
 pub use shared::join::{HubError, Joined, Recent};
 pub use shared::presence::Seat;
+pub use shared::subscribe::{Received, Subscription};

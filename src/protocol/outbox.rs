@@ -80,7 +80,16 @@ impl Outbox {
     }
 
     /// Removes the first `count` bytes, which have been written.
-    pub fn advance(&mut self, mut count: usize) {
+    #[inline]
+    pub fn advance(&mut self, count: usize) {
+        match self.large.is_empty() {
+            true => self.advance_bytes(count),
+            false => self.advance_large(count),
+        }
+    }
+
+    #[inline(never)]
+    fn advance_large(&mut self, mut count: usize) {
         while let Some((at, payload)) = self.large.front_mut() {
             let step = count.min(*at - self.start);
             self.start += step;
@@ -97,6 +106,12 @@ impl Outbox {
             }
             self.large.pop_front();
         }
+        self.advance_bytes(count);
+    }
+
+    /// Does the same where no large payload is before the end of these bytes.
+    #[inline]
+    fn advance_bytes(&mut self, count: usize) {
         self.start += count;
         debug_assert!(self.start <= self.bytes.len());
         if self.start == self.bytes.len() {

@@ -89,7 +89,7 @@ impl Writer {
             return Err(Closed);
         }
         if self.short_message(message, out).is_none() {
-            self.message_slow(message, out);
+            self.longer_message(message, out);
         }
         Ok(())
     }
@@ -112,8 +112,9 @@ impl Writer {
         Some(length)
     }
 
+    /// Queues a message of any length. The writer must be open.
     #[inline(never)]
-    fn message_slow(&mut self, message: &Message, out: &mut Outbox) {
+    pub(crate) fn longer_message(&mut self, message: &Message, out: &mut Outbox) {
         let payload = message.as_bytes();
         if payload.len() < LARGE {
             self.frame(opcode(message.kind()), payload, out);
@@ -261,6 +262,21 @@ impl Writer {
         }
         self.closing = Closing::Sent;
         self.close_frame(code, cut(reason), out);
+        Ok(())
+    }
+
+    /// Begins the closing handshake with an empty close frame, for a peer to which an empty one
+    /// is passed on. (Section 7.1.5: it sees 1005, which must not be sent as a code.)
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] if it has begun already.
+    pub(crate) fn close_empty(&mut self, out: &mut Outbox) -> Result<(), Closed> {
+        if !self.closing.may_send() {
+            return Err(Closed);
+        }
+        self.closing = Closing::Sent;
+        self.frame(Opcode::Close, &[], out);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ fn byte_by_byte(key: [u8; 4], offset: usize, payload: &mut [u8]) {
 #[test]
 fn words_and_bytes_agree_at_every_length_and_offset() {
     let key = [0x37, 0xfa, 0x21, 0x3d];
-    for length in 0..200_usize {
+    for length in (0..200_usize).chain(500..530) {
         for offset in 0..9 {
             let payload: Vec<u8> = (0..length).map(|it| (it * 7) as u8).collect();
             let (mut fast, mut slow) = (payload.clone(), payload.clone());

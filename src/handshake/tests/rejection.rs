@@ -1,7 +1,7 @@
-use http::{Method, Response};
+use http::{Method, Response, StatusCode};
 
 use crate::handshake::Rejection;
-use crate::handshake::rejection::{FieldFault, OriginRule, Reason, Via};
+use crate::handshake::rejection::{FieldFault, OriginRule, Reason, Unavailable, Via};
 
 fn response(reason: Reason, via: Via) -> Response<String> {
     Rejection::new(reason, via).into()
@@ -46,8 +46,13 @@ fn every_reason() -> Vec<Reason> {
         Reason::NotUpgradable,
         #[cfg(feature = "server")]
         Reason::Unavailable {
-            reason: "full",
+            reason: Unavailable::Full,
             retry_after: 5,
+        },
+        #[cfg(feature = "server")]
+        Reason::Own {
+            status: StatusCode::UNAUTHORIZED,
+            text: text(),
         },
     ]
 }
@@ -95,11 +100,11 @@ fn every_426_has_upgrade() {
 #[cfg(feature = "server")]
 #[test]
 fn a_full_server_sends_retry_after() {
-    let rejection = Rejection::unavailable("draining", 5);
+    let rejection = Rejection::unavailable(Unavailable::Draining, 5);
     assert_eq!(rejection.status(), 503);
     let response = rejection.into_response::<String>();
     assert_eq!(response.headers()["retry-after"], "5");
-    assert_eq!(response.body(), "draining\n");
+    assert_eq!(response.body(), "the server is shutting down\n");
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! What the handles share: the settings, the rooms by name, and the members of each.
 
+mod answer;
 mod interest;
 pub(super) mod join;
 mod logged;
 pub(super) mod presence;
 mod publish;
 mod receive;
+pub(super) mod subscribe;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use tokio::time::Instant;
 use crate::config::Overflow;
 use crate::hub::backplane::{Backplane, Budget, EngineError, EngineState, Inbound};
 use crate::hub::counters::Counts;
-use crate::hub::follow::{Follower, Step};
+use crate::hub::follow::Follower;
 use crate::hub::keeper::Keeper;
 use crate::hub::log::{Log, ONCE_FOR};
 use crate::hub::position::{Position, Tags};
@@ -256,17 +258,13 @@ pub(in crate::hub) struct State {
 pub(in crate::hub) struct Order {
     /// Held while messages are put into the log and handed to the members, also while closures
     /// of the user run. It is taken before the lock of the state.
-    pub(in crate::hub) turn: Mutex<Turn>,
+    pub(in crate::hub) turn: Mutex<()>,
     /// Messages that were sent from within such closures. Who holds the turn sends them.
     pub(in crate::hub) deferred: Mutex<Vec<(Prepared, Option<MemberId>)>>,
     /// Something has happened that a call may wait for.
     pub(in crate::hub) answered: Notify,
-}
-
-/// What the holder of the turn works with.
-#[derive(Default)]
-pub(in crate::hub) struct Turn {
-    pub(in crate::hub) steps: Vec<Step>,
+    /// The number of subscriptions, which wait for messages by `answered` too.
+    pub(in crate::hub) listeners: AtomicU32,
 }
 
 impl RoomShared {
@@ -305,7 +303,7 @@ impl RoomShared {
     }
 
     /// Takes the turn, unless another task has it.
-    pub(in crate::hub) fn try_turn(&self) -> Option<MutexGuard<'_, Turn>> {
+    pub(in crate::hub) fn try_turn(&self) -> Option<MutexGuard<'_, ()>> {
         match self.order().turn.try_lock() {
             Ok(turn) => Some(turn),
             Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
@@ -369,7 +367,7 @@ impl State {
             }
             match member.deliver(Item::Prepared(message), overflow) {
                 Pushed::Queued => sent.queued += 1,
-                Pushed::Dropped | Pushed::Full | Pushed::Closed => sent.missed += 1,
+                Pushed::Dropped | Pushed::Closed => sent.missed += 1,
             }
         }
         sent

@@ -78,6 +78,10 @@ impl Receive for Registry {
         Counts::add(&self.counts.repeats);
     }
 
+    fn unreadable(self: Arc<Self>) {
+        Counts::add(&self.counts.unreadable);
+    }
+
     fn state(self: Arc<Self>, state: EngineState) {
         self.engine_state.send_if_modified(|known| {
             if *known == state {

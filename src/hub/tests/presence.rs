@@ -260,7 +260,26 @@ fn keys_that_left_while_the_roster_was_read_are_not_in_it() {
     presence.change(RosterChange::Left("a".into()));
     presence.change(RosterChange::Entered(entry("c")));
     let answer = ["a", "b", "c"].map(entry).to_vec();
-    let keys = presence.brought_up_to_date(answer);
+    let keys = presence.brought_up_to_date(answer).unwrap();
     let keys: Vec<_> = keys.iter().map(|entry| &*entry.key).collect();
     assert_eq!(keys, ["b", "c"]);
+}
+
+#[test]
+fn a_roster_that_changes_too_often_while_it_is_read_is_read_again() {
+    let mut presence = Presence::default();
+    let left = |key: usize| RosterChange::Left(key.to_string().into());
+    presence.begin_read();
+    for key in 0..1024 {
+        presence.change(left(key));
+    }
+    assert_eq!(presence.brought_up_to_date(vec![]), Some(vec![]));
+    presence.begin_read();
+    for key in 0..1025 {
+        presence.change(left(key));
+    }
+    assert_eq!(presence.brought_up_to_date(vec![]), None);
+    assert!(presence.needs_read());
+    presence.begin_read();
+    assert_eq!(presence.brought_up_to_date(vec![]), Some(vec![]));
 }

@@ -57,11 +57,7 @@ impl Buffers {
                 .is_none_or(|desk| desk.arrived.is_counted())
         );
         if self.is_idle() {
-            if !is_poolable(self.writing.capacity()) {
-                *self.writing = Outbox::default();
-            }
-            self.desk.take_if(|desk| !desk.cork.is_poolable());
-            pool::give(&SETS, self);
+            self.give_back();
             return None;
         }
         // While blocked on writing, a connection does not need a second output buffer.
@@ -76,6 +72,17 @@ impl Buffers {
             (self.start, self.end) = (0, self.end - self.start);
         }
         Some(self)
+    }
+
+    /// Gives all of it back to the thread: the connection needs nothing of it.
+    #[inline]
+    pub(super) fn give_back(mut self: Box<Self>) {
+        debug_assert!(self.is_idle());
+        if !is_poolable(self.writing.capacity()) {
+            *self.writing = Outbox::default();
+        }
+        self.desk.take_if(|desk| !desk.cork.is_poolable());
+        pool::give(&SETS, self);
     }
 
     /// Whether the connection needs nothing of it.

@@ -131,6 +131,14 @@ impl<T> Conn<T> {
         self.buffers = self.buffers.take().and_then(Buffers::recycle);
     }
 
+    /// Gives all buffers back at the end of a turn that has left nothing in them.
+    #[inline]
+    pub(super) fn park_idle(&mut self) {
+        if let Some(buffers) = self.buffers.take() {
+            buffers.give_back();
+        }
+    }
+
     /// Tells the deadlines what was read. Returns the round trip of a ping that was answered.
     #[inline]
     pub(super) fn note_received(

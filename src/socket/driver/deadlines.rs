@@ -1,10 +1,12 @@
 //! The deadlines of a connection, as arithmetic: no clock is read here.
 
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::pace::{Looked, Pace, Turned};
+use super::time::Time;
+use crate::config::KeepAlive;
 use crate::error::{CloseCause, ErrorKind};
 use crate::socket::shared::MESSAGES;
 use crate::{CloseCode, Config};
@@ -73,7 +75,8 @@ impl Action {
 pub(super) struct Deadlines {
     /// When the connection began: all other times count from here.
     start: Instant,
-    /// When the last whole frame arrived.
+    /// When the last whole frame arrived. While that is [sampled](Pace), the time of the last
+    /// sample.
     received: Time,
     pinged: Option<Time>,
     message: Option<Time>,
@@ -81,13 +84,13 @@ pub(super) struct Deadlines {
     /// When the state `Closing` began. It stands flat: in the enum it would take eight bytes more.
     closing: Time,
     ending: Ending,
-    /// The time from the last frame to a ping: the configured interval with its
-    /// jitter, in milliseconds.
-    interval: u32,
+    /// Where in the tenth around the configured interval the next ping lies.
+    jitter: u16,
     /// Nothing is read for want of room: a silent peer is not to blame.
     stalled: bool,
     /// A deadline may have come nearer since the last look.
     nearer: bool,
+    pace: Pace,
     /// What was done about the timeout that is due.
     look: Look,
 }
@@ -148,36 +151,9 @@ enum Ending {
     Closing,
 }
 
-/// Nanoseconds since the connection began, plus one. Half as large as an `Instant`, and good
-/// for some centuries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Time(NonZeroU64);
-
-impl Time {
-    const ZERO: Self = Time(NonZeroU64::MIN);
-
-    fn between(start: Instant, now: Instant) -> Self {
-        Time::ZERO.after(now.saturating_duration_since(start))
-    }
-
-    fn after(self, duration: Duration) -> Self {
-        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        Time(self.0.saturating_add(nanoseconds))
-    }
-
-    /// The payload of a ping sent at this time. No two pings of a connection have the same.
-    fn payload(self) -> [u8; 8] {
-        self.0.get().to_be_bytes()
-    }
-
-    fn instant(self, start: Instant) -> Instant {
-        start + Duration::from_nanos(self.0.get() - 1)
-    }
-}
-
 impl Deadlines {
-    pub(super) fn new(now: Instant, config: &Config) -> Self {
-        let mut deadlines = Deadlines {
+    pub(super) fn new(now: Instant) -> Self {
+        Deadlines {
             start: now,
             received: Time::ZERO,
             pinged: None,
@@ -185,23 +161,20 @@ impl Deadlines {
             blocked: None,
             closing: Time::ZERO,
             ending: Ending::Open,
-            interval: 0,
+            jitter: random(),
             stalled: false,
             nearer: true,
+            pace: Pace::default(),
             look: Look::NotYet,
-        };
-        deadlines.draw_interval(config);
-        deadlines
+        }
     }
 
-    /// Draws the interval to the next ping: ten percent more or less than configured, so that
-    /// connections that were made together do not go on pinging together.
-    fn draw_interval(&mut self, config: &Config) {
-        if let Some(keep_alive) = config.keep_alive {
-            let share = 0.9 + 0.2 * f64::from(random()) / f64::from(u32::MAX);
-            // Saturates, after seven weeks.
-            self.interval = (keep_alive.interval.as_secs_f64() * 1000.0 * share) as u32;
-        }
+    /// Returns the time from the last frame to a ping: ten percent more or less than
+    /// configured, so that connections that were made together do not go on pinging together.
+    fn interval(&self, keep_alive: KeepAlive) -> Duration {
+        let tenth = keep_alive.interval / 10;
+        let jitter = tenth / (1 << 15) * u32::from(self.jitter);
+        (keep_alive.interval - tenth).saturating_add(jitter)
     }
 
     fn time(&self, now: Instant) -> Time {
@@ -228,13 +201,46 @@ impl Deadlines {
         }
     }
 
+    /// Whole messages arrived in a turn that needs the clock for nothing else, while the
+    /// deadlines [are quiet](Self::is_quiet).
+    #[inline]
+    pub(super) fn messages_received(&mut self, now: impl FnOnce() -> Instant) {
+        match self.pace.count_turn() {
+            Turned::Timed => self.frame_received(now()),
+            Turned::Sampled => {}
+            Turned::SampledFromNow => {
+                self.frame_received(now());
+                // The first sample comes before the next ping.
+                self.nearer = true;
+            }
+        }
+    }
+
+    /// Takes a sample, if it is time for one.
+    fn sample(&mut self, now: Time, config: &Config) {
+        match self.pace.look() {
+            Looked::Timed => {}
+            Looked::Sampled => self.received = now,
+            Looked::TimedFromNow { had_messages } => {
+                let last = if had_messages { now } else { self.received };
+                let until_sample = config.keep_alive.map(|it| self.until_sample(it));
+                self.received = last.before(until_sample.unwrap_or_default());
+            }
+        }
+    }
+
+    /// The time from one sample to the next.
+    fn until_sample(&self, keep_alive: KeepAlive) -> Duration {
+        (self.interval(keep_alive) / 8).max(Duration::from_millis(1))
+    }
+
     /// A ping is sent; returns its payload.
-    pub(super) fn pinged(&mut self, now: Instant, config: &Config) -> [u8; 8] {
+    pub(super) fn pinged(&mut self, now: Instant) -> [u8; 8] {
         let time = self.time(now);
         self.pinged = Some(time);
         self.restarted(Action::PingTimeout);
         self.nearer = true;
-        self.draw_interval(config);
+        self.jitter = random();
         time.payload()
     }
 
@@ -344,7 +350,7 @@ impl Deadlines {
 
     /// Whether there is nothing to wait for but a frame within the interval of the pings, and
     /// the timer is armed for that.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_quiet(&self) -> bool {
         !self.nearer
             && !self.stalled
@@ -353,6 +359,12 @@ impl Deadlines {
             && self.message.is_none()
             && self.blocked.is_none()
             && !matches!(self.look, Look::Again(_))
+    }
+
+    /// Whether the next deadline may be earlier than at the last look.
+    #[inline]
+    pub(super) fn is_nearer(&self) -> bool {
+        self.nearer
     }
 
     /// Whether the next deadline may be earlier than at the last call.
@@ -400,14 +412,10 @@ impl Deadlines {
             .filter(|_| is_open)
             .filter(|_| self.blocked.is_none() || config.write_timeout.is_none())
             .and_then(|it| match self.pinged {
-                None => {
-                    let interval = Duration::from_millis(self.interval.into());
-                    Some((self.received.after(interval), Action::Ping))
-                }
+                None => Some((self.received.after(self.interval(it)), Action::Ping)),
                 // The answer cannot be seen. But a peer that is gone makes the write fail.
                 Some(pinged) if self.stalled => {
-                    let interval = Duration::from_millis(self.interval.into());
-                    Some((pinged.after(interval), Action::Ping))
+                    Some((pinged.after(self.interval(it)), Action::Ping))
                 }
                 // The deadline of the message covers this payload.
                 Some(_) if within_payload && self.message.is_some() => None,
@@ -418,8 +426,14 @@ impl Deadlines {
 
     /// Returns when to look at the deadlines again, at the latest.
     pub(super) fn next(&self, config: &Config, within_payload: bool) -> Option<Instant> {
+        let is_sampled = self.pace.is_sampled() && self.ending == Ending::Open;
+        let sample = config
+            .keep_alive
+            .filter(|_| is_sampled)
+            .map(|it| self.received.after(self.until_sample(it)));
         self.deadlines(config, within_payload)
             .map(|(at, _)| at)
+            .chain(sample)
             .min()
             .map(|time| time.instant(self.start))
     }
@@ -434,6 +448,7 @@ impl Deadlines {
     /// What there is to do at `now`: about the earliest deadline, if several have passed.
     pub(super) fn due(&mut self, now: Instant, config: &Config, within_payload: bool) -> Due {
         let time = self.time(now);
+        self.sample(time, config);
         let Some((at, action)) = self.earliest(time, config, within_payload) else {
             return Due::Nothing;
         };
@@ -459,13 +474,14 @@ impl Deadlines {
 
 /// Unpredictable enough to spread pings: the hash keys of the standard library come from the
 /// system. (Masking keys come from elsewhere.)
-fn random() -> u32 {
+fn random() -> u16 {
     use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0) as u32
+    RandomState::new().hash_one(0) as u16
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::pace::TURNS;
     use super::*;
 
     fn seconds(count: u64) -> Duration {
@@ -486,7 +502,7 @@ mod tests {
     fn setup() -> (Instant, Config, Deadlines) {
         let now = Instant::now();
         let config = Config::new();
-        let deadlines = Deadlines::new(now, &config);
+        let deadlines = Deadlines::new(now);
         (now, config, deadlines)
     }
 
@@ -498,7 +514,7 @@ mod tests {
             passed(&deadlines, now + seconds(28), &config, false),
             Some(Action::Ping)
         );
-        deadlines.pinged(now + seconds(28), &config);
+        deadlines.pinged(now + seconds(28));
         assert_eq!(passed(&deadlines, now + seconds(47), &config, false), None);
         assert_eq!(
             passed(&deadlines, now + seconds(48), &config, false),
@@ -512,8 +528,8 @@ mod tests {
     fn the_next_ping_does_not_wait_until_the_last_would_have_been_given_up() {
         let (now, _, _) = setup();
         let config = Config::new().keep_alive(seconds(1), seconds(20));
-        let mut deadlines = Deadlines::new(now, &config);
-        deadlines.pinged(now, &config);
+        let mut deadlines = Deadlines::new(now);
+        deadlines.pinged(now);
         assert!(deadlines.take_nearer());
         assert_eq!(deadlines.next(&config, false), Some(now + seconds(20)));
         deadlines.frame_received(now);
@@ -535,11 +551,74 @@ mod tests {
         }
     }
 
+    /// Lets messages arrive at these intervals, with a timer that fires in time. Returns the
+    /// number of times that the clock was read for them, and how long after the last one the
+    /// peer was pinged.
+    fn ping_after(every: Duration, count: u32, config: &Config) -> (u32, Duration) {
+        let start = Instant::now();
+        let mut deadlines = Deadlines::new(start);
+        let mut timer = deadlines.next(config, false).expect("there is a next ping");
+        let mut reads = 0;
+        let mut last = start;
+        for message in 1.. {
+            let now = start + every * message;
+            while timer <= now {
+                match deadlines.due(timer, config, false) {
+                    Due::Nothing => {}
+                    Due::Ping => return (reads, timer - last),
+                    _ => panic!("a peer that is not pinged does not time out"),
+                }
+                timer = deadlines.next(config, false).expect("there is a next ping");
+            }
+            if message <= count {
+                last = now;
+                deadlines.messages_received(|| {
+                    reads += 1;
+                    now
+                });
+                if deadlines.take_nearer() {
+                    timer = timer.min(deadlines.next(config, false).expect("the same"));
+                }
+            }
+        }
+        unreachable!("it is pinged")
+    }
+
+    #[test]
+    fn where_messages_are_rare_the_ping_comes_after_the_interval_to_the_nanosecond() {
+        let config = Config::new().keep_alive(seconds(25), seconds(20));
+        for count in [1, 20, 100] {
+            let (reads, after) = ping_after(seconds(1), count, &config);
+            assert_eq!(reads, count);
+            let jitter = seconds(25).mul_f64(0.9)..=seconds(25).mul_f64(1.1);
+            assert!(jitter.contains(&after), "{after:?}");
+        }
+    }
+
+    #[test]
+    fn where_messages_are_frequent_it_comes_an_eighth_early_at_most_and_the_clock_is_left_alone() {
+        let config = Config::new().keep_alive(seconds(25), seconds(20));
+        for every in [1, 7, 50, 80] {
+            for count in [40, 41, 70, 100, 1000, 1234, 5000] {
+                let (reads, after) = ping_after(Duration::from_millis(every), count, &config);
+                let range = seconds(25).mul_f64(0.9 * 0.875)..=seconds(25).mul_f64(1.1);
+                assert!(
+                    range.contains(&after),
+                    "{after:?} with {count} each {every} ms"
+                );
+                assert!(
+                    reads <= u32::from(TURNS) + 1,
+                    "{reads} with {count} each {every} ms"
+                );
+            }
+        }
+    }
+
     #[test]
     fn a_pong_is_not_missed_while_a_payload_is_in_its_way() {
         let (now, config, mut deadlines) = setup();
         deadlines.message_began(now);
-        deadlines.pinged(now, &config);
+        deadlines.pinged(now);
         assert_eq!(passed(&deadlines, now + seconds(21), &config, true), None);
         assert_eq!(
             passed(&deadlines, now + seconds(21), &config, false),
@@ -555,14 +634,14 @@ mod tests {
     fn a_peer_that_is_not_listened_to_is_not_blamed() {
         let (now, config, mut deadlines) = setup();
         deadlines.message_began(now);
-        deadlines.pinged(now, &config);
+        deadlines.pinged(now);
         deadlines.stall();
         // It is still asked, since the question shows whether the connection stands.
         assert_eq!(
             passed(&deadlines, now + seconds(1000), &config, false),
             Some(Action::Ping)
         );
-        deadlines.pinged(now + seconds(999), &config);
+        deadlines.pinged(now + seconds(999));
         assert_eq!(
             passed(&deadlines, now + seconds(1000), &config, false),
             None
@@ -595,7 +674,7 @@ mod tests {
     #[test]
     fn once_the_end_has_begun_only_its_deadline_counts() {
         let (now, config, mut deadlines) = setup();
-        deadlines.pinged(now, &config);
+        deadlines.pinged(now);
         deadlines.end_began(true, || now + seconds(15));
         deadlines.end_began(true, || now + seconds(20));
         assert_eq!(passed(&deadlines, now + seconds(24), &config, false), None);
@@ -608,14 +687,14 @@ mod tests {
     #[test]
     fn a_timeout_is_acted_on_when_the_input_has_been_looked_at_once_more() {
         let (now, config, mut deadlines) = setup();
-        deadlines.pinged(now, &config);
+        deadlines.pinged(now);
         let at = now + seconds(20);
         assert!(matches!(deadlines.due(at, &config, false), Due::LookAgain));
         assert!(matches!(deadlines.due(at, &config, false), Due::Timeout(_)));
         // What is seen then may change it.
         deadlines.frame_received(at);
         assert!(matches!(deadlines.due(at, &config, false), Due::Nothing));
-        deadlines.pinged(at, &config);
+        deadlines.pinged(at);
         let at = at + seconds(20);
         assert!(matches!(deadlines.due(at, &config, false), Due::LookAgain));
     }
@@ -645,16 +724,16 @@ mod tests {
 
     #[test]
     fn after_a_pause_of_this_process_the_peer_gets_its_time_anew_once() {
-        type Begin = fn(&mut Deadlines, Instant, &Config);
+        type Begin = fn(&mut Deadlines, Instant);
         let begins: [Begin; 4] = [
-            |deadlines, now, config| _ = deadlines.pinged(now, config),
-            |deadlines, now, _| deadlines.message_began(now),
-            |deadlines, now, _| deadlines.write_blocked(now),
-            |deadlines, now, _| deadlines.end_began(true, || now),
+            |deadlines, now| _ = deadlines.pinged(now),
+            |deadlines, now| deadlines.message_began(now),
+            |deadlines, now| deadlines.write_blocked(now),
+            |deadlines, now| deadlines.end_began(true, || now),
         ];
         for begin in begins {
             let (now, config, mut deadlines) = setup();
-            begin(&mut deadlines, now, &config);
+            begin(&mut deadlines, now);
             let woken = now + seconds(1000);
             if let Due::Ping = deadlines.due(woken, &config, false) {
                 deadlines.frame_received(woken);
@@ -666,7 +745,7 @@ mod tests {
         }
 
         let (now, config, mut deadlines) = setup();
-        deadlines.pinged(now, &config);
+        deadlines.pinged(now);
         let woken = now + seconds(1000);
         assert!(matches!(deadlines.due(woken, &config, false), Due::Nothing));
         // A second pause is not forgiven if the peer has not shown itself.
@@ -685,9 +764,9 @@ mod tests {
     fn until_the_close_frame_is_written_only_the_progress_of_writing_counts() {
         for (config, timeout) in [(Config::new(), 30), (Config::new().write_timeout(None), 10)] {
             let now = Instant::now();
-            let mut deadlines = Deadlines::new(now, &config);
+            let mut deadlines = Deadlines::new(now);
             deadlines.message_began(now);
-            deadlines.pinged(now, &config);
+            deadlines.pinged(now);
             deadlines.end_began(false, || now);
             assert_eq!(
                 passed(&deadlines, now + seconds(1000), &config, false),
@@ -711,7 +790,7 @@ mod tests {
     fn after_a_failed_write_a_silent_peer_and_an_idle_handler_have_deadlines() {
         let (now, config, mut deadlines) = setup();
         deadlines.write_blocked(now);
-        deadlines.pinged(now, &config);
+        deadlines.pinged(now);
         let at = now + seconds(5);
         deadlines.writing_failed(at);
         assert_eq!(deadlines.next(&config, false), Some(at + seconds(10)));

@@ -11,14 +11,18 @@ mod deadlines;
 mod end;
 mod handler;
 mod inline;
+mod pace;
 mod received;
 #[cfg(feature = "tracing")]
 mod span;
+mod spawned;
+mod time;
 mod timer;
 mod transmit;
 mod turn;
 mod usual;
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -33,10 +37,11 @@ use deadlines::{Deadlines, Due};
 use end::{end_receiving, receives_on, time_out, writing_failed};
 pub use handler::HandlerOutput;
 pub(super) use handler::{HandlerOnly, Outcome, finish as finish_handler};
-pub(super) use inline::{BoxedIo, Inline};
+pub(super) use inline::Inline;
 use received::Received;
 #[cfg(feature = "tracing")]
 pub(crate) use span::connection as connection_span;
+pub(super) use spawned::BoxedIo;
 use timer::Timer;
 use transmit::{poll_transmit, poll_transmit_usual, settle};
 use turn::Turn;
@@ -98,7 +103,7 @@ impl<T, H> Driver<T, H> {
             permit.attach(&shared);
         }
         Driver {
-            deadlines: Deadlines::new(Instant::now(), shared.config()),
+            deadlines: Deadlines::new(Instant::now()),
             conn: Some(Conn::new(io, reader)),
             timer: Timer::default(),
             handler,
@@ -181,7 +186,7 @@ where
     H: Future,
     H::Output: HandlerOutput,
 {
-    #[inline]
+    #[inline(always)]
     fn begin_turn(mut self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) {
         let this = self.as_mut().project();
         turn.was_idle = this.conn.as_ref().is_some_and(Conn::is_idle);
@@ -212,52 +217,33 @@ where
             Arrival::Nothing => turn.would_block = true,
             Arrival::Messages => {
                 this.shared.take_awaited();
-                this.deadlines.frame_received(turn.now());
+                this.deadlines.messages_received(|| turn.now());
             }
             Arrival::Other => return false,
         }
         (turn.demand, turn.next_demand) = (usual::DEMAND, None);
         let _ = turn.take_repoll();
         self.as_mut().poll_handler(cx);
-        if let Some(conn) = self.as_mut().project().conn
-            && arrival == Arrival::Messages
-        {
-            turn.next_demand = usual::take_back(conn);
-        }
-        turn.is_usual = true;
-        self.as_mut().transmit(turn, cx);
-        turn.is_usual = turn.repoll == Repoll::No && self.as_mut().park_usual(turn, cx);
-        if turn.is_usual {
-            #[cfg(test)]
-            usual::count();
-            return true;
-        }
-        let this = self.project();
-        if let Some(conn) = this.conn {
-            settle(this.shared, conn);
-        }
-        false
-    }
-
-    /// Parks at the end of a usual turn; returns whether it did. Each turn ends with an IO that
-    /// was asked and has nothing, since a waker that it got before may be gone
-    /// (`tests/server/workers.rs`).
-    #[inline]
-    fn park_usual(mut self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
         let this = self.as_mut().project();
         let Some(conn) = this.conn else { return false };
-        if !usual::may_end(this.shared, conn, this.deadlines, turn) {
-            return false;
+        if arrival == Arrival::Messages {
+            turn.next_demand = usual::take_back(conn);
         }
-        debug_assert!(conn.is_written(), "a blocked write has a deadline");
-        if !turn.would_block {
-            turn.would_block = usual::read(conn, false, cx) == Arrival::Nothing;
+        let mut progress = false;
+        let written = poll_transmit_usual(this.shared, conn, &mut progress, turn, cx);
+        if matches!(written, Poll::Ready(Ok(()))) {
+            debug_assert!(!conn.reader().is_ended(), "nothing but messages was read");
+            if turn.repoll == Repoll::No
+                && usual::park_usual(this.shared, conn, this.deadlines, turn, cx)
+            {
+                #[cfg(test)]
+                usual::count();
+                return true;
+            }
         }
-        let is_parked = turn.would_block && this.shared.park_usual(conn.buffers().desk());
-        if is_parked {
-            conn.park();
-        }
-        is_parked
+        settle(this.shared, conn);
+        let _ = self.transmitted(written, progress, turn, cx);
+        false
     }
 
     /// Reads and parses, if there is room; returns whether it made progress.
@@ -357,18 +343,28 @@ where
     /// Writes, or lingers once the closing handshake is complete; returns whether anything
     /// was written.
     #[inline]
-    fn transmit(self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
-        let this = self.project();
+    fn transmit(mut self: Pin<&mut Self>, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
+        let this = self.as_mut().project();
         let Some(conn) = this.conn else { return false };
         if conn.stage() != Stage::Open {
             conn.linger(cx);
             return false;
         }
         let mut progress = false;
-        let written = match turn.is_usual {
-            true => poll_transmit_usual(this.shared, conn, &mut progress, turn, cx),
-            false => poll_transmit(this.shared, conn, &mut progress, turn, cx),
-        };
+        let written = poll_transmit(this.shared, conn, &mut progress, turn, cx);
+        self.transmitted(written, progress, turn, cx)
+    }
+
+    /// Does what follows from the outcome of writing; returns whether there is progress.
+    fn transmitted(
+        self: Pin<&mut Self>,
+        written: Poll<io::Result<()>>,
+        progress: bool,
+        turn: &mut Turn,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let this = self.project();
+        let Some(conn) = this.conn else { return false };
         match written {
             Poll::Pending if progress => this.deadlines.write_blocked(turn.now()),
             Poll::Pending => this.deadlines.write_still_blocked(turn.now()),
@@ -426,7 +422,7 @@ where
             match this.deadlines.due(now, config, within_payload) {
                 Due::Nothing => {}
                 Due::Ping => {
-                    conn.ping(this.deadlines.pinged(now, config));
+                    conn.ping(this.deadlines.pinged(now));
                     return true;
                 }
                 Due::LookAgain => {

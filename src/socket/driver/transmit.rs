@@ -27,7 +27,7 @@ pub(super) fn poll_transmit<T: AsyncRead + AsyncWrite + Unpin>(
 
 /// Does the same in a usual turn. If the handler alone has sent something, the lock is not
 /// needed: what is in the cork came first, whatever is queued meanwhile.
-#[inline]
+#[inline(always)]
 pub(super) fn poll_transmit_usual<T: AsyncRead + AsyncWrite + Unpin>(
     shared: &Shared,
     conn: &mut Conn<T>,

@@ -3,6 +3,9 @@
 //! A usual turn finds an open, idle connection whose handler waits for messages, and either
 //! whole messages or something to write. It does what the rounds would do, with fewer steps:
 //! whatever else shows, the rounds go on from there. (`socket/tests/usual.rs` compares both.)
+//!
+//! Each function here has one or two callers, and is inlined there by force: some ten calls are
+//! a tenth of the turn.
 
 use std::task::{Context, Poll};
 
@@ -63,16 +66,34 @@ pub(super) fn may_begin<T>(
 /// Whether a turn may end as a usual one: what the handler has left and sent is nothing to go
 /// on with, and it waits again.
 #[inline]
-pub(super) fn may_end<T>(
+fn may_end(shared: &Shared, deadlines: &Deadlines, turn: &Turn) -> bool {
+    let may_end = turn.next_demand.is_none() && shared.is_awaited() && !deadlines.is_nearer();
+    debug_assert!(!may_end || deadlines.is_quiet(), "nothing else has changed");
+    may_end
+}
+
+/// Parks at the end of a usual turn, in which all was written; returns whether it did. Each turn
+/// ends with an IO that was asked and has nothing, since a waker that it got before may be gone
+/// (`tests/server/workers.rs`).
+#[inline(always)]
+pub(super) fn park_usual<T: AsyncRead + AsyncWrite + Unpin>(
     shared: &Shared,
-    conn: &Conn<T>,
+    conn: &mut Conn<T>,
     deadlines: &Deadlines,
-    turn: &Turn,
+    turn: &mut Turn,
+    cx: &mut Context<'_>,
 ) -> bool {
-    turn.next_demand.is_none()
-        && shared.is_awaited()
-        && conn.stage() == Stage::Open
-        && deadlines.is_quiet()
+    if !may_end(shared, deadlines, turn) {
+        return false;
+    }
+    if !turn.would_block {
+        turn.would_block = read(conn, false, cx) == Arrival::Nothing;
+    }
+    let is_parked = turn.would_block && shared.park_usual(conn.buffers().desk());
+    if is_parked {
+        conn.park_idle();
+    }
+    is_parked
 }
 
 /// What a read has brought.
@@ -88,7 +109,7 @@ pub(super) enum Arrival {
 
 /// Reads once, and lays what has arrived on the desk, if it is whole messages that an inbox
 /// would take at once.
-#[inline]
+#[inline(always)]
 pub(super) fn read_to_desk<T: AsyncRead + AsyncWrite + Unpin>(
     conn: &mut Conn<T>,
     cx: &mut Context<'_>,
@@ -108,18 +129,19 @@ pub(super) fn read_to_desk<T: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Reads once, and parses nothing.
-#[inline]
-pub(super) fn read<T: AsyncRead + AsyncWrite + Unpin>(
+#[inline(always)]
+fn read<T: AsyncRead + AsyncWrite + Unpin>(
     conn: &mut Conn<T>,
     is_first: bool,
     cx: &mut Context<'_>,
 ) -> Arrival {
-    conn.buffers().read_end = match conn.poll_input(INPUT, is_first, cx) {
+    let end = match conn.poll_input(INPUT, is_first, cx) {
         Poll::Pending => return Arrival::Nothing,
-        Poll::Ready(Ok(0)) => Some(ReadEnd::Eof),
-        Poll::Ready(Ok(_)) => None,
-        Poll::Ready(Err(error)) => Some(ReadEnd::Failed(error)),
+        Poll::Ready(Ok(1..)) => return Arrival::Other,
+        Poll::Ready(Ok(0)) => ReadEnd::Eof,
+        Poll::Ready(Err(error)) => ReadEnd::Failed(error),
     };
+    conn.buffers().read_end = Some(end);
     Arrival::Other
 }
 

@@ -131,18 +131,14 @@ impl Cork {
         }
         self.bytes += match self.writer.short_message(message, &mut self.outbox) {
             Some(length) => length,
-            None => self.push_slow(message),
+            None => {
+                self.writer.longer_message(message, &mut self.outbox);
+                message.len()
+            }
         };
         self.messages += 1;
         hints.set_corked(self.unsent_bytes());
         true
-    }
-
-    #[inline(never)]
-    fn push_slow(&mut self, message: &Message) -> usize {
-        let pushed = self.writer.message(message, &mut self.outbox);
-        debug_assert!(pushed.is_ok(), "this writer is never closed");
-        message.len()
     }
 
     /// The bytes that go out before those in the send queue.

@@ -20,11 +20,17 @@ use super::arrived::Arrived;
 use super::cork::Cork;
 use crate::protocol::Role;
 
+#[cfg(not(feature = "interleavings"))]
 thread_local! {
     /// Empty between two polls, so there is nothing to drop with the thread; and a place without
     /// a destructor is found faster.
     static DESK: RefCell<ManuallyDrop<Option<Box<Desk>>>> =
         const { RefCell::new(ManuallyDrop::new(None)) };
+}
+
+#[cfg(feature = "interleavings")]
+loom::thread_local! {
+    static DESK: RefCell<ManuallyDrop<Option<Box<Desk>>>> = RefCell::new(ManuallyDrop::new(None));
 }
 
 pub(in crate::socket) struct Desk {

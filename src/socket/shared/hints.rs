@@ -1,8 +1,7 @@
 //! The facts about a connection that can be seen without its lock.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-
 use super::driver_task::Repoll;
+use super::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 /// A copy of a few facts about the state, for code that only asks whether it needs the
 /// lock at all.
@@ -44,7 +43,7 @@ const DROPPED: u8 = 2;
 const CORKED: u32 = 1 << 31;
 
 impl Hints {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Hints {
             flags: AtomicU8::new(0),
             receiving: AtomicU8::new(RECEIVES),

@@ -26,13 +26,14 @@ pub(super) mod pool;
 mod queue;
 mod receive;
 mod send;
+mod sync;
 mod tally;
 mod wait;
 mod waiters;
 
 use std::num::NonZeroU32;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -51,8 +52,10 @@ use life::Life;
 pub(super) use park::BeforePark;
 use queue::SendQueue;
 pub(super) use queue::is_poolable;
-pub(super) use send::{Control, Flush, IfFull};
-pub(crate) use send::{Item, Pushed};
+pub(crate) use send::Item;
+pub use send::Pushed;
+pub(super) use send::{Control, Flush, Full, IfFull};
+use sync::{Mutex, MutexGuard};
 use tally::Tally;
 pub use tally::Traffic;
 pub(super) use wait::WaiterGuard;

@@ -29,7 +29,7 @@ pub(in crate::socket) struct BeforePark<'a> {
 
 impl Shared {
     /// Begins a turn of the driver, and makes `desk` the connection's desk.
-    #[inline]
+    #[inline(always)]
     pub(in crate::socket) fn begin_turn(
         &self,
         desk: Option<&mut Desk>,
@@ -107,6 +107,7 @@ impl Shared {
 
     /// Parks the driver at the end of a usual turn, in which all was written; returns whether it
     /// did. It does not if something is queued, a task waits, or the end has begun.
+    #[inline(always)]
     pub(in crate::socket) fn park_usual(&self, desk: &mut Desk) -> bool {
         // Nothing changes that can be seen without the lock.
         let mut state = self.lock_quietly();

@@ -53,14 +53,21 @@ pub(in crate::socket) enum IfFull<'a> {
     Close,
 }
 
-/// The outcome of a push.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pushed {
+/// The outcome of [`Sender::push`](crate::Sender::push).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Pushed {
+    /// The message is queued. With [`Overflow::DropOldest`] older ones may have been dropped for it.
     Queued,
-    Full,
+    /// The queue is full, and the message was dropped: [`Overflow::DropNewest`].
     Dropped,
+    /// The connection has ended or is closing. With [`Overflow::Close`] and [`Overflow::Wait`], a
+    /// full queue has closed it now.
     Closed,
 }
+
+/// The send queue is full, and the action was to refuse.
+pub(in crate::socket) struct Full;
 
 /// A flush: finds the batch that ends what is queued now, then waits until that batch
 /// has been written. Messages that are queued meanwhile do not prolong it.
@@ -112,9 +119,13 @@ impl Control {
 impl Shared {
     /// Encodes a message into the cork or the send queue.
     #[inline]
-    pub(in crate::socket) fn push(&self, item: Item<'_>, if_full: IfFull<'_>) -> Pushed {
+    pub(in crate::socket) fn push(
+        &self,
+        item: Item<'_>,
+        if_full: IfFull<'_>,
+    ) -> Result<Pushed, Full> {
         match item {
-            Item::Message(message) if self.push_corked(message) => Pushed::Queued,
+            Item::Message(message) if self.push_corked(message) => Ok(Pushed::Queued),
             item => self.push_slow(item, if_full),
         }
     }
@@ -129,7 +140,7 @@ impl Shared {
 
     /// Encodes a message into the send queue.
     #[inline(never)]
-    fn push_slow(&self, item: Item<'_>, if_full: IfFull<'_>) -> Pushed {
+    fn push_slow(&self, item: Item<'_>, if_full: IfFull<'_>) -> Result<Pushed, Full> {
         if let (Item::Prepared(prepared), Some(coding)) = (item, self.coding)
             && let Some(terms) = coding.independent()
         {
@@ -141,24 +152,24 @@ impl Shared {
         // The policy may want to drop the oldest messages.
         self.uncork_own(&mut state);
         if !state.life.is_open() {
-            return Pushed::Closed;
+            return Ok(Pushed::Closed);
         }
         let limit = self.config.output_limit;
         if !state.queue.has_room(self.hints.unsent_bytes(), limit) {
             match if_full {
                 IfFull::Push => {}
-                IfFull::Refuse => return Pushed::Full,
+                IfFull::Refuse => return Err(Full),
                 IfFull::Wait(id, waker) => {
                     self.wait(&mut state, WaitFor::Room, id, waker);
-                    return Pushed::Full;
+                    return Err(Full);
                 }
-                IfFull::DropNewest => return Pushed::Dropped,
+                IfFull::DropNewest => return Ok(Pushed::Dropped),
                 IfFull::DropOldest => state.queue.drop_oldest(self.hints.unsent_bytes(), limit),
                 IfFull::Close => {
                     let code = CloseCode::TRY_AGAIN_LATER;
                     self.begin_close(&mut state, CloseCause::Overflow, code, "too slow");
                     self.wake_all(state);
-                    return Pushed::Closed;
+                    return Ok(Pushed::Closed);
                 }
             }
         }
@@ -167,12 +178,12 @@ impl Shared {
         state.sent.add(1, item.len());
         if state.queue.is_chunked() {
             // It waits for the end of that message; nothing new to write.
-            return Pushed::Queued;
+            return Ok(Pushed::Queued);
         }
         if state.driver_task == DriverTask::Idle {
             self.wake(state);
         }
-        Pushed::Queued
+        Ok(Pushed::Queued)
     }
 
     #[inline]
@@ -211,10 +222,14 @@ impl Shared {
         let if_full = match overflow {
             Overflow::DropNewest => IfFull::DropNewest,
             Overflow::DropOldest => IfFull::DropOldest,
-            // A sender to many sockets cannot wait for one.
+            // Nothing here waits: neither a sender to many sockets, nor a push.
             Overflow::Close | Overflow::Wait => IfFull::Close,
         };
-        self.push(item, if_full)
+        match self.push(item, if_full) {
+            Ok(pushed) => pushed,
+            // No policy refuses.
+            Err(Full) => Pushed::Dropped,
+        }
     }
 
     /// Pushes by the policy that the configuration names.
@@ -231,8 +246,8 @@ impl Shared {
             Overflow::Close => IfFull::Close,
         };
         match self.push(item, if_full) {
-            Pushed::Full => Poll::Pending,
-            pushed => Poll::Ready(pushed),
+            Ok(pushed) => Poll::Ready(pushed),
+            Err(Full) => Poll::Pending,
         }
     }
 
