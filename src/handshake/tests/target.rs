@@ -192,3 +192,14 @@ fn triplets_are_decoded_and_everything_else_stays() {
     assert_eq!(decoded("a%3Ab%zz%4"), b"a:b%zz%4");
     assert_eq!(decoded("%C3%A9"), "é".as_bytes());
 }
+
+#[test]
+fn a_url_may_be_a_string_too_and_is_shown_with_its_port() {
+    for (url, shown) in [("ws://a/b", "a:80"), ("wss://[::1]/", "[::1]:443")] {
+        let string = url.to_owned();
+        let one = (&string).into_request().unwrap();
+        let other = string.into_request().unwrap();
+        assert_eq!(one.uri(), other.uri());
+        assert_eq!(Target::of(one.uri()).unwrap().to_string(), shown);
+    }
+}

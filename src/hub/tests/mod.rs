@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod backlog;
 #[cfg(test)]
+mod envelope;
+#[cfg(test)]
 mod follow;
 #[cfg(test)]
 mod histories;
@@ -11,6 +13,8 @@ mod lag;
 #[cfg(test)]
 mod lagging;
 pub(super) mod model;
+#[cfg(test)]
+mod position;
 #[cfg(test)]
 mod presence;
 #[cfg(test)]

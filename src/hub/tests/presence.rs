@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::hub::backplane::RosterChange;
+use crate::hub::backplane::{Entry, RosterChange};
 use crate::hub::seats::Presence;
 use crate::socket::tests::peer::{Peer, serve};
 use crate::{Config, Error, WebSocket};
@@ -246,6 +246,23 @@ async fn a_key_is_free_whenever_its_socket_ends() {
             .unwrap();
     }
     assert_eq!(keys(&room).await, [""; 0]);
+}
+
+#[test]
+fn keys_that_left_while_the_roster_was_read_are_not_in_it() {
+    let entry = |key: &str| Entry {
+        key: key.into(),
+        info: bytes::Bytes::new(),
+        seat: None,
+    };
+    let mut presence = Presence::default();
+    presence.begin_read();
+    presence.change(RosterChange::Left("a".into()));
+    presence.change(RosterChange::Entered(entry("c")));
+    let answer = ["a", "b", "c"].map(entry).to_vec();
+    let keys = presence.brought_up_to_date(answer).unwrap();
+    let keys: Vec<_> = keys.iter().map(|entry| &*entry.key).collect();
+    assert_eq!(keys, ["b", "c"]);
 }
 
 #[test]
