@@ -85,6 +85,10 @@ impl<K: Copy + Eq + Hash, S, M> Lag<K, S, M> {
         self.members.is_empty()
     }
 
+    pub(super) fn members(&self) -> impl Iterator<Item = (&K, &S)> {
+        self.members.iter().map(|(id, member)| (id, &member.socket))
+    }
+
     pub(super) fn contains(&self, id: K) -> bool {
         self.members.contains_key(&id)
     }

@@ -162,6 +162,14 @@ impl State {
         members.chain(lagging).collect()
     }
 
+    /// Returns all members, or the one of this id. Their connections are closed without the lock.
+    pub(in crate::hub) fn members(&self, only: Option<MemberId>) -> Vec<Arc<Shared>> {
+        let lagging = self.lag.iter().flat_map(|lag| lag.members());
+        let all = self.members.iter().chain(lagging);
+        let wanted = all.filter(|(id, _)| only.is_none_or(|only| only == **id));
+        wanted.map(|(_, socket)| socket.clone()).collect()
+    }
+
     /// The number of members.
     pub(in crate::hub) fn len(&self) -> usize {
         self.members.len() + self.lag.as_ref().map_or(0, |lag| lag.len())

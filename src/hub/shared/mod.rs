@@ -30,6 +30,7 @@ use crate::hub::seats::Presence;
 use crate::hub::settings::Settings;
 use crate::protocol::Prepared;
 use crate::shrink::shrink;
+use crate::socket::SocketId;
 use crate::socket::shared::{Observer, Shared};
 
 /// Why an engine is down at first. The first other reason is logged.
@@ -224,6 +225,10 @@ pub(in crate::hub) struct MemberId(pub(in crate::hub) usize);
 impl MemberId {
     pub(in crate::hub) fn of(socket: &Arc<Shared>) -> Self {
         Self::at(socket)
+    }
+
+    pub(in crate::hub) fn with(id: SocketId) -> Self {
+        MemberId(id.address())
     }
 
     fn at(socket: &Shared) -> Self {

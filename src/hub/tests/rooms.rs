@@ -13,7 +13,7 @@ use crate::message::Kind;
 use crate::protocol::Event;
 use crate::socket::managed;
 use crate::socket::tests::peer::{BUG, Counted, Peer, serve, serve_with, start};
-use crate::{Config, Message, WebSocket};
+use crate::{CloseCode, Config, Message, WebSocket};
 
 async fn talk(mut socket: WebSocket, room: Room) -> Result<(), Error> {
     room.join(&socket);
@@ -406,4 +406,38 @@ async fn messages_to_a_room_and_to_the_own_socket_keep_both_orders() {
     for order in &orders[1..] {
         assert!(*order == orders[0]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_are_closed_all_or_one_by_its_id() {
+    let hub = Hub::new();
+    let room = hub.room("room");
+    let (give, mut ids) = tokio::sync::mpsc::unbounded_channel();
+    let enter = |room: &Room| {
+        let (room, give) = (room.clone(), give.clone());
+        let handler = async move |mut socket: WebSocket| {
+            room.join(&socket);
+            give.send(socket.sender().id()).unwrap();
+            while socket.recv().await?.is_some() {}
+            Ok::<_, Error>(())
+        };
+        serve(Config::new(), handler).0
+    };
+    let mut first = enter(&room);
+    let first_id = ids.recv().await.unwrap();
+    let (mut second, mut third) = (enter(&room), enter(&room));
+    wait_for(&room, 3).await;
+
+    assert!(room.close_member(first_id, CloseCode::POLICY_VIOLATION, "enough"));
+    assert_eq!(first.close_frame().await, Some(1008));
+    wait_for(&room, 2).await;
+    assert!(!room.close_member(first_id, CloseCode::NORMAL, ""));
+
+    room.send("bye");
+    assert_eq!(room.close(CloseCode::GOING_AWAY, "closed"), 2);
+    for member in [&mut second, &mut third] {
+        assert_eq!(member.message().await, "bye".into());
+        assert_eq!(member.close_frame().await, Some(1001));
+    }
+    wait_for(&room, 0).await;
 }
