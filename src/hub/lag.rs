@@ -154,6 +154,11 @@ impl<K: Copy + Eq + Hash, S, M> Lag<K, S, M> {
         Some(socket)
     }
 
+    /// What is kept of the members that lag.
+    pub(super) fn members(&self) -> impl Iterator<Item = &S> {
+        self.members.values().map(|member| &member.socket)
+    }
+
     /// No member lags any more.
     pub(super) fn into_members(mut self) -> Vec<(K, S)> {
         let members = self.members.drain();

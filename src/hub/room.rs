@@ -12,9 +12,11 @@ use super::shared::join::{HubError, Joined, Recent};
 use super::shared::presence::{IfTaken, Seat};
 use super::shared::subscribe::Subscription;
 use super::shared::{Registry, RoomShared, Sent};
-use crate::WebSocket;
 use crate::config::Overflow;
+use crate::error::CloseCause;
 use crate::protocol::Prepared;
+use crate::socket::shared::Shared;
+use crate::{CloseCode, WebSocket};
 
 /// A handle to a room, from [`Hub::room`](super::Hub::room). Clones are handles to the
 /// same room.
@@ -323,6 +325,25 @@ impl Room {
     /// Dropping the future has no effect.
     pub async fn people(&self) -> Result<Vec<Person>, HubError> {
         self.room.people(&self.hub).await
+    }
+
+    /// Begins the closing handshake with every member on this server, after what is queued for it, and
+    /// returns at once. Returns the number of members that it is begun with.
+    ///
+    /// What a member [lags](super::Hub::lag_limit) behind is not sent. The room stays, and other sockets
+    /// may join it meanwhile. To close one member, use its [`Sender`](crate::Sender::close).
+    ///
+    /// ```
+    /// use hyper_ws::{CloseCode, hub::Hub};
+    ///
+    /// let room = Hub::new().room("lobby");
+    /// assert_eq!(room.close(CloseCode::GOING_AWAY, "the game is over"), 0);
+    /// ```
+    pub fn close(&self, code: CloseCode, reason: &str) -> usize {
+        let members = self.room.lock().all();
+        // Without the lock: each call wakes tasks.
+        let begins = |socket: &Arc<Shared>| socket.close(CloseCause::Local(code), code, reason);
+        members.iter().filter(|socket| begins(socket)).count()
     }
 
     /// Returns the number of members on this server.

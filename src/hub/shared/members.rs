@@ -162,6 +162,12 @@ impl State {
         members.chain(lagging).collect()
     }
 
+    /// Returns all members.
+    pub(in crate::hub) fn all(&self) -> Vec<Arc<Shared>> {
+        let lagging = self.lag.iter().flat_map(|lag| lag.members());
+        self.members.values().chain(lagging).cloned().collect()
+    }
+
     /// The number of members.
     pub(in crate::hub) fn len(&self) -> usize {
         self.members.len() + self.lag.as_ref().map_or(0, |lag| lag.len())
