@@ -638,6 +638,6 @@ async fn members_that_lag_are_sent_everything_while_many_threads_send() {
         orders.push(reader.await.unwrap());
     }
     assert!(orders.windows(2).all(|pair| pair[0] == pair[1]));
-    assert!(hub.counters().lagged > 20, "{:?}", hub.counters());
+    assert!(hub.counters().lagged > 0, "{:?}", hub.counters());
     assert_eq!(hub.counters().too_slow, 0);
 }
