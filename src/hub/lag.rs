@@ -85,6 +85,7 @@ impl<K: Copy + Eq + Hash, S, M> Lag<K, S, M> {
         self.members.is_empty()
     }
 
+    /// The members that lag, and what is kept of them.
     pub(super) fn members(&self) -> impl Iterator<Item = (&K, &S)> {
         self.members.iter().map(|(id, member)| (id, &member.socket))
     }

@@ -16,6 +16,7 @@ use crate::config::Overflow;
 use crate::error::CloseCause;
 use crate::protocol::Prepared;
 use crate::socket::SocketId;
+use crate::socket::shared::Shared;
 use crate::{CloseCode, WebSocket};
 
 /// A handle to a room, from [`Hub::room`](super::Hub::room). Clones are handles to the
@@ -120,29 +121,6 @@ impl Room {
     /// Ends the membership of a socket. It has no effect on a socket that is not a member.
     pub fn leave(&self, socket: &WebSocket) {
         self.room.take_out(socket);
-    }
-
-    /// Begins the closing handshake with every member on this server, behind what is queued for it,
-    /// and returns at once. Returns their number.
-    ///
-    /// They are members until their connections have ended. New ones may join meanwhile: the room
-    /// itself goes on.
-    pub fn close(&self, code: CloseCode, reason: &str) -> usize {
-        self.close_some(None, code, reason)
-    }
-
-    /// Closes one member like [`close`](Self::close), by its [id](crate::Sender::id). Returns
-    /// whether it is a member on this server.
-    pub fn close_member(&self, id: SocketId, code: CloseCode, reason: &str) -> bool {
-        self.close_some(Some(MemberId::with(id)), code, reason) > 0
-    }
-
-    fn close_some(&self, only: Option<MemberId>, code: CloseCode, reason: &str) -> usize {
-        let members = self.room.lock().members(only);
-        for socket in &members {
-            socket.close(CloseCause::Local(code), code, reason);
-        }
-        members.len()
     }
 
     /// Queues a message for every member, and returns at once.
@@ -348,6 +326,36 @@ impl Room {
     /// Dropping the future has no effect.
     pub async fn people(&self) -> Result<Vec<Person>, HubError> {
         self.room.people(&self.hub).await
+    }
+
+    /// Begins the closing handshake with every member on this server, after what is queued for it, and
+    /// returns at once. Returns the number of members that it is begun with.
+    ///
+    /// What a member [lags](super::Hub::lag_limit) behind is not sent. The room stays, and other sockets
+    /// may join it meanwhile. To close one member, use
+    /// [`close_member`](Self::close_member), or its [`Sender`](crate::Sender::close).
+    ///
+    /// ```
+    /// use hyper_ws::{CloseCode, hub::Hub};
+    ///
+    /// let room = Hub::new().room("lobby");
+    /// assert_eq!(room.close(CloseCode::GOING_AWAY, "the game is over"), 0);
+    /// ```
+    pub fn close(&self, code: CloseCode, reason: &str) -> usize {
+        self.close_some(None, code, reason)
+    }
+
+    /// Closes one member like [`close`](Self::close), by the [id](crate::Sender::id) of its
+    /// connection. Returns whether it is a member on this server that was open.
+    pub fn close_member(&self, id: SocketId, code: CloseCode, reason: &str) -> bool {
+        self.close_some(Some(MemberId::with(id)), code, reason) > 0
+    }
+
+    fn close_some(&self, only: Option<MemberId>, code: CloseCode, reason: &str) -> usize {
+        let members = self.room.lock().members(only);
+        // Without the lock: each call wakes tasks.
+        let begins = |socket: &Arc<Shared>| socket.close(CloseCause::Local(code), code, reason);
+        members.iter().filter(|socket| begins(socket)).count()
     }
 
     /// Returns the number of members on this server.
