@@ -22,7 +22,6 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_ws::client::ConnectError;
-use hyper_ws::error::CloseCause;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{CloseCode, Config, Error, Sender, Upgrade, WebSocket, WebSocketService};
 use tokio::net::TcpListener;
@@ -144,30 +143,23 @@ fn refusal(error: ConnectError) -> Response<String> {
     response
 }
 
-async fn forward(client: WebSocket, upstream: WebSocket) {
-    // A client's socket makes progress only while one of its methods is awaited.
-    // Here each socket may wait for the other, so this one gets a task of its own.
-    let (give, take) = tokio::sync::oneshot::channel();
-    tokio::spawn(upstream.run(|upstream| async { drop(give.send(upstream)) }));
-    let Ok(mut upstream) = take.await else { return };
-    let mut client = client;
+async fn forward(mut client: WebSocket, mut upstream: WebSocket) {
     let (to_client, to_upstream) = (client.sender(), upstream.sender());
     // Both sockets are held until both directions have ended: dropping one closes it.
     tokio::join!(
-        pump(&mut client, &to_upstream, CloseCode::GOING_AWAY),
-        pump(&mut upstream, &to_client, CloseCode::BAD_GATEWAY),
+        pump(&mut client, &to_upstream),
+        pump(&mut upstream, &to_client),
     );
 }
 
-/// Forwards until the conversation on one of the sides has ended; `lost` tells
-/// the other one of an end without a close frame.
-async fn pump(from: &mut WebSocket, to: &Sender, lost: CloseCode) {
+/// Forwards until the conversation on one of the sides has ended, and ends the other.
+async fn pump(from: &mut WebSocket, to: &Sender) {
     let source = from.sender();
     loop {
-        match forward_message(from, to, &source, lost).await {
+        match forward_message(from, to, &source).await {
             Ok(true) => {}
             // A side that has ended by itself needs no close frame.
-            Ok(false) | Err(_) => return carry_over(&source, to, lost),
+            Ok(false) | Err(_) => return carry_over(&source, to),
         }
     }
 }
@@ -176,7 +168,6 @@ async fn forward_message(
     from: &mut WebSocket,
     to: &Sender,
     source: &Sender,
-    lost: CloseCode,
 ) -> Result<bool, Error> {
     let Some(mut message) = from.recv_stream().await? else {
         return Ok(false);
@@ -197,22 +188,17 @@ async fn forward_message(
             Err(error) => {
                 // Before the unfinished message is dropped, which would close with a
                 // less precise code.
-                carry_over(source, to, lost);
+                carry_over(source, to);
                 return Err(error);
             }
         }
     }
 }
 
-/// Closes as the other side was closed.
-fn carry_over(source: &Sender, to: &Sender, lost: CloseCode) {
-    match source.close_cause() {
-        Some(CloseCause::Remote(Some(frame))) => to.close(frame.code, &frame.reason),
-        Some(CloseCause::Remote(None)) => to.close(CloseCode::NORMAL, ""),
-        Some(CloseCause::Drained(code)) => to.close(code, ""),
-        Some(CloseCause::Violation(violation)) => to.close(lost, &violation.to_string()),
-        Some(_) => to.close(lost, ""),
-        // The other side has ended, and closes this one itself.
-        None => {}
+/// Closes as the other side was closed. If that side has not ended by itself, it was closed by this
+/// one.
+fn carry_over(source: &Sender, to: &Sender) {
+    if let Some(cause) = source.close_cause() {
+        to.close_as(&cause);
     }
 }

@@ -3,7 +3,7 @@
 //!
 //!     cargo run --release --example rooms
 //!
-//! Open http://127.0.0.1:3000 in two windows. `chat` adds names, and answers to what is sent.
+//! Open http://127.0.0.1:3000 in two windows, or run `reconnect` beside it. `chat` adds names, and answers to what is sent.
 
 use std::convert::Infallible;
 
@@ -69,7 +69,8 @@ async fn main() -> std::io::Result<()> {
         .stamp(|_, at, message| format!("{at} {}", message.as_text().unwrap_or_default()));
     let service = WebSocketService::new(service_fn(page))
         .route("/ws", move |socket: WebSocket| chat(socket, hub.clone()));
-    let listener = TcpListener::bind("127.0.0.1:3000").await?;
+    let address = std::env::args().nth(1);
+    let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:3000")).await?;
     loop {
         let (stream, _) = listener.accept().await?;
         let connection = http1::Builder::new()

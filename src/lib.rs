@@ -158,6 +158,7 @@
 //! | have rooms with a memory, or over several servers | [`hub`] |
 //! | run behind nginx, HAProxy or Caddy | [behind a proxy](guide::deployment) |
 //! | connect to a server | [`client`] |
+//! | connect again, and resume | [a client that comes back](guide::reconnecting) |
 //! | test a handler | [`testing`] |
 //! | find out why a handshake fails | [check the handshake with curl](guide::curl), [questions](guide::troubleshooting) |
 //! | port a program | [`migrating`] |
@@ -193,10 +194,14 @@ pub mod protocol;
 mod deadline;
 #[cfg(feature = "handshake")]
 pub mod handshake;
+#[cfg(feature = "tracing")]
+mod rate;
 #[cfg(feature = "socket")]
 mod shrink;
 #[cfg(feature = "socket")]
 pub mod socket;
+#[cfg(any(feature = "rustls", feature = "redis-tls"))]
+mod tls;
 #[cfg(feature = "socket")]
 pub mod tracker;
 #[cfg(feature = "socket")]
@@ -215,6 +220,9 @@ mod axum;
 pub mod hub;
 #[cfg(feature = "testing")]
 pub mod testing;
+
+#[cfg(fuzzing)]
+pub mod fuzzing;
 
 #[doc = include_str!("design.md")]
 #[cfg(doc)]
@@ -235,6 +243,10 @@ pub mod guide {
 
     #[doc = include_str!("guide/compression.md")]
     pub mod compression {}
+
+    #[cfg(feature = "client")]
+    #[doc = include_str!("guide/reconnecting.md")]
+    pub mod reconnecting {}
 
     #[doc = include_str!("guide/http2.md")]
     pub mod http2 {}

@@ -243,8 +243,8 @@ def restart(programs, rounds, keep, sizes=(20_000, 100_000)):
         with Redis() as redis, Servers(programs, SEND, redis) as servers:
             with servers.client(None, "idle", str(rooms)) as client:
                 assert client.child.stdout.readline() == "ready\n"
-                # Each server reads each room once, by one call of a script.
-                while redis.calls().get("evalsha", [0])[0] < SERVERS * rooms:
+                # Each server reads each room once, for which a script reads a hash.
+                while redis.calls().get("hmget", [0])[0] < SERVERS * rooms:
                     time.sleep(0.3)
                 time.sleep(2)
                 cpu = [server.cpu() for server in servers.all]
@@ -255,7 +255,7 @@ def restart(programs, rounds, keep, sizes=(20_000, 100_000)):
                     begin = time.time()
                     took = None
                     while time.time() - begin < 90:
-                        if again.calls().get("evalsha", [0])[0] >= SERVERS * rooms:
+                        if again.calls().get("hmget", [0])[0] >= SERVERS * rooms:
                             took = time.time() - begin
                             break
                         time.sleep(0.05)

@@ -247,7 +247,7 @@ impl Visit {
         let entry = serde_json::to_string(&entry).expect("every text has a JSON form");
         match self.room.publish_once(id, entry).await {
             // As a member, the page gets it, or has got it.
-            Ok(position) if position.number() > self.joined.number() => Ok(()),
+            Ok(said) if said.position.number() > self.joined.number() => Ok(()),
             // It was said in an earlier connection. If it was too old to be replayed, nothing else
             // tells the page that it was accepted, and it would say it again for ever.
             Ok(_) => Ok(socket.send(json(&Event::Accepted { id })).await?),
@@ -257,7 +257,7 @@ impl Visit {
                 tracing::debug!(%error, "a text was declined");
                 // The error itself names hosts, which are no page's business.
                 let reason = match error {
-                    PublishError::Unknown => "it is not known whether the text was accepted",
+                    PublishError::Unknown(_) => "it is not known whether the text was accepted",
                     _ => "the text was not accepted: the other servers cannot be reached",
                 };
                 Ok(socket.send(json(&Event::Declined { id, reason })).await?)

@@ -17,14 +17,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 #[cfg(feature = "rustls")]
 use tokio_rustls::rustls;
 
+use super::connector::{self, Connector, PlainStream};
 use super::error::ConnectError;
-use super::handshake::{Handshake, Tls};
+use super::handshake::{Encryption, Handshake, Tls};
 #[cfg(feature = "http2")]
 use super::http2;
 use super::{dial, random};
 use crate::config::Config;
 use crate::deadline::after;
-#[cfg(feature = "http2")]
 use crate::error::BoxError;
 use crate::handshake::{ClientHandshake, IntoRequest, InvalidRequest, Target};
 use crate::socket::WebSocket;
@@ -169,8 +169,7 @@ pub struct Connect {
     request: Result<Request<()>, InvalidRequest>,
     source: StreamSource,
     config: Arc<Config>,
-    #[cfg(feature = "rustls")]
-    tls: Option<Arc<rustls::ClientConfig>>,
+    encryption: Encryption,
     title_case_headers: bool,
     connect_timeout: Duration,
     handshake_timeout: Duration,
@@ -180,6 +179,8 @@ pub struct Connect {
 enum StreamSource {
     /// A TCP connection to the host of the URL.
     Dial,
+    /// The stream of the program's connector, encrypted if the URL says `wss`.
+    Connector(Connector),
     /// A given stream, encrypted if the URL says `wss`.
     Via(Box<dyn Io>),
     /// A given stream, used as it is.
@@ -195,8 +196,7 @@ impl Connect {
             request: request.into_request(),
             source,
             config: Arc::default(),
-            #[cfg(feature = "rustls")]
-            tls: None,
+            encryption: Encryption::default(),
             title_case_headers: false,
             connect_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
@@ -274,10 +274,89 @@ impl Connect {
     /// certificates. The system's trusted certificates are used unless set.
     ///
     /// Its ALPN protocols are replaced by `http/1.1`.
+    ///
+    /// rustls needs a *crypto provider*, and the feature `rustls` brings none: the program has
+    /// one already, or chooses. A configuration has its own. Without this call the one that the
+    /// program has [installed](rustls::crypto::CryptoProvider::install_default) when it first
+    /// connects is used, else that of the feature `rustls-ring` or `rustls-aws-lc-rs`; this
+    /// crate installs none.
     #[cfg(feature = "rustls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn tls(mut self, config: impl Into<Arc<rustls::ClientConfig>>) -> Self {
-        self.tls = Some(config.into());
+        self.encryption = Encryption::Configured(config.into());
+        self
+    }
+
+    /// Reaches the server through this function instead of a new TCP connection: through a
+    /// proxy, over a Unix socket, or in memory. If the URL says `wss`, TLS runs on top of its
+    /// stream.
+    ///
+    /// It is called once, with the server's name and port, and has
+    /// [`connect_timeout`](Self::connect_timeout) together with TLS. Its error becomes a
+    /// [`ConnectError`] of the kind `Connect`, or is returned as it is if it is a
+    /// `ConnectError`.
+    ///
+    /// A Unix socket:
+    ///
+    /// ```no_run
+    /// # #[cfg(unix)]
+    /// # async fn example() -> Result<(), hyper_ws::Error> {
+    /// use tokio::net::UnixStream;
+    ///
+    /// let socket = hyper_ws::connect("ws://localhost/events")
+    ///     .connector(|_| UnixStream::connect("/run/server.socket"))
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Set `TCP_NODELAY` on a TCP connection of your own, as `connect` does on its own.
+    ///
+    /// The module has more [examples](super#other-streams). A stream that is there already goes
+    /// to [`via`](Self::via).
+    pub fn connector<F, Fut, T, E>(mut self, connector: F) -> Self
+    where
+        F: FnOnce(Target) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.source = StreamSource::Connector(connector::connector(connector));
+        self
+    }
+
+    /// Encrypts with TLS of your own if the URL says `wss`: native-tls or OpenSSL, for
+    /// instance. The feature `rustls` is not needed.
+    ///
+    /// The function is given the stream, and the server's name and port. The name for the
+    /// certificate is [`Target::server_name`]. If a protocol is negotiated (ALPN), it must be
+    /// `http/1.1`. The error of the function becomes a [`ConnectError`] of the kind `Tls`, or is
+    /// returned as it is if it is a `ConnectError`. This has no effect on [`connect_over`], and
+    /// replaces `Connect::tls`.
+    ///
+    /// ```no_run
+    /// # #[derive(Clone)]
+    /// # struct TlsConnector;
+    /// # impl TlsConnector {
+    /// #     async fn connect<S>(&self, _name: &str, stream: S) -> std::io::Result<S> { Ok(stream) }
+    /// # }
+    /// # async fn example(native_tls: TlsConnector) -> Result<(), hyper_ws::Error> {
+    /// let socket = hyper_ws::connect("wss://example.com/chat")
+    ///     .tls_connector(|stream, server| async move {
+    ///         native_tls.connect(server.server_name(), stream).await
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tls_connector<F, Fut, T, E>(mut self, connector: F) -> Self
+    where
+        F: FnOnce(PlainStream, Target) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.encryption = Encryption::Own(connector::encryptor(connector));
         self
     }
 
@@ -337,13 +416,17 @@ impl Connect {
         };
         let deadline = after(self.connect_timeout);
         let tls = Tls {
-            #[cfg(feature = "rustls")]
-            config: self.tls,
+            encryption: self.encryption,
             deadline,
         };
         match self.source {
             StreamSource::Over(stream) => handshake.over(stream).await,
             StreamSource::Via(stream) => tls.connect_if_wss(stream, &target?, handshake).await,
+            StreamSource::Connector(connector) => {
+                let target = target?;
+                let stream = connector::dial(connector, &target, deadline).await?;
+                tls.connect_if_wss(stream, &target, handshake).await
+            }
             StreamSource::Dial => {
                 let target = target?;
                 let stream = dial::dial(&target, deadline).await?;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 #[cfg(feature = "rustls")]
 use tokio_rustls::rustls;
 
+use super::connector::{self, Encryptor};
 use super::error::ConnectError;
 #[cfg(feature = "http2")]
 use super::http2;
@@ -19,13 +20,26 @@ use crate::config::Config;
 use crate::handshake::{ClientHandshake, Scheme, Target};
 use crate::protocol::Role;
 use crate::socket::{self, Negotiated, WebSocket};
+#[cfg(feature = "rustls")]
+use crate::tls::platform;
 
 /// The settings of TLS, for a URL that says `wss`.
 pub(super) struct Tls {
-    #[cfg(feature = "rustls")]
-    pub(super) config: Option<Arc<rustls::ClientConfig>>,
-    #[cfg_attr(not(feature = "rustls"), allow(dead_code))]
+    pub(super) encryption: Encryption,
     pub(super) deadline: Instant,
+}
+
+/// How a stream is encrypted.
+#[derive(Default)]
+pub(super) enum Encryption {
+    /// By rustls, trusting whom the system trusts.
+    #[default]
+    Platform,
+    /// By rustls, as configured.
+    #[cfg(feature = "rustls")]
+    Configured(Arc<rustls::ClientConfig>),
+    /// By the program itself.
+    Own(Encryptor),
 }
 
 impl Tls {
@@ -40,15 +54,28 @@ impl Tls {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        match target.scheme() {
-            Scheme::Ws => handshake.over(stream).await,
+        if target.scheme() == Scheme::Ws {
+            return handshake.over(stream).await;
+        }
+        match self.encryption {
+            Encryption::Own(encryptor) => {
+                let stream = connector::encrypt(encryptor, stream, target, self.deadline).await?;
+                handshake.over(stream).await
+            }
             #[cfg(feature = "rustls")]
-            Scheme::Wss => {
-                let stream = tls::encrypt(stream, target, self.config, self.deadline).await?;
+            Encryption::Configured(config) => {
+                let stream = tls::encrypt(stream, target, &config, self.deadline).await?;
+                handshake.over(stream).await
+            }
+            #[cfg(feature = "rustls")]
+            Encryption::Platform => {
+                let config =
+                    platform().map_err(|error| ConnectError::no_platform(target, error))?;
+                let stream = tls::encrypt(stream, target, &config, self.deadline).await?;
                 handshake.over(stream).await
             }
             #[cfg(not(feature = "rustls"))]
-            Scheme::Wss => Err(ConnectError::no_tls()),
+            Encryption::Platform => Err(ConnectError::no_tls()),
         }
     }
 }

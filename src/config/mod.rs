@@ -59,7 +59,8 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// The sender waits until the peer has read enough.
+    /// The sender waits until the peer has read enough. A sender that cannot wait
+    /// ([`push`](crate::Sender::push), rooms) does as for `Close`.
     Wait,
     /// The new message is dropped.
     DropNewest,
@@ -67,7 +68,8 @@ pub enum Overflow {
     /// Only whole messages are dropped, and only those that are not being written yet: while
     /// as many bytes as the limit are being written, all that wait behind them are dropped.
     DropOldest,
-    /// The connection is closed with 1013: the peer reads too slowly.
+    /// The connection is closed with 1013: the peer reads too slowly. In a room, a member is closed
+    /// when it is too far behind (`Hub::lag_limit`).
     Close,
 }
 
@@ -176,12 +178,13 @@ impl Config {
         self
     }
 
-    /// Sets what [`WebSocket::send`](crate::WebSocket::send) and
-    /// [`Sender::send`](crate::Sender::send) do when the output queue is full;
-    /// [`Overflow::Wait`] unless set.
+    /// Sets what `send` and `push` of a [`WebSocket`](crate::WebSocket) and of a
+    /// [`Sender`](crate::Sender) do when the output queue is full; [`Overflow::Wait`] unless set.
     ///
-    /// Other calls ignore it. When the queue is full, `try_send` returns an error, and
-    /// `reserve`, `Sink` and `send_stream` wait. Rooms have a policy of their own.
+    /// [`push`](crate::Sender::push) cannot wait: it closes then. Other calls ignore the policy. When
+    /// the queue is full, `try_send` returns an error, and `reserve`, `Sink` and `send_stream`
+    /// wait. Rooms have a policy of their own (`Hub::overflow`), and keep what is too much for the
+    /// queue of a member (`Hub::lag_limit`).
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self

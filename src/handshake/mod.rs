@@ -44,7 +44,7 @@
 //!     .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
 //!     .header("sec-websocket-protocol", "chat.v1")
 //!     .body(())?;
-//! let (response, agreement) = accept(&request, &config)?;
+//! let (response, agreement) = accept(&request, &config).expect("it is valid");
 //! assert_eq!(response.status(), 101);
 //! assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 //! assert_eq!(agreement.protocol(), Some("chat.v1"));
@@ -71,6 +71,7 @@
 
 mod accept;
 mod agreement;
+mod body;
 mod client;
 mod extensions;
 mod headers;
@@ -84,12 +85,15 @@ mod tests;
 
 pub use accept::accept_key;
 pub use agreement::Agreement;
+pub use body::TextBody;
 pub use client::{ClientHandshake, InvalidResponse};
 #[cfg(feature = "server")]
 pub(crate) use headers::assert_subprotocol;
 #[cfg(feature = "client")]
 pub(crate) use quote::excerpt;
 pub use rejection::Rejection;
+#[cfg(feature = "server")]
+pub(crate) use rejection::Unavailable;
 pub use server::{Head, Offer};
 #[cfg(feature = "server")]
 pub(crate) use target::encoded_path;

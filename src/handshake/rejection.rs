@@ -5,7 +5,10 @@ use std::fmt;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode, Version};
 
+use super::body::TextBody;
 use super::quote::shown;
+#[cfg(feature = "tracing")]
+use crate::rate::LogRate;
 
 /// The refusal of a handshake: a reason, and the response to send. The body of the
 /// response is the reason in plain text, so curl shows it.
@@ -26,6 +29,11 @@ use super::quote::shown;
 ///
 /// The reason quotes what the client sent, escaped and truncated. It belongs in the
 /// response; log it only if header values may be logged.
+///
+/// It is deliberately no [`Error`](std::error::Error): a `?` on it in a function that returns a
+/// `Box<dyn Error>` would compile, and hyper would close the connection without an answer. In a
+/// handler of the [second shape](crate::guide::handlers#the-two-shapes) and in axum, `?` on it
+/// answers with the response.
 ///
 /// See also the page [check the handshake with curl](crate::guide::curl), which shows
 /// the responses.
@@ -88,9 +96,23 @@ pub(super) enum Reason {
     NotUpgradable,
     #[cfg(feature = "server")]
     Unavailable {
-        reason: &'static str,
+        reason: Unavailable,
         retry_after: u32,
     },
+    /// The server's own reason.
+    #[cfg(feature = "server")]
+    Own {
+        status: StatusCode,
+        text: String,
+    },
+}
+
+/// Why a server accepts no more sockets.
+#[cfg(feature = "server")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unavailable {
+    Full,
+    Draining,
 }
 
 /// A fault of a field that must come exactly once.
@@ -130,13 +152,28 @@ impl Rejection {
 
     /// The server accepts no more sockets for now; `retry_after` is in seconds.
     #[cfg(feature = "server")]
-    pub(crate) fn unavailable(reason: &'static str, retry_after: u32) -> Self {
+    pub(crate) fn unavailable(reason: Unavailable, retry_after: u32) -> Self {
         let reason = Reason::Unavailable {
             reason,
             retry_after,
         };
         // The response is the same over HTTP/1 and HTTP/2, so either will do.
         Rejection::new(reason, Via::Http1)
+    }
+
+    /// The server refuses for a reason of its own.
+    ///
+    /// # Panics
+    ///
+    /// If the status is not that of an error.
+    #[cfg(feature = "server")]
+    #[track_caller]
+    pub(crate) fn own(status: StatusCode, text: String, version: Version) -> Self {
+        assert!(
+            status.is_client_error() || status.is_server_error(),
+            "{status} does not refuse: expected a status from 400 to 599"
+        );
+        Rejection::new(Reason::Own { status, text }, Via::of(version))
     }
 
     /// Returns the status of the response.
@@ -166,6 +203,8 @@ impl Rejection {
             Reason::NotUpgradable => StatusCode::INTERNAL_SERVER_ERROR,
             #[cfg(feature = "server")]
             Reason::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            #[cfg(feature = "server")]
+            Reason::Own { status, .. } => *status,
         };
         match (status, self.via) {
             // HTTP/2 has no `Upgrade` (RFC 9113, section 8.6), which a 426
@@ -176,14 +215,9 @@ impl Rejection {
     }
 
     /// Makes the response. Its body is the reason.
-    pub fn into_response<B: From<String>>(self) -> Response<B> {
-        // A page cannot read the response to a refused handshake, so developers
-        // look into the log. It has the status, since the reason quotes the request.
+    pub fn into_response<B: TextBody>(self) -> Response<B> {
         #[cfg(feature = "tracing")]
-        tracing::debug!(
-            status = self.status().as_u16(),
-            "refused a WebSocket handshake"
-        );
+        self.log();
         let status = self.status();
         let mut response = Response::new(B::from(format!("{self}\n")));
         *response.status_mut() = status;
@@ -203,6 +237,45 @@ impl Rejection {
             headers.insert(name, value);
         }
         response
+    }
+
+    /// A page cannot read the response to a refused handshake, so developers look into the log. A
+    /// refusal by a setting of the server is told once a second, with its reason and the setting. All
+    /// others are the client's mistake: at level debug, and without the reason, since that quotes
+    /// header fields.
+    #[cfg(feature = "tracing")]
+    fn log(&self) {
+        static ORIGIN: LogRate = LogRate::new();
+        static HOST: LogRate = LogRate::new();
+        #[cfg(feature = "server")]
+        static FULL: LogRate = LogRate::new();
+        #[cfg(feature = "server")]
+        static DRAINING: LogRate = LogRate::new();
+        let status = self.status().as_u16();
+        let (rate, setting) = match &self.reason {
+            Reason::Origin { rule, .. } => match rule {
+                OriginRule::Same(_) | OriginRule::List => (&ORIGIN, "Config::allow_origins"),
+                OriginRule::If => (&ORIGIN, "Config::allow_origins_if"),
+            },
+            Reason::ForeignHost(_) => (&HOST, "Config::hosts"),
+            #[cfg(feature = "server")]
+            Reason::Unavailable { reason, .. } => match reason {
+                Unavailable::Full => (&FULL, "Tracker::limit"),
+                Unavailable::Draining => (&DRAINING, "Tracker::drain"),
+            },
+            _ => {
+                tracing::debug!(status, "refused a WebSocket handshake");
+                return;
+            }
+        };
+        if let Some(left_out) = rate.pass() {
+            tracing::warn!(
+                status,
+                setting,
+                left_out,
+                "refused a WebSocket handshake: {self}"
+            );
+        }
     }
 
     /// The header that only this reason has.
@@ -229,7 +302,7 @@ impl Rejection {
     }
 }
 
-impl<B: From<String>> From<Rejection> for Response<B> {
+impl<B: TextBody> From<Rejection> for Response<B> {
     fn from(rejection: Rejection) -> Self {
         rejection.into_response()
     }
@@ -322,7 +395,14 @@ impl fmt::Display for Rejection {
                  WebSocket handler rebuilt the request without its extensions",
             ),
             #[cfg(feature = "server")]
-            Reason::Unavailable { reason, .. } => f.write_str(reason),
+            Reason::Unavailable { reason, .. } => f.write_str(match reason {
+                Unavailable::Full => {
+                    "the server has reached its limit of WebSockets (try again later)"
+                }
+                Unavailable::Draining => "the server is shutting down",
+            }),
+            #[cfg(feature = "server")]
+            Reason::Own { text, .. } => f.write_str(text),
         }
     }
 }
@@ -355,5 +435,3 @@ impl FieldFault {
         }
     }
 }
-
-impl std::error::Error for Rejection {}

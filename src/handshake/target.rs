@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use http::{Request, Uri};
 
@@ -173,8 +174,7 @@ impl Target {
     }
 
     /// Returns the host without a zone, for the server's certificate.
-    #[cfg(feature = "rustls")]
-    pub(crate) fn server_name(&self) -> &str {
+    pub fn server_name(&self) -> &str {
         self.host
             .split_once('%')
             .map_or(&self.host, |(host, _)| host)
@@ -193,6 +193,24 @@ impl fmt::Display for Target {
         } else {
             write!(f, "{}:{}", self.host, self.port)
         }
+    }
+}
+
+/// RFC 3986, section 3.2.2: in brackets stands an address. Without this check, the name in
+/// `ws://[example.com]/` would be looked up, where other readers see an error.
+fn check_literal(host: &str) -> Result<(), InvalidRequest> {
+    let Some(literal) = host.strip_prefix('[') else {
+        return Ok(());
+    };
+    let literal = literal.strip_suffix(']').unwrap_or(literal);
+    let address = literal
+        .split_once('%')
+        .map_or(literal, |(address, _)| address);
+    match address.parse::<Ipv6Addr>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(InvalidRequest::new(
+            "invalid host in brackets: expected an IPv6 address, as in ws://[::1]/",
+        )),
     }
 }
 
@@ -222,6 +240,7 @@ impl<'a> Authority<'a> {
         if host.is_empty() {
             return Err(no_host());
         }
+        check_literal(host)?;
         let port = match rest.strip_prefix(host).unwrap_or("") {
             // RFC 3986, section 3.2.3: `port = *DIGIT`, so it may be empty.
             "" | ":" => None,
@@ -280,7 +299,7 @@ fn typed(url: &str) -> Result<String, InvalidRequest> {
         &before_query[path..],
     );
     let (user, host) = match authority.rsplit_once('@') {
-        Some((user, host)) => (encoded(user, is_user_byte) + "@", host),
+        Some((user, host)) => (encoded_user(user) + "@", host),
         None => (String::new(), authority),
     };
     if !host.is_ascii() {
@@ -322,10 +341,21 @@ fn is_query_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\"#<>'".contains(&byte)
 }
 
-/// Not in its "userinfo percent-encode set", except for the colon between user and
-/// password.
+/// Not in its "userinfo percent-encode set".
 fn is_user_byte(byte: u8) -> bool {
-    is_path_byte(byte) && !b"/;=@[\\]|".contains(&byte)
+    is_path_byte(byte) && !b"/:;=@[\\]|".contains(&byte)
+}
+
+/// Percent-encodes a user and a password. The first colon is between them; `http` refuses a
+/// URL with many others.
+fn encoded_user(user: &str) -> String {
+    match user.split_once(':') {
+        None => encoded(user, is_user_byte),
+        Some((name, password)) => {
+            let name = encoded(name, is_user_byte);
+            format!("{name}:{}", encoded(password, is_user_byte))
+        }
+    }
 }
 
 /// Percent-encodes a path as clients do.

@@ -57,10 +57,11 @@ pub(super) struct Follower {
 enum State {
     /// The room is not followed.
     Cold,
-    /// The engine has been asked to follow the room.
-    Waiting,
+    /// The engine has been asked to follow the room. Before the first read, somebody may have come
+    /// with a position: what follows it is read then.
+    Waiting(Option<Position>),
     /// Something may be missing: a read finds out. What arrives meanwhile waits.
-    Behind(Backlog),
+    Behind(Box<Backlog>),
     /// Everything up to `last` was accepted, and what follows it arrives.
     Live,
 }
@@ -136,7 +137,17 @@ impl Follower {
     /// The engine is asked to follow the room.
     pub(super) fn follow(&mut self) {
         if !self.is_followed() {
-            self.state = State::Waiting;
+            self.state = State::Waiting(None);
+        }
+    }
+
+    /// Somebody comes with a position. If the room has not been read yet, the first read is one of
+    /// what follows: so all who come with this position after a server has died need no other.
+    pub(super) fn expect(&mut self, position: Position) {
+        if let State::Waiting(expected @ None) = &mut self.state
+            && self.last.is_none()
+        {
+            *expected = Some(position);
         }
     }
 
@@ -156,7 +167,7 @@ impl Follower {
     /// from before, so it is not waited for.
     pub(super) fn interrupted(&mut self) {
         if self.is_followed() {
-            self.state = State::Waiting;
+            self.state = State::Waiting(None);
             self.discard_read();
         }
     }
@@ -165,7 +176,12 @@ impl Follower {
     pub(super) fn following(&mut self, steps: &mut Vec<Step>) {
         if self.is_followed() {
             self.discard_read();
-            self.fall_behind(Backlog::default(), steps);
+            let expected = match self.state {
+                State::Waiting(expected) => expected,
+                _ => None,
+            };
+            self.state = State::Behind(Box::default());
+            self.begin_read_after(self.last.or(expected), steps);
         }
     }
 
@@ -183,12 +199,12 @@ impl Follower {
         }
         match &mut self.state {
             // A late message of an earlier subscription: the read will find it.
-            State::Cold | State::Waiting => {}
+            State::Cold | State::Waiting(_) => {}
             State::Behind(backlog) => backlog.push(arrival, &self.budget),
             State::Live if self.last == Some(arrival.previous) => self.deliver(arrival, steps),
             State::Live if is_known(arrival.position) => {}
             State::Live => {
-                let mut backlog = Backlog::default();
+                let mut backlog = Box::<Backlog>::default();
                 backlog.push(arrival, &self.budget);
                 // A read that is under way may have been carried out before what is missing was
                 // published.
@@ -201,6 +217,13 @@ impl Follower {
     /// Asks for a read that begins after this call. It has been answered when
     /// [`has_answered`](Self::has_answered) says so of the number that is returned.
     pub(super) fn want(&mut self, want: Want, steps: &mut Vec<Step>) -> u64 {
+        // Whoever wants all of the log has a position that is older than the ring. A read of all of
+        // it that is under way finds such a position, or it is not there.
+        if let (Want::All, ReadState::UnderWay { want: begun, .. }) = (want, self.read)
+            && begun == Some(want)
+        {
+            return self.reads;
+        }
         self.wanted = self.wanted.max(Some(want));
         if self.is_live() && self.read == ReadState::Idle {
             self.begin_read(steps);
@@ -245,7 +268,7 @@ impl Follower {
             // read, during which nothing is accepted.
             Taken::Not(_) if self.is_live() && self.last != at => {
                 self.discard_read();
-                return self.fall_behind(Backlog::default(), steps);
+                return self.fall_behind(Box::default(), steps);
             }
             Taken::Not(messages) => {
                 self.last = Some(end);
@@ -337,12 +360,16 @@ impl Follower {
         self.last.is_none_or(|last| number > last.number())
     }
 
-    fn fall_behind(&mut self, backlog: Backlog, steps: &mut Vec<Step>) {
+    fn fall_behind(&mut self, backlog: Box<Backlog>, steps: &mut Vec<Step>) {
         self.state = State::Behind(backlog);
         self.begin_read(steps);
     }
 
     fn begin_read(&mut self, steps: &mut Vec<Step>) {
+        self.begin_read_after(self.last, steps);
+    }
+
+    fn begin_read_after(&mut self, after: Option<Position>, steps: &mut Vec<Step>) {
         debug_assert_eq!(self.read, ReadState::Idle);
         if let State::Behind(backlog) = &mut self.state {
             backlog.read_begins();
@@ -353,7 +380,7 @@ impl Follower {
             want,
         };
         self.reads += 1;
-        let from = match (want, self.last) {
+        let from = match (want, after) {
             (Some(Want::All), _) => ReadFrom::Start,
             (_, Some(last)) => ReadFrom::After(last),
             (_, None) => ReadFrom::End,

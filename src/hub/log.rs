@@ -35,6 +35,12 @@ pub(super) struct Log {
     pub(super) is_whole: bool,
     /// When the newest message came.
     newest: Instant,
+    aside: Option<Box<Aside>>,
+}
+
+/// What few rooms need, made when it is first needed: with an engine, the engine knows the keys.
+#[derive(Default)]
+struct Aside {
     once: Once,
     /// The sockets that do not get a message which is on its way through the engine, oldest first.
     excepted: VecDeque<(u64, Weak<Shared>)>,
@@ -47,8 +53,7 @@ impl Log {
             follower,
             is_whole: false,
             newest: Instant::now(),
-            once: Once::default(),
-            excepted: VecDeque::new(),
+            aside: None,
         }
     }
 
@@ -97,37 +102,40 @@ impl Log {
     /// keeps another socket from having its address. If too many are on their way, the oldest is
     /// forgotten, and that socket gets its own message.
     pub(super) fn except(&mut self, number: u64, socket: Weak<Shared>) {
-        if self.excepted.len() == EXCEPTED {
-            self.excepted.pop_front();
+        let excepted = &mut self.aside.get_or_insert_default().excepted;
+        if excepted.len() == EXCEPTED {
+            excepted.pop_front();
         }
-        self.excepted.push_back((number, socket));
+        excepted.push_back((number, socket));
     }
 
     /// The socket of this number. It and those before it are forgotten, since messages arrive in the
     /// order in which they were sent.
     pub(super) fn take_excepted(&mut self, number: u64) -> Option<Weak<Shared>> {
-        let index = self
-            .excepted
-            .iter()
-            .position(|(known, _)| *known == number)?;
-        let (_, socket) = self.excepted.drain(..=index).next_back()?;
+        let excepted = &mut self.aside.as_mut()?.excepted;
+        let index = excepted.iter().position(|(known, _)| *known == number)?;
+        let (_, socket) = excepted.drain(..=index).next_back()?;
         Some(socket)
     }
 
     /// Returns whether keys are remembered.
     pub(super) fn has_once(&mut self) -> bool {
-        self.once.forget_old();
-        !self.once.positions.is_empty()
+        self.aside.as_mut().is_some_and(|aside| {
+            aside.once.forget_old();
+            !aside.once.positions.is_empty()
+        })
     }
 
     /// Where the message with this key stands, if it was appended before.
     pub(super) fn find_once(&mut self, key: &str) -> Option<Position> {
-        self.once.forget_old();
-        self.once.positions.get(key).copied()
+        let once = &mut self.aside.as_mut()?.once;
+        once.forget_old();
+        once.positions.get(key).copied()
     }
 
     pub(super) fn remember_once(&mut self, key: &str, position: Position) {
-        self.once.remember(key.into(), position);
+        let once = &mut self.aside.get_or_insert_default().once;
+        once.remember(key.into(), position);
     }
 }
 

@@ -14,9 +14,10 @@
 //! ```
 //!
 //! A message is encoded once, whatever the size of the room. All messages that a member
-//! gets between two polls of its task leave in one write. Sending never waits: if a
-//! member reads more slowly than the room sends, a [policy](Hub::overflow) says what
-//! happens. By default that member is closed with 1013. All members get the messages of a
+//! gets between two polls of its task leave in one write. Sending never waits: what a
+//! member cannot take at once, since its output queue is full, is kept for it and sent as fast as it
+//! reads. A member that is [too far behind](Hub::lag_limit) its room is closed with 1013; with another
+//! [policy](Hub::overflow) it loses messages instead. All members get the messages of a
 //! room in the same order.
 //!
 //! A hub comes in three sizes, with the same calls:
@@ -161,6 +162,11 @@
 //! [Rooms over several servers](crate::guide::rooms) says what happens when what fails, and how far
 //! it goes.
 //!
+//! # Readers without a socket
+//!
+//! [`Room::subscribe`] gives a bot, a writer to a database or a dashboard every message of a room,
+//! as a member gets it, and tells it when some are missing.
+//!
 //! # Presence
 //!
 //! [`Room::enter`] gives a socket a key that is unique in the room, over all servers;
@@ -170,9 +176,12 @@ pub mod backplane;
 mod counters;
 mod envelope;
 mod follow;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod handle;
 mod history;
 mod keeper;
+mod lag;
 mod log;
 mod people;
 mod position;
@@ -183,11 +192,13 @@ mod room;
 mod seats;
 mod settings;
 mod shared;
-#[cfg(test)]
+// The fuzz targets run the model too, without its tests.
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, allow(dead_code, unused_imports))]
 mod tests;
 mod user_code;
 
-pub use backplane::{EngineError, EngineState, EnterError, PublishError};
+pub use backplane::{EngineError, EngineState, EnterError, PublishError, Published};
 pub use counters::Counters;
 pub use handle::Hub;
 pub use history::{Gap, History};
@@ -199,3 +210,4 @@ pub use room::Room;
 pub use shared::Sent;
 pub use shared::join::{HubError, Joined, Recent};
 pub use shared::presence::Seat;
+pub use shared::subscribe::{Received, Subscription};

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::backplane::{EnterError, PublishError};
+use super::backplane::{EnterError, PublishError, Published};
 use super::people::Person;
 use super::position::Position;
 use super::shared::join::{HubError, Joined, Recent};
 use super::shared::presence::{IfTaken, Seat};
-use super::shared::{MemberId, Registry, RoomShared, Sent};
+use super::shared::subscribe::Subscription;
+use super::shared::{Registry, RoomShared, Sent};
 use crate::WebSocket;
 use crate::config::Overflow;
 use crate::protocol::Prepared;
@@ -48,12 +49,11 @@ impl Room {
     pub fn join(&self, socket: &WebSocket) {
         let socket = socket.shared();
         let mut state = self.room.lock();
-        let known = state.members.insert(MemberId::of(socket), socket.clone());
-        state.quiet_since = None;
+        let is_new = state.add(socket);
         drop(state);
         // A connection that has begun to end does not accept observers, and would
         // never be taken out.
-        if known.is_none() && !socket.observe(self.room.clone()) {
+        if is_new && !socket.observe(self.room.clone()) {
             self.room.remove(socket);
         }
         self.room.wanted(&self.hub);
@@ -160,12 +160,14 @@ impl Room {
     ///
     /// Once the future has been polled, dropping it does not take the message back.
     pub async fn publish(&self, message: impl Into<Prepared>) -> Result<Position, PublishError> {
-        self.room.publish(&self.hub, message.into(), None).await
+        let published = self.room.publish(&self.hub, message.into(), None).await?;
+        Ok(published.position)
     }
 
     /// Like [`publish`](Self::publish), for a message that may have been published already: if one
     /// with the same `key` was published to this room within the last five minutes, on any
     /// server, nothing happens, and the position is that of the other.
+    /// [`Published::repeated`] tells which.
     ///
     /// A client makes up a key for each message, and says the message again after a
     /// connection has broken. A key has at most 256 bytes. In one process, a room remembers its last
@@ -182,10 +184,28 @@ impl Room {
         &self,
         key: &str,
         message: impl Into<Prepared>,
-    ) -> Result<Position, PublishError> {
+    ) -> Result<Published, PublishError> {
         self.room
             .publish(&self.hub, message.into(), Some(key))
             .await
+    }
+
+    /// Reads the room without a socket: for a bot, a writer to a database, a dashboard.
+    ///
+    /// The [`Subscription`] gets every message after the position, once, in order, or is told that
+    /// some are missing; `None` is the end of the room. As long as it lives, an engine follows the
+    /// room, and it counts neither as a member nor as present. [`Subscription::recv`] has an
+    /// example.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::NoHistory`], or [`HubError::Unavailable`] after five seconds.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn subscribe(&self, from: Option<Position>) -> Result<Subscription, HubError> {
+        self.room.subscribe(&self.hub, from).await
     }
 
     /// Returns the position at the end of the room. Read it *before* the state that you send to a
@@ -307,7 +327,7 @@ impl Room {
 
     /// Returns the number of members on this server.
     pub fn len(&self) -> usize {
-        self.room.lock().members.len()
+        self.room.lock().len()
     }
 
     /// Returns whether the room has no members on this server.

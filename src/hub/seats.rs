@@ -82,9 +82,22 @@ pub(super) struct Presence {
     copy: CopyState,
     /// The number of the last read of the roster that was begun.
     reads: u64,
-    /// The changes since it was begun, until it is answered. Those that came after the engine had
-    /// answered are not in the answer.
-    since_read: Option<Vec<RosterChange>>,
+    read: ReadState,
+}
+
+/// The largest number of changes that are kept while the roster is read.
+const MAX_CHANGES: usize = 1024;
+
+/// Whether the roster is being read.
+#[derive(Debug, Default)]
+enum ReadState {
+    #[default]
+    Idle,
+    /// The changes since the read was begun. Those that came after the engine had answered are not
+    /// in the answer.
+    UnderWay(Vec<RosterChange>),
+    /// There were too many changes: the answer is of no use.
+    Overtaken,
 }
 
 /// Whether the copy of the roster is right.
@@ -126,7 +139,7 @@ impl Presence {
 
     /// Returns whether the roster is to be read, and is not being read.
     pub(super) fn needs_read(&self) -> bool {
-        !self.is_current() && self.since_read.is_none()
+        !self.is_current() && matches!(self.read, ReadState::Idle)
     }
 
     pub(super) fn is_current(&self) -> bool {
@@ -140,7 +153,7 @@ impl Presence {
             self.copy = CopyState::Old;
         }
         self.reads += 1;
-        self.since_read = None;
+        self.read = ReadState::Idle;
     }
 
     /// The room is not followed any more: the copy is given up.
@@ -148,13 +161,13 @@ impl Presence {
         self.copy = CopyState::Unread;
         self.people = People::default();
         self.reads += 1;
-        self.since_read = None;
+        self.read = ReadState::Idle;
     }
 
     /// Returns the number of a read of the roster, which begins.
     pub(super) fn begin_read(&mut self) -> u64 {
         self.reads += 1;
-        self.since_read = Some(vec![]);
+        self.read = ReadState::UnderWay(vec![]);
         self.reads
     }
 
@@ -163,9 +176,13 @@ impl Presence {
     }
 
     /// Returns the roster of an answer as it is by now. A change that the answer contains already
-    /// is made again, which changes nothing: the later changes are made again too.
-    pub(super) fn brought_up_to_date(&mut self, mut roster: Vec<Entry>) -> Vec<Entry> {
-        for change in self.since_read.take().unwrap_or_default() {
+    /// is made again, which changes nothing: the later changes are made again too. `None` if there
+    /// were too many changes: the roster is to be read again.
+    pub(super) fn brought_up_to_date(&mut self, mut roster: Vec<Entry>) -> Option<Vec<Entry>> {
+        let ReadState::UnderWay(changes) = std::mem::take(&mut self.read) else {
+            return None;
+        };
+        for change in changes {
             let key = match &change {
                 RosterChange::Entered(entry) => &entry.key,
                 RosterChange::Left(key) => key,
@@ -175,7 +192,7 @@ impl Presence {
                 roster.push(entry);
             }
         }
-        roster
+        Some(roster)
     }
 
     /// Compares a roster with the seats of this server.
@@ -208,8 +225,12 @@ impl Presence {
 
     /// Takes a change; returns what members are to be told.
     pub(super) fn change(&mut self, change: RosterChange) -> Vec<Change> {
-        if let Some(since_read) = &mut self.since_read {
-            since_read.push(change.clone());
+        match &mut self.read {
+            ReadState::UnderWay(changes) if changes.len() < MAX_CHANGES => {
+                changes.push(change.clone());
+            }
+            ReadState::UnderWay(_) => self.read = ReadState::Overtaken,
+            ReadState::Idle | ReadState::Overtaken => {}
         }
         // A seat of this server whose key is taken over, here or elsewhere, is lost.
         if let RosterChange::Entered(entry) = &change

@@ -2,6 +2,42 @@
 //!
 //! RFC 6455 knows two kinds of message, text and binary (section 5.6). Pings,
 //! pongs and close frames are handled by the library and never appear here.
+//!
+//! # JSON
+//!
+//! One line in each direction, with `serde_json`. Text messages, since pages send JSON as text:
+//!
+//! ```
+//! # #[cfg(feature = "socket")]
+//! # mod example {
+//! use hyper_ws::WebSocket;
+//! use hyper_ws::error::BoxError;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Deserialize)]
+//! struct Question {
+//!     numbers: Vec<f64>,
+//! }
+//!
+//! #[derive(Serialize)]
+//! struct Answer {
+//!     sum: f64,
+//! }
+//!
+//! async fn sums(mut socket: WebSocket) -> Result<(), BoxError> {
+//!     while let Some(message) = socket.recv().await? {
+//!         let question: Question = serde_json::from_slice(message.as_bytes())?;
+//!         let answer = Answer { sum: question.numbers.iter().sum() };
+//!         socket.send(serde_json::to_string(&answer)?).await?;
+//!     }
+//!     Ok(())
+//! }
+//! # }
+//! ```
+//!
+//! With `?` a message that is not JSON ends the handler, and closes with 1011. A mistake that is
+//! the client's own deserves a word: `Err(error) => socket.close(CloseCode::INVALID_PAYLOAD,
+//! &error.to_string()).await`, or an answer in your own protocol.
 
 mod binary;
 pub(crate) mod payload;

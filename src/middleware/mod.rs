@@ -47,39 +47,41 @@
 //!
 //! - `async fn(WebSocket)`, which returns nothing or a `Result<(), E>`. It is called
 //!   once the connection is handed over.
-//! - `async fn(Upgrade, Request<()>) -> Response<String>`. It is called with the
-//!   handshake, and may look at the request, choose a subprotocol or refuse:
+//! - `async fn(Upgrade, Request<()>)`, which returns a `Response<String>` or a
+//!   `Result<Response<String>, E>`. It is called with the handshake, and may look at the request,
+//!   choose a subprotocol or refuse:
 //!
 //! ```
 //! use hyper::{Request, Response, StatusCode};
+//! use hyper_ws::handshake::Rejection;
 //! use hyper_ws::{Upgrade, WebSocket};
 //!
-//! async fn private(upgrade: Upgrade, request: Request<()>) -> Response<String> {
+//! async fn private(upgrade: Upgrade, request: Request<()>) -> Result<Response<String>, Rejection> {
+//!     // The origin, the host and the limit, before anything of yours runs.
+//!     let upgrade = upgrade.check()?;
 //!     let cookie = request.headers().get("cookie").map(|cookie| cookie.as_bytes());
-//!     match cookie {
-//!         Some(b"session=1234") => upgrade.on_upgrade(|mut socket: WebSocket| async move {
-//!             socket.send("welcome").await
-//!         }),
-//!         _ => {
-//!             let mut response = Response::new("who are you?\n".to_owned());
-//!             *response.status_mut() = StatusCode::UNAUTHORIZED;
-//!             response
-//!         }
+//!     if cookie != Some(b"session=1234") {
+//!         return Err(upgrade.refuse(StatusCode::UNAUTHORIZED, "who are you?"));
 //!     }
+//!     Ok(upgrade.on_upgrade(|mut socket: WebSocket| async move { socket.send("welcome").await }))
 //! }
 //! # let service = hyper_ws::WebSocketService::new(()).route("/private", private);
 //! ```
 //!
-//! To pass state to a handler, capture it in a closure. Put the peer's address, path
-//! parameters and the like into the request's extensions; a handler of the second
-//! shape reads them there.
+//! To pass state to a handler, use [`handler::socket_with`] and [`handler::upgrade_with`], or capture
+//! it in a closure. The rest of a path behind a [prefix](WebSocketService::route_prefix) is a
+//! [`PathRest`]. Put the peer's address and the like into the request's extensions; a handler of the
+//! second shape reads them there.
 //!
 //! See also the guide to [routes and handlers](crate::guide::handlers).
 
+pub mod handler;
+mod rest;
 mod route;
 mod service;
 #[cfg(test)]
 mod tests;
 
+pub use rest::PathRest;
 pub use route::Handler;
 pub use service::{ResponseBody, ResponseFuture, WebSocketLayer, WebSocketService};

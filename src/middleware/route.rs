@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 #[cfg(feature = "tracing")]
 use http::header::SEC_WEBSOCKET_KEY;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 
+use super::rest::PathRest;
 use crate::config::Config;
 use crate::error::Error;
 use crate::handshake::{assert_subprotocol, encoded_path};
@@ -17,18 +18,20 @@ use crate::socket::{HandlerOutput, WebSocket};
 use crate::tracker::Tracker;
 use crate::upgrade::Upgrade;
 
-/// A function for a route: `async fn(WebSocket)` or
-/// `async fn(Upgrade, Request<()>) -> Response<String>`.
+/// A function for a route: `async fn(WebSocket)`, or `async fn(Upgrade, Request<()>)` that returns a
+/// `Response<String>` or a `Result<Response<String>, E>`.
 ///
 /// Functions and closures implement this trait; it is sealed, so other types
-/// cannot. `Shape` tells the two kinds apart and is always inferred.
+/// cannot. `Shape` tells the kinds apart and is always inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a WebSocket handler",
     label = "expected `async fn(WebSocket) -> ()` or `-> Result<(), E>`, or `async fn(Upgrade, \
-             Request<()>) -> Response<String>`",
+             Request<()>) -> Response<String>` or `-> Result<Response<String>, E>`",
+    note = "to be told what is wrong with it, write `hyper_ws::middleware::handler::socket(..)` around \
+            it, or `handler::upgrade(..)` if it takes an `Upgrade`",
     note = "a handler's future must be `Send`, and its error `Into<Box<dyn Error + Send + Sync>>`",
-    note = "to pass state, use a closure that names the types of its arguments: \
-            `move |socket: WebSocket| handler(socket, state.clone())`"
+    note = "to pass state, write `handler::socket_with(state, handler)`, or a closure that names the \
+            types of its arguments: `move |socket: WebSocket| handler(socket, state.clone())`"
 )]
 pub trait Handler<Shape>: Call<Shape> + Send + Sync + 'static {}
 
@@ -90,7 +93,27 @@ where
     }
 }
 
-/// A handler of either shape.
+impl<F, Fut, E> Handler<fn(Upgrade, Request<()>) -> Result<(), E>> for F
+where
+    F: Fn(Upgrade, Request<()>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Response<String>, E>> + Send + 'static,
+    E: Into<Response<String>>,
+{
+}
+
+impl<F, Fut, E> Call<fn(Upgrade, Request<()>) -> Result<(), E>> for F
+where
+    F: Fn(Upgrade, Request<()>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Response<String>, E>> + Send + 'static,
+    E: Into<Response<String>>,
+{
+    fn call(self: &Arc<Self>, upgrade: Upgrade, request: Request<()>) -> Answer {
+        let answer = self(upgrade, request);
+        Answer::Later(Box::pin(async { answer.await.unwrap_or_else(E::into) }))
+    }
+}
+
+/// A handler of any shape.
 #[derive(Clone)]
 pub(super) struct Route(Arc<dyn Fn(Upgrade, Request<()>) -> Answer + Send + Sync>);
 
@@ -103,10 +126,19 @@ impl Route {
     }
 }
 
+/// The route of a handshake.
+pub(super) struct Found<'a> {
+    route: &'a Route,
+    /// The length of the prefix that its path begins with.
+    prefix: Option<usize>,
+}
+
 /// The routes, and the settings that all of them share.
 #[derive(Clone, Default)]
 pub(super) struct Routes {
     by_path: HashMap<Box<str>, Route>,
+    /// The longest first.
+    by_prefix: Vec<(Box<str>, Route)>,
     any_path: Option<Route>,
     config: Arc<Config>,
     protocols: Arc<[String]>,
@@ -117,25 +149,23 @@ pub(super) struct Routes {
 impl Routes {
     #[track_caller]
     pub(super) fn route<Shape, H: Handler<Shape>>(&mut self, path: &str, handler: H) {
-        assert!(
-            path.starts_with('/'),
-            "a path must begin with `/`: {path:?}"
-        );
-        assert!(
-            !path.contains(['?', '#']),
-            "a path must not have a query or a fragment: {path:?}"
-        );
-        assert!(
-            !path.contains(['{', '}']),
-            "a path has no parameters: {path:?} (`any_path` takes every path, and the handler looks \
-             at the request)"
-        );
-        let encoded = encoded_path(&path.replace('\\', "/"));
-        assert!(
-            encoded == path,
-            "no client asks for the path {path:?}: write {encoded:?}"
-        );
+        assert_path(path);
         self.by_path.insert(Box::from(path), Route::new(handler));
+    }
+
+    #[track_caller]
+    pub(super) fn route_prefix<Shape, H: Handler<Shape>>(&mut self, prefix: &str, handler: H) {
+        assert_path(prefix);
+        assert!(
+            prefix.ends_with('/'),
+            "a prefix must end with `/`: write {:?}, or `route` for the path alone",
+            format!("{prefix}/")
+        );
+        self.by_prefix.retain(|(known, _)| **known != *prefix);
+        let longer = |(known, _): &(Box<str>, Route)| known.len() > prefix.len();
+        let at = self.by_prefix.partition_point(longer);
+        let route = Route::new(handler);
+        self.by_prefix.insert(at, (Box::from(prefix), route));
     }
 
     pub(super) fn any_path<Shape, H: Handler<Shape>>(&mut self, handler: H) {
@@ -165,7 +195,7 @@ impl Routes {
 
     /// Finds the route of a handshake. Returns `None` if the inner service is to answer:
     /// there is no route, or the request is not a handshake.
-    pub(super) fn find<A>(&self, request: &Request<A>) -> Option<&Route> {
+    pub(super) fn find<A>(&self, request: &Request<A>) -> Option<Found<'_>> {
         if !Upgrade::is_handshake(request) {
             #[cfg(feature = "tracing")]
             if request.headers().contains_key(SEC_WEBSOCKET_KEY) {
@@ -177,11 +207,26 @@ impl Routes {
             }
             return None;
         }
-        let by_path = self.by_path.get(request.uri().path());
-        by_path.or(self.any_path.as_ref())
+        let path = request.uri().path();
+        if let Some(route) = self.by_path.get(path) {
+            return Some(Found {
+                route,
+                prefix: None,
+            });
+        }
+        let mut prefixes = self.by_prefix.iter();
+        if let Some((prefix, route)) = prefixes.find(|(prefix, _)| path.starts_with(&**prefix)) {
+            let prefix = Some(prefix.len());
+            return Some(Found { route, prefix });
+        }
+        let route = self.any_path.as_ref()?;
+        Some(Found {
+            route,
+            prefix: None,
+        })
     }
 
-    pub(super) fn answer<A>(&self, route: &Route, request: Request<A>) -> Answer {
+    pub(super) fn answer<A>(&self, found: Found<'_>, request: Request<A>) -> Answer {
         // Drops the body: while it exists, hyper waits for its end and does not
         // hand the connection over.
         let (mut parts, _) = request.into_parts();
@@ -203,14 +248,47 @@ impl Routes {
         if let Some(callback) = self.on_failed_upgrade.clone() {
             upgrade = upgrade.on_failed_upgrade(move |error| callback(error));
         }
-        route.0(upgrade, Request::from_parts(parts, ()))
+        if let Some(prefix) = found.prefix {
+            match PathRest::decode(&parts.uri.path()[prefix..]) {
+                Ok(rest) => parts.extensions.insert(rest),
+                Err(fault) => {
+                    return Answer::Now(upgrade.refuse(StatusCode::BAD_REQUEST, fault).into());
+                }
+            };
+        }
+        found.route.0(upgrade, Request::from_parts(parts, ()))
     }
+}
+
+/// Panics if no request could match.
+#[track_caller]
+fn assert_path(path: &str) {
+    assert!(
+        path.starts_with('/'),
+        "a path must begin with `/`: {path:?}"
+    );
+    assert!(
+        !path.contains(['?', '#']),
+        "a path must not have a query or a fragment: {path:?}"
+    );
+    assert!(
+        !path.contains(['{', '}']),
+        "a path has no parameters: {path:?} (`any_path` takes every path, and the handler looks \
+         at the request)"
+    );
+    let encoded = encoded_path(&path.replace('\\', "/"));
+    assert!(
+        encoded == path,
+        "no client asks for the path {path:?}: write {encoded:?}"
+    );
 }
 
 impl fmt::Debug for Routes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prefixes: Vec<_> = self.by_prefix.iter().map(|(prefix, _)| prefix).collect();
         f.debug_struct("Routes")
             .field("paths", &self.by_path.keys())
+            .field("prefixes", &prefixes)
             .field("any_path", &self.any_path.is_some())
             .field("protocols", &self.protocols)
             .finish_non_exhaustive()

@@ -38,8 +38,9 @@ impl<S> WebSocketService<S> {
     /// Sends the handshakes on this path to the handler, which has one of the
     /// [two shapes](super#handlers).
     ///
-    /// The path must match exactly, byte by byte. The query is ignored. A later
-    /// handler on the same path replaces an earlier one.
+    /// The path must match exactly, byte by byte: `/ws/` is another path than `/ws`, and goes to the
+    /// inner service unless it has a route of its own. The query is ignored. A later handler on the
+    /// same path replaces an earlier one.
     ///
     /// # Panics
     ///
@@ -49,6 +50,23 @@ impl<S> WebSocketService<S> {
     #[track_caller]
     pub fn route<Shape, H: Handler<Shape>>(mut self, path: &str, handler: H) -> Self {
         self.routes_mut().route(path, handler);
+        self
+    }
+
+    /// Sends the handshakes on all paths that begin with this prefix to the handler, except those of
+    /// a [`route`](Self::route) or of a longer prefix. The prefix ends with `/`: `/rooms/` is that of
+    /// `/rooms/lobby`, `/rooms/a/b` and `/rooms/`, not that of `/rooms`.
+    ///
+    /// [`PathRest::of`](super::PathRest::of) returns what follows the prefix, percent-decoded, to a
+    /// handler of the second shape. A path that could be read in two ways, for example with `..` or
+    /// an encoded slash, is refused with 400.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end with `/`, and as [`route`](Self::route) does.
+    #[track_caller]
+    pub fn route_prefix<Shape, H: Handler<Shape>>(mut self, prefix: &str, handler: H) -> Self {
+        self.routes_mut().route_prefix(prefix, handler);
         self
     }
 
@@ -115,7 +133,7 @@ where
 
     fn call(&self, request: Request<A>) -> Self::Future {
         match self.routes.find(&request) {
-            Some(route) => ResponseFuture::own(self.routes.answer(route, request)),
+            Some(found) => ResponseFuture::own(self.routes.answer(found, request)),
             None => ResponseFuture::inner(self.inner.call(request)),
         }
     }
@@ -137,7 +155,7 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         match self.routes.find(&request) {
-            Some(route) => ResponseFuture::own(self.routes.answer(route, request)),
+            Some(found) => ResponseFuture::own(self.routes.answer(found, request)),
             None => ResponseFuture::inner(self.inner.call(request)),
         }
     }
@@ -187,6 +205,17 @@ impl WebSocketLayer {
     #[track_caller]
     pub fn route<Shape, H: Handler<Shape>>(mut self, path: &str, handler: H) -> Self {
         self.routes_mut().route(path, handler);
+        self
+    }
+
+    /// See [`WebSocketService::route_prefix`].
+    ///
+    /// # Panics
+    ///
+    /// As [`WebSocketService::route_prefix`] does.
+    #[track_caller]
+    pub fn route_prefix<Shape, H: Handler<Shape>>(mut self, prefix: &str, handler: H) -> Self {
+        self.routes_mut().route_prefix(prefix, handler);
         self
     }
 

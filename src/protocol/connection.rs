@@ -56,7 +56,8 @@ impl Connection {
     ///     .body(())?;
     /// let config = Config::new().compression(Compression::shared());
     ///
-    /// let agreement = Head::from(&request).validate()?.agree(&config, None);
+    /// let offer = Head::from(&request).validate().expect("it is valid");
+    /// let agreement = offer.agree(&config, None);
     /// let extension = agreement.extension();
     /// assert_eq!(extension.as_ref().unwrap().name(), "permessage-deflate");
     /// let connection = Connection::new(Role::Server, &config).with_extension(extension);

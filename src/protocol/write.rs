@@ -265,6 +265,21 @@ impl Writer {
         Ok(())
     }
 
+    /// Begins the closing handshake with an empty close frame, for a peer to which an empty one
+    /// is passed on. (Section 7.1.5: it sees 1005, which must not be sent as a code.)
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] if it has begun already.
+    pub(crate) fn close_empty(&mut self, out: &mut Outbox) -> Result<(), Closed> {
+        if !self.closing.may_send() {
+            return Err(Closed);
+        }
+        self.closing = Closing::Sent;
+        self.frame(Opcode::Close, &[], out);
+        Ok(())
+    }
+
     /// Takes the peer's close frame, and queues the reply if one is due.
     pub fn received_close(&mut self, frame: Option<&CloseFrame>, out: &mut Outbox) {
         if self.closing == Closing::Open {

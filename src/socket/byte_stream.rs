@@ -149,7 +149,7 @@ impl ByteStream {
         let pushed = socket
             .shared
             .push(Item::Pieces(pieces, length), IfFull::Push);
-        if pushed == Pushed::Closed {
+        if let Ok(Pushed::Closed) = pushed {
             return Poll::Ready(Err(Error::from_kind(ErrorKind::Closed).into()));
         }
         self.flush = Flush::Begin;

@@ -8,10 +8,18 @@
 //! [`WebSocket::run`]), it gets such a socket.
 //!
 //! A *bare* socket is handed out by `accept`, `connect` and [`WebSocket::from_stream`]. It
-//! carries its driver inside, and moves only while one of its methods is awaited. When it
-//! has reported the end, or is dropped, a task completes the closing handshake in the
-//! background; the drop itself writes what is queued and the close frame, since the runtime
-//! may end before that task runs. [`WebSocket::run`] turns a bare socket into a managed one.
+//! carries its driver inside, and moves only while one of its methods is awaited. When its
+//! `send` returns, the transport has the message. When it has reported the end, or is dropped,
+//! a task completes the closing handshake in the background; the drop itself writes what is
+//! queued and the close frame, since the runtime may end before that task runs.
+//!
+//! A bare socket becomes a managed one:
+//!
+//! | by | then the connection is run by |
+//! |---|---|
+//! | [`WebSocket::run`], with a handler | the future that it returns, together with the handler |
+//! | [`WebSocket::into_managed`] | a task of its own |
+//! | the first [`WebSocket::sender`], or by joining a room | the same: messages of other tasks must not wait for the socket |
 //!
 //! # Over any stream
 //!
@@ -85,6 +93,7 @@ pub(crate) use driver::connection_span;
 pub use message_reader::MessageReader;
 pub use message_writer::MessageWriter;
 pub use sender::{Permit, Sender, TrySendError};
+pub use shared::Pushed;
 pub use start::{Negotiated, serve};
 pub(crate) use start::{bare, managed};
 pub use websocket::WebSocket;

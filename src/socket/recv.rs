@@ -19,6 +19,9 @@ impl WebSocket {
     /// then on ([`ErrorKind::Closed`](crate::error::ErrorKind::Closed)), and `recv` returns
     /// all that has arrived. So do not stop to receive because a `send` has failed.
     ///
+    /// JSON is one line: `serde_json::from_slice(message.as_bytes())` (see
+    /// [JSON](crate::message#json)).
+    ///
     /// # Errors
     ///
     /// Returns an error, once, if the peer broke the protocol or a limit, if a deadline

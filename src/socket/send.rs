@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use futures_sink::Sink;
 
-use super::sender::{Permit, TrySendError, sent, try_send};
-use super::shared::{Flush, IfFull, Item, WaiterId};
+use super::sender::{Permit, TrySendError, push, sent, try_send, with_permit};
+use super::shared::{Flush, Item, Pushed, WaiterId};
 use super::websocket::WebSocket;
 use crate::Message;
 use crate::error::Error;
@@ -73,6 +73,14 @@ impl WebSocket {
     pub fn try_send(&mut self, message: impl Into<Message>) -> Result<(), TrySendError> {
         self.begin_to_send();
         try_send(&self.shared, message.into())
+    }
+
+    /// Queues a message without waiting. If the queue is full,
+    /// [`Config::overflow`](crate::Config::overflow) says what happens: see
+    /// [`Sender::push`](crate::Sender::push).
+    pub fn push(&mut self, message: impl Into<Message>) -> Pushed {
+        self.begin_to_send();
+        push(&self.shared, &message.into())
     }
 
     /// Waits for room in the send queue. The permit then queues one message without waiting.
@@ -212,7 +220,7 @@ impl Sink<Message> for WebSocket {
 
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
         self.begin_to_send();
-        sent(self.shared.push(Item::Message(&message), IfFull::Push))
+        with_permit(&self.shared, &message)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use super::shared::{Flush, IfFull, Item, Pushed, Shared, WaiterGuard};
+use super::shared::{Flush, Full, IfFull, Item, Pushed, Shared, WaiterGuard};
 use crate::error::{CloseCause, Error, ErrorKind};
 use crate::protocol::Prepared;
 use crate::{CloseCode, Message};
@@ -16,6 +17,10 @@ use crate::{CloseCode, Message};
 /// Senders and the socket itself share one bounded queue, so the messages of one task leave
 /// in the order of its calls, whichever handle it used. A sender does not keep the
 /// connection open; the [`WebSocket`](crate::WebSocket) does.
+///
+/// What is queued is written by the connection's own task, so nothing has to be awaited for
+/// that: a socket with a sender is always a
+/// [managed](crate::socket#managed-or-bare) one, also a client's.
 ///
 /// ```
 /// # use hyper_ws::{WebSocket, Error};
@@ -94,6 +99,37 @@ impl Sender {
         try_send(&self.0, message.into())
     }
 
+    /// Queues a message without waiting. If the queue is full,
+    /// [`Config::overflow`](crate::Config::overflow) says what happens:
+    ///
+    /// | policy | a full queue | returns |
+    /// |---|---|---|
+    /// | [`DropNewest`](crate::config::Overflow::DropNewest) | the message is dropped | [`Pushed::Dropped`] |
+    /// | [`DropOldest`](crate::config::Overflow::DropOldest) | the oldest are dropped for it | [`Pushed::Queued`] |
+    /// | [`Close`](crate::config::Overflow::Close), and [`Wait`](crate::config::Overflow::Wait), since it cannot wait | the connection is closed with 1013 | [`Pushed::Closed`] |
+    ///
+    /// So with the default policy no message is lost without a sign: a peer that reads too slowly is
+    /// closed, and may come back. The queue is full at
+    /// [`Config::output_limit`](crate::Config::output_limit); with `usize::MAX` it is never full, and
+    /// grows as long as the peer does not read.
+    ///
+    /// It is for code that is not async, or must not wait for this peer: a callback, a lock that is
+    /// held, a loop over many senders.
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    ///
+    /// use hyper_ws::{Sender, socket::Pushed};
+    ///
+    /// /// Tells everybody, and forgets those that are gone.
+    /// fn announce(people: &mut HashMap<String, Sender>, news: &str) {
+    ///     people.retain(|_, person| person.push(news) != Pushed::Closed);
+    /// }
+    /// ```
+    pub fn push(&self, message: impl Into<Message>) -> Pushed {
+        push(&self.0, &message.into())
+    }
+
     /// Queues a [prepared](Prepared) message if there is room for it now.
     ///
     /// # Errors
@@ -115,8 +151,8 @@ impl Sender {
             let pushed = waiter.poll(|id| {
                 let if_full = IfFull::Wait(id, cx.waker());
                 match self.0.push(Item::Prepared(prepared), if_full) {
-                    Pushed::Full => Poll::Pending,
-                    pushed => Poll::Ready(pushed),
+                    Ok(pushed) => Poll::Ready(pushed),
+                    Err(Full) => Poll::Pending,
                 }
             });
             sent(ready!(pushed)).into()
@@ -161,6 +197,63 @@ impl Sender {
         self.0.close(CloseCause::Local(code), code, reason);
     }
 
+    /// Closes as another connection was closed, like [`close`](Self::close): for a proxy, whose
+    /// two sides end together.
+    ///
+    /// | `cause` of the other connection | what is sent here |
+    /// |---|---|
+    /// | [`Remote`](CloseCause::Remote) with a close frame | its code and reason |
+    /// | `Remote` with an empty one, which browsers call 1005 | an empty close frame |
+    /// | [`Local`](CloseCause::Local), [`Drained`](CloseCause::Drained) | the code that was sent there |
+    /// | [`HandlerFailed`](CloseCause::HandlerFailed), [`HandlerPanicked`](CloseCause::HandlerPanicked) | 1011 |
+    /// | [`Overflow`](CloseCause::Overflow) | 1013 |
+    /// | all others, which had no closing handshake (1006 in a browser) | 1014 to a client, 1001 to a server, with the cause in words |
+    ///
+    /// 1005, 1006 and 1015 are never sent (RFC 6455, section 7.4.1).
+    ///
+    /// ```
+    /// use hyper_ws::{Error, Sender, WebSocket};
+    ///
+    /// /// Forwards messages until one side ends, and ends the other in the same way.
+    /// async fn forward(from: &mut WebSocket, to: Sender) -> Result<(), Error> {
+    ///     while let Ok(Some(message)) = from.recv().await {
+    ///         to.send(message).await?;
+    ///     }
+    ///     if let Some(cause) = from.close_cause() {
+    ///         to.close_as(&cause);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn close_as(&self, cause: &CloseCause) {
+        match cause {
+            CloseCause::Remote(None) => self.0.close_empty(),
+            CloseCause::Remote(Some(frame)) => self.close(frame.code, &frame.reason),
+            CloseCause::Local(code) | CloseCause::Drained(code) => self.close(*code, ""),
+            CloseCause::HandlerFailed | CloseCause::HandlerPanicked => {
+                self.close(CloseCode::INTERNAL_ERROR, "");
+            }
+            CloseCause::Overflow => self.close(CloseCode::TRY_AGAIN_LATER, &cause.to_string()),
+            CloseCause::Lost
+            | CloseCause::Violation(_)
+            | CloseCause::PingTimeout
+            | CloseCause::MessageTimeout
+            | CloseCause::WriteTimeout
+            | CloseCause::Unfinished
+            | CloseCause::Io(_)
+            | CloseCause::Aborted => {
+                // RFC 6455 has no code of a gateway. 1014 is registered for a server behind
+                // one; that a client is gone is 1001.
+                let code = if self.0.is_client() {
+                    CloseCode::GOING_AWAY
+                } else {
+                    CloseCode::BAD_GATEWAY
+                };
+                self.close(code, &cause.to_string());
+            }
+        }
+    }
+
     /// Aborts the connection, without a closing handshake. The handler is dropped.
     pub fn abort(&self) {
         self.0.abort(CloseCause::Aborted);
@@ -192,6 +285,39 @@ impl Sender {
     }
 }
 
+/// Two senders are equal if they belong to the same connection. (No other connection can be
+/// taken for it as long as one of them exists.)
+///
+/// So a set or a map of senders needs no number for each connection:
+///
+/// ```
+/// use std::collections::HashMap;
+///
+/// use hyper_ws::Sender;
+///
+/// #[derive(Default)]
+/// struct Names(HashMap<Sender, String>);
+///
+/// impl Names {
+///     fn of(&self, sender: &Sender) -> Option<&str> {
+///         self.0.get(sender).map(String::as_str)
+///     }
+/// }
+/// ```
+impl PartialEq for Sender {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Sender {}
+
+impl Hash for Sender {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender")
@@ -216,7 +342,7 @@ impl<'a> Permit<'a> {
     ///
     /// [`ErrorKind::Closed`] if the connection has ended meanwhile.
     pub fn send(self, message: impl Into<Message>) -> Result<(), Error> {
-        sent(self.0.push(Item::Message(&message.into()), IfFull::Push))
+        with_permit(self.0, &message.into())
     }
 }
 
@@ -261,18 +387,34 @@ pub(super) fn try_send(shared: &Shared, message: Message) -> Result<(), TrySendE
     tried(pushed, || message)
 }
 
-fn tried(pushed: Pushed, message: impl FnOnce() -> Message) -> Result<(), TrySendError> {
+fn tried(
+    pushed: Result<Pushed, Full>,
+    message: impl FnOnce() -> Message,
+) -> Result<(), TrySendError> {
     match pushed {
-        Pushed::Queued | Pushed::Dropped => Ok(()),
-        Pushed::Full => Err(TrySendError::Full(message())),
-        Pushed::Closed => Err(TrySendError::Closed(message())),
+        Ok(Pushed::Queued | Pushed::Dropped) => Ok(()),
+        Err(Full) => Err(TrySendError::Full(message())),
+        Ok(Pushed::Closed) => Err(TrySendError::Closed(message())),
+    }
+}
+
+pub(super) fn push(shared: &Shared, message: &Message) -> Pushed {
+    shared.deliver(Item::Message(message), shared.config().overflow)
+}
+
+/// Queues a message whose sender has the right to do so, whether the queue is full or not.
+pub(super) fn with_permit(shared: &Shared, message: &Message) -> Result<(), Error> {
+    match shared.push(Item::Message(message), IfFull::Push) {
+        Ok(pushed) => sent(pushed),
+        // Not with this action.
+        Err(Full) => Ok(()),
     }
 }
 
 /// A message dropped by the overflow policy counts as sent: the configuration asks for that.
 pub(super) fn sent(pushed: Pushed) -> Result<(), Error> {
     match pushed {
-        Pushed::Queued | Pushed::Dropped | Pushed::Full => Ok(()),
+        Pushed::Queued | Pushed::Dropped => Ok(()),
         Pushed::Closed => Err(Error::from_kind(ErrorKind::Closed)),
     }
 }

@@ -167,11 +167,40 @@ impl WebSocket {
 
     /// Returns a handle that sends from any task.
     ///
-    /// What it queues for a [bare](super#managed-or-bare) socket is written while a method of
-    /// the socket is awaited, or when the socket is dropped. Its `send` does not wait for that.
-    /// If the task does nothing else with the socket, [`run`](Self::run) it.
+    /// The first call makes a [bare](super#managed-or-bare) socket a managed one, as
+    /// [`into_managed`](Self::into_managed) does: what the sender queues is written at once,
+    /// whatever the task that has the socket awaits.
     pub fn sender(&self) -> Sender {
+        self.driver.spawn();
         Sender::new(self.shared.clone())
+    }
+
+    /// Turns a bare socket into a managed one, and returns it: a task of its own runs the
+    /// connection. So pings are answered, deadlines kept and messages written while the caller
+    /// awaits something else.
+    ///
+    /// ```no_run
+    /// # use hyper_ws::Error;
+    /// # async fn news() {}
+    /// # async fn client() -> Result<(), Error> {
+    /// let mut socket = hyper_ws::connect("ws://127.0.0.1:9001/").await?.into_managed();
+    /// loop {
+    ///     // However long this takes, the server sees a client that is alive.
+    ///     news().await;
+    ///     socket.send("news").await?;
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// From then on [`send`](Self::send) queues, as in a handler, and no longer waits until the
+    /// transport has the message: [`flush`](Self::flush) does. A program that sends, drops the
+    /// socket and ends has sent, as with a bare socket.
+    ///
+    /// The task belongs to the runtime of the caller, else to that in which the socket was made.
+    /// If there is neither, the socket stays bare. Managed sockets are returned as they are.
+    pub fn into_managed(self) -> Self {
+        self.driver.spawn();
+        self
     }
 
     /// Returns the negotiated subprotocol (RFC 6455, section 1.9).
@@ -192,6 +221,9 @@ impl WebSocket {
 
     /// Turns a bare socket into a managed one: the future runs the connection and `handler`
     /// together. Spawn it. For a socket that is already managed, it runs the handler only.
+    ///
+    /// One task for both is less work than the two of [`into_managed`](Self::into_managed), and
+    /// what the handler sends before it waits leaves in one write.
     pub fn run<F, Fut>(mut self, handler: F) -> impl Future<Output = ()> + Send + 'static
     where
         F: FnOnce(WebSocket) -> Fut,
@@ -211,8 +243,11 @@ impl WebSocket {
         }
     }
 
+    /// For rooms. Other tasks send to their members, so a bare socket gets a task, as with
+    /// [`sender`](Self::sender).
     #[cfg(feature = "hub")]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
+        self.driver.spawn();
         &self.shared
     }
 
@@ -223,10 +258,10 @@ impl WebSocket {
     }
 
     /// Completes the closing handshake of a bare socket in a task: nothing awaits the socket
-    /// any more.
-    #[cold]
+    /// any more. (That of a managed one goes on in the task that it has.)
     pub(super) fn close_in_background(&mut self) {
-        if let Ok(runtime) = tokio::runtime::Handle::try_current()
+        if self.driver.has_driver()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
             && let Some(driver) = self.driver.take_driver()
         {
             runtime.spawn(driver);
@@ -237,7 +272,7 @@ impl WebSocket {
 impl Drop for WebSocket {
     fn drop(&mut self) {
         self.shared.socket_dropped();
-        if self.driver.has_driver() {
+        if !self.driver.is_empty() {
             self.driver.write_the_last();
             self.close_in_background();
         }

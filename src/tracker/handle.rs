@@ -103,6 +103,12 @@ impl Tracker {
         self.registry.admit(self.limit)
     }
 
+    /// Returns whether [`admit`](Self::admit) would give a permit now, without taking one.
+    #[cfg(feature = "server")]
+    pub(crate) fn look_for_room(&self) -> Result<(), Refused> {
+        self.registry.look_for_room(self.limit)
+    }
+
     /// Closes every socket with `code` and waits until all have ended. Sockets that
     /// are still open when `timeout` has passed are aborted.
     ///

@@ -109,12 +109,7 @@ impl Registry {
     /// Gives a permit, unless `limit` permits are held or a drain has begun.
     pub(super) fn admit(self: &Arc<Self>, limit: usize) -> Result<Permit, Refused> {
         let mut state = self.lock();
-        if state.draining.is_some() {
-            return Err(Refused::Draining);
-        }
-        if state.count >= limit {
-            return Err(Refused::Full);
-        }
+        state.look_for_room(limit)?;
         state.count += 1;
         let id = state.next;
         state.next += 1;
@@ -123,6 +118,11 @@ impl Registry {
             began: self.began.elapsed().as_micros() as u64,
             registry: self.clone(),
         })
+    }
+
+    #[cfg(feature = "server")]
+    pub(super) fn look_for_room(&self, limit: usize) -> Result<(), Refused> {
+        self.lock().look_for_room(limit)
     }
 
     /// Gives no more permits, and has later sockets closed with `code`. Returns the
@@ -154,6 +154,16 @@ impl Registry {
 }
 
 impl State {
+    fn look_for_room(&self, limit: usize) -> Result<(), Refused> {
+        if self.draining.is_some() {
+            return Err(Refused::Draining);
+        }
+        if self.count >= limit {
+            return Err(Refused::Full);
+        }
+        Ok(())
+    }
+
     fn sockets(&self) -> Vec<Arc<Shared>> {
         self.sockets.values().cloned().collect()
     }

@@ -20,10 +20,10 @@ pub struct Stats {
     pub open: u64,
     /// Rejected handshakes, by the status of the response.
     ///
-    /// Two kinds are not counted: handshakes that a handler answers with a response of
-    /// its own, and handshakes that the axum extractor or your own call of
-    /// [`from_request`](crate::Upgrade::from_request) rejects, since no tracker is set
-    /// yet.
+    /// What a handler refuses by [`Upgrade::refuse`](crate::Upgrade::refuse) is counted. Two kinds are
+    /// not: handshakes that a handler answers with a response of its own, and handshakes that the
+    /// axum extractor or your own call of [`from_request`](crate::Upgrade::from_request) rejects,
+    /// since no tracker is set yet.
     pub refused: BTreeMap<u16, u64>,
     /// Connections that have ended, by the [name](CloseCause::name) of the cause.
     pub ended: BTreeMap<&'static str, u64>,

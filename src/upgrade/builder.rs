@@ -3,16 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{Extensions, Request, Response, Version, request};
-use hyper::upgrade::OnUpgrade;
+use http::{Response, StatusCode, Version};
 
 use super::accepted::Accepted;
 use super::conversation::Conversation;
+use super::handover::Handover;
 use super::pending::{OnFailedUpgrade, PendingUpgrade};
 use super::trace::Trace;
 use crate::config::Config;
 use crate::error::Error;
-use crate::handshake::{Head, Offer, Rejection};
+use crate::handshake::{Offer, Rejection, TextBody, Unavailable};
 use crate::protocol::Role;
 use crate::socket::{HandlerOutput, Negotiated, WebSocket};
 use crate::tracker::{Permit, Refused, Tracker};
@@ -21,12 +21,14 @@ use crate::tracker::{Permit, Refused, Tracker};
 ///
 /// The request itself has been checked. Its origin and host are checked when you
 /// accept, since [`config`](Upgrade::config) may still change the rules. So accepting
-/// may also produce a refusal.
+/// may also produce a refusal. To learn of it before your own code runs, call
+/// [`check`](Upgrade::check).
 ///
-/// Dropping an `Upgrade` sends nothing: you can answer with any other response.
+/// Dropping an `Upgrade` sends nothing: you can answer with any other response. A refusal that
+/// is to be counted is made by [`refuse`](Upgrade::refuse).
 #[must_use = "answer with `on_upgrade`, `accept_with` or `accept`, or with a response of your own"]
 pub struct Upgrade {
-    on_upgrade: OnUpgrade,
+    handover: Handover,
     version: Version,
     offer: Offer,
     config: Arc<Config>,
@@ -36,71 +38,15 @@ pub struct Upgrade {
     no_common_protocol: Option<Rejection>,
     tracker: Option<Tracker>,
     on_failed: Option<OnFailedUpgrade>,
+    /// The rules about origin and host have been applied.
+    is_checked: bool,
     trace: Trace,
 }
 
 impl Upgrade {
-    /// Checks whether a request is a valid handshake, and takes its connection over if
-    /// it is.
-    ///
-    /// The request keeps everything except hyper's `OnUpgrade` in its extensions.
-    /// Do not keep its body: from now on the connection carries frames.
-    ///
-    /// # Errors
-    ///
-    /// The [`Rejection`] to answer with, if the request is not a valid handshake.
-    /// If other requests reach this code too, call
-    /// [`is_handshake`](Upgrade::is_handshake) first, or use the
-    /// [middleware](crate::middleware).
-    pub fn from_request<B>(request: &mut Request<B>) -> Result<Self, Rejection> {
-        let trace = Trace::begin(request.uri());
-        let offer = with_protocol(Head::from(&*request), request.extensions()).validate();
-        let version = request.version();
-        Upgrade::from_offer(offer, version, request.extensions_mut(), trace)
-    }
-
-    /// Returns whether a request is a WebSocket handshake, valid or not.
-    ///
-    /// On HTTP/1.1 that is a request whose `Upgrade` names `websocket`, on HTTP/2
-    /// (feature `http2`) a `CONNECT` whose `:protocol` is `websocket`.
-    pub fn is_handshake<B>(request: &Request<B>) -> bool {
-        with_protocol(Head::from(request), request.extensions()).is_handshake()
-    }
-
-    /// Does what [`from_request`](Upgrade::from_request) does, for a request
-    /// without its body.
-    ///
-    /// # Errors
-    ///
-    /// The [`Rejection`] to answer with, if the request is not a valid handshake.
-    pub fn from_parts(parts: &mut request::Parts) -> Result<Self, Rejection> {
-        let trace = Trace::begin(&parts.uri);
-        let offer = with_protocol(Head::from(&*parts), &parts.extensions).validate();
-        Upgrade::from_offer(offer, parts.version, &mut parts.extensions, trace)
-    }
-
-    /// Takes `OnUpgrade` out of the extensions, and refuses if it is missing.
-    ///
-    /// `hyper::upgrade::on` would return a future that fails after the 101 is sent.
-    fn from_offer(
-        offer: Result<Offer, Rejection>,
-        version: Version,
-        extensions: &mut Extensions,
-        trace: Trace,
-    ) -> Result<Self, Rejection> {
-        let offer = offer.inspect_err(|rejection| trace.answered(rejection.status()))?;
-        let Some(on_upgrade) = extensions.remove::<OnUpgrade>() else {
-            #[cfg(feature = "tracing")]
-            tracing::error!(
-                "a WebSocket handshake came without hyper's `OnUpgrade` in its extensions: \
-                 something rebuilt the request, or another handler took it"
-            );
-            let rejection = Rejection::not_upgradable(version);
-            trace.answered(rejection.status());
-            return Err(rejection);
-        };
-        Ok(Upgrade {
-            on_upgrade,
+    pub(super) fn new(offer: Offer, version: Version, handover: Handover, trace: Trace) -> Self {
+        Upgrade {
+            handover,
             version,
             offer,
             config: Arc::default(),
@@ -109,13 +55,15 @@ impl Upgrade {
             no_common_protocol: None,
             tracker: None,
             on_failed: None,
+            is_checked: false,
             trace,
-        })
+        }
     }
 
     /// Sets limits, timeouts and allowed origins; the defaults of [`Config`] unless set.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();
+        self.is_checked = false;
         self
     }
 
@@ -210,6 +158,75 @@ impl Upgrade {
         self
     }
 
+    /// Checks now what is otherwise checked when you accept: origin and host, a subprotocol that is
+    /// required, and the limit of the tracker. Set these before.
+    ///
+    /// Then nothing of yours has run for a client that may not come: no user was looked up, nobody
+    /// was told that somebody is here. Whether the tracker has room may change until you accept, so
+    /// accepting can still refuse.
+    ///
+    /// ```
+    /// use hyper::{Request, Response, StatusCode};
+    /// use hyper_ws::handshake::Rejection;
+    /// use hyper_ws::{Config, Upgrade, WebSocket};
+    ///
+    /// async fn chat(upgrade: Upgrade, request: Request<()>) -> Result<Response<String>, Rejection> {
+    ///     let upgrade = upgrade.check()?;
+    ///     let Some(user) = user(&request).await else {
+    ///         return Err(upgrade.refuse(StatusCode::UNAUTHORIZED, "who are you?"));
+    ///     };
+    ///     Ok(upgrade.on_upgrade(|mut socket: WebSocket| async move { socket.send(user).await }))
+    /// }
+    /// # async fn user(_: &Request<()>) -> Option<String> { None }
+    /// # let app = ();
+    ///
+    /// // The configuration of the service is that of its upgrades.
+    /// let service = hyper_ws::WebSocketService::new(app)
+    ///     .route("/chat", chat)
+    ///     .config(Config::new().allow_origins(["https://example.com"]));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The [`Rejection`] to answer with. `?` does that in a handler of the second shape, as above, and
+    /// in axum. The tracker has counted it.
+    pub fn check(mut self) -> Result<Self, Rejection> {
+        match self.find_refusal().and_then(|()| self.look_for_room()) {
+            Ok(()) => {
+                self.is_checked = true;
+                Ok(self)
+            }
+            Err(rejection) => Err(self.refused(rejection)),
+        }
+    }
+
+    /// Refuses the handshake for a reason of your own, and counts that with the
+    /// [tracker](Upgrade::tracker). The text is the body of the response.
+    ///
+    /// The [`Rejection`] is the answer: return it as an error where a handler may return one, else
+    /// convert it into the response with `.into()`.
+    ///
+    /// ```
+    /// use hyper::{Request, Response, StatusCode};
+    /// use hyper_ws::{Upgrade, WebSocket};
+    ///
+    /// async fn private(upgrade: Upgrade, request: Request<()>) -> Response<String> {
+    ///     if !request.headers().contains_key("cookie") {
+    ///         return upgrade.refuse(StatusCode::UNAUTHORIZED, "who are you?").into();
+    ///     }
+    ///     upgrade.on_upgrade(|_: WebSocket| async {})
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the status is not that of an error, 400 to 599.
+    #[track_caller]
+    pub fn refuse(self, status: StatusCode, text: impl Into<String>) -> Rejection {
+        let rejection = Rejection::own(status, text.into(), self.version);
+        self.refused(rejection)
+    }
+
     /// Calls `callback` if the handshake is accepted and the connection never
     /// becomes a socket.
     ///
@@ -255,14 +272,14 @@ impl Upgrade {
     /// The body is made from a `String`, since the answer may be a refusal that
     /// states its reason. If yours cannot be made from one (a `BoxBody`, an
     /// `Empty`), let the body be a `String` here and [`map`](Response::map) the
-    /// response.
+    /// response: see [`TextBody`].
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
     pub fn on_upgrade<B, F, Fut>(self, handler: F) -> Response<B>
     where
-        B: From<String>,
+        B: TextBody,
         F: FnOnce(WebSocket) -> Fut + Send + 'static,
         Fut: Future<Output: HandlerOutput> + Send + 'static,
     {
@@ -288,7 +305,7 @@ impl Upgrade {
     /// polls it.
     pub fn accept_with<B, F, Fut>(self, handler: F) -> (Response<B>, Conversation<F, Fut>)
     where
-        B: From<String>,
+        B: TextBody,
         F: FnOnce(WebSocket) -> Fut + Send + 'static,
         Fut: Future<Output: HandlerOutput> + Send + 'static,
     {
@@ -303,7 +320,7 @@ impl Upgrade {
     ///
     /// The future is ready when the response has been written. So return the
     /// response first: awaiting the future before that never ends.
-    pub fn accept<B: From<String>>(self) -> (Response<B>, Accepted) {
+    pub fn accept<B: TextBody>(self) -> (Response<B>, Accepted) {
         match self.answer() {
             Ok((response, pending, _)) => (
                 response,
@@ -317,13 +334,11 @@ impl Upgrade {
 
     /// Answers the handshake. A refusal drops `OnUpgrade` without polling it, so
     /// hyper keeps the connection.
-    fn answer<B: From<String>>(self) -> Result<(Response<B>, PendingUpgrade, Trace), Rejection> {
-        let permit = self.admit().inspect_err(|rejection| {
-            self.trace.answered(rejection.status());
-            if let Some(tracker) = &self.tracker {
-                tracker.count_refusal(rejection.status().as_u16());
-            }
-        })?;
+    fn answer<B: TextBody>(self) -> Result<(Response<B>, PendingUpgrade, Trace), Rejection> {
+        let permit = match self.admit() {
+            Ok(permit) => permit,
+            Err(rejection) => return Err(self.refused(rejection)),
+        };
         let agreement = self.offer.agree(&self.config, self.protocol);
         let response = self
             .offer
@@ -340,7 +355,7 @@ impl Upgrade {
         Ok((
             response,
             PendingUpgrade {
-                on_upgrade: self.on_upgrade,
+                handover: self.handover,
                 version: self.version,
                 start,
                 on_failed: self.on_failed,
@@ -349,28 +364,46 @@ impl Upgrade {
         ))
     }
 
+    /// Counts a refusal, and passes it on.
+    fn refused(&self, rejection: Rejection) -> Rejection {
+        self.trace.answered(rejection.status());
+        if let Some(tracker) = &self.tracker {
+            tracker.count_refusal(rejection.status().as_u16());
+        }
+        rejection
+    }
+
     fn admit(&self) -> Result<Option<Permit>, Rejection> {
-        self.offer.check(&self.config)?;
+        self.find_refusal()?;
+        let permit = self.tracker.as_ref().map(Tracker::admit).transpose();
+        permit.map_err(unavailable)
+    }
+
+    fn look_for_room(&self) -> Result<(), Rejection> {
+        let room = self.tracker.as_ref().map(Tracker::look_for_room);
+        room.transpose().map(drop).map_err(unavailable)
+    }
+
+    fn find_refusal(&self) -> Result<(), Rejection> {
+        if !self.is_checked {
+            self.offer.check(&self.config)?;
+        }
         if self.require_protocol && self.protocol.is_none() {
             return Err(match &self.no_common_protocol {
                 Some(rejection) => rejection.clone(),
                 None => self.offer.no_common_protocol::<&str>(&[]),
             });
         }
-        self.tracker
-            .as_ref()
-            .map(Tracker::admit)
-            .transpose()
-            .map_err(|refused| match refused {
-                Refused::Full => Rejection::unavailable(
-                    "the server has reached its limit of WebSockets (try again later)",
-                    RETRY_AFTER,
-                ),
-                Refused::Draining => {
-                    Rejection::unavailable("the server is shutting down", RETRY_AFTER)
-                }
-            })
+        Ok(())
     }
+}
+
+fn unavailable(refused: Refused) -> Rejection {
+    let reason = match refused {
+        Refused::Full => Unavailable::Full,
+        Refused::Draining => Unavailable::Draining,
+    };
+    Rejection::unavailable(reason, RETRY_AFTER)
 }
 
 impl fmt::Debug for Upgrade {
@@ -379,19 +412,6 @@ impl fmt::Debug for Upgrade {
             .field("protocol", &self.protocol)
             .finish_non_exhaustive()
     }
-}
-
-/// Adds the `:protocol` of HTTP/2 to a head: hyper keeps it in the extensions
-/// (RFC 8441, section 4).
-#[cfg(feature = "http2")]
-fn with_protocol<'a>(head: Head<'a>, extensions: &'a Extensions) -> Head<'a> {
-    let protocol = extensions.get::<hyper::ext::Protocol>();
-    head.protocol(protocol.map(|protocol| protocol.as_str()))
-}
-
-#[cfg(not(feature = "http2"))]
-fn with_protocol<'a>(head: Head<'a>, _: &'a Extensions) -> Head<'a> {
-    head
 }
 
 /// Seconds after which a client that was refused with 503 may try again.

@@ -42,6 +42,42 @@
 //!   called. With another handshake on the same connection, and over HTTP/2, the
 //!   [upgrade fails](Upgrade::on_failed_upgrade).
 //!
+//! # Over another server's stream
+//!
+//! [`Upgrade::over`] is for a server that does not hand out hyper's upgrade, but a future of a stream
+//! of its own: poem, for example. It takes the head of the request and that future, and everything
+//! else is as above:
+//!
+//! ```
+//! use std::io;
+//!
+//! use hyper::{Request, Response};
+//! use hyper_ws::{Error, Upgrade, WebSocket};
+//! use tokio::io::{AsyncRead, AsyncWrite};
+//!
+//! async fn echo(mut socket: WebSocket) -> Result<(), Error> {
+//!     while let Some(message) = socket.recv().await? {
+//!         socket.send(message).await?;
+//!     }
+//!     Ok(())
+//! }
+//!
+//! /// `stream` is ready when the server has written the response.
+//! fn answer<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+//!     request: &Request<()>,
+//!     stream: impl Future<Output = io::Result<T>> + Send + 'static,
+//! ) -> Response<String> {
+//!     match Upgrade::over(request, stream) {
+//!         Ok(upgrade) => upgrade.on_upgrade(echo),
+//!         Err(rejection) => rejection.into(),
+//!     }
+//! }
+//! ```
+//!
+//! A stream without a server, such as a Unix socket or a pipe in memory, needs none of this: hyper
+//! serves any stream, with [`WebSocketService`](crate::WebSocketService) as on TCP. If there is no
+//! HTTP on it at all, [`socket::serve`](crate::socket::serve) begins with the frames.
+//!
 //! # Three ways to accept
 //!
 //! | | returns | the socket is |
@@ -59,7 +95,9 @@
 mod accepted;
 mod builder;
 mod conversation;
+mod handover;
 mod pending;
+mod request;
 #[cfg(test)]
 mod tests;
 mod trace;

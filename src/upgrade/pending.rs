@@ -1,20 +1,19 @@
 //! A connection between its answer and its first frame: hyper still has it.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use http::Version;
-use hyper::upgrade::OnUpgrade;
 
+use super::handover::{HandedOver, Handover};
 use super::transport::Transport;
-use crate::error::Error;
+use crate::error::{BoxError, Error};
 use crate::socket::Negotiated;
 
 /// An accepted handshake whose connection hyper has not handed over yet.
 pub(super) struct PendingUpgrade {
-    pub(super) on_upgrade: OnUpgrade,
+    pub(super) handover: Handover,
     pub(super) version: Version,
     pub(super) start: Negotiated,
     pub(super) on_failed: Option<OnFailedUpgrade>,
@@ -22,27 +21,20 @@ pub(super) struct PendingUpgrade {
 
 impl PendingUpgrade {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Transport, Error>> {
-        Pin::new(&mut self.on_upgrade)
-            .poll(cx)
-            .map(|result| match result {
-                Ok(upgraded) => Ok(Transport::new(upgraded, self.version)),
-                // `.with_upgrades()` is missing. hyper reports nothing else as the
-                // fault of its user.
-                Err(error) if error.is_user() => {
-                    let error = Error::upgrade(error);
-                    #[cfg(feature = "tracing")]
-                    tracing::error!("{error}");
-                    Err(error)
-                }
-                // Not a mistake: the client left before the answer was written, or
-                // the server closed the connection.
-                Err(error) => {
-                    #[cfg(feature = "tracing")]
-                    tracing::debug!("the connection ended before it was handed over: {error}");
-                    let error = io::Error::new(io::ErrorKind::ConnectionAborted, error);
-                    Err(Error::from_io(error))
-                }
-            })
+        self.handover.poll(cx).map(|result| match result {
+            HandedOver::Hyper(Ok(upgraded)) => Ok(Transport::new(upgraded, self.version)),
+            HandedOver::Other(Ok(io)) => Ok(Transport::Other { io }),
+            // `.with_upgrades()` is missing. hyper reports nothing else as the
+            // fault of its user.
+            HandedOver::Hyper(Err(error)) if error.is_user() => {
+                let error = Error::upgrade(error);
+                #[cfg(feature = "tracing")]
+                tracing::error!("{error}");
+                Err(error)
+            }
+            HandedOver::Hyper(Err(error)) => Err(ended_before(error.into())),
+            HandedOver::Other(Err(error)) => Err(ended_before(error)),
+        })
     }
 
     /// Reports that there will be no socket.
@@ -57,6 +49,13 @@ impl PendingUpgrade {
             on_failed.call(error);
         }
     }
+}
+
+/// Not a mistake: the client left before the answer was written, or the server closed the connection.
+fn ended_before(error: BoxError) -> Error {
+    #[cfg(feature = "tracing")]
+    tracing::debug!("the connection ended before it was handed over: {error}");
+    Error::from_io(io::Error::new(io::ErrorKind::ConnectionAborted, error))
 }
 
 /// The callback of [`Upgrade::on_failed_upgrade`](super::Upgrade::on_failed_upgrade).

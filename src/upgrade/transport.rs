@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 #[cfg(feature = "http2")]
 use crate::transport::Http2Stream;
-use crate::transport::Rewind;
+use crate::transport::{Io, Rewind};
 
 /// A connection that hyper has handed over.
 pub(super) enum Transport {
@@ -24,6 +24,8 @@ pub(super) enum Transport {
     Stream { io: Http2Stream<TokioIo<Upgraded>> },
     /// A stream of any other type: TLS, for instance.
     Upgraded { io: TokioIo<Upgraded> },
+    /// A stream that another server handed out.
+    Other { io: Box<dyn Io> },
 }
 
 impl Transport {
@@ -85,6 +87,7 @@ impl AsyncRead for Transport {
             #[cfg(feature = "http2")]
             Transport::Stream { io } => Pin::new(io).poll_read(cx, buffer),
             Transport::Upgraded { io } => Pin::new(io).poll_read(cx, buffer),
+            Transport::Other { io } => Pin::new(io).poll_read(cx, buffer),
         }
     }
 }
@@ -101,6 +104,7 @@ impl AsyncWrite for Transport {
             #[cfg(feature = "http2")]
             Transport::Stream { io } => Pin::new(io).poll_write(cx, bytes),
             Transport::Upgraded { io } => Pin::new(io).poll_write(cx, bytes),
+            Transport::Other { io } => Pin::new(io).poll_write(cx, bytes),
         }
     }
 
@@ -114,6 +118,7 @@ impl AsyncWrite for Transport {
             #[cfg(feature = "http2")]
             Transport::Stream { io } => Pin::new(io).poll_write_vectored(cx, slices),
             Transport::Upgraded { io } => Pin::new(io).poll_write_vectored(cx, slices),
+            Transport::Other { io } => Pin::new(io).poll_write_vectored(cx, slices),
         }
     }
 
@@ -123,6 +128,7 @@ impl AsyncWrite for Transport {
             #[cfg(feature = "http2")]
             Transport::Stream { io } => io.is_write_vectored(),
             Transport::Upgraded { io } => io.is_write_vectored(),
+            Transport::Other { io } => io.is_write_vectored(),
         }
     }
 
@@ -133,6 +139,7 @@ impl AsyncWrite for Transport {
             #[cfg(feature = "http2")]
             Transport::Stream { io } => Pin::new(io).poll_flush(cx),
             Transport::Upgraded { io } => Pin::new(io).poll_flush(cx),
+            Transport::Other { io } => Pin::new(io).poll_flush(cx),
         }
     }
 
@@ -142,6 +149,7 @@ impl AsyncWrite for Transport {
             #[cfg(feature = "http2")]
             Transport::Stream { io } => Pin::new(io).poll_shutdown(cx),
             Transport::Upgraded { io } => Pin::new(io).poll_shutdown(cx),
+            Transport::Other { io } => Pin::new(io).poll_shutdown(cx),
         }
     }
 }

@@ -200,6 +200,8 @@ async fn a_self_signed_certificate_is_refused() {
         assert!(cause(&error).contains("UnknownIssuer"), "{}", cause(&error));
         assert!(error.to_string().contains(&address.to_string()), "{error}");
     }
+    // The provider of a feature was used, and is not the whole program's.
+    assert!(rustls::crypto::CryptoProvider::get_default().is_none());
 }
 
 #[tokio::test]

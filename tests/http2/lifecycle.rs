@@ -96,7 +96,9 @@ impl Connection {
             .route("/tick", move |socket| tick(socket, fourth.clone()))
             .route("/wait", move |socket| wait(socket, fifth.clone()))
             .route("/idle", move |socket| idle(socket, sixth.clone()))
-            .route("/never", async |_: Upgrade, _: Request<()>| pending().await)
+            .route("/never", async |_: Upgrade, _: Request<()>| {
+                pending::<hyper::Response<String>>().await
+            })
             .config(config)
             .tracker(&tracker);
         let (wire, serving) = http2_wire::pair(&server(), service, settings).await;

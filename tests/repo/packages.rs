@@ -72,6 +72,8 @@ fn the_readme_says_how_many_packages_each_feature_adds() {
         "redis",
         "redis-tls",
         "rustls",
+        "rustls-aws-lc-rs",
+        "rustls-ring",
         "testing",
     ] {
         assert!(listed.contains(feature), "README does not list `{feature}`");
@@ -84,8 +86,8 @@ fn the_readme_says_how_many_packages_each_feature_adds() {
             "tracing" | "simdutf8" => &["server"],
             _ => &["default"],
         };
-        let after = with_features(&[before, &[feature]].concat());
-        let before = with_features(before);
+        let after = with_features("features", &[before, &[feature]].concat());
+        let before = with_features("features", before);
         let added: Vec<_> = after.difference(&before).collect();
         let own = added
             .iter()
@@ -95,15 +97,35 @@ fn the_readme_says_how_many_packages_each_feature_adds() {
     }
 }
 
-fn with_features(features: &[&str]) -> BTreeSet<String> {
+/// Tests that run at the same time name different programs.
+fn with_features(program: &str, features: &[&str]) -> BTreeSet<String> {
     if features.is_empty() {
-        return tree("features", BARE_SERVER);
+        return tree(program, BARE_SERVER);
     }
     let manifest = format!(
         "{BARE_SERVER}hyper-ws = {{ path = {}, default-features = false, features = {features:?} }}\n",
         here()
     );
-    tree("features", &manifest)
+    tree(program, &manifest)
+}
+
+#[test]
+fn tls_brings_a_crypto_provider_only_if_a_feature_names_it() {
+    // A second one in a program makes rustls's `ClientConfig::builder` panic.
+    let of = |features: &[&str]| -> Vec<String> {
+        let tree = with_features("tls", features);
+        let is_provider = |package: &&String| ["ring", "aws-lc-rs"].contains(&name(package));
+        assert!(tree.iter().any(|package| name(package) == "rustls"));
+        tree.iter()
+            .filter(is_provider)
+            .map(|package| name(package).to_owned())
+            .collect()
+    };
+    assert!(of(&["rustls"]).is_empty());
+    assert!(of(&["redis-tls"]).is_empty());
+    assert_eq!(of(&["rustls-ring"]), ["ring"]);
+    assert_eq!(of(&["redis-tls", "rustls-ring"]), ["ring"]);
+    assert_eq!(of(&["rustls-aws-lc-rs"]), ["aws-lc-rs"]);
 }
 
 #[test]

@@ -35,15 +35,21 @@ fn a_server_needs_no_more_lines_than_readme_promises() {
 fn the_migration_guide_quotes_the_servers_that_are_compiled_and_run() {
     let guide = read("src/migrating.md");
     let mut quoted = 0;
-    for from in ["hyper_tungstenite", "fastwebsockets"] {
+    for from in ["hyper_tungstenite", "fastwebsockets", "tokio_tungstenite"] {
         for (kind, file) in [("rust,ignore", "before"), ("rust", "after")] {
             let block = format!("```{kind}\n{}```\n", server(from, file));
             assert_eq!(guide.matches(&block).count(), 1, "{from}/{file}.rs");
             quoted += 1;
         }
     }
+    // The glue for poem is a part of its file.
+    let poem = server("other_streams", "poem");
+    let from = poem.find("fn answer").expect("it has the glue");
+    let until = poem[from..].find("\n}\n").expect("it ends") + 3;
+    let glue = format!("```rust,ignore\n{}```\n", &poem[from..from + until]);
+    assert_eq!(guide.matches(&glue).count(), 1, "{glue}");
     // There is no other block that is not compiled.
-    assert_eq!(guide.matches("```rust,ignore").count(), quoted / 2);
+    assert_eq!(guide.matches("```rust,ignore").count(), quoted / 2 + 1);
 
     let hunks = hunks(&guide);
     assert!(!hunks.is_empty(), "the guide has no `diff` block");

@@ -131,11 +131,26 @@ async fn run(
                 let conversation = converse(socket, &shared);
                 match stay {
                     None => conversation.await,
-                    Some(stay) => drop(timeout(stay, conversation).await),
+                    Some(stay) => tokio::select! {
+                        () = conversation => {}
+                        () = leave(&shared, stay) => {}
+                    },
                 }
             }
             _ => sleep(Duration::from_millis(100)).await,
         }
+    }
+}
+
+/// Waits until a client that moves on after some time may: one of its messages was accepted
+/// meanwhile. Where all takes longer than its stay, it would never get on. A server that stands still
+/// is left by the conversation.
+async fn leave(shared: &Shared, stay: Duration) {
+    let accepted = || shared.accepted.lock().unwrap().len();
+    let before = accepted();
+    sleep(stay).await;
+    while accepted() == before && !shared.unsaid.lock().unwrap().is_empty() {
+        sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -3,12 +3,15 @@
 //! accepted message, unless they were told that messages are missing.
 
 mod client;
+mod disk;
 mod proxy;
 mod redis_server;
 mod world;
 
 use std::time::Duration;
 
+use client::Client;
+use hyper_ws::hub::Position;
 use proxy::Mode;
 use redis_server::RedisServer;
 use tokio::time::sleep;
@@ -92,6 +95,90 @@ async fn nothing_is_missed_when_redis_or_a_server_stands_still() {
     world.servers[1].signal("CONT");
     world.talk(seconds(1)).await;
     world.finish().await.check_nothing_missed();
+}
+
+/// Longer than the servers wait for an answer, and than they say a message again.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes 40 seconds: a step of tests/run"]
+async fn nothing_is_missed_when_redis_stands_still_for_half_a_minute() {
+    let Some(mut world) = World::start(transient(), CLIENTS, &[]).await else {
+        return;
+    };
+    world.talk(seconds(1)).await;
+    world.redis.signal("STOP");
+    world.talk(seconds(2)).await;
+    sleep(seconds(28)).await;
+    world.redis.signal("CONT");
+    world.talk(seconds(1)).await;
+    world.finish().await.check_nothing_missed();
+}
+
+/// A command that takes seconds: Redis accepts what is sent meanwhile, and answers late.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_missed_while_redis_is_busy_with_a_slow_command() {
+    let Some(mut world) = World::start(transient(), CLIENTS, &[]).await else {
+        return;
+    };
+    world.talk(seconds(1)).await;
+    let slow = world.redis.begin("DEBUG SLEEP 4");
+    world.talk(seconds(5)).await;
+    drop(slow);
+    world.finish().await.check_nothing_missed();
+}
+
+/// Redis may evict any key then: the end of a room, its log, a key of a message. Members are told of
+/// what is lost. Only a message that is said again may come twice, as the guide says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loss_is_told_when_redis_evicts_rooms_that_are_in_use() {
+    let options = ["--save", "", "--maxmemory-policy", "allkeys-lru"];
+    let Some(mut world) = World::start(RedisServer::with(&options), CLIENTS, &[]).await else {
+        return;
+    };
+    let quiet: Vec<_> = (0..3)
+        .map(|number| Client::start(format!("q{number}"), &world.ports, "quiet", number, None))
+        .collect();
+    quiet[0].say(0);
+    let first = || quiet[0].accepted();
+    let all_at = |place: Option<Position>| quiet.iter().all(|client| client.last() == place);
+    world
+        .until("the first message is everywhere", || {
+            first().is_some() && all_at(first())
+        })
+        .await;
+    world.talk(seconds(1)).await;
+    let used: usize = world.redis.info("memory", "used_memory").parse().unwrap();
+    let limit = used + 2 * 1024 * 1024;
+    world.redis.say(&format!("CONFIG SET maxmemory {limit}"));
+    // The quiet room has been idle for longest.
+    let filler = "x".repeat(16 * 1024);
+    let end = ["EXISTS", "hws1:{quiet}:t"];
+    for number in 0.. {
+        assert!(number < 20_000, "the quiet room is never evicted");
+        world
+            .redis
+            .command(&["SET", &format!("filler:{number}"), &filler]);
+        if number % 100 == 0 {
+            world.talk(Duration::from_millis(100)).await;
+        }
+        if world.redis.command(&end).number() == 0 {
+            break;
+        }
+    }
+    world.talk(seconds(1)).await;
+    quiet[1].say(1);
+    world
+        .until("those in the quiet room are told, and go on", || {
+            let second = quiet[1].accepted();
+            let are_told = quiet.iter().all(|client| client.missed() > 0);
+            second.is_some() && are_told && all_at(second)
+        })
+        .await;
+    assert!(world.redis.info("stats", "evicted_keys") != "0");
+    world.redis.say("CONFIG SET maxmemory 0");
+    world.finish_with_repeats().await;
+    for client in quiet {
+        client.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -226,7 +313,7 @@ async fn two_hundred_clients_that_join_and_leave_in_a_loop_miss_nothing() {
         .map(|number| {
             let stay = Duration::from_millis(50 + number * 3);
             let number = usize::try_from(number).unwrap();
-            client::Client::start(
+            Client::start(
                 format!("v{number}"),
                 &world.ports,
                 "lobby",

@@ -160,7 +160,17 @@ impl RedisServer {
         self.command(&line.split(' ').collect::<Vec<_>>())
     }
 
+    /// Sends a command, and waits for no answer.
+    pub(crate) fn begin(&self, line: &str) -> TcpStream {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        self.send(&words).expect("redis accepts connections")
+    }
+
     fn try_command(&self, words: &[&[u8]]) -> std::io::Result<Answer> {
+        answer(&mut BufReader::new(self.send(words)?))
+    }
+
+    fn send(&self, words: &[&[u8]]) -> std::io::Result<TcpStream> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         let mut request = format!("*{}\r\n", words.len()).into_bytes();
@@ -170,7 +180,7 @@ impl RedisServer {
             request.extend(b"\r\n");
         }
         stream.write_all(&request)?;
-        answer(&mut BufReader::new(stream))
+        Ok(stream)
     }
 
     /// A value of the answer to `INFO`.

@@ -75,14 +75,17 @@ async fn converse(
 
 async fn say(room: Room, sender: Sender, key: String, text: String) {
     let answer = match room.publish_once(&key, text).await {
-        Ok(position) => format!("ok {key} {position}"),
+        Ok(said) => format!("ok {key} {}", said.position),
         Err(error) => format!("failed {key} {error}"),
     };
     // The socket may be gone by now.
     let _ = sender.send(answer).await;
 }
 
-async fn serve(mut request: Request<Incoming>, hub: Hub) -> Result<Response<String>, Infallible> {
+pub(crate) async fn serve(
+    mut request: Request<Incoming>,
+    hub: Hub,
+) -> Result<Response<String>, Infallible> {
     if request.uri().path() == "/counters" {
         let (counters, state) = (hub.counters(), hub.state());
         let text = format!("{counters:?} {state:?} rooms {}\n", hub.len());

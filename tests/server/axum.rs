@@ -1,12 +1,15 @@
 //! The extractor on axum's own server.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use hyper_ws::handshake::Rejection;
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{Config, Upgrade, WebSocket};
 
@@ -39,8 +42,24 @@ async fn limited(State(tracker): State<Tracker>, upgrade: Upgrade) -> Response {
         .on_upgrade(echo)
 }
 
+/// Refuses before anything else runs, and by itself.
+async fn guarded(
+    State((tracker, config, calls)): State<Guarded>,
+    upgrade: Upgrade,
+    headers: HeaderMap,
+) -> Result<Response, Rejection> {
+    let upgrade = upgrade.config(config).tracker(&tracker).check()?;
+    calls.fetch_add(1, Ordering::Relaxed);
+    if !headers.contains_key("cookie") {
+        return Err(upgrade.refuse(StatusCode::UNAUTHORIZED, "who are you?"));
+    }
+    Ok(upgrade.on_upgrade(echo))
+}
+
+type Guarded = (Tracker, Arc<Config>, Arc<AtomicUsize>);
+
 /// Serves both a page and a socket.
-async fn either(upgrade: Result<Upgrade, hyper_ws::handshake::Rejection>) -> Response {
+async fn either(upgrade: Result<Upgrade, Rejection>) -> Response {
     match upgrade {
         Ok(upgrade) => upgrade.on_upgrade(echo),
         Err(_) => "a page".into_response(),
@@ -103,6 +122,37 @@ async fn a_handler_may_take_the_rejection_itself() {
     assert_eq!(client.get("/").await.body, "a page");
     client.upgrade("/").await;
     client.echoes("hello").await;
+}
+
+#[tokio::test]
+async fn a_check_refuses_before_the_handlers_own_code_and_every_refusal_is_counted() {
+    let tracker = Tracker::new().limit(1);
+    let config = Arc::new(Config::new().allow_origins(["https://good.example"]));
+    let calls = Arc::new(AtomicUsize::new(0));
+    let app = Router::new().route("/ws", any(guarded)).with_state((
+        tracker.clone(),
+        config,
+        calls.clone(),
+    ));
+    let address = serve(app).await;
+    let mut client = Client::connect(address).await;
+    let evil = "Cookie: a=b\r\nOrigin: https://evil.example\r\n";
+    assert_eq!(client.ask("/ws", evil).await.status, 403);
+    assert_eq!(calls.load(Ordering::Relaxed), 0);
+    let answer = client.ask("/ws", "").await;
+    assert_eq!((answer.status, &*answer.body), (401, "who are you?\n"));
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    let good = handshake("/ws", "Cookie: a=b\r\nOrigin: https://good.example\r\n");
+    client.send(good.clone()).await;
+    assert_eq!(client.answer().await.status, 101);
+    client.echoes("hello").await;
+    let mut second = Client::connect(address).await;
+    second.send(good).await;
+    assert_eq!(second.answer().await.status, 503);
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
+    let stats = tracker.stats();
+    assert_eq!(stats.refused, [(401, 1), (403, 1), (503, 1)].into());
+    assert_eq!((stats.accepted, stats.open), (1, 1));
 }
 
 #[tokio::test]

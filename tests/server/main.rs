@@ -4,9 +4,11 @@
 mod axum;
 mod failed_upgrade;
 mod middleware;
+mod over;
 mod pauses;
 mod proxy;
 mod refused;
+mod runtime;
 mod spans;
 mod stream_sink;
 #[path = "../support/mod.rs"]

@@ -1,3 +1,4 @@
+mod backoff;
 mod dial;
 mod header_case;
 mod random;

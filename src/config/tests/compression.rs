@@ -1,6 +1,7 @@
 //! Settings of compression, and the limit of contexts.
 
 use super::super::compression::Compression;
+use crate::Config;
 
 #[test]
 fn contexts_are_counted_over_all_clones_and_released() {
@@ -29,4 +30,9 @@ fn every_getter_returns_what_was_set() {
     assert_eq!(compression.get_threshold(), 3);
     assert_eq!(compression.get_limit(), None);
     assert_eq!(Compression::dedicated().limit(5).get_limit(), Some(5));
+    let config = Config::new().compression(compression);
+    assert_eq!(
+        config.get_compression().map(Compression::get_level),
+        Some(1)
+    );
 }

@@ -55,3 +55,20 @@ fn every_getter_returns_what_was_set() {
     let config = config.danger_allow_any_origin();
     assert_eq!(config.get_allowed_origins(), None);
 }
+
+#[test]
+fn a_configuration_is_shown_with_the_origins_that_it_allows() {
+    let config = Config::new;
+    for (config, shown) in [
+        (config(), "origins: Same"),
+        (
+            config().allow_origins(["https://a"]),
+            "List([\"https://a\"])",
+        ),
+        (config().allow_origins_if(|_| true), "origins: If(..)"),
+        (config().danger_allow_any_origin(), "origins: Any"),
+    ] {
+        let text = format!("{config:?}");
+        assert!(text.contains(shown), "{text}");
+    }
+}

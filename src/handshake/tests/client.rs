@@ -310,3 +310,21 @@ fn compression_is_offered_if_configured_and_agreed_on_by_the_response() {
         assert!(extension(wrong).is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn an_authority_alone_is_asked_for_its_root() {
+    let (request, _) = asked(Request::get("example.com:9001").body(()).unwrap());
+    assert_eq!(request.uri(), "/");
+    assert_eq!(text(&request, "host"), Some("example.com:9001"));
+}
+
+#[test]
+fn a_refusal_is_shown_with_its_status() {
+    let (_, handshake) = asked("ws://a/");
+    let mut response = answer(&[]);
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    let error = handshake.verify(&response).unwrap_err().to_string();
+    assert_eq!(error, "the server refused with 403 Forbidden");
+    let error = InvalidResponse::ExtensionParameters("permessage-deflate").to_string();
+    assert!(error.contains("`permessage-deflate`"), "{error}");
+}

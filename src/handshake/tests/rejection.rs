@@ -1,7 +1,7 @@
-use http::{Method, Response};
+use http::{Method, Response, StatusCode};
 
 use crate::handshake::Rejection;
-use crate::handshake::rejection::{FieldFault, OriginRule, Reason, Via};
+use crate::handshake::rejection::{FieldFault, OriginRule, Reason, Unavailable, Via};
 
 fn response(reason: Reason, via: Via) -> Response<String> {
     Rejection::new(reason, via).into()
@@ -46,8 +46,13 @@ fn every_reason() -> Vec<Reason> {
         Reason::NotUpgradable,
         #[cfg(feature = "server")]
         Reason::Unavailable {
-            reason: "full",
+            reason: Unavailable::Full,
             retry_after: 5,
+        },
+        #[cfg(feature = "server")]
+        Reason::Own {
+            status: StatusCode::UNAUTHORIZED,
+            text: text(),
         },
     ]
 }
@@ -95,14 +100,39 @@ fn every_426_has_upgrade() {
 #[cfg(feature = "server")]
 #[test]
 fn a_full_server_sends_retry_after() {
-    let rejection = Rejection::unavailable("draining", 5);
+    let rejection = Rejection::unavailable(Unavailable::Draining, 5);
     assert_eq!(rejection.status(), 503);
     let response = rejection.into_response::<String>();
     assert_eq!(response.headers()["retry-after"], "5");
-    assert_eq!(response.body(), "draining\n");
+    assert_eq!(response.body(), "the server is shutting down\n");
 }
 
 #[test]
 fn a_rejection_is_small() {
     assert!(size_of::<Rejection>() <= 64, "{}", size_of::<Rejection>());
+}
+
+#[cfg(feature = "server")]
+#[test]
+fn a_refusal_of_the_servers_own_has_its_status_and_text() {
+    use http::Version;
+    let own = |status, version| Rejection::own(status, "no".to_owned(), version).into_response();
+    let response: Response<String> = own(StatusCode::IM_A_TEAPOT, Version::HTTP_2);
+    assert_eq!(response.status(), 418);
+    assert_eq!(response.body(), "no\n");
+    let response: Response<String> = own(StatusCode::UPGRADE_REQUIRED, Version::HTTP_11);
+    assert_eq!(response.headers()["upgrade"], "websocket");
+    // HTTP/2 has no `Upgrade`.
+    let response: Response<String> = own(StatusCode::UPGRADE_REQUIRED, Version::HTTP_2);
+    assert_eq!(response.status(), 400);
+    assert!(!response.headers().contains_key("upgrade"));
+    for status in [
+        StatusCode::OK,
+        StatusCode::SWITCHING_PROTOCOLS,
+        StatusCode::FOUND,
+    ] {
+        let refused = std::panic::catch_unwind(|| own(status, Version::HTTP_11));
+        let refused: Result<Response<String>, _> = refused;
+        assert!(refused.is_err(), "{status}");
+    }
 }

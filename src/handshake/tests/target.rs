@@ -33,6 +33,17 @@ fn an_ipv6_address_stands_in_brackets() {
         target("ws://user@[::1]:8080/"),
         Ok((Scheme::Ws, "::1".to_owned(), 8080))
     );
+    // Found by the fuzz target `url`: the name in brackets was looked up.
+    for url in [
+        "ws://[example.com]/",
+        "ws://[(]",
+        "ws://[127.0.0.1]:80/",
+        "ws://[]/",
+        "ws://[v1.a]/",
+        "ws://[a%25lo]/",
+    ] {
+        assert!(refused(url).contains("IPv6"), "{url}");
+    }
 }
 
 #[test]
@@ -134,6 +145,9 @@ fn user_and_password_may_have_any_letter() {
     // In base64: `üser:a b`, `u:p@[x]`, `u:<">`.
     assert_eq!(sent("ws://üser:a b@a:9/"), "Basic w7xzZXI6YSBi");
     assert_eq!(sent("ws://u:p@[x]@a:9/"), "Basic dTpwQFt4XQ==");
+    // Found by the fuzz target `url`: `http` refuses a URL with nine colons.
+    let colons = sent("ws://u:1:2:3:4:5:6:7:8:9@a:9/");
+    assert_eq!(colons, "Basic dToxOjI6Mzo0OjU6Njo3Ojg6OQ==");
     assert_eq!(sent("ws://u:<\">@a:9/"), "Basic dTo8Ij4=");
 }
 
@@ -177,4 +191,15 @@ fn a_zone_is_decoded_for_the_resolver_and_left_out_of_the_host() {
 fn triplets_are_decoded_and_everything_else_stays() {
     assert_eq!(decoded("a%3Ab%zz%4"), b"a:b%zz%4");
     assert_eq!(decoded("%C3%A9"), "é".as_bytes());
+}
+
+#[test]
+fn a_url_may_be_a_string_too_and_is_shown_with_its_port() {
+    for (url, shown) in [("ws://a/b", "a:80"), ("wss://[::1]/", "[::1]:443")] {
+        let string = url.to_owned();
+        let one = (&string).into_request().unwrap();
+        let other = string.into_request().unwrap();
+        assert_eq!(one.uri(), other.uri());
+        assert_eq!(Target::of(one.uri()).unwrap().to_string(), shown);
+    }
 }

@@ -38,7 +38,7 @@ pub enum PublishError {
     /// The engine cannot be reached, or refuses. The message is not in the log.
     Unavailable(EngineError),
     /// The engine did not answer in time. The message may be in the log.
-    Unknown,
+    Unknown(EngineError),
     /// The hub has no history, so there is no log. Use [`Room::send`](crate::hub::Room::send).
     NoHistory,
 }
@@ -51,8 +51,11 @@ impl fmt::Display for PublishError {
             }
             PublishError::Full => f.write_str("too many bytes wait for the engine"),
             PublishError::Unavailable(reason) => write!(f, "the engine is unavailable: {reason}"),
-            PublishError::Unknown => {
-                f.write_str("the engine did not answer (the message may have been published)")
+            PublishError::Unknown(reason) => {
+                write!(
+                    f,
+                    "it is not known whether the message was published: {reason}"
+                )
             }
             PublishError::NoHistory => {
                 f.write_str("the hub has no history (set one with `Hub::history`)")

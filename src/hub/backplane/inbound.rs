@@ -27,6 +27,7 @@ pub(in crate::hub) trait Receive: Send + Sync {
     fn lease_lost(self: Arc<Self>);
     fn interrupted(self: Arc<Self>);
     fn repeated(self: Arc<Self>);
+    fn unreadable(self: Arc<Self>);
     fn state(self: Arc<Self>, state: EngineState);
 }
 
@@ -67,6 +68,12 @@ impl Inbound {
     /// [counted](crate::hub::Counters::repeats).
     pub fn repeated(&self) {
         self.with(|hub| hub.repeated());
+    }
+
+    /// Something that another server has written cannot be read, since its release is newer. It is
+    /// [counted](crate::hub::Counters::unreadable).
+    pub fn unreadable(&self) {
+        self.with(|hub| hub.unreadable());
     }
 
     /// Whether the engine can be reached.

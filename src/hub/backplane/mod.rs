@@ -9,6 +9,7 @@ mod engine;
 mod error;
 mod inbound;
 mod log;
+mod published;
 mod reply;
 mod request;
 
@@ -18,5 +19,6 @@ pub use error::{EngineError, EnterError, PublishError};
 pub(super) use inbound::Receive;
 pub use inbound::{EngineState, Inbound};
 pub use log::{Arrival, Entry, Past, ReadFrom, RosterChange};
+pub use published::Published;
 pub(super) use reply::Reply;
 pub use request::{Enter, Publish, Read, ReadPeople, Relay};

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use super::budget::Permit;
 use super::error::{EngineError, EnterError, PublishError};
 use super::log::{Entry, Past, ReadFrom};
+use super::published::Published;
 use super::reply::Reply;
 use crate::hub::history::History;
-use crate::hub::position::Position;
 
 /// A message to append; see [`Backplane::publish`](crate::hub::backplane::Backplane::publish). Dropping it says that the outcome is
 /// unknown.
@@ -20,7 +20,7 @@ pub struct Publish {
     pub(in crate::hub) history: History,
     pub(in crate::hub) once: Option<Box<str>>,
     pub(in crate::hub) permit: Option<Permit>,
-    pub(in crate::hub) reply: Reply<Result<Position, PublishError>>,
+    pub(in crate::hub) reply: Reply<Result<Published, PublishError>>,
 }
 
 impl Publish {
@@ -46,8 +46,8 @@ impl Publish {
         self.once.as_deref()
     }
 
-    /// Answers the request: the position after the message, or why it was not appended.
-    pub fn done(mut self, outcome: Result<Position, PublishError>) {
+    /// Answers the request: where the message stands, or why it was not appended.
+    pub fn done(mut self, outcome: Result<Published, PublishError>) {
         drop(self.permit.take());
         self.reply.send(outcome);
     }

@@ -8,12 +8,10 @@ use crate::hub::backplane::{EngineError, Enter, Publish, PublishError, Read, Rea
 use crate::hub::history::History;
 use crate::hub::position::Position;
 
-/// What the hub asks for.
+/// What the hub asks for, beside messages to publish and logs to read.
 #[derive(Debug)]
 pub(super) enum Request {
-    Publish(Publish),
     Relay(Relay),
-    Read(Read),
     Enter(Enter),
     Leave {
         room: Arc<str>,
@@ -75,10 +73,11 @@ impl PendingPublish {
     }
 
     pub(super) fn give_up(self, reason: &EngineError) {
+        let reason = self.reason.unwrap_or_else(|| reason.clone());
         let error = if self.is_unknown {
-            PublishError::Unknown
+            PublishError::Unknown(reason)
         } else {
-            PublishError::Unavailable(self.reason.unwrap_or_else(|| reason.clone()))
+            PublishError::Unavailable(reason)
         };
         self.request.done(Err(error));
     }
@@ -90,7 +89,8 @@ pub(super) enum Call {
     Publish(PublishCall),
     /// Reads the log for messages that are in it already.
     Find(Arc<str>, Vec<PendingPublish>),
-    /// Never a `Publish`.
+    /// Reads the logs of many rooms.
+    Read(Vec<Pending<Read>>),
     Other(Pending<Request>),
     Probe(Probe),
     Beat(Beat),

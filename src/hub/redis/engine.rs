@@ -15,6 +15,7 @@ use super::line;
 use super::names::Names;
 use super::publisher::{self, Order};
 use super::shared::{Channels, Shared};
+use super::wire::Versions;
 use crate::hub::backplane::{
     Backplane, EngineError, Enter, Inbound, Publish, Read, ReadPeople, Relay, Roster, Stopped,
 };
@@ -45,7 +46,7 @@ use crate::hub::position::Tags;
 /// # The server
 ///
 /// Redis from version 6.2 on, or Valkey, as a single server or a primary with replicas. The tests
-/// run with Redis 7.0. The name in the URL must lead to the primary; it is resolved anew at each
+/// run with Redis 7.0, and have been run with Valkey 8.1. The name in the URL must lead to the primary; it is resolved anew at each
 /// attempt to connect. A server that has become a replica is left within some five seconds. Redis
 /// Cluster and Sentinel are not supported.
 ///
@@ -76,7 +77,7 @@ use crate::hub::position::Tags;
 /// | `hws1:{room}:t` | the end of the log: a hash, forgotten 24 hours after the room was last used |
 /// | `hws1:{room}:o:..` | the positions of [messages with a key](super::super::Room::publish_once), for five minutes |
 /// | `hws1:{room}:w` | who is present: a hash |
-/// | `hws1:servers`, `hws1:server:..`, `hws1:loss:..` | the leases of servers whose people are present |
+/// | `hws1:servers`, `hws1:server:..`, `hws1:loss:..`, `hws1:scan:..` | the leases of servers whose people are present |
 /// | `hws1:probe:..` | the channel on which a server hears its own probes |
 ///
 /// The end of a log names the last message of each server that has published in the room, so that
@@ -87,6 +88,7 @@ use crate::hub::position::Tags;
 pub struct Redis {
     address: Address,
     prefix: String,
+    versions: Versions,
     patience: Duration,
     response_timeout: Duration,
     channels: Arc<Channels>,
@@ -114,6 +116,7 @@ impl Redis {
         Ok(Redis {
             address: Address::parse(url)?,
             prefix: "hws1".to_owned(),
+            versions: Versions::OWN,
             patience: Duration::from_secs(10),
             response_timeout: Duration::from_secs(2),
             channels: Arc::default(),
@@ -135,6 +138,42 @@ impl Redis {
             "the prefix {:?} (expected some characters, and no braces)",
             self.prefix
         );
+        self
+    }
+
+    /// Sets the version of what this server writes to Redis, for a deployment in which servers of
+    /// two releases run side by side. The default is the newest version that this release knows.
+    ///
+    /// | version | since |
+    /// |---|---|
+    /// | 1 | 0.1 |
+    ///
+    /// A release reads what all earlier ones have written. An older release that meets a newer
+    /// version in a room refuses it: it publishes nothing there
+    /// ([`Unavailable`](crate::hub::backplane::PublishError::Unavailable)), applies the
+    /// [gap policy](crate::hub::Hub::gap) to its members, counts the message as
+    /// [unreadable](crate::hub::Counters::unreadable), and logs that once. To avoid this, set the
+    /// older version in the newer release until the last server of the older one is gone.
+    ///
+    /// # Panics
+    ///
+    /// If this release does not know the version.
+    pub fn write_version(mut self, version: u8) -> Self {
+        let known = 1..=self.versions.reads;
+        assert!(
+            known.contains(&version),
+            "write version {version} (expected {} to {})",
+            known.start(),
+            known.end()
+        );
+        self.versions.writes = version;
+        self
+    }
+
+    /// Stands for the engine of another release.
+    #[cfg(test)]
+    pub(super) fn release(mut self, versions: Versions) -> Self {
+        self.versions = versions;
         self
     }
 
@@ -164,7 +203,8 @@ impl Redis {
     }
 
     /// Sets the configuration of TLS. By default, the certificates are trusted that the system
-    /// trusts. It has no effect unless the URL is `rediss`.
+    /// trusts, with the crypto provider that the program has installed, else that of the feature
+    /// `rustls-ring` or `rustls-aws-lc-rs`. It has no effect unless the URL is `rediss`.
     #[cfg(feature = "redis-tls")]
     pub fn tls_config(mut self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
         self.address.set_tls(config);
@@ -188,12 +228,12 @@ impl Redis {
 
     /// The names, for an engine with a new name.
     fn names(&self) -> Names {
-        Names::new(&self.prefix, Tags::new().next())
+        Names::new(&self.prefix, Tags::new().next(), self.versions)
     }
 
-    fn ask(&self, request: Request) {
+    fn order(&self, order: Order) {
         // If the engine has ended, the request is dropped, which says so.
-        let _ = self.orders.send(Order::Request(request));
+        let _ = self.orders.send(order);
     }
 }
 
@@ -243,15 +283,15 @@ impl Backplane for Redis {
     }
 
     fn publish(&self, request: Publish) {
-        self.ask(Request::Publish(request));
+        self.order(Order::Publish(request));
     }
 
     fn relay(&self, request: Relay) {
-        self.ask(Request::Relay(request));
+        self.order(Order::Other(Request::Relay(request)));
     }
 
     fn read(&self, request: Read) {
-        self.ask(Request::Read(request));
+        self.order(Order::Read(request));
     }
 
     fn roster(&self) -> Option<&dyn Roster> {
@@ -259,25 +299,25 @@ impl Backplane for Redis {
     }
 
     fn stop(&self, stopped: Stopped) {
-        let _ = self.orders.send(Order::Stop(stopped));
+        self.order(Order::Stop(stopped));
     }
 }
 
 impl Roster for Redis {
     fn enter(&self, request: Enter) {
-        self.ask(Request::Enter(request));
+        self.order(Order::Other(Request::Enter(request)));
     }
 
     fn leave(&self, room: &Arc<str>, key: &str, seat: u64) {
-        self.ask(Request::Leave {
+        self.order(Order::Other(Request::Leave {
             room: room.clone(),
             key: key.into(),
             seat,
-        });
+        }));
     }
 
     fn people(&self, request: ReadPeople) {
-        self.ask(Request::People(request));
+        self.order(Order::Other(Request::People(request)));
     }
 }
 
@@ -286,6 +326,7 @@ impl fmt::Debug for Redis {
         f.debug_struct("Redis")
             .field("address", &self.address)
             .field("prefix", &self.prefix)
+            .field("write_version", &self.versions.writes)
             .field("patience", &self.patience)
             .field("response_timeout", &self.response_timeout)
             .finish()

@@ -23,6 +23,8 @@ pub(super) enum FaultKind {
     WrongServer,
     /// The server refuses for now: no memory, no permission. The request was not carried out.
     Refused,
+    /// A newer release has written what the request would change. It was not carried out.
+    Newer,
     /// The server does not understand this one request, which was not carried out.
     Failed,
 }
@@ -38,6 +40,15 @@ impl Fault {
     /// The connection is to be replaced.
     pub(super) fn lost(reason: impl Into<std::borrow::Cow<'static, str>>) -> Self {
         Fault::new(FaultKind::Lost, reason)
+    }
+
+    /// An error that a script has met and passed on. Its text may say first where in the script.
+    pub(super) fn within_script(text: &str) -> Self {
+        let code = ["WRONGTYPE", "OOM"].into_iter().find_map(|code| {
+            let (_, details) = text.split_once(code)?;
+            Some(server(code, details.trim_start()))
+        });
+        code.unwrap_or_else(|| server("ERR", text))
     }
 
     /// An answer that no script of ours gives.
@@ -63,19 +74,25 @@ impl From<RedisError> for Fault {
 }
 
 fn server(code: &str, details: &str) -> Fault {
-    // Redis 7.0 has no code for what a script may not do.
-    let is_denied = code == "NOPERM" || details.contains("The user executing the script can't");
+    // No code says what a script may not do: Redis 7.0 has the first text, 7.2 and Valkey the other.
+    let denied = [
+        "The user executing the script can't",
+        "ACL failure in script",
+    ];
+    let is_denied = code == "NOPERM" || denied.iter().any(|text| details.contains(text));
     let code = if is_denied { "NOPERM" } else { code };
     let kind = match code {
         "NOSCRIPT" => FaultKind::NoScript,
         "READONLY" | "LOADING" | "MASTERDOWN" | "MISCONF" | "CLUSTERDOWN" => FaultKind::WrongServer,
         // BUSY: another script runs for too long. NOREPLICAS: too few replicas to write.
         "OOM" | "NOPERM" | "NOAUTH" | "WRONGPASS" | "BUSY" | "NOREPLICAS" => FaultKind::Refused,
+        "NEWER" => FaultKind::Newer,
         _ => FaultKind::Failed,
     };
     let hint = match code {
         "NOPERM" => " (the docs of `hyper_ws::hub::Redis` name the ACL rules that are needed)",
         "OOM" => " (raise `maxmemory`)",
+        "NEWER" => " (update this server, or set `Redis::write_version` in the newer ones)",
         "READONLY" => " (it is a replica; name the primary)",
         _ => "",
     };

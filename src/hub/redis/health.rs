@@ -49,12 +49,17 @@ impl Health {
         self.change(inbound, |parts| *parts.of(part) = Some(reason.clone()));
     }
 
+    /// Why the engine is down; `None` while it is up.
+    pub(super) fn reason(&self) -> Option<EngineError> {
+        let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.reason()
+    }
+
     /// The lock is held while the hub is told, so that it is told in order.
     fn change(&self, inbound: &Inbound, change: impl FnOnce(&mut Parts)) {
         let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut parts);
-        let reason = parts.publisher.as_ref().or(parts.line.as_ref()).cloned();
-        match (reason, parts.down) {
+        match (parts.reason(), parts.down) {
             (Some(reason), None) => {
                 let since = Instant::now();
                 parts.down = Some(since);
@@ -71,6 +76,10 @@ impl Health {
 }
 
 impl Parts {
+    fn reason(&self) -> Option<EngineError> {
+        self.publisher.as_ref().or(self.line.as_ref()).cloned()
+    }
+
     fn of(&mut self, part: Part) -> &mut Option<EngineError> {
         match part {
             Part::Line => &mut self.line,

@@ -17,6 +17,7 @@ use super::connect::{self, Backoff, Connection, concerns_both, ended, late};
 use super::fault::Fault;
 use super::health::Part;
 use super::interest::Command;
+use super::panics::caught;
 use super::shared::{Answer, Shared, forget};
 use super::wire::{self, Payload};
 
@@ -112,7 +113,8 @@ impl<'a> Line<'a> {
 
     /// Serves the connection until it is lost.
     async fn serve(mut self, answers: &mut mpsc::UnboundedReceiver<Answer>) -> Fault {
-        let fault = self.serve_until(answers).await;
+        let served = caught("line", self.serve_until(answers)).await;
+        let fault = served.unwrap_or_else(|fault| fault);
         // In this order: nothing is heard any more when the rest is given.
         drop(self.connection);
         self.shared.line.store(0, Ordering::Relaxed);
@@ -348,8 +350,9 @@ impl Ear {
 
     fn arrived(&self, room: &str, payload: Bytes) {
         let inbound = &self.shared.inbound;
-        let is_message = payload.first() == Some(&b'm');
-        match wire::parse(payload, self.shared.names.server()) {
+        let kind = payload.first().copied();
+        let names = &self.shared.names;
+        match wire::parse(payload, names.server(), names.versions()) {
             Some(Payload::Messages(arrivals)) => {
                 for arrival in arrivals {
                     inbound.arrived(room, arrival);
@@ -364,8 +367,8 @@ impl Ear {
             Some(Payload::Own) => {}
             None => {
                 self.shared.unreadable();
-                // A message has been appended in any case: it is read from the log.
-                if is_message {
+                // A message has been appended, or a roster has changed, in any case: both are read.
+                if let Some(b'm' | b'p') = kind {
                     inbound.following(room);
                 }
             }

@@ -1,6 +1,8 @@
-//! The names of keys and channels.
+//! The names of keys and channels, and the layout of what they hold.
 
 use std::sync::Arc;
+
+use super::wire::Versions;
 
 /// The names of keys and channels, all of which begin with the prefix.
 ///
@@ -10,13 +12,15 @@ pub(super) struct Names {
     prefix: Arc<str>,
     /// The name of the server: 16 hexadecimal digits.
     server: Arc<str>,
+    versions: Versions,
 }
 
 impl Names {
-    pub(super) fn new(prefix: &str, server: u64) -> Self {
+    pub(super) fn new(prefix: &str, server: u64, versions: Versions) -> Self {
         Names {
             prefix: prefix.into(),
             server: format!("{server:016x}").into(),
+            versions,
         }
     }
 
@@ -26,6 +30,10 @@ impl Names {
 
     pub(super) fn server(&self) -> &str {
         &self.server
+    }
+
+    pub(super) fn versions(&self) -> Versions {
+        self.versions
     }
 
     pub(super) fn channel(&self, room: &str) -> String {

@@ -8,14 +8,16 @@ use redis::{Pipeline, Value};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
-use super::call::{Appended, Beat, Call, Probe, Request};
+use super::call::{Appended, Call, Pending, Probe, Request};
 use super::connect::{self, Backoff, Connection, concerns_both, ended};
 use super::fault::{Fault, FaultKind};
 use super::health::Part;
+use super::lease::Lease;
+use super::panics::caught;
 use super::queue::{self, Queue};
-use super::scripts;
+use super::scripts::{self, RoomRead};
 use super::shared::{Answer, Shared, forget};
-use crate::hub::backplane::{EngineError, EnterError, Past, Stopped};
+use crate::hub::backplane::{EngineError, EnterError, Past, Publish, Read, ReadFrom, Stopped};
 
 /// How often the connections are probed, and the lease is renewed.
 const BEAT: Duration = Duration::from_secs(5);
@@ -29,7 +31,9 @@ const EXPIRE: Duration = Duration::from_millis(500);
 /// What the publisher is asked to do.
 #[derive(Debug)]
 pub(super) enum Order {
-    Request(Request),
+    Publish(Publish),
+    Read(Read),
+    Other(Request),
     Stop(Stopped),
 }
 
@@ -47,10 +51,7 @@ pub(super) async fn run(
         arrived: vec![],
         end: End::Running,
         probes: 0,
-        beats: 0,
-        known_loss: 0,
-        presence: Presence::Unused,
-        is_beat_due: false,
+        lease: Lease::new(),
         is_probe_due: false,
         expire: Instant::now(),
     };
@@ -70,12 +71,7 @@ struct Publisher {
     end: End,
     /// The number of the last probe.
     probes: u64,
-    /// The number of the last beat.
-    beats: u64,
-    /// The number of the beat that has found the lease to be over, as this server last heard.
-    known_loss: u64,
-    presence: Presence,
-    is_beat_due: bool,
+    lease: Lease,
     is_probe_due: bool,
     expire: Instant,
 }
@@ -85,16 +81,6 @@ enum End {
     Running,
     /// What is queued is carried out before. The sender is dropped when that is done.
     Stopping(Vec<Stopped>, Instant),
-}
-
-/// Whether this server keeps a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Presence {
-    /// Nobody has entered a room here, nor asked who is in one.
-    Unused,
-    /// The first beat is to come. There is no lease that could have been lost.
-    Begins,
-    Leased,
 }
 
 impl Publisher {
@@ -117,9 +103,9 @@ impl Publisher {
                     forget(&self.shared.replace_publisher).await;
                     self.shared.health.up(Part::Publisher, &self.shared.inbound);
                     self.is_probe_due = true;
-                    match self.serve(connection, &mut ticks).await {
-                        Some(fault) => fault,
-                        None => return,
+                    match caught("publisher", self.serve(connection, &mut ticks)).await {
+                        Ok(Some(fault)) | Err(fault) => fault,
+                        Ok(None) => return,
                     }
                 }
                 Err(fault) => fault,
@@ -168,7 +154,7 @@ impl Publisher {
         match self.end {
             End::Running => false,
             End::Stopping(_, until) => {
-                let is_idle = self.queue.is_empty() && self.presence != Presence::Leased;
+                let is_idle = self.queue.is_empty() && !self.lease.is_held();
                 is_idle || until <= Instant::now()
             }
         }
@@ -182,9 +168,11 @@ impl Publisher {
         }
         for order in std::mem::take(&mut self.arrived) {
             match order {
-                Order::Request(request) => {
+                Order::Publish(publish) => self.queue.publish(publish, now),
+                Order::Read(read) => self.queue.read(read, now),
+                Order::Other(request) => {
                     if matches!(request, Request::Enter(_) | Request::People(_)) {
-                        self.use_presence();
+                        self.lease.begin();
                     }
                     self.queue.push(request, now);
                 }
@@ -202,19 +190,12 @@ impl Publisher {
         }
     }
 
-    /// The first beat goes before the first entry, which would have no lease otherwise.
-    fn use_presence(&mut self) {
-        if self.presence == Presence::Unused {
-            self.presence = Presence::Begins;
-            self.is_beat_due = true;
-        }
-    }
-
     fn expire(&mut self) {
         let now = Instant::now();
         self.expire = now + EXPIRE;
         if !self.queue.is_empty() {
-            let reason = EngineError::new("redis did not answer in time");
+            let known = self.shared.health.reason();
+            let reason = known.unwrap_or_else(|| EngineError::new("redis did not answer in time"));
             self.queue.expire(now, &reason);
         }
     }
@@ -256,7 +237,7 @@ impl Publisher {
                 .queue
                 .wake()
                 .map_or(self.expire, |wake| wake.min(self.expire));
-            let is_waiting = !self.queue.is_empty();
+            let is_waiting = !self.queue.is_empty() || self.queue.wake().is_some();
             tokio::select! {
                 biased;
                 () = &mut connection.driver => return Some(ended()),
@@ -268,7 +249,7 @@ impl Publisher {
                 }
                 _ = ticks.tick() => {
                     self.is_probe_due = true;
-                    self.is_beat_due = self.presence != Presence::Unused;
+                    self.lease.tick();
                 }
                 () = self.shared.probe.notified() => self.is_probe_due = true,
                 () = sleep_until(wake), if is_waiting => {}
@@ -286,20 +267,9 @@ impl Publisher {
                 line: self.shared.hearing_line(),
             }));
         }
-        if std::mem::take(&mut self.is_beat_due) {
-            batch.push(self.beat(false));
-        }
+        batch.extend(self.lease.next().map(Call::Beat));
         batch.extend(self.queue.next(now));
         batch
-    }
-
-    fn beat(&mut self, stops: bool) -> Call {
-        self.beats += 1;
-        Call::Beat(Beat {
-            number: self.beats,
-            known_loss: self.known_loss,
-            stops,
-        })
     }
 
     /// Sends a batch and takes the answers.
@@ -340,7 +310,9 @@ impl Publisher {
                     wrong_server = Some(fault);
                     again.push(call);
                 }
-                FaultKind::Refused | FaultKind::Failed => self.refused(call, fault),
+                FaultKind::Refused | FaultKind::Newer | FaultKind::Failed => {
+                    self.refused(call, fault);
+                }
             }
         }
         self.put_back(again, false);
@@ -357,11 +329,11 @@ impl Publisher {
         for call in &calls {
             match call {
                 Call::Probe(_) => self.is_probe_due = true,
-                Call::Beat(_) => self.is_beat_due = true,
+                Call::Beat(_) => self.lease.missed(),
                 _ => {}
             }
         }
-        self.queue.put_back(calls, is_unknown, Instant::now());
+        self.queue.put_back(calls, is_unknown);
     }
 
     /// A call has been carried out.
@@ -379,18 +351,18 @@ impl Publisher {
                 // Dropping them says that the outcome is unknown.
                 None => drop(call),
             },
-            Call::Find(_, messages) => match scripts::past(answer) {
-                Some(Past::Messages { messages: log, .. }) => queue::found(messages, &log),
-                _ => queue::found(messages, &[]),
-            },
+            Call::Find(_, messages) => {
+                match scripts::pasts(answer, &[ReadFrom::Start]).as_deref() {
+                    Some([RoomRead::Past(Past::Messages { messages: log, .. })]) => {
+                        queue::found(messages, log);
+                    }
+                    _ => queue::found(messages, &[]),
+                }
+            }
+            Call::Read(reads) => self.have_read(reads, answer),
             Call::Probe(probe) => self.shared.answer(Answer::Probe(probe)),
             Call::Beat(_) => {
-                let loss = scripts::beaten(answer).map_or(0, |beaten| beaten.loss);
-                let is_lost = loss != 0 && self.presence == Presence::Leased;
-                self.presence = Presence::Leased;
-                if loss != 0 {
-                    self.known_loss = loss;
-                }
+                let is_lost = self.lease.beaten(scripts::beaten(answer));
                 if is_lost {
                     #[cfg(feature = "tracing")]
                     tracing::warn!("the lease of this server was over: its people enter again");
@@ -398,10 +370,6 @@ impl Publisher {
                 }
             }
             Call::Other(pending) => match pending.request {
-                Request::Read(read) => match scripts::past(answer) {
-                    Some(past) => self.shared.answer(Answer::Read(read, past)),
-                    None => read.done(Err(Fault::answer("read").reason)),
-                },
                 Request::People(people) => {
                     match scripts::people(answer, self.shared.names.server()) {
                         Some(entries) => self.shared.answer(Answer::People(people, entries)),
@@ -412,14 +380,42 @@ impl Publisher {
                     Value::Int(1) => Ok(()),
                     _ => Err(EnterError::Taken),
                 }),
-                Request::Leave { .. } | Request::Relay(_) | Request::Publish(_) => {}
+                Request::Leave { .. } | Request::Relay(_) => {}
             },
         }
+    }
+
+    /// The logs of many rooms have been read.
+    fn have_read(&mut self, reads: Vec<Pending<Read>>, answer: Value) {
+        let from: Vec<_> = reads.iter().map(|read| read.request.from()).collect();
+        let Some(outcomes) = scripts::pasts(answer, &from) else {
+            for read in reads {
+                read.request.done(Err(Fault::answer("read").reason));
+            }
+            return;
+        };
+        let mut later = vec![];
+        for (read, outcome) in reads.into_iter().zip(outcomes) {
+            match outcome {
+                RoomRead::Past(past) => self.shared.answer(Answer::Read(read.request, past)),
+                // Its position is known, and what stands before it is lost to this server.
+                RoomRead::Newer(past) => {
+                    self.shared.unreadable();
+                    self.shared.answer(Answer::Read(read.request, past));
+                }
+                RoomRead::Later => later.push(read),
+                RoomRead::Failed(fault) => read.request.done(Err(fault.reason)),
+            }
+        }
+        self.put_back(vec![Call::Read(later)], false);
     }
 
     /// Redis refuses a call, or does not understand it.
     fn refused(&mut self, call: Call, fault: Fault) {
         let reason = fault.reason;
+        if fault.kind == FaultKind::Newer {
+            self.shared.unreadable();
+        }
         match call {
             Call::Publish(call) if fault.kind == FaultKind::Refused => {
                 self.queue.refused(call, &reason, Instant::now());
@@ -431,30 +427,40 @@ impl Publisher {
             }
             // Dropping them says that the outcome is unknown.
             Call::Find(..) => {}
+            Call::Read(reads) => {
+                for read in reads {
+                    read.request.done(Err(reason.clone()));
+                }
+            }
             // A lease that is not renewed, because the memory is full, is over for all at the same
             // time, and then nobody is judged.
             Call::Beat(_) | Call::Probe(_) => {
                 #[cfg(feature = "tracing")]
                 tracing::warn!(%reason, "redis refuses to be probed");
             }
+            Call::Other(leave)
+                if fault.kind == FaultKind::Refused
+                    && matches!(leave.request, Request::Leave { .. }) =>
+            {
+                self.queue.refused_leave(leave, Instant::now());
+            }
             Call::Other(pending) => match pending.request {
-                Request::Read(request) => request.done(Err(reason)),
                 Request::People(request) => request.done(Err(reason)),
                 Request::Enter(request) => request.done(Err(EnterError::Unavailable(reason))),
-                Request::Leave { .. } | Request::Relay(_) | Request::Publish(_) => {}
+                Request::Leave { .. } | Request::Relay(_) => {}
             },
         }
     }
 
     /// Takes everybody of this server out of all rooms.
     async fn leave(&mut self, connection: &mut Connection) {
-        if self.presence != Presence::Leased {
+        if !self.lease.is_held() {
             return;
         }
         // Each call cleans some rooms.
         let mut is_clean = Some(false);
         while is_clean == Some(false) && !self.is_done() {
-            let beat = self.beat(true);
+            let beat = Call::Beat(self.lease.beat(true));
             let mut pipeline = Pipeline::new();
             pipeline.add_command(connection.scripts.command(&beat, || 0));
             let answers = connection

@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::call::{Appended, Call, Pending, PendingPublish, PublishCall, Request};
-use crate::hub::backplane::{Arrival, EngineError, EnterError, Publish, PublishError};
+use crate::hub::backplane::{
+    Arrival, EngineError, EnterError, Publish, PublishError, Published, Read,
+};
 use crate::hub::position::{Position, Tags};
 
 /// The largest number of entries to end that wait for Redis. While it is away, every attempt to
@@ -19,6 +21,14 @@ const MAX_LEAVES: usize = 65_536;
 /// be larger.
 const MAX_CALLS: usize = 128;
 const MAX_BYTES: usize = 1024 * 1024;
+
+/// The largest number of rooms that one call reads, and of the bytes in their names. Redis does
+/// nothing else meanwhile: some 4 µs for each room in which nothing has changed.
+const MAX_READS: usize = 128;
+const MAX_NAMES: usize = 64 * 1024;
+
+/// The largest number of such calls in a batch.
+const MAX_READ_CALLS: usize = 4;
 
 /// The largest number of messages in a call: Lua's `unpack` fails at some 8,000.
 const MAX_MESSAGES: usize = 1_000;
@@ -44,8 +54,11 @@ pub(super) struct Queue {
     ready: VecDeque<Arc<str>>,
     /// Those that have been refused, and until when they wait.
     refused: VecDeque<(Instant, Arc<str>)>,
+    reads: VecDeque<Pending<Read>>,
     /// Everything else.
     others: VecDeque<Pending<Request>>,
+    /// Entries whose end Redis has refused, and until when they wait.
+    refused_leaves: VecDeque<(Instant, Pending<Request>)>,
     /// Messages that are in the log already: where, is to be found out.
     sought: VecDeque<(Arc<str>, Vec<PendingPublish>)>,
 }
@@ -65,25 +78,37 @@ impl Queue {
             rooms: HashMap::new(),
             ready: VecDeque::new(),
             refused: VecDeque::new(),
+            reads: VecDeque::new(),
             others: VecDeque::new(),
+            refused_leaves: VecDeque::new(),
             sought: VecDeque::new(),
         }
     }
 
+    /// Returns whether nothing is to be sent. Entries whose end was refused are not counted: if the
+    /// server stops, all its entries end.
     pub(super) fn is_empty(&self) -> bool {
-        self.rooms.is_empty() && self.others.is_empty() && self.sought.is_empty()
+        self.rooms.is_empty()
+            && self.reads.is_empty()
+            && self.others.is_empty()
+            && self.sought.is_empty()
     }
 
     /// Takes a request in.
     pub(super) fn push(&mut self, request: Request, now: Instant) {
         let deadline = now + self.patience;
-        match request {
-            Request::Publish(request) => self.push_publish(request, deadline),
-            other => self.others.push_back(Pending::new(other, deadline)),
-        }
+        self.others.push_back(Pending::new(request, deadline));
     }
 
-    fn push_publish(&mut self, request: Publish, deadline: Instant) {
+    /// Takes a question to a log in.
+    pub(super) fn read(&mut self, request: Read, now: Instant) {
+        let deadline = now + self.patience;
+        self.reads.push_back(Pending::new(request, deadline));
+    }
+
+    /// Takes a message in.
+    pub(super) fn publish(&mut self, request: Publish, now: Instant) {
+        let deadline = now + self.patience;
         self.seq += 1;
         let room = request.room().clone();
         let waiting = self.rooms.entry(room.clone()).or_default();
@@ -105,9 +130,24 @@ impl Queue {
                 self.ready.push_back(room);
             }
         }
+        while self
+            .refused_leaves
+            .front()
+            .is_some_and(|(until, _)| *until <= now)
+            && let Some((_, leave)) = self.refused_leaves.pop_front()
+        {
+            self.others.push_back(leave);
+        }
         // Half of the batch at least is for messages, if there are so many.
         let others = MAX_CALLS - self.ready.len().min(MAX_CALLS / 2);
         let mut calls = vec![];
+        for _ in 0..MAX_READ_CALLS {
+            let reads = self.next_reads();
+            if reads.is_empty() {
+                break;
+            }
+            calls.push(Call::Read(reads));
+        }
         while calls.len() < others
             && let Some((room, messages)) = self.sought.pop_front()
         {
@@ -133,6 +173,18 @@ impl Queue {
             }
         }
         calls
+    }
+
+    /// Takes the questions of one call.
+    fn next_reads(&mut self) -> Vec<Pending<Read>> {
+        let mut names = 0;
+        let count = self.reads.iter().take(MAX_READS).take_while(|read| {
+            let is_first = names == 0;
+            names += read.request.room().len() + 1;
+            is_first || names <= MAX_NAMES
+        });
+        let count = count.count();
+        self.reads.drain(..count).collect()
     }
 
     /// Takes messages of a room, with new tags.
@@ -165,7 +217,7 @@ impl Queue {
 
     /// Puts calls back in front, in their order. `is_unknown` tells whether they may have been
     /// carried out.
-    pub(super) fn put_back(&mut self, calls: Vec<Call>, is_unknown: bool, now: Instant) {
+    pub(super) fn put_back(&mut self, calls: Vec<Call>, is_unknown: bool) {
         for call in calls.into_iter().rev() {
             match call {
                 Call::Publish(mut call) => {
@@ -175,6 +227,11 @@ impl Queue {
                     self.put_front(&call.room, call.messages, false);
                 }
                 Call::Find(room, messages) => self.sought.push_front((room, messages)),
+                Call::Read(reads) => {
+                    for read in reads.into_iter().rev() {
+                        self.reads.push_front(read);
+                    }
+                }
                 // It may be lost, and must not be doubled.
                 Call::Other(other) if is_unknown && matches!(other.request, Request::Relay(_)) => {}
                 Call::Other(mut other) => {
@@ -184,7 +241,6 @@ impl Queue {
                 Call::Probe(_) | Call::Beat(_) => {}
             }
         }
-        self.expire(now, &EngineError::new("redis did not answer"));
     }
 
     /// Redis has refused a call: its messages wait, and those behind them too.
@@ -195,6 +251,15 @@ impl Queue {
         let room = call.room.clone();
         self.put_front(&call.room, call.messages, true);
         self.refused.push_back((now + REFUSED, room));
+    }
+
+    /// Redis has refused to end an entry, which waits. Otherwise a person who has left would be present
+    /// until the hub next compares the roster, for five minutes at most.
+    pub(super) fn refused_leave(&mut self, leave: Pending<Request>, now: Instant) {
+        if self.refused_leaves.len() == MAX_LEAVES {
+            self.refused_leaves.pop_front();
+        }
+        self.refused_leaves.push_back((now + REFUSED, leave));
     }
 
     fn put_front(&mut self, room: &Arc<str>, messages: Vec<PendingPublish>, is_refused: bool) {
@@ -222,11 +287,15 @@ impl Queue {
                 Appended::Now => {
                     number += 1;
                     let position = Position::new(number, message.tag());
-                    message.request.done(Ok(position));
+                    message.request.done(Ok(Published::appended(position)));
                 }
-                Appended::Said(position) => message.request.done(Ok(position)),
+                // By an earlier attempt of this very message.
+                Appended::Said(position) if message.tags.contains(&position.tag()) => {
+                    message.request.done(Ok(Published::appended(position)));
+                }
+                Appended::Said(position) => message.request.done(Ok(Published::repeated(position))),
                 Appended::Before if message.tags.contains(&end.tag()) => {
-                    message.request.done(Ok(end));
+                    message.request.done(Ok(Published::appended(end)));
                 }
                 Appended::Before => sought.push(message),
             }
@@ -256,9 +325,19 @@ impl Queue {
         // A message whose position is sought is in the log, or was.
         for (_, messages) in &mut self.sought {
             let late = messages.extract_if(.., |message| message.deadline <= now);
-            late.for_each(|message| message.request.done(Err(PublishError::Unknown)));
+            late.for_each(|message| {
+                message
+                    .request
+                    .done(Err(PublishError::Unknown(reason.clone())))
+            });
         }
         self.sought.retain(|(_, messages)| !messages.is_empty());
+        // Their order is that of their deadlines, but for a few that have been put back.
+        while self.reads.front().is_some_and(|read| read.deadline <= now)
+            && let Some(read) = self.reads.pop_front()
+        {
+            read.request.done(Err(reason.clone()));
+        }
         let mut kept = VecDeque::with_capacity(self.others.len());
         let is_leave = |other: &Pending<Request>| matches!(other.request, Request::Leave { .. });
         let leaves = self.others.iter().filter(|other| is_leave(other)).count();
@@ -287,9 +366,8 @@ impl Queue {
                     }
                     request.done(Err(EnterError::Unavailable(reason.clone())));
                 }
-                Request::Read(request) => request.done(Err(reason.clone())),
                 Request::People(request) => request.done(Err(reason.clone())),
-                Request::Relay(_) | Request::Publish(_) => {}
+                Request::Relay(_) => {}
             }
         }
         self.others = kept;
@@ -297,7 +375,9 @@ impl Queue {
 
     /// When something can be sent that cannot be sent now.
     pub(super) fn wake(&self) -> Option<Instant> {
-        self.refused.front().map(|(until, _)| *until)
+        let refused = self.refused.front().map(|(until, _)| *until);
+        let leaves = self.refused_leaves.front().map(|(until, _)| *until);
+        refused.into_iter().chain(leaves).min()
     }
 }
 
@@ -308,6 +388,12 @@ pub(super) fn found(messages: Vec<PendingPublish>, log: &[Arrival]) {
             .iter()
             .map(|arrival| arrival.position)
             .find(|position| message.tags.contains(&position.tag()));
-        message.request.done(position.ok_or(PublishError::Unknown));
+        let trimmed = || {
+            let reason = "the message was appended, and the log does not keep it any more";
+            PublishError::Unknown(EngineError::new(reason))
+        };
+        message
+            .request
+            .done(position.map(Published::appended).ok_or_else(trimmed));
     }
 }

@@ -1,5 +1,6 @@
 //! The scripts, the commands that call them, and their answers.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -17,6 +18,10 @@ const LEASE: Duration = Duration::from_secs(15);
 
 /// How long the end of a log is remembered after the room was last read or published in.
 const FORGET: Duration = Duration::from_secs(24 * 3600);
+
+/// The bytes of entries after which a call that reads many rooms leaves the others to another, so
+/// that Redis does something else meanwhile.
+const READ_BYTES: usize = 256 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Script {
@@ -81,8 +86,12 @@ impl Scripts {
     pub(super) fn command(&self, call: &Call, root: impl Fn() -> u64) -> Cmd {
         match call {
             Call::Publish(call) => self.publish(call, root()),
-            Call::Find(room, _) => self.read(room, ReadFrom::Start, root()),
-            Call::Other(pending) => self.other(&pending.request, root),
+            Call::Find(room, _) => self.read([(room, ReadFrom::Start)], root()),
+            Call::Read(reads) => {
+                let reads = reads.iter().map(|read| &read.request);
+                self.read(reads.map(|read| (read.room(), read.from())), root())
+            }
+            Call::Other(pending) => self.other(&pending.request),
             Call::Probe(probe) => self.probe(Some(*probe)),
             Call::Beat(beat) => {
                 let keys = [self.names.leases(), self.names.loss()];
@@ -90,6 +99,7 @@ impl Scripts {
                 call.arg(self.names.prefix()).arg(self.names.server());
                 call.arg(LEASE.as_millis() as u64).arg(u8::from(beat.stops));
                 call.arg(beat.number).arg(beat.known_loss);
+                call.arg(self.names.versions().writes);
                 call
             }
         }
@@ -117,6 +127,8 @@ impl Scripts {
         call.arg((age + age / 4).as_millis() as u64);
         call.arg(FORGET.max(2 * age).as_millis() as u64);
         call.arg(period(age / 4));
+        let versions = names.versions();
+        call.arg(versions.reads).arg(versions.writes);
         let mut index = 2;
         for message in &publish.messages {
             call.arg(format!("{:016}", message.seq));
@@ -135,29 +147,38 @@ impl Scripts {
         call
     }
 
-    fn read(&self, room: &str, from: ReadFrom, root: u64) -> Cmd {
-        let mut call = self.call(Script::Read, &[self.names.top(room), self.names.log(room)]);
+    /// Logs that begin in one call have one tag, in as many rooms.
+    fn read<'a>(
+        &self,
+        reads: impl IntoIterator<Item = (&'a Arc<str>, ReadFrom)>,
+        root: u64,
+    ) -> Cmd {
+        let (rooms, from): (Vec<_>, Vec<_>) = reads.into_iter().unzip();
+        let tops: Vec<_> = rooms.iter().map(|room| self.names.top(room)).collect();
+        let mut call = self.call(Script::Read, &tops);
         call.arg(&root.to_be_bytes());
         call.arg(FORGET.as_millis() as u64);
-        match from {
-            ReadFrom::End => call.arg("end"),
-            ReadFrom::Start => call.arg("all"),
-            ReadFrom::After(position) => call
-                .arg("after")
-                .arg(position.number())
-                .arg(&position.tag().to_be_bytes()),
-        };
+        call.arg(self.names.versions().reads).arg(READ_BYTES);
+        for from in from {
+            match from {
+                ReadFrom::End => call.arg("end").arg(""),
+                ReadFrom::Start => call.arg("all").arg(""),
+                ReadFrom::After(position) => call
+                    .arg(position.number())
+                    .arg(&position.tag().to_be_bytes()),
+            };
+        }
         call
     }
 
-    fn other(&self, request: &Request, root: impl Fn() -> u64) -> Cmd {
+    fn other(&self, request: &Request) -> Cmd {
         let names = &self.names;
         match request {
-            Request::Read(read) => self.read(read.room(), read.from(), root()),
             Request::Relay(relay) => {
                 let mut call = cmd("PUBLISH");
                 call.arg(names.channel(relay.room()));
-                call.arg(wire::relayed(names.server(), relay.envelope()));
+                let version = names.versions().writes;
+                call.arg(wire::relayed(names.server(), version, relay.envelope()));
                 call
             }
             Request::Enter(enter) => {
@@ -169,6 +190,7 @@ impl Scripts {
                 call.arg(format!("{:016x}", enter.seat())).arg(enter.key());
                 call.arg(&enter.info()[..]);
                 call.arg(u8::from(enter.takes_over()));
+                call.arg(names.versions().writes);
                 call
             }
             Request::Leave { room, key, seat } => {
@@ -176,15 +198,15 @@ impl Scripts {
                 call.arg(names.channel(room)).arg(&room[..]);
                 call.arg(format!("{}{seat:016x}", names.server()))
                     .arg(&key[..]);
+                call.arg(names.versions().writes);
                 call
             }
             Request::People(people) => {
                 let room = people.room();
                 let mut call = self.call(Script::People, &[names.roster(room), names.leases()]);
-                call.arg(names.channel(room));
+                call.arg(names.channel(room)).arg(names.versions().writes);
                 call
             }
-            Request::Publish(_) => unreachable!("it is a call of its own"),
         }
     }
 
@@ -230,22 +252,72 @@ pub(super) fn published(answer: Value, messages: usize) -> Option<(Position, Vec
     (appended.count() as u64 <= end.number()).then_some((end, outcomes))
 }
 
-/// The answer to a `Read`.
-pub(super) fn past(answer: Value) -> Option<Past> {
-    let [number, tag, follows, entries] = array(answer)?;
-    let end = position(number, tag)?;
-    if follows != Value::Int(1) {
-        return Some(Past::DoesNotFollow { end });
-    }
-    let Value::Array(entries) = entries else {
+/// The answer to a `Read`, for one room.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum RoomRead {
+    Past(Past),
+    /// The call has read enough: the room is to be asked for again.
+    Later,
+    /// A newer release has written the log.
+    Newer(Past),
+    Failed(Fault),
+}
+
+/// The answer to a `Read`, by what was asked for.
+pub(super) fn pasts(answer: Value, from: &[ReadFrom]) -> Option<Vec<RoomRead>> {
+    let Value::Array(values) = answer else {
         return None;
     };
-    let first = end.number().checked_sub(entries.len() as u64)?;
-    let messages = (first..end.number())
-        .zip(entries)
-        .map(|(number, entry)| wire::entry(bytes(entry)?, number))
-        .collect::<Option<Vec<Arrival>>>()?;
-    Some(Past::Messages { end, messages })
+    let mut values = values.into_iter();
+    let letters = bytes(values.next()?)?;
+    if letters.len() != from.len() {
+        return None;
+    }
+    let read = letters
+        .iter()
+        .zip(from)
+        .map(|(letter, from)| room_read(*letter, *from, &mut values));
+    read.collect()
+}
+
+fn room_read(
+    letter: u8,
+    from: ReadFrom,
+    values: &mut impl Iterator<Item = Value>,
+) -> Option<RoomRead> {
+    match (letter, from) {
+        (b'=', ReadFrom::After(end)) => Some(RoomRead::Past(Past::Messages {
+            end,
+            messages: vec![],
+        })),
+        (b'f', _) => {
+            let end = position(values.next()?, values.next()?)?;
+            let Value::Array(entries) = values.next()? else {
+                return None;
+            };
+            let first = end.number().checked_sub(entries.len() as u64)?;
+            let messages = (first..end.number())
+                .zip(entries)
+                .map(|(number, entry)| wire::entry(bytes(entry)?, number))
+                .collect::<Option<Vec<Arrival>>>()?;
+            Some(RoomRead::Past(Past::Messages { end, messages }))
+        }
+        (b'n', _) => {
+            let end = position(values.next()?, values.next()?)?;
+            Some(RoomRead::Past(Past::DoesNotFollow { end }))
+        }
+        (b'v', _) => {
+            let end = position(values.next()?, values.next()?)?;
+            Some(RoomRead::Newer(Past::DoesNotFollow { end }))
+        }
+        (b'l', _) => Some(RoomRead::Later),
+        (b'x', _) => {
+            let reason = bytes(values.next()?)?;
+            let reason = String::from_utf8_lossy(&reason);
+            Some(RoomRead::Failed(Fault::within_script(&reason)))
+        }
+        _ => None,
+    }
 }
 
 /// The answer to a `People`.

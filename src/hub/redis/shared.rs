@@ -47,12 +47,15 @@ impl Shared {
         }
     }
 
-    /// A message has come that this release cannot read. It is said once.
+    /// A message has come, or a log has been met, that this release cannot read. It is counted, and
+    /// logged once.
     pub(super) fn unreadable(&self) {
+        self.inbound.unreadable();
         if !self.has_unreadable.swap(true, Ordering::Relaxed) {
             #[cfg(feature = "tracing")]
             tracing::warn!(
-                "a message of another server cannot be read (is its release newer than this one?)"
+                "what another server has written cannot be read (is its release newer than this \
+                 one? then set `Redis::write_version` there)"
             );
         }
     }

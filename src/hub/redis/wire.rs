@@ -1,6 +1,6 @@
 //! What goes over the channel of a room.
 //!
-//! The first byte is the kind, the second the version of the layout:
+//! The first byte is the kind, the second the [version](Versions) of the layout:
 //!
 //! ```text
 //! m1 number SP (length ':' previous-tag tag envelope)*     messages of the log
@@ -29,12 +29,39 @@ pub(super) enum Payload {
     Own,
 }
 
-/// Takes a payload apart. `None` if it is malformed, or of a version that is not known.
+/// The versions of what goes over channels and stands in logs.
+///
+/// Each release reads all versions up to its own. A log names the highest version of its entries,
+/// in the field `v` of its top, unless that is 1. A server that cannot read it does not append to
+/// it either, since its readers could not tell the entries apart. What changes in a way that older
+/// releases may ignore needs no new version: another field of the top, another kind of payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Versions {
+    /// The highest that is read.
+    pub(super) reads: u8,
+    /// The one that is written.
+    pub(super) writes: u8,
+}
+
+impl Versions {
+    /// Those of this release.
+    pub(super) const OWN: Self = Versions {
+        reads: 1,
+        writes: 1,
+    };
+}
+
+/// Takes a payload apart. `None` if it is malformed, or of a version that is not read here.
 /// `server` is the name of this server.
-pub(super) fn parse(payload: Bytes, server: &str) -> Option<Payload> {
+pub(super) fn parse(payload: Bytes, server: &str, versions: Versions) -> Option<Payload> {
     let mut input = Input(payload);
-    match &input.take(2)?[..] {
-        b"m1" => {
+    let head = input.take(2)?;
+    let version = head[1].checked_sub(b'0')?;
+    if !(1..=versions.reads).contains(&version) {
+        return None;
+    }
+    match head[0] {
+        b'm' => {
             let number = input.number(b' ')?;
             let mut number = number.try_into().ok()?;
             let mut arrivals = vec![];
@@ -44,7 +71,7 @@ pub(super) fn parse(payload: Bytes, server: &str) -> Option<Payload> {
             }
             Some(Payload::Messages(arrivals))
         }
-        b"r1" => {
+        b'r' => {
             let from = input.take(server.len())?;
             Some(if from == server.as_bytes() {
                 Payload::Own
@@ -52,7 +79,7 @@ pub(super) fn parse(payload: Bytes, server: &str) -> Option<Payload> {
                 Payload::Relayed(input.0)
             })
         }
-        b"p1" => {
+        b'p' => {
             let mut changes = vec![];
             while !input.is_empty() {
                 changes.push(match &input.take(1)?[..] {
@@ -74,8 +101,8 @@ pub(super) fn parse(payload: Bytes, server: &str) -> Option<Payload> {
 }
 
 /// Makes the payload of a message without a log.
-pub(super) fn relayed(server: &str, envelope: &[u8]) -> Vec<u8> {
-    [b"r1", server.as_bytes(), envelope].concat()
+pub(super) fn relayed(server: &str, version: u8, envelope: &[u8]) -> Vec<u8> {
+    [&[b'r', b'0' + version], server.as_bytes(), envelope].concat()
 }
 
 /// Takes an entry of a log apart. `number` is that of its predecessor.

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{MemberId, Registry, RoomShared, State, lock};
+use super::{Registry, RoomShared, lock};
 use crate::hub::backplane::{EngineError, EngineState};
 use crate::hub::follow::Want;
+use crate::hub::log::Log;
 use crate::hub::position::Position;
 use crate::protocol::Prepared;
 use crate::{Message, WebSocket};
@@ -85,19 +86,52 @@ impl fmt::Display for HubError {
 
 impl std::error::Error for HubError {}
 
+/// Where a position stands.
+pub(super) enum Place {
+    /// So many entries of the ring stand before it, and others behind it.
+    Within(usize),
+    /// At the end of the ring.
+    End,
+    /// Not in the ring: the log is to be asked.
+    Ask(Want),
+    /// Not in the log.
+    Missed(Position),
+}
+
 /// What a joining socket does next.
 enum Next {
     /// It is sent these messages.
     Send(Vec<(Position, Prepared)>),
-    /// It is at the end, but much waits to be written to it. As a member it would be closed if the
-    /// room says as much again, so it waits.
-    Wait,
     /// It is a member.
     Member,
     /// Its position is not in the ring: the log is asked.
     Ask(Want),
     /// Its position is not in the log.
     Missed(Position),
+}
+
+/// Where a position stands in a log. `asked` tells what has been asked about it already.
+fn find(hub: &Registry, log: &mut Log, at: Position, asked: Option<Want>) -> Place {
+    if let Some(history) = hub.settings.history {
+        super::count_memory(hub, log, |log| log.expire(history.max_age()));
+    }
+    match log.ring.find(at) {
+        Some(index) if index < log.ring.len() => return Place::Within(index),
+        Some(_) => return Place::End,
+        None => {}
+    }
+    // A server that is a little behind another must not take its position for a foreign one: the
+    // page has seen 20 there, and the ring ends at 15 here. So the room reads on, and it is the ring
+    // that says where the position stands.
+    let is_older = at.number() < log.ring.start().number();
+    // It may read on to beyond the position: then the whole log is asked for as well.
+    let want = if is_older { Want::All } else { Want::Newer };
+    let is_known = (is_older && log.is_whole) || asked >= Some(want);
+    if log.follower.is_none() || is_known {
+        Place::Missed(log.ring.last())
+    } else {
+        Place::Ask(want)
+    }
 }
 
 impl RoomShared {
@@ -110,6 +144,7 @@ impl RoomShared {
         self.take_out(socket);
         hub.needs_history()?;
         let _waiting = self.wait(hub);
+        self.expect(position);
         self.until_live(hub).await?;
         let Some(mut at) = position else {
             return Ok(Joined::Missed { now: self.last()? });
@@ -129,7 +164,6 @@ impl RoomShared {
                         replayed += 1;
                     }
                 }
-                Next::Wait => sender.flush().await.map_err(|_| HubError::Closed)?,
                 Next::Member => {
                     // A connection that has begun to end does not accept observers.
                     if !socket.shared().observe(self.clone()) {
@@ -158,37 +192,40 @@ impl RoomShared {
         asked: Option<Want>,
     ) -> Result<Next, HubError> {
         let mut state = self.lock();
-        let State { members, log, .. } = &mut *state;
-        let log = log.as_deref_mut().ok_or(HubError::NoHistory)?;
-        if let Some(history) = hub.settings.history {
-            super::count_memory(hub, log, |log| log.expire(history.max_age()));
+        let log = state.log.as_deref_mut().ok_or(HubError::NoHistory)?;
+        match find(hub, log, at, asked) {
+            Place::Within(index) => {
+                let messages = log.ring.from(index).take(BATCH);
+                let messages = messages.map(|entry| (entry.position, entry.message.clone()));
+                return Ok(Next::Send(messages.collect()));
+            }
+            Place::End => {}
+            Place::Ask(want) => return Ok(Next::Ask(want)),
+            Place::Missed(now) => return Ok(Next::Missed(now)),
         }
-        let Some(index) = log.ring.find(at) else {
-            // A server that is a little behind another must not take its position for a
-            // foreign one: the page has seen 20 there, and the ring ends at 15 here. So the room
-            // reads on, and it is the ring that says where the position stands.
-            let is_older = at.number() < log.ring.start().number();
-            // It may read on to beyond the position: then the whole log is asked for as well.
-            let want = if is_older { Want::All } else { Want::Newer };
-            let is_known = (is_older && log.is_whole) || asked >= Some(want);
-            return Ok(if log.follower.is_none() || is_known {
-                Next::Missed(log.ring.last())
-            } else {
-                Next::Ask(want)
-            });
-        };
-        if index < log.ring.len() {
-            let messages = log.ring.from(index).take(BATCH);
-            let messages = messages.map(|entry| (entry.position, entry.message.clone()));
-            return Ok(Next::Send(messages.collect()));
-        }
-        if socket.shared().is_half_full() {
-            return Ok(Next::Wait);
-        }
-        let socket = socket.shared();
-        members.insert(MemberId::of(socket), socket.clone());
-        state.quiet_since = None;
+        state.add(socket.shared());
         Ok(Next::Member)
+    }
+
+    /// Where a position stands. `asked` tells what has been asked about it already.
+    pub(super) fn place(
+        &self,
+        hub: &Registry,
+        at: Position,
+        asked: Option<Want>,
+    ) -> Result<Place, HubError> {
+        let mut state = self.lock();
+        let log = state.log.as_deref_mut().ok_or(HubError::NoHistory)?;
+        Ok(find(hub, log, at, asked))
+    }
+
+    /// Says which position somebody comes with, before the room has been read for the first time.
+    pub(super) fn expect(&self, position: Option<Position>) {
+        if let Some(position) = position
+            && let Some(follower) = self.lock().follower()
+        {
+            follower.expect(position);
+        }
     }
 
     pub(in crate::hub) async fn position(
@@ -230,19 +267,23 @@ impl RoomShared {
         })
     }
 
-    fn last(&self) -> Result<Position, HubError> {
+    pub(super) fn last(&self) -> Result<Position, HubError> {
         let state = self.lock();
         let log = state.log.as_deref().ok_or(HubError::NoHistory)?;
         Ok(log.ring.last())
     }
 
     /// Waits until the room is known to be up to date.
-    async fn until_live(&self, hub: &Registry) -> Result<(), HubError> {
+    pub(super) async fn until_live(&self, hub: &Registry) -> Result<(), HubError> {
         self.until(hub, 0).await
     }
 
     /// Has the log read, and waits for the answer.
-    async fn ask(self: &Arc<Self>, hub: &Arc<Registry>, want: Want) -> Result<(), HubError> {
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        hub: &Arc<Registry>,
+        want: Want,
+    ) -> Result<(), HubError> {
         let mut read = 0;
         self.follow_event(hub, |state, steps| {
             if let Some(follower) = state.follower() {
@@ -291,7 +332,7 @@ impl RoomShared {
 }
 
 impl Registry {
-    fn needs_history(&self) -> Result<(), HubError> {
+    pub(super) fn needs_history(&self) -> Result<(), HubError> {
         match self.settings.history {
             Some(_) => Ok(()),
             None => Err(HubError::NoHistory),

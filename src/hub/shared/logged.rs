@@ -1,11 +1,13 @@
 //! A room with a log: the one order of its messages, and what an engine says of it.
 
+use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{MemberId, Registry, RoomShared, Sent, State, count_memory, lock};
 use crate::config::Overflow;
-use crate::hub::backplane::{Arrival, EngineError, Past, Read, ReadFrom, Reply};
+use crate::hub::backplane::{Arrival, EngineError, Past, Published, Read, ReadFrom};
 use crate::hub::counters::Counts;
 use crate::hub::envelope;
 use crate::hub::follow::{Step, Want};
@@ -24,6 +26,14 @@ const SPREAD: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+thread_local! {
+    /// What a follower says is to be done. A list in each room would take 288 bytes of each.
+    static STEPS: Cell<Vec<Step>> = const { Cell::new(vec![]) };
+}
+
+/// The largest list of steps that a thread keeps.
+const MAX_STEPS: usize = 64;
+
 impl RoomShared {
     /// Appends a message to the log of this process, and hands it to the members. The position is
     /// `None` if a closure of the user calls this: the message follows when that has returned.
@@ -33,7 +43,7 @@ impl RoomShared {
         message: Prepared,
         except: Option<MemberId>,
         once: Option<&str>,
-    ) -> (Option<Position>, Sent) {
+    ) -> (Option<Published>, Sent) {
         let order = self.order();
         if user_code::is_running() {
             lock(&order.deferred).push((message, except));
@@ -71,13 +81,13 @@ impl RoomShared {
         message: Prepared,
         except: Option<MemberId>,
         once: Option<&str>,
-    ) -> (Option<Position>, Sent) {
+    ) -> (Option<Published>, Sent) {
         let mut state = self.lock();
         let Some(log) = state.log.as_deref_mut() else {
             return (None, Sent::default());
         };
         if let Some(known) = once.and_then(|key| log.find_once(key)) {
-            return (Some(known), Sent::default());
+            return (Some(Published::repeated(known)), Sent::default());
         }
         let position = Position::new(log.ring.last().number() + 1, hub.tags.next());
         if let Some(key) = once {
@@ -85,7 +95,7 @@ impl RoomShared {
         }
         drop(state);
         let sent = self.deliver(hub, position, message, except);
-        (Some(position), sent)
+        (Some(Published::appended(position)), sent)
     }
 
     /// Puts the next message into the ring, and hands it to the members. To be called by who has
@@ -100,18 +110,29 @@ impl RoomShared {
         let bytes = message.message().len();
         let message = self.stamp(hub, position, message);
         let mut state = self.lock();
-        // No member loses a message and stays: one whose queue is full is closed.
-        let sent = state.deliver(&message, except, Overflow::Close);
+        // No member loses a message and stays.
+        let sent = self.hand_out(hub, &mut state, &message, except, Overflow::Close);
         if let Some(log) = state.log.as_deref_mut() {
             count_memory(hub, log, |log| log.push(position, message, bytes));
         }
         let is_alone = !state.is_wanted();
         drop(state);
+        self.tell_listeners();
         if is_alone {
             self.left(hub);
         }
         hub.bound_memory();
         sent
+    }
+
+    /// Wakes those that read the room.
+    fn tell_listeners(&self) {
+        // Whoever reads has counted itself before it looked at the ring, under the lock under which
+        // the ring has grown.
+        let order = self.order();
+        if order.listeners.load(Ordering::Relaxed) > 0 {
+            order.answered.notify_waiters();
+        }
     }
 
     /// The message as the user's closure wants it to be sent.
@@ -139,13 +160,15 @@ impl RoomShared {
         hub: &Arc<Registry>,
         event: impl FnOnce(&mut State, &mut Vec<Step>),
     ) {
-        let mut turn = lock(&self.order().turn);
-        let mut steps = std::mem::take(&mut turn.steps);
+        let _turn = lock(&self.order().turn);
+        let mut steps = STEPS.take();
         event(&mut self.lock(), &mut steps);
         for step in steps.drain(..) {
             self.carry_out(hub, step);
         }
-        turn.steps = steps;
+        if steps.capacity() <= MAX_STEPS {
+            STEPS.set(steps);
+        }
     }
 
     pub(in crate::hub) fn arrived(self: &Arc<Self>, hub: &Arc<Registry>, arrival: Arrival) {
@@ -288,16 +311,17 @@ impl RoomShared {
         #[cfg(feature = "tracing")]
         tracing::warn!(
             room = &*self.name,
-            members = state.members.len(),
+            members = state.len(),
             %at,
             "the engine has lost messages of a room"
         );
         match told {
             Some(message) => {
-                state.deliver(&Prepared::new(message), None, Overflow::Close);
+                let message = Prepared::new(message);
+                self.hand_out(hub, &mut state, &message, None, Overflow::Close);
             }
             None => {
-                let members: Vec<_> = state.members.drain().map(|(_, socket)| socket).collect();
+                let members = state.take_all();
                 drop(state);
                 self.close_all(hub, members);
             }
@@ -327,21 +351,8 @@ impl RoomShared {
             return;
         };
         Counts::add(&hub.counts.reads);
-        let (room, weak) = (Arc::downgrade(self), Arc::downgrade(hub));
-        let lost = || Err(EngineError::new("the engine gave no answer"));
-        let reply = Reply::new(lost, move |answer| {
-            // Not here: the engine answers from wherever it likes, within this very call too.
-            let Some(hub) = weak.upgrade() else {
-                return;
-            };
-            if let Some((_, keeper)) = hub.engine() {
-                let weak = weak.clone();
-                keeper.run(move || {
-                    if let (Some(room), Some(hub)) = (room.upgrade(), weak.upgrade()) {
-                        room.answered(&hub, number, from, answer);
-                    }
-                });
-            }
+        let reply = self.reply_in_keeper(hub, Duration::ZERO, move |room, hub, answer| {
+            room.answered(hub, number, from, answer);
         });
         engine.read(Read {
             room: self.name.clone(),

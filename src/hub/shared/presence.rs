@@ -325,25 +325,8 @@ impl RoomShared {
         }
         let number = presence.begin_read();
         drop(state);
-        let (room, weak) = (Arc::downgrade(self), Arc::downgrade(hub));
-        let lost = || Err(EngineError::new("the engine gave no answer"));
-        let reply = Reply::new(lost, move |answer| {
-            // Not here: the engine answers from wherever it likes, within this very call too.
-            let Some(hub) = weak.upgrade() else {
-                return;
-            };
-            if let Some((_, keeper)) = hub.engine() {
-                let delay = match &answer {
-                    Ok(_) => Duration::ZERO,
-                    Err(_) => PAUSE,
-                };
-                let weak = weak.clone();
-                keeper.after(delay, move || {
-                    if let (Some(room), Some(hub)) = (room.upgrade(), weak.upgrade()) {
-                        room.people_read(&hub, number, answer);
-                    }
-                });
-            }
+        let reply = self.reply_in_keeper(hub, PAUSE, move |room, hub, answer| {
+            room.people_read(hub, number, answer);
         });
         roster.people(ReadPeople {
             room: self.name.clone(),
@@ -365,13 +348,17 @@ impl RoomShared {
         let Ok(roster) = answer else {
             return self.read_people(hub);
         };
-        let mut found = OwnSeats::default();
+        let mut found = None;
         self.presence_event(hub, |presence| {
-            let roster = presence.brought_up_to_date(roster);
-            found = presence.own_seats(&roster);
+            let Some(roster) = presence.brought_up_to_date(roster) else {
+                return vec![];
+            };
+            found = Some(presence.own_seats(&roster));
             presence.compare(roster)
         });
-        let OwnSeats { unknown, missing } = found;
+        let Some(OwnSeats { unknown, missing }) = found else {
+            return self.read_people_later(hub);
+        };
         for entry in unknown {
             if let (Some(roster), Some(seat)) = (hub.roster(), entry.seat) {
                 roster.leave(&self.name, &entry.key, seat);
@@ -411,20 +398,26 @@ impl RoomShared {
                     keeper.run(move || room.forget_seat(&hub, &again));
                 }
                 // The roster is read again, and the seat will be missing there.
-                Err(_) => {
-                    let weak = weak.clone();
-                    keeper.after(PAUSE, move || {
-                        if let Some(hub) = weak.upgrade() {
-                            room.read_people(&hub);
-                        }
-                    });
-                }
+                Err(_) => room.read_people_later(&hub),
             }
         });
         if !seat.is_held() {
             // It has left meanwhile, perhaps before it entered again.
             self.leave_roster(hub, &seat);
         }
+    }
+
+    /// Reads the roster after a pause.
+    fn read_people_later(self: &Arc<Self>, hub: &Arc<Registry>) {
+        let Some((_, keeper)) = hub.engine() else {
+            return;
+        };
+        let (room, weak) = (Arc::downgrade(self), Arc::downgrade(hub));
+        keeper.after(PAUSE, move || {
+            if let (Some(room), Some(hub)) = (room.upgrade(), weak.upgrade()) {
+                room.read_people(&hub);
+            }
+        });
     }
 
     fn leave_roster(self: &Arc<Self>, hub: &Arc<Registry>, seat: &SeatShared) {
@@ -464,7 +457,7 @@ impl RoomShared {
                 let told = user_code::call("on_presence", || on_presence(&self.name, &change));
                 if let Some(message) = told.flatten() {
                     let message = Prepared::new(message);
-                    self.lock().deliver(&message, None, Overflow::Close);
+                    self.hand_out(hub, &mut self.lock(), &message, None, Overflow::Close);
                 }
             }
         }

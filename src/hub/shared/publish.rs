@@ -7,10 +7,9 @@ use tokio::sync::oneshot;
 
 use super::{MemberId, Registry, RoomShared, Sent};
 use crate::config::Overflow;
-use crate::hub::backplane::{Permit, Publish, PublishError, Relay, Reply};
+use crate::hub::backplane::{EngineError, Permit, Publish, PublishError, Published, Relay, Reply};
 use crate::hub::counters::Counts;
 use crate::hub::envelope::{self, Origin};
-use crate::hub::position::Position;
 use crate::protocol::Prepared;
 use crate::socket::shared::Shared;
 
@@ -33,14 +32,14 @@ impl RoomShared {
             // The lock is held until all members have the message queued: without that, two
             // messages of two tasks could reach two members in different orders. Nothing here
             // waits.
-            (None, None) => self
-                .lock()
-                .deliver(&message, except.map(MemberId::of), overflow),
+            (None, None) => {
+                let except = except.map(MemberId::of);
+                self.hand_out(hub, &mut self.lock(), &message, except, overflow)
+            }
             (None, Some(_)) => {
                 let is_relayed = self.relay(hub, &message);
-                let mut sent = self
-                    .lock()
-                    .deliver(&message, except.map(MemberId::of), overflow);
+                let except = except.map(MemberId::of);
+                let mut sent = self.hand_out(hub, &mut self.lock(), &message, except, overflow);
                 sent.passed_on = is_relayed;
                 sent
             }
@@ -61,7 +60,7 @@ impl RoomShared {
         hub: &Arc<Registry>,
         message: Prepared,
         once: Option<&str>,
-    ) -> Result<Position, PublishError> {
+    ) -> Result<Published, PublishError> {
         if hub.settings.history.is_none() {
             return Err(PublishError::NoHistory);
         }
@@ -69,12 +68,13 @@ impl RoomShared {
             return Err(PublishError::TooLarge);
         }
         if hub.settings.engine.is_none() {
-            let (position, _) = self.append(hub, message, None, once);
-            return position.ok_or(PublishError::Unknown);
+            let (published, _) = self.append(hub, message, None, once);
+            let deferred = "it follows when the closure of the hub that published it has returned";
+            return published.ok_or(PublishError::Unknown(EngineError::new(deferred)));
         }
         let (to, answer) = oneshot::channel();
         self.pass_on(hub, &message, None, once, Some(to))?;
-        answer.await.unwrap_or(Err(PublishError::Unknown))
+        answer.await.unwrap_or_else(|_| Err(lost()))
     }
 
     /// Hands a message to the engine, which appends it to the log.
@@ -84,7 +84,7 @@ impl RoomShared {
         message: &Prepared,
         except: Option<&Arc<Shared>>,
         once: Option<&str>,
-        to: Option<oneshot::Sender<Result<Position, PublishError>>>,
+        to: Option<oneshot::Sender<Result<Published, PublishError>>>,
     ) -> Result<(), PublishError> {
         let (Some((engine, _)), Some(history)) = (hub.engine(), hub.settings.history) else {
             return Err(PublishError::NoHistory);
@@ -100,18 +100,20 @@ impl RoomShared {
         let envelope = envelope::seal(message, except);
         let permit = hub.permit(envelope.len() + once.map_or(0, str::len))?;
         let weak = Arc::downgrade(hub);
-        let lost = || Err(PublishError::Unknown);
-        let reply = Reply::new(lost, move |outcome: Result<Position, PublishError>| {
-            if outcome.is_err()
-                && let Some(hub) = weak.upgrade()
-            {
-                Counts::add(&hub.counts.dropped);
-            }
-            if let Some(to) = to {
-                // It fails if the call has been dropped.
-                let _ = to.send(outcome);
-            }
-        });
+        let reply = Reply::new(
+            || Err(lost()),
+            move |outcome: Result<Published, PublishError>| {
+                if outcome.is_err()
+                    && let Some(hub) = weak.upgrade()
+                {
+                    Counts::add(&hub.counts.dropped);
+                }
+                if let Some(to) = to {
+                    // It fails if the call has been dropped.
+                    let _ = to.send(outcome);
+                }
+            },
+        );
         engine.publish(Publish {
             room: self.name.clone(),
             envelope,
@@ -139,6 +141,11 @@ impl RoomShared {
         });
         true
     }
+}
+
+/// The outcome of a request that an engine has dropped.
+fn lost() -> PublishError {
+    PublishError::Unknown(EngineError::new("the engine gave no answer"))
 }
 
 impl Registry {

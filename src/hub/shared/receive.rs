@@ -33,8 +33,8 @@ impl Receive for Registry {
         };
         match envelope::open(envelope) {
             Ok(opened) => {
-                room.lock()
-                    .deliver(&opened.message, None, self.settings.overflow);
+                let overflow = self.settings.overflow;
+                room.hand_out(&self, &mut room.lock(), &opened.message, None, overflow);
             }
             Err(unreadable) => {
                 Counts::add(&self.counts.unreadable);
@@ -76,6 +76,10 @@ impl Receive for Registry {
 
     fn repeated(self: Arc<Self>) {
         Counts::add(&self.counts.repeats);
+    }
+
+    fn unreadable(self: Arc<Self>) {
+        Counts::add(&self.counts.unreadable);
     }
 
     fn state(self: Arc<Self>, state: EngineState) {

@@ -11,21 +11,21 @@ use crate::hub::position::Position;
 use Step::{Answered, Begin, Broken, Deliver, Older, Read, Retry};
 
 /// The position after message `number`, in the log that all was well with.
-fn at(number: u64) -> Position {
+pub(super) fn at(number: u64) -> Position {
     Position::new(number, 1000 + number)
 }
 
 /// The position after message `number`, in a log that was written after some were lost.
-fn fork(number: u64) -> Position {
+pub(super) fn fork(number: u64) -> Position {
     Position::new(number, 2000 + number)
 }
 
 /// Message `number` of the log.
-fn message(number: u64) -> Arrival {
+pub(super) fn message(number: u64) -> Arrival {
     follows(at(number - 1), at(number))
 }
 
-fn follows(previous: Position, position: Position) -> Arrival {
+pub(super) fn follows(previous: Position, position: Position) -> Arrival {
     Arrival {
         previous,
         position,
@@ -33,41 +33,41 @@ fn follows(previous: Position, position: Position) -> Arrival {
     }
 }
 
-fn messages(numbers: impl IntoIterator<Item = u64>) -> Vec<Arrival> {
+pub(super) fn messages(numbers: impl IntoIterator<Item = u64>) -> Vec<Arrival> {
     numbers.into_iter().map(message).collect()
 }
 
-fn deliver(numbers: impl IntoIterator<Item = u64>) -> Vec<Step> {
+pub(super) fn deliver(numbers: impl IntoIterator<Item = u64>) -> Vec<Step> {
     numbers.into_iter().map(|n| Deliver(message(n))).collect()
 }
 
 /// The answer to a read that found these messages of the log.
-fn past(messages: Vec<Arrival>, end: Position) -> Result<Past, EngineError> {
+pub(super) fn past(messages: Vec<Arrival>, end: Position) -> Result<Past, EngineError> {
     Ok(Past::Messages { end, messages })
 }
 
-fn other(end: Position) -> Result<Past, EngineError> {
+pub(super) fn other(end: Position) -> Result<Past, EngineError> {
     Ok(Past::DoesNotFollow { end })
 }
 
-fn failed() -> Result<Past, EngineError> {
+pub(super) fn failed() -> Result<Past, EngineError> {
     Err(EngineError::new("it is away"))
 }
 
 /// A follower, and the positions that its ring would know: those of what was delivered, and of
 /// what it began with.
-struct Room {
-    follower: Follower,
-    known: Vec<Position>,
-    budget: Arc<Budget>,
+pub(super) struct Room {
+    pub(super) follower: Follower,
+    pub(super) known: Vec<Position>,
+    pub(super) budget: Arc<Budget>,
 }
 
 impl Room {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Room::with_budget(1 << 20)
     }
 
-    fn with_budget(bytes: usize) -> Self {
+    pub(super) fn with_budget(bytes: usize) -> Self {
         let budget = Budget::new(bytes);
         Room {
             follower: Follower::new(budget.clone()),
@@ -77,7 +77,7 @@ impl Room {
     }
 
     /// A room that is up to date, at position 10. One read was answered.
-    fn live() -> Self {
+    pub(super) fn live() -> Self {
         let mut room = Room::new();
         room.follower.follow();
         assert_eq!(room.following(), [Read(1, ReadFrom::End)]);
@@ -88,7 +88,7 @@ impl Room {
     }
 
     /// A room that has missed message 11: 12 waits for the read that is under way.
-    fn behind() -> Self {
+    pub(super) fn behind() -> Self {
         let mut room = Room::live();
         assert_eq!(
             room.arrived(message(12)),
@@ -98,7 +98,7 @@ impl Room {
         room
     }
 
-    fn steps(
+    pub(super) fn steps(
         &mut self,
         event: impl FnOnce(&mut Follower, &[Position], &mut Vec<Step>),
     ) -> Vec<Step> {
@@ -117,27 +117,31 @@ impl Room {
         steps
     }
 
-    fn following(&mut self) -> Vec<Step> {
+    pub(super) fn expect(&mut self, position: Position) {
+        self.follower.expect(position);
+    }
+
+    pub(super) fn following(&mut self) -> Vec<Step> {
         self.steps(|follower, _, steps| follower.following(steps))
     }
 
-    fn arrived(&mut self, arrival: Arrival) -> Vec<Step> {
+    pub(super) fn arrived(&mut self, arrival: Arrival) -> Vec<Step> {
         self.steps(|follower, known, steps| {
             follower.arrived(arrival, |position| known.contains(&position), steps);
         })
     }
 
-    fn answered(&mut self, number: u64, answer: Result<Past, EngineError>) -> Vec<Step> {
+    pub(super) fn answered(&mut self, number: u64, answer: Result<Past, EngineError>) -> Vec<Step> {
         self.steps(|follower, known, steps| {
             follower.answered(number, answer, |position| known.contains(&position), steps);
         })
     }
 
-    fn retry(&mut self) -> Vec<Step> {
+    pub(super) fn retry(&mut self) -> Vec<Step> {
         self.steps(|follower, _, steps| follower.retry(steps))
     }
 
-    fn want(&mut self, want: Want) -> (u64, Vec<Step>) {
+    pub(super) fn want(&mut self, want: Want) -> (u64, Vec<Step>) {
         let mut read = 0;
         let steps = self.steps(|follower, _, steps| read = follower.want(want, steps));
         (read, steps)
@@ -145,7 +149,7 @@ impl Room {
 }
 
 /// Steps, one list after the other.
-fn all(lists: impl IntoIterator<Item = Vec<Step>>) -> Vec<Step> {
+pub(super) fn all(lists: impl IntoIterator<Item = Vec<Step>>) -> Vec<Step> {
     lists.into_iter().flatten().collect()
 }
 
@@ -405,139 +409,6 @@ fn a_room_that_is_followed_again_begins_anew_since_nobody_was_here() {
     assert!(room.follower.is_live());
 }
 
-#[test]
-fn a_wanted_read_begins_at_once_in_a_room_that_is_up_to_date() {
-    let mut room = Room::live();
-    assert_eq!(room.want(Want::All), (2, vec![Read(2, ReadFrom::Start)]));
-    assert!(room.follower.is_live());
-    assert!(!room.follower.has_answered(2));
-    assert_eq!(
-        room.answered(2, past(messages(7..=10), at(10))),
-        [Older(messages(7..=10)), Answered]
-    );
-    assert!(room.follower.has_answered(2));
-}
-
-#[test]
-fn a_read_that_is_wanted_during_a_read_comes_after_it() {
-    let mut room = Room::behind();
-    assert_eq!(room.want(Want::Newer), (3, vec![]));
-    assert_eq!(room.want(Want::All), (3, vec![]), "one read for both");
-    let steps = room.answered(2, past(messages([11, 12]), at(12)));
-    assert_eq!(steps.last(), Some(&Read(3, ReadFrom::Start)));
-    assert!(room.follower.has_answered(2));
-    assert!(!room.follower.has_answered(3));
-    room.answered(3, past(messages(5..=12), at(12)));
-    assert!(room.follower.has_answered(3));
-    assert_eq!(room.retry(), [], "nothing is wanted any more");
-}
-
-/// A member that resumes from before the ring would be told that it has missed something,
-/// though the log has it.
-#[test]
-fn what_a_read_was_wanted_for_outlives_it() {
-    // An interruption.
-    let mut room = Room::live();
-    assert_eq!(room.want(Want::All).0, 2);
-    room.follower.interrupted();
-    assert_eq!(room.following(), [Read(3, ReadFrom::Start)]);
-
-    // Another `following`.
-    assert_eq!(room.following(), [Read(4, ReadFrom::Start)]);
-
-    // A failure.
-    assert_eq!(room.answered(4, failed()), [Retry(1)]);
-    assert_eq!(room.retry(), [Read(5, ReadFrom::Start)]);
-    assert_eq!(
-        room.answered(5, past(messages(7..=11), at(11))),
-        [Older(messages(7..=10)), Deliver(message(11)), Answered]
-    );
-    assert!(room.follower.is_live() && room.follower.has_answered(2));
-
-    // A gap.
-    assert_eq!(room.want(Want::All), (6, vec![Read(6, ReadFrom::Start)]));
-    assert_eq!(room.arrived(message(13)), [Read(7, ReadFrom::Start)]);
-
-    // The end of it all.
-    room.follower.unfollow();
-    room.follower.follow();
-    assert_eq!(room.following(), [Read(8, ReadFrom::End)]);
-}
-
-#[test]
-fn a_wanted_read_waits_until_the_engine_follows() {
-    let mut room = Room::new();
-    room.follower.follow();
-    assert_eq!(room.want(Want::All), (1, vec![]));
-    assert_eq!(room.following(), [Read(1, ReadFrom::Start)]);
-    assert_eq!(
-        room.answered(1, past(messages([9, 10]), at(10))),
-        [Begin(at(10)), Older(messages([9, 10])), Answered]
-    );
-}
-
-/// Hole 10.
-#[test]
-fn an_answer_that_the_room_has_overtaken_changes_nothing() {
-    let mut room = Room::live();
-    room.want(Want::Newer);
-    room.arrived(message(11));
-    room.arrived(message(12));
-    assert_eq!(
-        room.answered(2, past(messages([11]), at(11))),
-        [Older(messages([11])), Answered]
-    );
-    assert!(room.follower.is_live());
-    assert_eq!(room.known.last(), Some(&at(12)));
-    assert_eq!(room.arrived(message(13)), deliver([13]));
-}
-
-#[test]
-fn an_answer_may_overtake_the_room() {
-    let mut room = Room::live();
-    room.want(Want::All);
-    room.arrived(message(11));
-    assert_eq!(
-        room.answered(2, past(messages(8..=13), at(13))),
-        all([
-            vec![Older(messages(8..=11))],
-            deliver([12, 13]),
-            vec![Answered]
-        ])
-    );
-    assert_eq!(room.arrived(message(12)), [], "late");
-    assert!(room.follower.is_live());
-}
-
-/// The room moved while it was read, and what the read found is not on its way. Another read
-/// decides: this one may be from before what has arrived.
-#[test]
-fn an_answer_that_contradicts_a_room_that_moved_is_looked_up() {
-    let mut room = Room::live();
-    room.want(Want::Newer);
-    room.arrived(message(11));
-    let steps = room.answered(2, other(fork(10)));
-    assert_eq!(steps, [Read(3, ReadFrom::After(at(11)))]);
-    assert!(!room.follower.has_answered(2));
-    assert_eq!(
-        room.answered(3, other(fork(10))),
-        [Broken(fork(10)), Older(vec![]), Answered]
-    );
-    assert!(room.follower.has_answered(2));
-}
-
-#[test]
-fn an_answer_that_contradicts_a_room_that_did_not_move_breaks_it() {
-    let mut room = Room::live();
-    room.want(Want::Newer);
-    assert_eq!(
-        room.answered(2, other(fork(10))),
-        [Broken(fork(10)), Older(vec![]), Answered]
-    );
-    let next = follows(fork(10), fork(11));
-    assert_eq!(room.arrived(next.clone()), [Deliver(next)]);
-}
-
 /// Hole 5: every link of an answer is looked at.
 #[test]
 fn an_answer_that_breaks_the_contract_is_not_used() {
@@ -569,111 +440,4 @@ fn a_message_with_a_wrong_number_counts_as_lost() {
     assert_eq!(room.arrived(follows(highest, Position::new(0, 1))), []);
     assert!(room.follower.is_live());
     assert_eq!(room.arrived(message(11)), deliver([11]));
-}
-
-/// The log was emptied. By its number message 12 seems to be still to come, for as long as it
-/// takes the new log to grow.
-#[test]
-fn a_message_of_a_lost_log_does_not_keep_a_room_behind() {
-    let mut room = Room::behind();
-    assert_eq!(room.arrived(message(13)), []);
-    assert_eq!(
-        room.answered(2, other(fork(0))),
-        [
-            Broken(fork(0)),
-            Older(vec![]),
-            Answered,
-            Read(3, ReadFrom::After(fork(0)))
-        ],
-        "13 arrived during the read, so another one has to find it"
-    );
-    let next = follows(fork(0), fork(1));
-    assert_eq!(room.arrived(next.clone()), []);
-    assert_eq!(
-        room.answered(3, past(vec![], fork(0))),
-        [Older(vec![]), Answered, Deliver(next)]
-    );
-    assert!(room.follower.is_live());
-}
-
-#[test]
-fn of_too_many_messages_that_wait_the_oldest_are_read() {
-    let mut room = Room::behind();
-    for number in 13..=312 {
-        assert_eq!(room.arrived(message(number)), []);
-    }
-    // The last 256 waited.
-    let mut rest = Room::behind();
-    for number in 13..=312 {
-        rest.arrived(message(number));
-    }
-    let steps = rest.answered(2, past(messages(11..=56), at(56)));
-    assert_eq!(rest.known.last(), Some(&at(312)), "57 to 312 waited");
-    assert!(!steps.contains(&Read(3, ReadFrom::After(at(312)))));
-    assert!(rest.follower.is_live());
-
-    let steps = room.answered(2, past(messages(11..=55), at(55)));
-    assert_eq!(steps.last(), Some(&Read(3, ReadFrom::After(at(55)))));
-    room.answered(3, past(messages(56..=312), at(312)));
-    assert_eq!(room.known.last(), Some(&at(312)));
-    assert!(room.follower.is_live());
-}
-
-/// Nothing arrives after it, so nothing else would show that it is missing.
-#[test]
-fn a_message_for_which_there_was_no_room_is_read() {
-    let large = |number: u64, bytes: usize| Arrival {
-        envelope: vec![0; bytes].into(),
-        ..message(number)
-    };
-    // Too large for one room, or for all rooms together.
-    for (bytes, budget) in [(300 * 1024, 1 << 20), (2000, 1000)] {
-        let mut room = Room::with_budget(budget);
-        room.follower.follow();
-        room.following();
-        let _others = room.budget.take(1);
-        assert_eq!(room.arrived(large(11, bytes)), []);
-        assert_eq!(
-            room.arrived(message(10)),
-            [],
-            "an older one changes nothing"
-        );
-        assert_eq!(
-            room.answered(1, past(vec![], at(10))),
-            [
-                Begin(at(10)),
-                Older(vec![]),
-                Answered,
-                Read(2, ReadFrom::After(at(10)))
-            ]
-        );
-        assert!(!room.follower.is_live());
-        room.answered(2, past(vec![large(11, bytes)], at(11)));
-        assert!(room.follower.is_live());
-        assert_eq!(room.known, [at(10), at(11)]);
-    }
-}
-
-#[test]
-fn what_has_waited_gives_its_bytes_back() {
-    let bytes = 3000;
-    type End = fn(&mut Room);
-    let ends: [End; 4] = [
-        |room| drop(room.answered(2, past(messages([11, 12]), at(12)))),
-        |room| room.follower.interrupted(),
-        |room| room.follower.unfollow(),
-        |room| drop(room.following()),
-    ];
-    for end in ends {
-        let mut room = Room::with_budget(bytes);
-        room.follower.follow();
-        room.following();
-        room.answered(1, past(vec![], at(10)));
-        room.arrived(message(12));
-        room.arrived(message(13));
-        let _one = room.budget.take(1).unwrap();
-        assert!(room.budget.take(bytes - 1).is_none());
-        end(&mut room);
-        assert!(room.budget.take(bytes - 1).is_some());
-    }
 }

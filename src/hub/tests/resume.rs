@@ -1,6 +1,6 @@
 //! Histories, and sockets that resume.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ use crate::socket::tests::peer::{Peer, serve, serve_with};
 use crate::{Config, Error, Message, WebSocket};
 
 /// A hub whose messages begin with their position.
-fn stamped(history: History) -> Hub {
+pub(super) fn stamped(history: History) -> Hub {
     Hub::new()
         .history(history)
         .stamp(|_, position, message| format!("{position} {}", message.as_text().unwrap_or("?")))
 }
 
-fn parts(message: &Message) -> (Position, String) {
+pub(super) fn parts(message: &Message) -> (Position, String) {
     let text = message.as_text().expect("rooms send text here");
     let (position, rest) = text.split_once(' ').expect("there is a stamp");
     (position.parse().unwrap(), rest.to_owned())
 }
 
 /// A socket that joins from a position, and what that returned.
-fn resume(
+pub(super) fn resume(
     room: &Room,
     from: Option<Position>,
     config: Config,
@@ -40,7 +40,7 @@ fn resume(
     (peer, joined)
 }
 
-async fn hold(
+pub(super) async fn hold(
     mut socket: WebSocket,
     room: Room,
     from: Option<Position>,
@@ -52,7 +52,7 @@ async fn hold(
     Ok(())
 }
 
-async fn texts(peer: &mut Peer, count: usize) -> Vec<String> {
+pub(super) async fn texts(peer: &mut Peer, count: usize) -> Vec<String> {
     let mut texts = vec![];
     for _ in 0..count {
         texts.push(parts(&peer.message().await).1);
@@ -60,7 +60,7 @@ async fn texts(peer: &mut Peer, count: usize) -> Vec<String> {
     texts
 }
 
-async fn nothing_more(peer: &mut Peer) {
+pub(super) async fn nothing_more(peer: &mut Peer) {
     let more = timeout(Duration::from_secs(1), peer.message()).await;
     assert!(more.is_err(), "{more:?}");
 }
@@ -151,12 +151,14 @@ async fn a_message_with_a_key_is_appended_once() {
     let hub = stamped(History::last(10));
     let room = hub.room("lobby");
     let first = room.publish_once("k1", "a").await.unwrap();
+    assert!(!first.repeated);
     let other = room.publish_once("k2", "b").await.unwrap();
-    assert_eq!(room.publish_once("k1", "a").await, Ok(first));
-    assert_eq!(room.position().await, Ok(other));
+    let again = room.publish_once("k1", "a").await.unwrap();
+    assert_eq!((again.position, again.repeated), (first.position, true));
+    assert_eq!(room.position().await, Ok(other.position));
     tokio::time::advance(Duration::from_secs(301)).await;
     let later = room.publish_once("k1", "a").await.unwrap();
-    assert_eq!(later.number(), 3);
+    assert_eq!((later.position.number(), later.repeated), (3, false));
 }
 
 #[tokio::test(start_paused = true)]
@@ -320,90 +322,6 @@ async fn a_second_join_begins_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_room_outlives_its_last_member_by_its_age_and_forgets_then() {
-    let hub = stamped(History::last(10).age(Duration::from_secs(60)));
-    let room = hub.room("lobby");
-    let before = room.publish("a").await.unwrap();
-    let (peer, joined) = resume(&room, Some(before), Config::new());
-    joined.await.unwrap().unwrap();
-    drop(room);
-    drop(peer);
-    sleep(Duration::from_secs(50)).await;
-    let room = hub.room("lobby");
-    assert_eq!(room.position().await, Ok(before));
-    drop(room);
-    for _ in 0..100 {
-        // A room that is visited again and again is in the list once.
-        let (peer, joined) = resume(&hub.room("lobby"), Some(before), Config::new());
-        joined.await.unwrap().unwrap();
-        drop(peer);
-        sleep(Duration::from_millis(1)).await;
-    }
-    assert_eq!(hub.kept(), 1);
-    // At least five minutes, so that keys of messages are remembered.
-    sleep(Duration::from_secs(301)).await;
-    drop(hub.room("other"));
-    assert_eq!((hub.len(), hub.kept()), (0, 0));
-    assert_eq!(hub.counters().history_bytes, 0);
-    assert_ne!(hub.room("lobby").position().await, Ok(before));
-}
-
-#[tokio::test(start_paused = true)]
-async fn messages_that_are_too_old_are_not_replayed() {
-    let hub = stamped(History::last(10).age(Duration::from_secs(60)));
-    let room = hub.room("lobby");
-    let start = room.position().await.unwrap();
-    let now = room.publish("a").await.unwrap();
-    sleep(Duration::from_secs(61)).await;
-    let (_peer, joined) = resume(&room, Some(start), Config::new());
-    assert_eq!(joined.await.unwrap(), Ok(Joined::Missed { now }));
-    // Who has everything resumes for ever.
-    let (_peer, joined) = resume(&room, Some(now), Config::new());
-    assert!(matches!(
-        joined.await.unwrap(),
-        Ok(Joined::Resumed { replayed: 0, .. })
-    ));
-    assert_eq!(room.history(10).await.unwrap().messages, vec![]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_histories_of_all_rooms_together_are_bounded_and_the_oldest_forget_first() {
-    let total = 100_000;
-    let hub = stamped(History::last(100).total_bytes(total));
-    let rooms: Vec<_> = (0..50)
-        .map(|number| hub.room(&number.to_string()))
-        .collect();
-    for room in &rooms {
-        for _ in 0..10 {
-            room.send("x".repeat(100));
-            assert!(hub.counters().history_bytes <= total);
-        }
-        sleep(Duration::from_millis(1)).await;
-    }
-    let kept = |room: Room| async move { room.history(100).await.unwrap().messages.len() };
-    assert_eq!(kept(rooms[0].clone()).await, 0);
-    assert_eq!(kept(rooms[49].clone()).await, 10);
-    assert!(hub.counters().history_bytes > total / 2);
-    // What was forgotten is missed, what was not goes on.
-    let last = rooms[0].position().await.unwrap();
-    assert_eq!(last.number(), 10);
-    drop(rooms);
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_large_message_is_kept_and_the_limits_hold() {
-    let hub = stamped(History::last(3).bytes(1000));
-    let room = hub.room("lobby");
-    room.send("a");
-    room.send("x".repeat(5000));
-    assert_eq!(room.history(9).await.unwrap().messages.len(), 1);
-    for text in ["a", "b", "c", "d"] {
-        room.send(text);
-    }
-    assert_eq!(room.history(9).await.unwrap().messages.len(), 3);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_stamp_may_send_to_its_room_and_to_others_and_may_panic() {
     let (a, b) = (
         Arc::new(Mutex::new(None::<Room>)),
@@ -480,146 +398,6 @@ fn settings_that_come_too_late_or_contradict_each_other_panic_with_the_reason() 
         History::last(0);
     });
     assert!(zero.contains("0 messages"), "{zero}");
-}
-
-/// What each of many sockets got, while many threads send, each after such a pause: nothing is
-/// missing, nothing comes twice, at whatever moment it resumed.
-async fn race(senders: usize, sockets: usize, pause: Duration, time: Duration) {
-    let hub = stamped(History::last(200).bytes(1 << 20));
-    let room = hub.room("lobby");
-    let start = room.position().await.unwrap();
-    let sent = Arc::new(AtomicUsize::new(0));
-    let until = std::time::Instant::now() + time;
-    let threads: Vec<_> = (0..senders)
-        .map(|sender| {
-            let (room, sent) = (room.clone(), sent.clone());
-            std::thread::spawn(move || {
-                let mut number = 0;
-                while std::time::Instant::now() < until {
-                    room.send(format!("{sender}:{number}"));
-                    sent.fetch_add(1, Ordering::Relaxed);
-                    number += 1;
-                    std::thread::sleep(pause);
-                }
-            })
-        })
-        .collect();
-    let clients: Vec<_> = (0..sockets)
-        .map(|client| {
-            let room = room.clone();
-            tokio::spawn(client_of_a_race(room, start, client, until))
-        })
-        .collect();
-    let (mut received, mut resumed, mut missed) = (0, 0, 0);
-    for client in clients {
-        let (messages, resumes, misses) = client.await.unwrap();
-        received += messages;
-        resumed += resumes;
-        missed += misses;
-    }
-    for thread in threads {
-        thread.join().unwrap();
-    }
-    println!(
-        "{} sent, {received} received, {resumed} resumed, {missed} missed",
-        sent.load(Ordering::Relaxed)
-    );
-    assert!(resumed > sockets, "{resumed}");
-}
-
-/// Connects, reads some messages, goes away, and comes back from where it was.
-async fn client_of_a_race(
-    room: Room,
-    mut at: Position,
-    client: usize,
-    until: std::time::Instant,
-) -> (usize, usize, usize) {
-    let (mut received, mut resumed, mut missed) = (0, 0, 0);
-    let is_slow = client.is_multiple_of(10);
-    let mut random = client as u64 * 7919 + 1;
-    while std::time::Instant::now() < until {
-        let (mut peer, mut joined) = resume(&room, Some(at), Config::new().output_limit(4096));
-        random = random.wrapping_mul(6364136223846793005).wrapping_add(1);
-        let mut left = (random >> 33) % 100 + 1;
-        while left > 0
-            && let Ok(Some(event)) = timeout(Duration::from_millis(300), peer.event()).await
-        {
-            if let crate::protocol::Event::Message(message) = event {
-                let (position, _) = parts(&message);
-                assert_eq!(position.number(), at.number() + 1, "client {client}");
-                at = position;
-                received += 1;
-                left -= 1;
-            }
-            if is_slow {
-                sleep(Duration::from_millis(5)).await;
-            }
-        }
-        match joined.try_recv() {
-            Ok(Ok(Joined::Missed { now })) => {
-                at = now;
-                missed += 1;
-            }
-            Ok(Ok(Joined::Resumed { .. })) => resumed += 1,
-            // It left before, or was closed as too slow: it comes back.
-            _ => {}
-        }
-    }
-    (received, resumed, missed)
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn sockets_that_resume_while_many_threads_send_miss_nothing() {
-    race(8, 40, Duration::from_micros(1600), Duration::from_secs(3)).await;
-}
-
-/// Sixty-four senders and a thousand sockets, for `HYPER_WS_RACE_SECONDS` (20).
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "takes long; `tests/run` runs it"]
-async fn a_thousand_sockets_resume_while_sixty_four_threads_send() {
-    let seconds = std::env::var("HYPER_WS_RACE_SECONDS").map_or(20, |text| text.parse().unwrap());
-    race(
-        64,
-        1000,
-        Duration::from_millis(128),
-        Duration::from_secs(seconds),
-    )
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn messages_to_a_room_that_nobody_is_in_keep_it() {
-    let hub = stamped(History::last(10).age(Duration::from_secs(600)));
-    let (peer, joined) = resume(&hub.room("lobby"), None, Config::new());
-    joined.await.unwrap().unwrap();
-    hub.room("lobby").send("first");
-    drop(peer);
-    for _ in 0..30 {
-        sleep(Duration::from_secs(60)).await;
-        hub.room("lobby").send("again");
-        // Rooms that have been kept for long enough are let go when another is made.
-        drop(hub.room("other"));
-    }
-    let position = hub.room("lobby").position().await.unwrap();
-    assert_eq!(position.number(), 31);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_room_in_which_nothing_was_said_is_not_kept() {
-    let hub = stamped(History::last(10));
-    for number in 0..100 {
-        hub.room(&number.to_string()).position().await.unwrap();
-    }
-    assert_eq!((hub.len(), hub.kept()), (0, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn keys_of_messages_are_bounded() {
-    let room = stamped(History::last(10)).room("lobby");
-    let long = "k".repeat(257);
-    let refused = room.publish_once(&long, "a").await;
-    assert_eq!(refused, Err(PublishError::TooLarge));
-    assert!(room.publish_once(&long[1..], "a").await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

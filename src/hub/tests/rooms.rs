@@ -159,7 +159,7 @@ async fn joining_twice_counts_once_and_a_member_that_left_gets_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_member_is_closed_and_the_other_members_get_every_message() {
-    let hub = Hub::new();
+    let hub = Hub::new().lag_limit(100 * 1024);
     let room = hub.room("lobby");
     let mut fast = member(&room);
     let (mut slow, _task) = serve_with(1024, Config::new(), {
@@ -292,7 +292,7 @@ async fn messages_queued_after_a_message_to_a_room_are_sent_after_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_shared_message_counts_in_the_output_queue_of_each_member() {
-    let room = Hub::new().room("lobby");
+    let room = Hub::new().lag_limit(0).room("lobby");
     let talking = |room: Room| move |socket| talk(socket, room);
     let (mut small, _) = serve(Config::new().output_limit(1000), talking(room.clone()));
     let (mut large, _) = serve(Config::new(), talking(room.clone()));

@@ -110,3 +110,22 @@ fn an_unshared_text_becomes_a_string_without_a_copy() {
     let string = String::from(Message::from(string).into_text().unwrap());
     assert_eq!(string.as_ptr(), place);
 }
+
+#[test]
+fn texts_and_bytes_are_what_they_hold() {
+    let text = Text::from("b\u{e9}");
+    let (bytes, string): (&[u8], &str) = (text.as_ref(), text.as_ref());
+    assert_eq!(bytes, string.as_bytes());
+    assert_eq!(format!("{text:>4}|"), "  b\u{e9}|");
+    let binary = Binary::from(vec![1, 2]);
+    assert_eq!(AsRef::<[u8]>::as_ref(&binary), [1, 2]);
+    assert_eq!(Message::from(binary).into_text(), None);
+    // Inline or not, they have one order.
+    let long = |last: &str| Text::from("a".repeat(100) + last);
+    let mut sorted = [long("b"), Text::from("b"), long("a"), Text::default()];
+    sorted.sort();
+    assert_eq!(sorted, [Text::default(), long("a"), long("b"), "b".into()]);
+    assert!(Text::from("a") < long("a"));
+    let seen = std::collections::HashSet::from([long("a"), Text::from("b")]);
+    assert!(seen.contains(&long("a")) && !seen.contains(&long("b")));
+}

@@ -1,6 +1,9 @@
 //! The closing handshake (RFC 6455, section 7).
 
+use std::io::IoSlice;
+
 use super::*;
+use crate::message::Kind;
 
 #[test]
 fn the_codes_of_close_frames_are_checked_both_ways() {
@@ -71,5 +74,42 @@ fn after_a_close_frame_nothing_is_sent_and_input_is_discarded() {
         assert!(connection.is_finished());
         let (events, violation) = feed(&mut connection, b"\xff\xff whatever");
         assert_eq!((events, violation), (vec![], None));
+    }
+}
+
+#[test]
+fn nothing_is_queued_behind_a_close_frame() {
+    let message = Message::from("late");
+    let prepared = Prepared::new(message.clone());
+    for role in [Role::Server, CLIENT] {
+        let mut writer = Writer::new(role);
+        let mut outbox = Outbox::default();
+        writer.close(CloseCode::NORMAL, "", &mut outbox).unwrap();
+        let length = outbox.len();
+        let out = &mut outbox;
+        assert_eq!(writer.message(&message, out), Err(Closed));
+        assert_eq!(writer.prepared(&prepared, out), Err(Closed));
+        let coding = Coding::InContext;
+        assert_eq!(writer.prepared_for(coding, &prepared, out), Err(Closed));
+        let pieces = [IoSlice::new(b"late")];
+        assert_eq!(writer.pieces(&pieces, 4, out), Err(Closed));
+        let part = writer.part(Kind::Text, &message, Part::Last, out);
+        assert_eq!(part, Err(Closed));
+        assert_eq!(writer.ping(b"", out), Err(Closed));
+        writer.pong(b"", out);
+        assert_eq!(writer.close(CloseCode::NORMAL, "", out), Err(Closed));
+        assert_eq!(outbox.len(), length);
+    }
+    assert_eq!(Closed.to_string(), "the WebSocket is closed");
+}
+
+#[test]
+fn a_connection_whose_peer_has_gone_is_finished_and_sends_nothing() {
+    for (mut connection, _) in both() {
+        assert!(!connection.is_finished());
+        connection.receive_end();
+        assert!(connection.is_finished());
+        assert_eq!(connection.send("late"), Err(Closed));
+        assert!(connection.take_output().is_empty());
     }
 }

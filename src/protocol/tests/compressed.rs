@@ -180,3 +180,59 @@ fn a_large_message_leaves_no_large_buffers_in_the_thread() {
         }
     }
 }
+
+#[test]
+fn large_messages_and_fragments_that_are_not_compressed_stay_in_their_place() {
+    for compression in [Compression::shared(), Compression::dedicated()] {
+        let compression = compression.threshold(30_000);
+        let (ours, theirs) = crate::extension::agree(compression.clone(), compression);
+        let mut client = client().with_extension(Some(Extension(theirs)));
+        let mut writer = Writer::new(Role::Server);
+        let mut outbox = Outbox::default();
+        // The fragments and the messages of 20,000 bytes lie beside the buffer.
+        let messages = [20_000, 10, 40_000, 20_000, 50_000, 17_000, 31_000];
+        let messages = messages.map(|length| Message::from(vec![b'a'; length]));
+        for message in &messages {
+            let out = &mut outbox;
+            writer
+                .part(message.kind(), message, Part::More, out)
+                .unwrap();
+            writer.ping(b"between", out).unwrap();
+            writer
+                .part(message.kind(), message, Part::Last, out)
+                .unwrap();
+            writer.message(message, out).unwrap();
+        }
+        let plain = outbox.len();
+        encode_queued(&mut outbox, Mark::default(), &mut *ours.codec());
+        assert!(outbox.len() + 120_000 < plain, "{} {plain}", outbox.len());
+        let mut output = vec![];
+        while !outbox.is_empty() {
+            output.extend_from_slice(outbox.chunk());
+            outbox.advance(outbox.chunk().len());
+        }
+        let (events, violation) = feed(&mut client, &output);
+        assert_eq!(violation, None);
+        let mut events = events.into_iter();
+        for message in &messages {
+            let whole = message.as_bytes().repeat(2);
+            let ping = Event::Ping(b"between".as_slice().into());
+            let expected = [ping, Event::Message(whole.into())];
+            assert!(expected.into_iter().all(|it| events.next() == Some(it)));
+            assert!(events.next() == Some(Event::Message(message.clone())));
+        }
+        assert_eq!(events.next(), None);
+    }
+}
+
+#[test]
+fn an_extension_has_its_registered_name_and_compares_by_its_parameters() {
+    let extension = |client: Compression| {
+        let (server, _) = crate::extension::agree(Compression::dedicated(), client);
+        Extension(server)
+    };
+    let (one, other) = (Compression::dedicated(), Compression::shared());
+    assert_eq!(extension(one.clone()).name(), "permessage-deflate");
+    assert_eq!(extension(one.clone()), extension(one.clone()));
+    assert_ne!(extension(one), extension(other));
+}

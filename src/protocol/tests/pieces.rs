@@ -99,3 +99,45 @@ fn a_frame_may_be_dripped() {
         [Event::Message("a".repeat(256).into())]
     );
 }
+
+#[test]
+fn text_that_is_read_into_the_message_must_be_utf8_too() {
+    let payload = [&[b'a'; 2000][..], b"\xff"].concat();
+    let bytes = From::Client.frame(0x81, &payload);
+    let mut reader = Reader::new(Role::Server, &Config::new());
+    assert!(reader.payload_buffer(1).unwrap().is_none());
+    let (first, rest) = bytes.split_at(1000);
+    assert_eq!(reader.read(&mut first.to_vec()).unwrap(), (1000, None));
+    // Too little is yet to come to be worth it.
+    assert!(reader.payload_buffer(2000).unwrap().is_none());
+    let mut rest = rest;
+    let violation = loop {
+        let (buffer, room) = reader.payload_buffer(1).unwrap().unwrap();
+        let count = room.min(rest.len());
+        buffer.extend_from_slice(&rest[..count]);
+        rest = &rest[count..];
+        match reader.filled(count) {
+            Ok(event) => assert_eq!(event, None),
+            Err(violation) => break violation,
+        }
+    };
+    assert_eq!((violation, rest), (Violation::InvalidUtf8, &[][..]));
+    assert!(reader.is_ended());
+    assert_eq!(reader.filled(0), Ok(None));
+}
+
+#[test]
+fn a_clients_message_in_pieces_is_masked_as_one() {
+    let pieces = [b"ab".as_slice(), b"", b"cde", b"fg"].map(std::io::IoSlice::new);
+    for (role, mut reader) in [
+        (Role::Server, Reader::new(CLIENT, &Config::new())),
+        (CLIENT, Reader::new(Role::Server, &Config::new())),
+    ] {
+        let mut outbox = Outbox::default();
+        Writer::new(role).pieces(&pieces, 6, &mut outbox).unwrap();
+        let mut bytes = outbox.chunk().to_vec();
+        let (_, event) = reader.read(&mut bytes).unwrap();
+        let message = Message::binary(b"abcdef".to_vec());
+        assert_eq!(event, Some(Event::Message(message)));
+    }
+}

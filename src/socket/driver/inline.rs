@@ -1,39 +1,57 @@
 //! What a `WebSocket` carries inside besides its messages: the driver of a bare socket, which
-//! moves while a method of the socket is awaited, and the flush of its `Sink`.
+//! moves while a method of the socket is awaited or has a task of its own, and the flush of its
+//! `Sink`.
 
 use std::future::{Future, Ready, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
+use tokio::runtime::Handle;
+
+use super::spawned::{BoxedDriver, BoxedIo, Spawned};
 use super::turn::Turn;
 use super::{Driver, ROUNDS};
 use crate::socket::shared::Flush;
-use crate::transport::Io;
-
-pub(in crate::socket) type BoxedIo = Box<dyn Io>;
-
-/// A driver without a handler: the task that awaits the socket takes its part.
-type BoxedDriver = Pin<Box<Driver<BoxedIo, Ready<()>>>>;
 
 /// The driver of a bare socket, until the connection is closed, and the flush that the `Sink`
-/// has begun. A managed socket that does not flush at the moment has neither: one null
-/// pointer.
+/// has begun. A socket that was managed from the beginning and does not flush at the moment has
+/// neither: one null pointer.
 ///
-/// The mutex is never locked: it makes the socket `Sync`, so that futures that borrow the
-/// socket are `Send`.
+/// The mutex is locked by [`spawn`](Inline::spawn) alone. It also makes the socket `Sync`, so
+/// that futures that borrow the socket are `Send`.
 #[derive(Default)]
 pub(in crate::socket) struct Inline(Option<Box<Mutex<Parts>>>);
 
 #[derive(Default)]
 struct Parts {
-    driver: Option<InlineDriver>,
+    place: Place,
     flush: Flush,
+}
+
+/// Where the driver is.
+///
+/// ```text
+/// Inline -- spawn --> Spawned
+///    |
+///    +-- closed, or taken to run in another future --> Elsewhere
+/// ```
+#[derive(Default)]
+enum Place {
+    /// The socket is managed, or its connection is closed.
+    #[default]
+    Elsewhere,
+    /// Here: it moves while a method of the socket is awaited.
+    Inline(InlineDriver),
+    /// In a task of its own. The socket has become a managed one.
+    Spawned(Arc<Spawned>),
 }
 
 struct InlineDriver {
     driver: BoxedDriver,
+    /// That in which the socket was made, for a caller of `spawn` outside of any.
+    runtime: Option<Handle>,
     tasks: Arc<Tasks>,
     /// Wakes all of `tasks`.
     waker: Waker,
@@ -43,8 +61,9 @@ impl Inline {
     pub(in crate::socket) fn new(driver: Driver<BoxedIo, Ready<()>>) -> Self {
         let tasks = Arc::new(Tasks::default());
         Inline(Some(Box::new(Mutex::new(Parts {
-            driver: Some(InlineDriver {
+            place: Place::Inline(InlineDriver {
                 driver: Box::pin(driver),
+                runtime: Handle::try_current().ok(),
                 waker: tasks.clone().into(),
                 tasks,
             }),
@@ -52,7 +71,7 @@ impl Inline {
         }))))
     }
 
-    /// Whether there is neither a driver nor a flush.
+    /// Whether there is neither a driver of a bare socket nor a flush.
     #[inline]
     pub(in crate::socket) fn is_empty(&self) -> bool {
         self.0.is_none()
@@ -61,10 +80,11 @@ impl Inline {
     /// Whether the socket is bare, and its connection not closed.
     #[inline]
     pub(in crate::socket) fn has_driver(&mut self) -> bool {
-        self.parts().is_some_and(|parts| parts.driver.is_some())
+        self.parts()
+            .is_some_and(|parts| matches!(parts.place, Place::Inline(_)))
     }
 
-    /// Polls the driver, if there is one.
+    /// Polls the driver, if the socket is bare.
     #[inline]
     pub(in crate::socket) fn drive(&mut self, cx: &mut Context<'_>) {
         if !self.is_empty() {
@@ -75,10 +95,10 @@ impl Inline {
     #[inline(never)]
     fn drive_slow(&mut self, cx: &mut Context<'_>) {
         if let Some(parts) = self.parts()
-            && let Some(driver) = &mut parts.driver
+            && let Place::Inline(driver) = &mut parts.place
             && driver.poll(cx).is_ready()
         {
-            parts.driver = None;
+            parts.place = Place::Elsewhere;
             self.drop_empty();
         }
     }
@@ -87,20 +107,50 @@ impl Inline {
     /// takes them at once.
     pub(in crate::socket) fn write_the_last(&mut self) {
         // A panic within the drop that a panic has caused would abort the process.
-        if !std::thread::panicking()
-            && let Some(parts) = self.parts()
-            && let Some(driver) = &mut parts.driver
-        {
-            // A stream of the user's may need a runtime to write, and there may be none.
-            let _ = catch_unwind(AssertUnwindSafe(|| driver.write_the_last()));
+        if std::thread::panicking() {
+            return;
+        }
+        // A stream of the user's may need a runtime to write, and there may be none.
+        let write = |driver: &mut BoxedDriver| {
+            let _ = catch_unwind(AssertUnwindSafe(|| write_the_last(driver)));
+        };
+        match self.parts().map(|parts| &mut parts.place) {
+            Some(Place::Inline(inline)) => write(&mut inline.driver),
+            Some(Place::Spawned(spawned)) => spawned.end(write),
+            Some(Place::Elsewhere) | None => {}
         }
     }
 
-    /// Takes the driver out, to be polled as a task.
+    /// Gives the driver of a bare socket a task of its own: handles of other tasks are going to
+    /// send, and the task that has the socket may await something else meanwhile. Without a
+    /// runtime the socket stays bare.
+    pub(in crate::socket) fn spawn(&self) {
+        let Some(parts) = &self.0 else { return };
+        let mut parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let Place::Inline(inline) = &parts.place else {
+            return;
+        };
+        let runtime = Handle::try_current()
+            .ok()
+            .or_else(|| inline.runtime.clone());
+        if let Some(runtime) = runtime
+            && let Place::Inline(inline) = std::mem::take(&mut parts.place)
+        {
+            parts.place = Place::Spawned(Spawned::new(inline.driver, &runtime));
+        }
+    }
+
+    /// Takes the driver of a bare socket out, to be polled as a task.
     pub(in crate::socket) fn take_driver(&mut self) -> Option<BoxedDriver> {
-        let driver = self.parts()?.driver.take()?;
+        let place = &mut self.parts()?.place;
+        if !matches!(place, Place::Inline(_)) {
+            return None;
+        }
+        let Place::Inline(inline) = std::mem::take(place) else {
+            return None;
+        };
         self.drop_empty();
-        Some(driver.driver)
+        Some(inline.driver)
     }
 
     /// The flush that has begun and is not complete.
@@ -125,7 +175,7 @@ impl Inline {
 
     fn drop_empty(&mut self) {
         if let Some(parts) = self.parts()
-            && parts.driver.is_none()
+            && matches!(parts.place, Place::Elsewhere)
             && parts.flush == Flush::Begin
         {
             self.0 = None;
@@ -133,32 +183,32 @@ impl Inline {
     }
 }
 
-impl InlineDriver {
-    /// A turn that ends without waiting: the task that is to complete the closing handshake may
-    /// never be polled, if the program ends. What has arrived is read, since TCP answers unread
-    /// bytes with a reset, which may take what was written with it. No timer is armed:
-    /// this may be outside of the runtime.
-    fn write_the_last(&mut self) {
-        let mut driver = self.driver.as_mut();
-        let rounds = poll_fn(|cx| {
-            let mut turn = Turn::default();
-            driver.as_mut().begin_turn(&mut turn, cx);
-            for _ in 0..ROUNDS {
-                let received = driver.as_mut().receive(&mut turn, cx);
-                // There is no handler; this begins the closing handshake.
-                driver.as_mut().poll_handler(cx);
-                let transmitted = driver.as_mut().transmit(&mut turn, cx);
-                if driver.is_over() || !received && !transmitted || turn.is_long() {
-                    break;
-                }
+/// A turn that ends without waiting: the task that is to complete the closing handshake may
+/// never be polled, if the program ends. What has arrived is read, since TCP answers unread
+/// bytes with a reset, which may take what was written with it. No timer is armed:
+/// this may be outside of the runtime.
+fn write_the_last(driver: &mut BoxedDriver) {
+    let mut driver = driver.as_mut();
+    let rounds = poll_fn(|cx| {
+        let mut turn = Turn::default();
+        driver.as_mut().begin_turn(&mut turn, cx);
+        for _ in 0..ROUNDS {
+            let received = driver.as_mut().receive(&mut turn, cx);
+            // There is no handler; this begins the closing handshake.
+            driver.as_mut().poll_handler(cx);
+            let transmitted = driver.as_mut().transmit(&mut turn, cx);
+            if driver.is_over() || !received && !transmitted || turn.is_long() {
+                break;
             }
-            Poll::Ready(())
-        });
-        // The task may have used its budget up.
-        let rounds = pin!(tokio::task::unconstrained(rounds));
-        let _ = rounds.poll(&mut Context::from_waker(Waker::noop()));
-    }
+        }
+        Poll::Ready(())
+    });
+    // The task may have used its budget up.
+    let rounds = pin!(tokio::task::unconstrained(rounds));
+    let _ = rounds.poll(&mut Context::from_waker(Waker::noop()));
+}
 
+impl InlineDriver {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.tasks.remember(cx.waker());
         self.driver

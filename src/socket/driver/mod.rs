@@ -15,6 +15,7 @@ mod pace;
 mod received;
 #[cfg(feature = "tracing")]
 mod span;
+mod spawned;
 mod time;
 mod timer;
 mod transmit;
@@ -36,10 +37,11 @@ use deadlines::{Deadlines, Due};
 use end::{end_receiving, receives_on, time_out, writing_failed};
 pub use handler::HandlerOutput;
 pub(super) use handler::{HandlerOnly, Outcome, finish as finish_handler};
-pub(super) use inline::{BoxedIo, Inline};
+pub(super) use inline::Inline;
 use received::Received;
 #[cfg(feature = "tracing")]
 pub(crate) use span::connection as connection_span;
+pub(super) use spawned::BoxedIo;
 use timer::Timer;
 use transmit::{poll_transmit, poll_transmit_usual, settle};
 use turn::Turn;

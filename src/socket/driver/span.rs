@@ -3,6 +3,9 @@
 use tracing::Span;
 use tracing::field::Empty;
 
+use crate::CloseCode;
+use crate::error::{CloseCause, Violation};
+use crate::rate::LogRate;
 use crate::socket::shared::Shared;
 
 /// Name and target, by which the span is recognised at the end. A filter names the target.
@@ -42,4 +45,37 @@ pub(super) fn end(shared: &Shared) {
         span.record("sent.bytes", sent.bytes);
     }
     tracing::debug!(%cause, "the WebSocket has ended");
+    if let CloseCause::Violation(violation) = cause {
+        log_violation(violation);
+    }
+}
+
+/// Tells of a violation once a second for each close code: a limit that is too low, or a peer that
+/// is broken, shows nowhere else unless the handler prints its error. What the peer sent is not in it.
+fn log_violation(violation: Violation) {
+    static PROTOCOL: LogRate = LogRate::new();
+    static PAYLOAD: LogRate = LogRate::new();
+    static POLICY: LogRate = LogRate::new();
+    static SIZE: LogRate = LogRate::new();
+    let code = violation.close_code();
+    let rate = match code {
+        CloseCode::INVALID_PAYLOAD => &PAYLOAD,
+        CloseCode::POLICY_VIOLATION => &POLICY,
+        CloseCode::MESSAGE_TOO_BIG => &SIZE,
+        _ => &PROTOCOL,
+    };
+    let setting = match violation {
+        Violation::MessageTooLarge { .. } => Some("Config::max_message_size"),
+        Violation::FrameTooLarge { .. } => Some("Config::max_frame_size"),
+        _ => None,
+    };
+    if let Some(left_out) = rate.pass() {
+        let code = code.value();
+        tracing::info!(
+            code,
+            setting,
+            left_out,
+            "a violation ended a WebSocket: {violation}"
+        );
+    }
 }

@@ -10,6 +10,7 @@ use super::{Locked, Observer, Shared, State, WaitFor, WaiterId};
 use crate::CloseCode;
 use crate::close::CloseFrame;
 use crate::error::{CloseCause, Error, Violation};
+use crate::protocol::Role;
 
 /// The event that ended the receiving half.
 #[derive(Debug)]
@@ -42,6 +43,24 @@ impl Shared {
             self.wake_all(state);
         }
         began
+    }
+
+    /// Begins the closing handshake with an empty close frame.
+    pub(in crate::socket) fn close_empty(&self) {
+        let mut state = self.lock();
+        let was_receiving = state.life.may_receive();
+        let cause = CloseCause::Local(CloseCode::NORMAL);
+        if state.life.begin_end(cause, None) {
+            state.queue.close_empty();
+        }
+        if was_receiving {
+            self.wake_all(state);
+        }
+    }
+
+    /// Returns whether this side is the client.
+    pub(in crate::socket) fn is_client(&self) -> bool {
+        matches!(self.look().queue.role(), Role::Client { .. })
     }
 
     /// A message that was being sent in chunks was dropped before its end: closes. After a

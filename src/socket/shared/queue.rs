@@ -270,6 +270,12 @@ impl SendQueue {
         let _ = writer.close(code, reason, outbox);
     }
 
+    /// The same with an empty close frame.
+    pub(super) fn close_empty(&mut self) {
+        let (writer, outbox) = self.output();
+        let _ = writer.close_empty(outbox);
+    }
+
     /// Takes the peer's close frame, and queues the reply if one is due.
     pub(super) fn received_close(&mut self, frame: Option<&CloseFrame>) {
         let (writer, outbox) = self.output();

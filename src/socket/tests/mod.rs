@@ -3,6 +3,7 @@
 
 mod cancel;
 mod close;
+mod close_as;
 #[cfg(feature = "deflate")]
 mod compress;
 mod coop;
@@ -17,6 +18,7 @@ mod incoming;
 mod outgoing;
 mod pause;
 pub(crate) mod peer;
+mod push;
 mod queue;
 mod slow_close;
 mod unreceived;
@@ -30,7 +32,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
-use super::shared::{Item, Pushed, Shared};
+use super::shared::{Item, Shared};
 use super::*;
 use crate::error::{CloseCause, Error, Violation};
 use crate::protocol::{Event, Role};

@@ -11,5 +11,5 @@ mod tests;
 
 pub use handle::{Engine, Snapshot};
 pub use link::Link;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) use log::{Append, Log};

@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 use super::store::{Attempts, Store};
 use crate::hub::backplane::{
-    Arrival, EngineError, Enter, Entry, Past, Publish, Read, ReadPeople, Relay, RosterChange,
-    Stopped,
+    Arrival, EngineError, Enter, Entry, Past, Publish, Published, Read, ReadPeople, Relay,
+    RosterChange, Stopped,
 };
-use crate::hub::{EngineState, EnterError, Position};
+use crate::hub::{EngineState, EnterError};
 
 /// How long a request waits for a link that is cut.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -107,7 +107,7 @@ pub(super) enum Passed {
     Relayed(Arc<str>, Bytes),
     Presence(Arc<str>, RosterChange),
     LeaseLost,
-    Published(Publish, Attempts, Option<Position>),
+    Published(Publish, Attempts, Option<Published>),
     Past(Read, Past),
     Entered(Enter, Result<(), EnterError>),
     People(ReadPeople, Vec<Entry>),

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::log::{Append, Log};
 use crate::hub::Position;
-use crate::hub::backplane::{Arrival, Enter, Entry, Past, Publish, ReadFrom};
+use crate::hub::backplane::{Arrival, Enter, Entry, Past, Publish, Published, ReadFrom};
 
 /// How long a key of [`Publish::once`] is remembered.
 const ONCE_FOR: Duration = Duration::from_secs(300);
@@ -61,19 +61,25 @@ impl Store {
         room
     }
 
-    /// Appends a message if it is not there. Returns it if it is new, and its position if that is
+    /// Appends a message if it is not there. Returns it if it is new, and where it stands if that is
     /// known. `root` is the tag of the log, should it begin with this.
     pub(super) fn publish(
         &mut self,
         request: &Publish,
         attempts: &Attempts,
         root: u64,
-    ) -> (Option<Arrival>, Option<Position>) {
+    ) -> (Option<Arrival>, Option<Published>) {
         let now = Instant::now();
         let room = self.room(request.room(), root);
         let once = request.once();
         if let Some((known, _)) = once.and_then(|key| room.once.get(key)) {
-            return (None, Some(*known));
+            let is_own = attempts.tags.contains(&known.tag());
+            let published = if is_own {
+                Published::appended
+            } else {
+                Published::repeated
+            };
+            return (None, Some(published(*known)));
         }
         let appended = room.log.append(Append {
             server: attempts.server,
@@ -82,7 +88,7 @@ impl Store {
             envelope: request.envelope().clone(),
         });
         let Some(arrival) = appended else {
-            return (None, room.log.find(&attempts.tags));
+            return (None, room.log.find(&attempts.tags).map(Published::appended));
         };
         let history = request.history();
         room.log.trim(history.max_messages(), history.max_bytes());
@@ -92,7 +98,7 @@ impl Store {
             room.once.insert(key.into(), known);
         }
         let position = arrival.position;
-        (Some(arrival), Some(position))
+        (Some(arrival), Some(Published::appended(position)))
     }
 
     pub(super) fn read(&mut self, room: &Arc<str>, from: ReadFrom, root: u64) -> Past {

@@ -14,13 +14,15 @@ use crate::hub::{EngineState, EnterError, PublishError};
 const TURN: usize = 64;
 
 pub(super) async fn run(shared: Arc<Shared>, link: usize, inbound: Inbound) {
+    let _running = Running {
+        shared: shared.clone(),
+        link,
+    };
     if shared.lock().is_connected(link) {
         inbound.state(EngineState::Up);
     }
     for step in 1_usize.. {
         if inbound.is_closed() {
-            let unanswered = shared.lock().gone(link);
-            drop(unanswered);
             return;
         }
         let next = shared.lock().next(link);
@@ -42,6 +44,20 @@ pub(super) async fn run(shared: Arc<Shared>, link: usize, inbound: Inbound) {
     }
 }
 
+/// Refuses what is asked of the link once its task has ended: because the hub is gone, or
+/// because the runtime ended while the hub lives on.
+struct Running {
+    shared: Arc<Shared>,
+    link: usize,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let unanswered = self.shared.lock().gone(self.link);
+        drop(unanswered);
+    }
+}
+
 fn receive(inbound: &Inbound, passed: Passed) {
     match passed {
         Passed::State(state) => inbound.state(state),
@@ -51,8 +67,10 @@ fn receive(inbound: &Inbound, passed: Passed) {
         Passed::Relayed(room, envelope) => inbound.relayed(&room, envelope),
         Passed::Presence(room, change) => inbound.presence(&room, change),
         Passed::LeaseLost => inbound.lease_lost(),
-        Passed::Published(publish, _, position) => {
-            publish.done(position.ok_or(PublishError::Unknown));
+        Passed::Published(publish, _, published) => {
+            let trimmed = "the message was appended, and the log does not keep it any more";
+            let trimmed = || PublishError::Unknown(EngineError::new(trimmed));
+            publish.done(published.ok_or_else(trimmed));
         }
         Passed::Past(read, past) => read.done(Ok(past)),
         Passed::Entered(enter, outcome) => enter.done(outcome),
@@ -67,7 +85,7 @@ pub(super) fn refuse(request: Request) {
         Request::Publish(publish, attempts) => publish.done(Err(if attempts.tags.is_empty() {
             PublishError::Unavailable(reason)
         } else {
-            PublishError::Unknown
+            PublishError::Unknown(reason)
         })),
         Request::Read(read) => read.done(Err(reason)),
         Request::Enter(enter) => enter.done(Err(EnterError::Unavailable(reason))),

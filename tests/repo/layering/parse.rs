@@ -331,7 +331,7 @@ fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// Whether an item is left out of every build but that of the tests.
+/// Whether an item is left out of every build but those of the tests and of the fuzz targets.
 fn is_for_tests(attributes: &[Attribute]) -> bool {
     let conditions = attributes.iter().filter(|it| it.path().is_ident("cfg"));
     let mut conditions = conditions.filter_map(|it| it.parse_args::<Meta>().ok());
@@ -340,7 +340,8 @@ fn is_for_tests(attributes: &[Attribute]) -> bool {
 
 fn needs_test(condition: &Meta) -> bool {
     let Meta::List(list) = condition else {
-        return condition.path().is_ident("test");
+        let path = condition.path();
+        return path.is_ident("test") || path.is_ident("fuzzing");
     };
     let parts = list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated);
     let parts = parts.unwrap_or_default();

@@ -11,25 +11,28 @@ pub(super) const LAYERS: &[Layer] = &[
     Layer(0, "message config", ""),
     Layer(0, "close", "message"),
     Layer(0, "error", "message close"),
-    // Helpers of several modules: when a timeout ends, and hash tables that shrink.
-    Layer(0, "deadline shrink", ""),
+    // Helpers of several modules: when a timeout ends, how often a line is logged, and hash tables that
+    // shrink.
+    Layer(0, "deadline rate shrink", ""),
+    // The TLS configuration of the client and of Redis.
+    Layer(0, "tls", ""),
     // Byte streams, which know nothing of WebSockets.
     Layer(1, "transport", ""),
     Layer(1, "frame", "message close error config"),
     Layer(2, "extension", "message close error config frame"),
     Layer(3, "protocol", "message close error config frame extension"),
-    Layer(3, "handshake", "message close error config extension"),
+    Layer(3, "handshake", "message close error config rate extension"),
     // What a connection's driver and its handles share. The tracker stands above it.
     Layer(4, "socket::shared", "message close error config protocol"),
     Layer(4, "tracker", "message close error config shrink deadline socket::shared"),
-    Layer(4, "socket", "message close error config transport protocol socket::shared tracker"),
+    Layer(4, "socket", "message close error config rate transport protocol socket::shared tracker"),
     // Not each other: a server has no use for the client, nor a client for the server.
     Layer(5, "upgrade client",
-        "message close error config deadline transport protocol handshake socket tracker"),
+        "message close error config deadline tls transport protocol handshake socket tracker"),
     Layer(6, "middleware axum",
         "message close error config frame extension protocol handshake socket tracker upgrade client"),
     // Rooms know sockets and encoded messages, but no HTTP.
-    Layer(6, "hub", "message close error config shrink protocol::prepared socket tracker"),
+    Layer(6, "hub", "message close error config shrink tls protocol::prepared socket tracker"),
     // A client of whatever a server consists of, and an engine for several of them.
     Layer(7, "testing",
         "message close error config transport protocol handshake socket client middleware hub"),
@@ -48,7 +51,7 @@ pub(super) const FLOORS: &[Floors] = &[
         "connection",
     ]),
     Floors("handshake", &[
-        "agreement headers quote target",
+        "agreement body headers quote target",
         "accept extensions rejection",
         "client origin",
         "server",
@@ -76,14 +79,21 @@ pub(super) const FLOORS: &[Floors] = &[
         "backlog transmit usual",
         "end",
         "mod",
+        "spawned",
         "inline",
     ]),
     Floors("tracker", &["stats", "registry", "handle"]),
-    Floors("upgrade", &["trace transport", "pending", "accepted conversation", "builder"]),
-    Floors("client", &["error header_case", "dial http1 random tls", "http2", "handshake", "connect"]),
-    Floors("middleware", &["route", "service"]),
+    Floors("upgrade", &["handover trace transport", "pending", "accepted conversation", "builder", "request"]),
+    Floors("client", &[
+        "error header_case",
+        "connector dial http1 random tls",
+        "backoff http2",
+        "handshake",
+        "connect",
+    ]),
+    Floors("middleware", &["handler rest", "route", "service"]),
     Floors("hub", &[
-        "counters keeper position user_code",
+        "counters keeper lag position user_code",
         "ring",
         "history",
         "backplane",
@@ -96,19 +106,20 @@ pub(super) const FLOORS: &[Floors] = &[
         "redis",
     ]),
     Floors("hub/backplane", &[
-        "budget error log reply",
+        "budget error log published reply",
         "inbound request",
         "engine",
     ]),
     // Plain parts below, the tasks above.
     Floors("hub/redis", &[
-        "address call fault health interest names tls wire",
+        "address call fault health interest tls wire",
+        "names panics",
         "queue scripts shared",
-        "connect",
+        "connect lease",
         "line publisher",
         "engine",
     ]),
-    Floors("hub/shared", &["mod", "interest join logged publish", "presence receive"]),
+    Floors("hub/shared", &["mod", "answer members", "interest join logged publish", "presence receive subscribe"]),
     Floors("testing", &["client engine", "server", "connect"]),
     Floors("testing/engine", &["log", "store", "state", "task", "link", "handle"]),
 ];
@@ -126,6 +137,8 @@ pub(super) const HOMES: &[Home] = &[
     // Their larger verbs have files.
     Home("socket::websocket::WebSocket", "socket/"),
     Home("socket::sender::Sender", "socket/"),
+    // From requests; below it the answers.
+    Home("upgrade::builder::Upgrade", "upgrade/"),
 ];
 
 /// Parts of other crates, and the only modules that may name them.

@@ -223,10 +223,10 @@ pub(super) fn files_below(top: &Path, extension: &str) -> Vec<(String, String)> 
     found.iter().map(|path| (name(path), text(path))).collect()
 }
 
-/// Files that hold nothing but tests.
+/// Files that hold nothing but tests, or what the fuzz targets reach.
 fn is_tests(path: &str) -> bool {
     path.split('/')
-        .any(|part| part == "tests" || part == "tests.rs")
+        .any(|part| ["tests", "tests.rs", "fuzzing.rs"].contains(&part))
 }
 
 fn is_below(path: &str, module: &str) -> bool {

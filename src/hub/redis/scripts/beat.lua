@@ -2,7 +2,7 @@
 --
 -- KEYS: leases, the loss of this server
 -- ARGV: prefix, server, milliseconds of a lease, 1 if the server stops, else 0, number of the beat,
---       number of the last loss that the server knows of
+--       number of the last loss that the server knows of, version that the server writes
 -- Returns the number of the beat that has found the lease of this server to be over, 0 if it was
 --       kept; and 1 if nothing is left to be removed, else 0
 local leases, loss = KEYS[1], KEYS[2]
@@ -36,30 +36,57 @@ elseif lost == ARGV[6] then
   redis.call('DEL', loss)
 end
 
-local over = redis.call('ZRANGEBYSCORE', leases, '-inf', now)
-if stops then over[#over + 1] = server end
-local budget = 1000                        -- rooms that are cleaned in one call
-for _, other in ipairs(over) do
-  local theirs = prefix .. ':server:' .. other
-  local rooms = redis.call('HKEYS', theirs)
-  for _, room in ipairs(rooms) do
-    budget = budget - 1
-    if budget < 0 then break end
-    local roster = prefix .. ':{' .. room .. '}:w'
-    local all, gone = redis.call('HGETALL', roster), {}
+-- An earlier scan of what this server had is of no use for what it has now.
+redis.call('DEL', prefix .. ':scan:' .. server)
+
+-- Removes the entries that a server has in a room, from a place of the scan on. Returns the place
+-- that the scan has reached: '0' at the end.
+local budget = 2000                        -- entries that are looked at in one call
+local function clean(other, room, place)
+  local roster = prefix .. ':{' .. room .. '}:w'
+  local gone = {}
+  repeat
+    local scanned = redis.call('HSCAN', roster, place, 'COUNT', 100)
+    local all = scanned[2]
+    place = scanned[1]
+    budget = budget - #all / 2 - 1
     for i = 1, #all, 2 do
       if string.sub(all[i + 1], 1, 16) == other then
         redis.call('HDEL', roster, all[i])
         gone[#gone + 1] = 'l' .. #all[i] .. ':' .. all[i]
       end
     end
-    if #gone > 0 then
-      redis.call('PUBLISH', prefix .. ':{' .. room .. '}', 'p1' .. table.concat(gone))
-    end
-    redis.call('HDEL', theirs, room)
+  until place == '0' or budget <= 0
+  if #gone > 0 then
+    redis.call('PUBLISH', prefix .. ':{' .. room .. '}', 'p' .. ARGV[7] .. table.concat(gone))
   end
-  if budget < 0 then break end
-  redis.call('ZREM', leases, other)
+  return place
 end
-if stops then redis.call('DEL', loss) end
-return {tonumber(lost or 0), budget < 0 and 0 or 1}
+
+local over = redis.call('ZRANGEBYSCORE', leases, '-inf', now)
+if stops then over[#over + 1] = server end
+for _, other in ipairs(over) do
+  local theirs, scan = prefix .. ':server:' .. other, prefix .. ':scan:' .. other
+  -- Where an earlier call has stopped: the place of its scan, and the room.
+  local place, room = string.match(redis.call('GET', scan) or '', '^(%d+) (.*)$')
+  while budget > 0 do
+    if not room then
+      room, place = redis.call('HRANDFIELD', theirs), '0'
+      if not room then
+        redis.call('ZREM', leases, other)
+        break
+      end
+    end
+    place = clean(other, room, place)
+    if place == '0' then
+      redis.call('HDEL', theirs, room)
+      redis.call('DEL', scan)
+    else
+      redis.call('SET', scan, place .. ' ' .. room, 'PX', 60000)
+    end
+    room = nil
+  end
+  if budget <= 0 then break end
+end
+if stops and budget > 0 then redis.call('DEL', loss) end
+return {tonumber(lost or 0), budget <= 0 and 0 or 1}

@@ -1,7 +1,8 @@
 -- Enters a key into the roster of a room.
 --
 -- KEYS: roster, leases, rooms of the server
--- ARGV: channel, prefix, room, server, seat, key, info, 1 to take over a key that is taken, else 0
+-- ARGV: channel, prefix, room, server, seat, key, info, 1 to take over a key that is taken, else 0,
+--       version that the server writes
 -- Returns 1, or 0 if the key is taken
 local roster, leases, rooms = KEYS[1], KEYS[2], KEYS[3]
 local channel, prefix, room = ARGV[1], ARGV[2], ARGV[3]
@@ -30,5 +31,5 @@ if other ~= server then
     end
   end
 end
-redis.call('PUBLISH', channel, 'p1e' .. owner .. #key .. ':' .. key .. #info .. ':' .. info)
+redis.call('PUBLISH', channel, 'p' .. ARGV[9] .. 'e' .. owner .. #key .. ':' .. key .. #info .. ':' .. info)
 return 1

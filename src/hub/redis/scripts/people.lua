@@ -1,7 +1,7 @@
 -- Reads the roster of a room. Entries of servers that are unknown are removed.
 --
 -- KEYS: roster, leases
--- ARGV: channel
+-- ARGV: channel, version that the server writes
 -- Returns keys and values
 local roster, leases = KEYS[1], KEYS[2]
 local all, known, found, gone = redis.call('HGETALL', roster), {}, {}, {}
@@ -20,5 +20,5 @@ for i, key in ipairs(gone) do
   redis.call('HDEL', roster, key)
   gone[i] = 'l' .. #key .. ':' .. key
 end
-if #gone > 0 then redis.call('PUBLISH', ARGV[1], 'p1' .. table.concat(gone)) end
+if #gone > 0 then redis.call('PUBLISH', ARGV[1], 'p' .. ARGV[2] .. table.concat(gone)) end
 return found

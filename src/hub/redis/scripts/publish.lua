@@ -2,8 +2,8 @@
 --
 -- KEYS: top, log, then the key of each message that has one
 -- ARGV: channel, field of the server, tag of an empty log, limits of the log in messages and
---       bytes, milliseconds until the log and the top are forgotten, number of the current period;
---       then of each message: sequence number of 16 digits, tag, envelope, index of its key in
+--       bytes, milliseconds until the log and the top are forgotten, number of the current period,
+--       versions that the server can read, and writes; then of each message: sequence number of 16 digits, tag, envelope, index of its key in
 --       KEYS or ''
 -- Returns the number and the tag at the end; one letter for each message: a (appended),
 --       r (a repeat), s (said before under its key); and the positions of the latter
@@ -11,8 +11,14 @@ local top, log = KEYS[1], KEYS[2]
 local channel, server, root = ARGV[1], ARGV[2], ARGV[3]
 local keep, keep_bytes = tonumber(ARGV[4]), tonumber(ARGV[5])
 local age, forget, period = ARGV[6], ARGV[7], ARGV[8]
+local reads, writes = tonumber(ARGV[9]), tonumber(ARGV[10])
 
-local have = redis.call('HMGET', top, 'n', 't', 'b', 'p', server)
+local have = redis.call('HMGET', top, 'n', 't', 'b', 'p', server, 'v')
+local version = tonumber(have[6] or 1)
+if version > reads then
+  return redis.error_reply('NEWER the room has version ' .. version .. ', and this server reads '
+    .. 'up to ' .. reads)
+end
 local n, tag, bytes = have[1], have[2], tonumber(have[3] or 0)
 local is_new = not n                       -- no log, or its end was lost: another log begins
 if is_new then n, tag = '0', root end
@@ -21,7 +27,7 @@ local seen = have[5] and tonumber(string.sub(have[5], 1, 16)) or -1
 
 local number, last = tonumber(n), nil
 local push, pushed, outcomes, said, said_at = {}, 0, {}, {}, {}
-for i = 9, #ARGV, 4 do
+for i = 11, #ARGV, 4 do
   local seq, own, envelope = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2]
   local key = ARGV[i + 3] ~= '' and KEYS[tonumber(ARGV[i + 3])]
   local earlier = key and (said[key] or redis.call('GET', key))
@@ -67,6 +73,7 @@ while bytes > keep_bytes and length > 1 do
 end
 -- With the number, which tells who has not published here for longest.
 redis.call('HSET', top, 'n', number, 't', tag, 'b', bytes, 'p', period, server, last .. number)
+if writes > version then redis.call('HSET', top, 'v', writes) end
 if begins or is_new or have[4] ~= period then
   redis.call('PEXPIRE', log, age)
   redis.call('PEXPIRE', top, forget)
@@ -85,5 +92,5 @@ if seen < 0 and redis.call('HLEN', top) > 72 then
   for i = 1, #servers - 32 do redis.call('HDEL', top, servers[i][1]) end
 end
 for i, entry in ipairs(push) do push[i] = #entry .. ':' .. entry end
-redis.call('PUBLISH', channel, 'm1' .. n .. ' ' .. table.concat(push))
+redis.call('PUBLISH', channel, 'm' .. writes .. n .. ' ' .. table.concat(push))
 return {string.format('%.0f', number), tag, outcomes, said_at}

@@ -53,7 +53,7 @@ async fn publish(
             once: None,
             permit: None,
             reply: Reply::new(
-                || Err(PublishError::Unknown),
+                || Err(unknown()),
                 move |answer| {
                     answer.unwrap();
                     drop(permit);
@@ -160,4 +160,54 @@ async fn subscriptions() {
         );
     }
     assert_eq!(server.count(following), 3 * rooms.len());
+}
+
+/// What it costs to read rooms in which nothing has happened, as after an interruption.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "prints figures"]
+async fn reads() {
+    const ROOMS: usize = 100_000;
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let server = Server::start(&redis.url());
+    server.up().await;
+    let mut ends = vec![ReadFrom::End; ROOMS];
+    for what in ["that do not exist", "at the end", "at the end, again"] {
+        redis.say("CONFIG RESETSTAT");
+        let (before, begin) = (cpu(&redis), Instant::now());
+        let answers: Vec<_> = ends
+            .iter()
+            .enumerate()
+            .map(|(number, from)| {
+                let (sender, receiver) = oneshot::channel();
+                server.engine.read(Read {
+                    room: room(&format!("room-{number}")),
+                    from: *from,
+                    reply: Reply::new(
+                        || Err(EngineError::new("dropped")),
+                        move |answer| {
+                            let _ = sender.send(answer);
+                        },
+                    ),
+                });
+                receiver
+            })
+            .collect();
+        for (answer, from) in answers.into_iter().zip(&mut ends) {
+            match answer.await.unwrap().unwrap() {
+                Past::Messages { end, .. } => *from = ReadFrom::After(end),
+                other => panic!("{other:?}"),
+            }
+        }
+        let (calls, usec) = command(&redis, "evalsha");
+        println!(
+            "100,000 rooms {what}: {:.2} s in all; Redis {:.1} us a room of processor, {:.0} us a \
+             call of {:.0} rooms",
+            begin.elapsed().as_secs_f64(),
+            (cpu(&redis) - before) * 1e6 / ROOMS as f64,
+            usec / calls,
+            ROOMS as f64 / calls,
+        );
+    }
 }

@@ -4,15 +4,20 @@ mod faults;
 mod interest;
 mod main_path;
 mod measure;
+mod panics;
 mod presence;
 #[path = "../../../../tests/rooms/proxy.rs"]
 mod proxy;
 mod queue;
 #[path = "../../../../tests/rooms/redis_server.rs"]
 mod redis_server;
+mod refusals;
+mod restarts;
 mod scripts;
+mod steps;
 #[cfg(feature = "redis-tls")]
 mod tls;
+mod versions;
 mod wire;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -41,6 +46,7 @@ enum Event {
     Presence(String, RosterChange),
     LeaseLost,
     Interrupted,
+    Unreadable,
     State(bool),
 }
 
@@ -54,6 +60,8 @@ struct Notes {
     following: AtomicUsize,
     /// Each message takes a while.
     is_slow: AtomicBool,
+    /// The next message makes it panic.
+    panics: AtomicBool,
 }
 
 impl Notes {
@@ -73,6 +81,10 @@ impl Receive for Notes {
         if self.is_slow.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(100));
         }
+        assert!(
+            !self.panics.swap(false, Ordering::Relaxed),
+            "as the test wants"
+        );
         self.note(Event::Arrived(room.to_owned(), arrival));
     }
 
@@ -81,6 +93,10 @@ impl Receive for Notes {
     }
 
     fn repeated(self: Arc<Self>) {}
+
+    fn unreadable(self: Arc<Self>) {
+        self.note(Event::Unreadable);
+    }
 
     fn presence(self: Arc<Self>, room: &str, change: RosterChange) {
         self.note(Event::Presence(room.to_owned(), change));
@@ -128,12 +144,17 @@ impl Server {
 
     /// Waits until a count of events is reached.
     async fn wait(&self, what: impl Fn(&Event) -> bool, count: usize) {
+        self.until(|| self.count(&what) >= count).await;
+    }
+
+    /// Waits until the events are as they should be.
+    async fn until(&self, is_so: impl Fn() -> bool) {
         let reached = async {
             loop {
                 let changed = self.notes.changed.notified();
                 tokio::pin!(changed);
                 changed.as_mut().enable();
-                if self.count(&what) >= count {
+                if is_so() {
                     return;
                 }
                 changed.await;
@@ -142,10 +163,32 @@ impl Server {
         if timeout(NEVER, reached).await.is_err() {
             let events = self.notes.events.lock().unwrap();
             let last = events.len().saturating_sub(30);
-            panic!(
-                "{count} events never came; the last: {:#?}",
-                &events[last..]
-            );
+            panic!("it never came; the last: {:#?}", &events[last..]);
+        }
+    }
+
+    /// Publishes until a message is heard; returns its position.
+    ///
+    /// Where connections are replaced, one more may be replaced at any time, on a busy machine above
+    /// all. A message of that time is in the log alone.
+    async fn heard(&self, name: &str, text: &str) -> Position {
+        let is_other = |event: &Event| match event {
+            Event::Interrupted => true,
+            Event::Following(room) => room == name,
+            _ => false,
+        };
+        loop {
+            let others = self.count(is_other);
+            let position = self.publish(name, text).ok().await;
+            let is_heard = |event: &Event| match event {
+                Event::Arrived(room, arrival) => room == name && arrival.position == position,
+                _ => false,
+            };
+            self.until(|| self.count(is_heard) > 0 || self.count(is_other) > others)
+                .await;
+            if self.count(is_heard) > 0 {
+                return position;
+            }
         }
     }
 
@@ -170,11 +213,11 @@ impl Server {
         self.wait(|event| *event == expected, 1).await;
     }
 
-    fn publish(&self, name: &str, text: &str) -> Published {
+    fn publish(&self, name: &str, text: &str) -> Publishing {
         self.publish_once(name, text, None)
     }
 
-    fn publish_once(&self, name: &str, text: &str, once: Option<&str>) -> Published {
+    fn publish_once(&self, name: &str, text: &str, once: Option<&str>) -> Publishing {
         let (sender, receiver) = oneshot::channel();
         self.engine.publish(Publish {
             room: room(name),
@@ -183,13 +226,13 @@ impl Server {
             once: once.map(Into::into),
             permit: None,
             reply: Reply::new(
-                || Err(PublishError::Unknown),
+                || Err(unknown()),
                 move |answer| {
                     let _ = sender.send(answer);
                 },
             ),
         });
-        Published(receiver)
+        Publishing(receiver)
     }
 
     async fn read(&self, name: &str, from: ReadFrom) -> Result<Past, EngineError> {
@@ -325,17 +368,26 @@ impl Server {
     }
 }
 
-/// The outcome of a publish.
-struct Published(oneshot::Receiver<Result<Position, PublishError>>);
+/// A message that is being published.
+struct Publishing(oneshot::Receiver<Result<Published, PublishError>>);
 
-impl Published {
+impl Publishing {
     async fn outcome(self) -> Result<Position, PublishError> {
+        self.published().await.map(|published| published.position)
+    }
+
+    async fn published(self) -> Result<Published, PublishError> {
         within(self.0).await.unwrap()
     }
 
     async fn ok(self) -> Position {
         self.outcome().await.unwrap()
     }
+}
+
+/// The outcome of a request that was dropped.
+fn unknown() -> PublishError {
+    PublishError::Unknown(EngineError::new("dropped"))
 }
 
 async fn within<T>(what: impl Future<Output = T>) -> T {

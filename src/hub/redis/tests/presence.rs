@@ -81,6 +81,22 @@ async fn who_enters_and_leaves_is_told_to_all_servers_that_follow() {
 }
 
 #[tokio::test]
+async fn an_entry_whose_end_redis_refuses_ends_when_it_accepts_again() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let (a, b) = two(&redis).await;
+    a.enter("lobby", "ann", 1).await.unwrap();
+    redis.say("CONFIG SET min-replicas-to-write 1");
+    a.leave("lobby", "ann", 1);
+    // It was asked behind the other, which Redis has refused.
+    assert_eq!(a.people("lobby").await.len(), 1);
+    redis.say("CONFIG SET min-replicas-to-write 0");
+    let expected = [entered("ann", "", None), left("ann")];
+    assert_eq!(changed(&b, "lobby", 2).await, expected);
+}
+
+#[tokio::test]
 async fn a_key_is_taken_once_and_can_be_taken_over() {
     let Some(redis) = RedisServer::start() else {
         return;

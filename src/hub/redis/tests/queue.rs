@@ -6,26 +6,29 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::*;
-use crate::hub::redis::call::{Appended, Call, PublishCall, Request};
+use crate::hub::redis::call::{Appended, Call, Pending, PublishCall};
 use crate::hub::redis::queue::Queue;
 
 type Outcomes = Arc<Mutex<Vec<(String, Result<Position, PublishError>)>>>;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn request(name: &str, text: &str, outcomes: &Outcomes) -> Request {
+fn request(name: &str, text: &str, outcomes: &Outcomes) -> Publish {
     let (outcomes, key) = (outcomes.clone(), text.to_owned());
-    Request::Publish(Publish {
+    Publish {
         room: room(name),
         envelope: Bytes::copy_from_slice(text.as_bytes()),
         history: History::last(10),
         once: None,
         permit: None,
         reply: Reply::new(
-            || Err(PublishError::Unknown),
-            move |answer| outcomes.lock().unwrap().push((key, answer)),
+            || Err(unknown()),
+            move |answer| {
+                let answer = answer.map(|published| published.position);
+                outcomes.lock().unwrap().push((key, answer));
+            },
         ),
-    })
+    }
 }
 
 /// The calls that publish: the room, and the texts with their sequence numbers.
@@ -59,7 +62,7 @@ fn messages_of_a_room_travel_together_and_a_repeat_has_the_same_numbers_and_othe
     let (mut queue, now) = (Queue::new(PATIENCE), Instant::now());
     let outcomes = Outcomes::default();
     for (room, text) in [("a", "1"), ("b", "2"), ("a", "3")] {
-        queue.push(request(room, text, &outcomes), now);
+        queue.publish(request(room, text, &outcomes), now);
     }
     let batch = queue.next(now);
     let expect = |texts: &[(&str, u64)]| -> Vec<_> {
@@ -75,8 +78,8 @@ fn messages_of_a_room_travel_together_and_a_repeat_has_the_same_numbers_and_othe
     assert_eq!(said(&batch), expected);
     assert!(queue.is_empty());
     // Nobody knows what became of them; meanwhile there are more.
-    queue.push(request("a", "4", &outcomes), now);
-    queue.put_back(batch, true, now);
+    queue.publish(request("a", "4", &outcomes), now);
+    queue.put_back(batch, true);
     let mut batch = queue.next(now);
     // Rooms have no order among each other.
     batch.sort_by_key(|call| said(std::slice::from_ref(call)));
@@ -124,7 +127,12 @@ fn messages_of_a_room_travel_together_and_a_repeat_has_the_same_numbers_and_othe
     crate::hub::redis::queue::found(messages, &[arrival]);
     let expected = [
         ("1".to_owned(), Ok(Position::new(7, old[0]))),
-        ("3".to_owned(), Err(PublishError::Unknown)),
+        (
+            "3".to_owned(),
+            Err(PublishError::Unknown(EngineError::new(
+                "the message was appended, and the log does not keep it any more",
+            ))),
+        ),
     ];
     assert_eq!(outcomes.lock().unwrap()[2..], expected);
 }
@@ -133,12 +141,12 @@ fn messages_of_a_room_travel_together_and_a_repeat_has_the_same_numbers_and_othe
 fn messages_do_not_overtake_those_of_their_room_that_were_refused() {
     let (mut queue, now) = (Queue::new(PATIENCE), Instant::now());
     let outcomes = Outcomes::default();
-    queue.push(request("a", "1", &outcomes), now);
-    queue.push(request("b", "2", &outcomes), now);
+    queue.publish(request("a", "1", &outcomes), now);
+    queue.publish(request("b", "2", &outcomes), now);
     let mut calls = publishes(queue.next(now));
-    queue.push(request("a", "3", &outcomes), now);
+    queue.publish(request("a", "3", &outcomes), now);
     queue.refused(calls.remove(0), &EngineError::new("OOM"), now);
-    queue.push(request("a", "4", &outcomes), now);
+    queue.publish(request("a", "4", &outcomes), now);
     assert_eq!(said(&queue.next(now)), []);
     let later = queue.wake().unwrap();
     assert!(later > now && later <= now + Duration::from_secs(1));
@@ -157,13 +165,13 @@ fn what_has_waited_for_too_long_is_given_up_with_what_is_known() {
     let (mut queue, now) = (Queue::new(PATIENCE), Instant::now());
     let outcomes = Outcomes::default();
     for (room, text) in [("a", "sent"), ("b", "refused")] {
-        queue.push(request(room, text, &outcomes), now);
+        queue.publish(request(room, text, &outcomes), now);
     }
     let mut calls = publishes(queue.next(now));
     queue.refused(calls.pop().unwrap(), &EngineError::new("OOM"), now);
-    queue.put_back(vec![Call::Publish(calls.pop().unwrap())], true, now);
-    queue.push(request("c", "waiting", &outcomes), now);
-    queue.push(
+    queue.put_back(vec![Call::Publish(calls.pop().unwrap())], true);
+    queue.publish(request("c", "waiting", &outcomes), now);
+    queue.publish(
         request("d", "later", &outcomes),
         now + Duration::from_secs(1),
     );
@@ -173,7 +181,10 @@ fn what_has_waited_for_too_long_is_given_up_with_what_is_known() {
     let unavailable = |reason| Err(PublishError::Unavailable(EngineError::new(reason)));
     let expected = [
         ("refused".to_owned(), unavailable("OOM")),
-        ("sent".to_owned(), Err(PublishError::Unknown)),
+        (
+            "sent".to_owned(),
+            Err(PublishError::Unknown(EngineError::new("away"))),
+        ),
         ("waiting".to_owned(), unavailable("away")),
     ];
     assert_eq!(outcomes, expected);
@@ -181,13 +192,84 @@ fn what_has_waited_for_too_long_is_given_up_with_what_is_known() {
     assert!(queue.is_empty());
 }
 
+fn read_request(name: &str, outcomes: &Outcomes) -> Read {
+    let (outcomes, key) = (outcomes.clone(), name.to_owned());
+    Read {
+        room: room(name),
+        from: ReadFrom::End,
+        reply: Reply::new(
+            || Err(EngineError::new("dropped")),
+            move |answer| {
+                let reason = answer.map(|_| at_end()).map_err(PublishError::Unavailable);
+                outcomes.lock().unwrap().push((key, reason));
+            },
+        ),
+    }
+}
+
+fn at_end() -> Position {
+    Position::new(0, 0)
+}
+
+/// The rooms that each call of a batch reads.
+fn read_rooms(batch: &[Call]) -> Vec<Vec<String>> {
+    let reads = batch.iter().filter_map(|call| match call {
+        Call::Read(reads) => Some(reads),
+        _ => None,
+    });
+    let rooms = |read: &Pending<Read>| read.request.room().to_string();
+    reads
+        .map(|reads| reads.iter().map(rooms).collect())
+        .collect()
+}
+
+#[test]
+fn logs_are_read_many_in_a_call_and_those_that_are_put_back_come_first() {
+    let (mut queue, now) = (Queue::new(PATIENCE), Instant::now());
+    let outcomes = Outcomes::default();
+    let names: Vec<_> = (0..1000).map(|number| number.to_string()).collect();
+    for name in &names {
+        queue.read(read_request(name, &outcomes), now);
+    }
+    queue.publish(request("a", "said", &outcomes), now);
+    let first = queue.next(now);
+    // What is to be published does not wait for them.
+    assert_eq!(said(&first).len(), 1);
+    let sizes: Vec<_> = read_rooms(&first).iter().map(Vec::len).collect();
+    assert_eq!(sizes, [128; 4]);
+    queue.put_back(first, true);
+    let mut read = vec![];
+    while !queue.is_empty() {
+        read.extend(read_rooms(&queue.next(now)).concat());
+    }
+    assert_eq!(read, names);
+
+    // Long names: fewer in a call.
+    let long = "x".repeat(30_000);
+    for _ in 0..5 {
+        queue.read(read_request(&long, &outcomes), now);
+    }
+    let sizes: Vec<_> = read_rooms(&queue.next(now)).iter().map(Vec::len).collect();
+    assert_eq!(sizes, [2, 2, 1]);
+    queue.read(read_request("late", &outcomes), now);
+    queue.expire(now + PATIENCE, &EngineError::new("away"));
+    assert!(queue.is_empty());
+    let unavailable = Err(PublishError::Unavailable(EngineError::new("away")));
+    assert!(
+        outcomes
+            .lock()
+            .unwrap()
+            .contains(&("late".to_owned(), unavailable))
+    );
+}
+
 #[test]
 fn batches_are_bounded_in_calls_messages_and_bytes() {
     let (mut queue, now) = (Queue::new(PATIENCE), Instant::now());
     let outcomes = Outcomes::default();
     for number in 0..5000 {
-        queue.push(request("a", &number.to_string(), &outcomes), now);
-        queue.push(
+        queue.publish(request("a", &number.to_string(), &outcomes), now);
+        queue.publish(
             request(&format!("room {}", number % 300), "x", &outcomes),
             now,
         );
@@ -207,8 +289,8 @@ fn batches_are_bounded_in_calls_messages_and_bytes() {
 
     let large = "x".repeat(400_000);
     for _ in 0..5 {
-        queue.push(request("a", &large, &outcomes), now);
-        queue.push(request("b", &large, &outcomes), now);
+        queue.publish(request("a", &large, &outcomes), now);
+        queue.publish(request("b", &large, &outcomes), now);
     }
     let first = said(&queue.next(now));
     assert_eq!(
@@ -249,7 +331,7 @@ proptest! {
             let name = ["a", "b", "c"][usize::from(which)];
             if step == 0 {
                 let text = number.to_string();
-                queue.push(request(name, &text, &outcomes), now);
+                queue.publish(request(name, &text, &outcomes), now);
                 asked.entry(name.to_owned()).or_default().push(text);
                 continue;
             }
@@ -273,7 +355,7 @@ proptest! {
                             late.push((room, messages));
                         }
                     }
-                    queue.put_back(batch, true, now);
+                    queue.put_back(batch, true);
                 }
                 _ => for call in batch {
                     match call {

@@ -5,12 +5,11 @@ use redis::{Pipeline, Value};
 use super::redis_server::Answer;
 use super::*;
 use crate::hub::redis::address::Address;
-use crate::hub::redis::call::{
-    Appended, Beat, Call, Pending, PendingPublish, PublishCall, Request,
-};
+use crate::hub::redis::call::{Appended, Beat, Call, Pending, PendingPublish, PublishCall};
 use crate::hub::redis::connect::{self, Connection};
 use crate::hub::redis::names::Names;
-use crate::hub::redis::scripts;
+use crate::hub::redis::scripts::{self, RoomRead};
+use crate::hub::redis::wire::Versions;
 
 const ROOT: u64 = 0xaaaa;
 const LIMIT: Duration = Duration::from_secs(20);
@@ -24,7 +23,7 @@ struct Caller {
 impl Caller {
     async fn connect(redis: &RedisServer, server: u64) -> Self {
         let address = Address::parse(&redis.url()).unwrap();
-        let names = Names::new("hws1", server);
+        let names = Names::new("hws1", server, Versions::OWN);
         Caller {
             connection: connect::open(&address, &names, |_| {}).await.unwrap(),
             history: History::last(100),
@@ -54,7 +53,7 @@ impl Caller {
                 history: self.history,
                 once: once.map(Into::into),
                 permit: None,
-                reply: Reply::new(|| Err(PublishError::Unknown), |_| {}),
+                reply: Reply::new(|| Err(unknown()), |_| {}),
             };
             let mut pending = PendingPublish::new(request, *seq, tokio::time::Instant::now());
             pending.tags.push(*tag);
@@ -66,14 +65,24 @@ impl Caller {
     }
 
     async fn read(&mut self, from: ReadFrom, root: u64) -> Past {
-        let request = Request::Read(Read {
-            room: room("r"),
-            from,
-            reply: Reply::new(|| Err(EngineError::new("dropped")), |_| {}),
+        match self.read_many(&[("r", from)], root).await.remove(0) {
+            RoomRead::Past(past) => past,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn read_many(&mut self, rooms: &[(&str, ReadFrom)], root: u64) -> Vec<RoomRead> {
+        let reads = rooms.iter().map(|(name, from)| {
+            let read = Read {
+                room: room(name),
+                from: *from,
+                reply: Reply::new(|| Err(EngineError::new("dropped")), |_| {}),
+            };
+            Pending::new(read, tokio::time::Instant::now())
         });
-        let call = Call::Other(Pending::new(request, tokio::time::Instant::now()));
-        let answer = self.run(&call, root).await;
-        scripts::past(answer.clone()).unwrap_or_else(|| panic!("{answer:?}"))
+        let answer = self.run(&Call::Read(reads.collect()), root).await;
+        let from: Vec<_> = rooms.iter().map(|(_, from)| *from).collect();
+        scripts::pasts(answer.clone(), &from).unwrap_or_else(|| panic!("{answer:?}"))
     }
 }
 
@@ -116,6 +125,75 @@ async fn a_fresh_room_begins_at_a_tag_and_keeps_it() {
     assert_eq!((end, &outcomes[..]), (at(2, 12), &[Appended::Now; 2][..]));
     let past = server.read(ReadFrom::After(position), 4).await;
     assert_eq!(positions(past), [at(1, 11), at(2, 12)]);
+}
+
+#[tokio::test]
+async fn many_rooms_are_read_in_one_call_and_one_that_fails_does_not_fail_the_others() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let mut server = Caller::connect(&redis, 1).await;
+    server.publish(&[(1, 11, None), (2, 12, None)], ROOT).await;
+    redis.say("SET hws1:{poisoned}:t x");
+    redis.say("HSET hws1:{broken}:t n 3 t 12345678");
+    redis.say("SET hws1:{broken}:l x");
+    let rooms = [
+        ("poisoned", ReadFrom::End),
+        ("r", ReadFrom::After(at(2, 12))),
+        ("fresh", ReadFrom::After(at(7, 7))),
+        ("r", ReadFrom::After(at(1, 11))),
+        ("broken", ReadFrom::Start),
+        ("r", ReadFrom::After(at(1, 99))),
+        ("other", ReadFrom::End),
+    ];
+    let mut read = server.read_many(&rooms, 5).await;
+    for failed in [read.remove(4), read.remove(0)] {
+        let RoomRead::Failed(fault) = &failed else {
+            panic!("{failed:?}")
+        };
+        assert!(fault.reason.to_string().contains("WRONGTYPE"), "{fault:?}");
+    }
+    let past = read.into_iter().map(|read| match read {
+        RoomRead::Past(past) => past,
+        other => panic!("{other:?}"),
+    });
+    let past: Vec<_> = past.collect();
+    assert_eq!(past[0], empty(at(2, 12)));
+    assert_eq!(past[1], Past::DoesNotFollow { end: at(0, 5) });
+    assert_eq!(positions(past[2].clone()), [at(2, 12)]);
+    assert_eq!(past[3], Past::DoesNotFollow { end: at(2, 12) });
+    assert_eq!(past[4], empty(at(0, 5)));
+
+    // Where the memory is full, only the logs fail that would begin.
+    redis.say("CONFIG SET maxmemory 1");
+    let rooms = [("new", ReadFrom::End), ("r", ReadFrom::Start)];
+    let read = server.read_many(&rooms, 6).await;
+    let RoomRead::Failed(fault) = &read[0] else {
+        panic!("{read:?}")
+    };
+    assert!(fault.reason.to_string().contains("OOM"), "{fault:?}");
+    assert!(matches!(read[1], RoomRead::Past(_)), "{read:?}");
+}
+
+#[tokio::test]
+async fn a_call_that_has_read_much_leaves_the_other_rooms_to_the_next() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let mut server = Caller::connect(&redis, 1).await;
+    server.publish(&[(1, 11, None)], ROOT).await;
+    let entry = vec![b'x'; 300_000];
+    redis.raw_command(&[b"RPUSH", b"hws1:{r}:l", &entry]);
+    redis.say("HSET hws1:{r}:t n 2");
+    let rooms = [
+        ("a", ReadFrom::End),
+        ("r", ReadFrom::Start),
+        ("b", ReadFrom::End),
+    ];
+    let read = server.read_many(&rooms, ROOT).await;
+    assert!(matches!(read[0], RoomRead::Past(_)));
+    assert!(matches!(read[1], RoomRead::Past(_)));
+    assert_eq!(read[2], RoomRead::Later);
 }
 
 #[tokio::test]
@@ -377,4 +455,61 @@ async fn a_lease_that_was_over_is_said_until_its_server_knows() {
     assert_eq!(beat(&mut server, 3, 1).await, 4);
     assert_eq!(beat(&mut server, 6, 4).await, 0);
     assert_eq!(beat(&mut server, 7, 4).await, 0);
+}
+
+#[tokio::test]
+async fn the_entries_of_a_server_that_is_gone_are_removed_some_in_each_call() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let mut server = Caller::connect(&redis, 1).await;
+    let beat = |number| {
+        Call::Beat(Beat {
+            number,
+            known_loss: 0,
+            stops: false,
+        })
+    };
+    server.run(&beat(1), ROOT).await;
+    // One that is gone, and one that is not, in a large room and in many small ones.
+    let gone = "00000000000000ff";
+    let enter = |room: &str, owner: &str, keys: std::ops::Range<usize>| {
+        let mut words = vec!["HSET".to_owned(), format!("hws1:{{{room}}}:w")];
+        for key in keys {
+            words.extend([format!("{owner}-{key}"), format!("{owner}{key:016x}")]);
+        }
+        redis.command(&words.iter().map(|word| &word[..]).collect::<Vec<_>>());
+    };
+    enter("lobby", gone, 0..5000);
+    enter("lobby", "0000000000000001", 0..3000);
+    redis.say(&format!("HSET hws1:server:{gone} lobby 5000"));
+    for number in 0..500 {
+        enter(&format!("small-{number}"), gone, 0..1);
+        redis.command(&[
+            "HSET",
+            &format!("hws1:server:{gone}"),
+            &format!("small-{number}"),
+            "1",
+        ]);
+    }
+    redis.say(&format!("ZADD hws1:servers 1 {gone}"));
+    let mut calls = 0;
+    loop {
+        calls += 1;
+        let before = redis.say("HLEN hws1:{lobby}:w").number();
+        let answer = server.run(&beat(calls + 1), ROOT).await;
+        let beaten = scripts::beaten(answer.clone()).unwrap_or_else(|| panic!("{answer:?}"));
+        let removed = before - redis.say("HLEN hws1:{lobby}:w").number();
+        assert!(removed <= 2200, "{removed} in one call");
+        if beaten.is_clean {
+            break;
+        }
+        assert!(calls < 100);
+    }
+    assert!(calls > 3, "{calls}");
+    assert_eq!(redis.say("HLEN hws1:{lobby}:w").number(), 3000);
+    assert_eq!(redis.say("EXISTS hws1:{small-499}:w").number(), 0);
+    let keys = redis.command(&["KEYS", "*ff"]);
+    assert_eq!(keys, Answer::Many(vec![]));
+    assert_eq!(redis.say("ZCARD hws1:servers").number(), 1);
 }

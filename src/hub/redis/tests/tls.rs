@@ -1,6 +1,6 @@
 //! Redis over TLS.
 
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
 use super::redis_server::free_port;
 use super::*;
@@ -43,7 +43,11 @@ async fn rediss_is_encrypted_and_its_certificate_is_checked() {
 
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
-    let config = ClientConfig::builder()
+    // With two providers built in, `builder` panics unless one is installed.
+    let provider = Arc::new(crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
     let config = Arc::new(config);

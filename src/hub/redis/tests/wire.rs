@@ -5,12 +5,12 @@ use proptest::prelude::*;
 
 use crate::hub::backplane::{Arrival, Entry, RosterChange};
 use crate::hub::position::Position;
-use crate::hub::redis::wire::{Payload, parse, person, relayed, said_at};
+use crate::hub::redis::wire::{Payload, Versions, parse, person, relayed, said_at};
 
 const SERVER: &str = "00000000000000a1";
 
 fn payload(text: impl AsRef<[u8]>) -> Option<Payload> {
-    parse(Bytes::copy_from_slice(text.as_ref()), SERVER)
+    parse(Bytes::copy_from_slice(text.as_ref()), SERVER, Versions::OWN)
 }
 
 #[test]
@@ -32,8 +32,8 @@ fn messages_have_positions_in_a_row() {
 
 #[test]
 fn what_this_server_relayed_is_its_own() {
-    assert_eq!(payload(relayed(SERVER, b"x")), Some(Payload::Own));
-    let other = relayed("00000000000000a2", b"x");
+    assert_eq!(payload(relayed(SERVER, 1, b"x")), Some(Payload::Own));
+    let other = relayed("00000000000000a2", 1, b"x");
     assert_eq!(
         payload(other),
         Some(Payload::Relayed(Bytes::from_static(b"x")))

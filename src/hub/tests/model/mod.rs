@@ -38,6 +38,19 @@ fn run(script: &[Step], without: Without) -> Result<Counts, String> {
     Ok(world.counts)
 }
 
+/// Runs a script that a fuzzer has written.
+///
+/// # Panics
+///
+/// If something does not hold.
+#[cfg(fuzzing)]
+pub fn fuzz(bytes: &[u8]) {
+    let (script, faults) = script::decoded(bytes);
+    if let Err(violation) = run(&script, Without::Nothing) {
+        panic!("{faults:?}: {violation}\n{script:?}");
+    }
+}
+
 /// The shortest script that can be found by leaving steps out.
 fn shorten(mut script: Vec<Step>, without: Without) -> Vec<Step> {
     let mut part = script.len() / 2;

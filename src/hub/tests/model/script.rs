@@ -137,6 +137,68 @@ fn step(random: &mut Random, calm: u64, faults: Faults) -> Step {
     }
 }
 
+/// Reads a script from the bytes of a fuzzer: one that says which faults there may be, then two or
+/// three for each step.
+#[cfg(fuzzing)]
+pub(super) fn decoded(bytes: &[u8]) -> (Vec<Step>, Faults) {
+    const STEPS: usize = 1_000;
+    let mut bytes = bytes.iter().copied();
+    let faults = match bytes.next().unwrap_or(0) % 2 {
+        0 => Faults::Connections,
+        _ => Faults::Engine,
+    };
+    let script = std::iter::from_fn(|| step_of(&mut bytes, faults));
+    (script.take(STEPS).collect(), faults)
+}
+
+#[cfg(fuzzing)]
+fn step_of(bytes: &mut impl Iterator<Item = u8>, faults: Faults) -> Option<Step> {
+    let (kind, server) = (bytes.next()?, bytes.next()?);
+    let which = server >> 4;
+    let server = server & 0x0f;
+    let engine = faults == Faults::Engine;
+    Some(match kind % 48 {
+        0 | 1 => Step::Publish(server),
+        2 | 3 => Step::Send(server, false),
+        4..=6 => Step::Carry(server),
+        7 | 8 => Step::Outcome(server),
+        9 | 10 => Step::Answer(server, which),
+        11 => Step::Retry(server),
+        12 => Step::Subscribe(server, false),
+        13..=16 => Step::Receive(server),
+        17 | 18 => Step::Join(which, server),
+        19 | 20 => Step::Feed(which),
+        21 => Step::Leave(which),
+        22 => Step::CutLine(server),
+        23 => Step::CutRequests(server, which < 8),
+        24 => Step::Lose(server, which),
+        25 => Step::Repeat(server, which),
+        26 => Step::Deafen(server),
+        27 => Step::CarryLate(server),
+        28 => Step::ReceiveLate(server),
+        29 => Step::Sweep(server),
+        30 => Step::Unfollow(server),
+        31 => Step::Kill(server),
+        32 => Step::Clear(server),
+        33 => Step::Replicate,
+        34 if engine => Step::Send(server, true),
+        35 if engine => Step::Subscribe(server, true),
+        36 if engine => Step::Promote,
+        37 if engine => Step::Heal,
+        38 if engine => Step::Save,
+        39 if engine => Step::Restore(which < 8),
+        40 if engine => Step::Flush,
+        41 if engine => Step::LoseMessages,
+        42 if engine => Step::Trim(which),
+        other => match other % 4 {
+            0 => Step::Carry(server),
+            1 => Step::Receive(server),
+            2 => Step::Feed(which),
+            _ => Step::Send(server, false),
+        },
+    })
+}
+
 /// SplitMix64.
 struct Random(u64);
 

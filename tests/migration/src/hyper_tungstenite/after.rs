@@ -5,14 +5,13 @@ use std::time::Duration;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
-use hyper_ws::handshake::Head;
 use hyper_ws::{Message, Upgrade, WebSocket};
 use tokio::time::interval;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
 pub async fn app(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    if !Head::from(&request).is_handshake() {
+    if !Upgrade::is_handshake(&request) {
         return Ok(Response::new(Full::from("a page\n")));
     }
     Ok(match Upgrade::from_request(&mut request) {

@@ -1,0 +1,1 @@
+//! See `tests/own_provider.rs`.
