@@ -1,7 +1,12 @@
 //! The facts about a connection that can be seen without its lock.
 
+#[cfg(not(feature = "interleavings"))]
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+
+#[cfg(feature = "interleavings")]
+use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+
 use super::driver_task::Repoll;
-use super::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 /// A copy of a few facts about the state, for code that only asks whether it needs the
 /// lock at all.

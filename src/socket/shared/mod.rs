@@ -10,6 +10,10 @@
 //!
 //! The methods stand by subject: [`receive`], [`send`], [`end`], [`park`], [`wait`]. They
 //! call plain parts that know no lock, no task and no IO, and have tests of their own.
+//!
+//! The package `tests/interleavings` builds these files with the lock, the atomics and the
+//! thread-local place of loom, which runs a test once for each order in which threads can take
+//! their steps.
 
 mod arrived;
 mod chunks;
@@ -26,7 +30,6 @@ pub(super) mod pool;
 mod queue;
 mod receive;
 mod send;
-mod sync;
 mod tally;
 mod wait;
 mod waiters;
@@ -34,6 +37,8 @@ mod waiters;
 use std::num::NonZeroU32;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, PoisonError};
+#[cfg(not(feature = "interleavings"))]
+use std::sync::{Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -56,12 +61,14 @@ pub(crate) use send::Full;
 pub(crate) use send::Item;
 pub use send::Pushed;
 pub(super) use send::{Control, Flush, IfFull};
-use sync::{Mutex, MutexGuard};
 use tally::Tally;
 pub use tally::Traffic;
 pub(super) use wait::WaiterGuard;
 use waiters::Waiters;
 pub(super) use waiters::{WaitFor, WaiterId};
+
+#[cfg(feature = "interleavings")]
+use loom::sync::{Mutex, MutexGuard};
 
 use crate::Config;
 use crate::error::CloseCause;

@@ -280,7 +280,9 @@ fn two_threads_that_reserve_room_for_one_message_each_get_it() {
             })
         });
         block_on(driver);
-        threads.map(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         assert_eq!(stream.written().len(), 6);
     });
 }
