@@ -98,6 +98,11 @@ impl Collector for Rooms {
                 "Memory of all histories",
                 count(counters.history_bytes),
             ),
+            (
+                "hub_lag_bytes",
+                "Memory of what members lag behind",
+                count(counters.lag_bytes),
+            ),
             ("hub_engine_up", "Whether the engine can be reached", is_up),
         ] {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
@@ -118,6 +123,16 @@ impl Collector for Rooms {
                 "hub_interruptions",
                 "Interruptions of the engine",
                 counters.interruptions,
+            ),
+            (
+                "hub_lagged",
+                "Members whose queue was full when their room sent",
+                counters.lagged,
+            ),
+            (
+                "hub_too_slow",
+                "Members that were closed since they lagged too far",
+                counters.too_slow,
             ),
             ("hub_reads", "Reads of logs from the engine", counters.reads),
             (

@@ -21,7 +21,8 @@ pub enum Violation {
     ReservedBits,
     /// An opcode that RFC 6455 does not define (section 5.2).
     ReservedOpcode(u8),
-    /// A frame of a client is not masked (section 5.1).
+    /// A frame of a client is not masked (section 5.1). No setting accepts it: see
+    /// [what is different](crate::migrating#what-is-different) from other crates.
     UnmaskedFrame,
     /// A frame of a server is masked (section 5.1).
     MaskedFrame,

@@ -68,7 +68,8 @@ pub enum Overflow {
     /// Only whole messages are dropped, and only those that are not being written yet: while
     /// as many bytes as the limit are being written, all that wait behind them are dropped.
     DropOldest,
-    /// The connection is closed with 1013: the peer reads too slowly.
+    /// The connection is closed with 1013: the peer reads too slowly. In a room, a member is closed
+    /// when it is too far behind (`Hub::lag_limit`).
     Close,
 }
 
@@ -182,7 +183,8 @@ impl Config {
     ///
     /// [`push`](crate::Sender::push) cannot wait: it closes then. Other calls ignore the policy. When
     /// the queue is full, `try_send` returns an error, and `reserve`, `Sink` and `send_stream`
-    /// wait. Rooms have a policy of their own.
+    /// wait. Rooms have a policy of their own (`Hub::overflow`), and keep what is too much for the
+    /// queue of a member (`Hub::lag_limit`).
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self

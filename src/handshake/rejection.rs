@@ -168,12 +168,12 @@ impl Rejection {
     /// If the status is not that of an error.
     #[cfg(feature = "server")]
     #[track_caller]
-    pub(crate) fn own(status: StatusCode, text: String) -> Self {
+    pub(crate) fn own(status: StatusCode, text: String, version: Version) -> Self {
         assert!(
             status.is_client_error() || status.is_server_error(),
             "{status} does not refuse: expected a status from 400 to 599"
         );
-        Rejection::new(Reason::Own { status, text }, Via::Http1)
+        Rejection::new(Reason::Own { status, text }, Via::of(version))
     }
 
     /// Returns the status of the response.
@@ -204,7 +204,7 @@ impl Rejection {
             #[cfg(feature = "server")]
             Reason::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             #[cfg(feature = "server")]
-            Reason::Own { status, .. } => return *status,
+            Reason::Own { status, .. } => *status,
         };
         match (status, self.via) {
             // HTTP/2 has no `Upgrade` (RFC 9113, section 8.6), which a 426

@@ -1,5 +1,6 @@
 //! What a hub counts.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// What has happened in a hub since it was made; see [`Hub::counters`](super::Hub::counters).
@@ -23,6 +24,13 @@ pub struct Counters {
     pub unreadable: u64,
     /// The bytes that the histories of all rooms take now.
     pub history_bytes: usize,
+    /// How often a member began to [lag](super::Hub::lag_limit): its output queue was full when its
+    /// room sent.
+    pub lagged: u64,
+    /// How often a member lagged too far, and was closed.
+    pub too_slow: u64,
+    /// The bytes that all rooms keep now for members that lag.
+    pub lag_bytes: usize,
 }
 
 /// The counters as they count.
@@ -36,11 +44,19 @@ pub(super) struct Counts {
     pub(super) repeats: AtomicU64,
     pub(super) unreadable: AtomicU64,
     pub(super) history_bytes: AtomicUsize,
+    pub(super) lagged: AtomicU64,
+    pub(super) too_slow: AtomicU64,
+    /// Rooms that go give back their part.
+    pub(super) lag_bytes: Arc<AtomicUsize>,
 }
 
 impl Counts {
     pub(super) fn add(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
+        Self::add_many(counter, 1);
+    }
+
+    pub(super) fn add_many(counter: &AtomicU64, count: usize) {
+        counter.fetch_add(count as u64, Ordering::Relaxed);
     }
 
     pub(super) fn read(&self) -> Counters {
@@ -54,6 +70,9 @@ impl Counts {
             repeats: get(&self.repeats),
             unreadable: get(&self.unreadable),
             history_bytes: self.history_bytes.load(Ordering::Relaxed),
+            lagged: get(&self.lagged),
+            too_slow: get(&self.too_slow),
+            lag_bytes: self.lag_bytes.load(Ordering::Relaxed),
         }
     }
 }

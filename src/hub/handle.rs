@@ -48,7 +48,8 @@ impl Hub {
 
     /// Sets what happens to a message for a member whose output queue is full.
     ///
-    /// The default is [`Close`](Overflow::Close). A room does not wait for a member, so
+    /// The default is [`Close`](Overflow::Close): the room keeps the message for the member, and closes
+    /// it with 1013 when it is [too far behind](Self::lag_limit). A room does not wait for a member, so
     /// [`Wait`](Overflow::Wait) is treated as `Close`. The policy holds for the
     /// [`Room`] handles that this `Hub` handle returns from now on. Earlier ones keep theirs.
     /// Messages from other servers follow the policy that was set before the first room.
@@ -175,6 +176,31 @@ impl Hub {
         if let Some(registry) = Arc::get_mut(&mut self.registry) {
             registry.outgoing = Budget::new(bytes);
         }
+        self
+    }
+
+    /// Sets how many bytes a room keeps for members that *lag*. The default is 16 MiB; all rooms of
+    /// this hub together keep at most four times as much.
+    ///
+    /// A member lags if its output queue is full when the room sends, and the policy is to
+    /// [`Close`](Overflow::Close): more came at once than the queue holds, or the handler has sent it
+    /// much, or the peer reads slowly. Then the room keeps its messages, once for all such members,
+    /// and each is sent them in order as fast as it reads. What its handler sends meanwhile may
+    /// overtake them. A member that has got everything lags no more. One that is further behind than the
+    /// limit is closed with 1013; one that reads nothing at all, by the
+    /// [`write_timeout`](crate::Config::write_timeout) too.
+    ///
+    /// A message counts with 256 bytes beside its own. With a [`history`](Self::history), as many messages
+    /// as a room keeps anyway do not count, however large the history is. While the hub keeps much,
+    /// each room has at most half of what is left. The newest message of a room is always kept.
+    ///
+    /// With 0, a member is closed as soon as its output queue is full.
+    ///
+    /// # Panics
+    ///
+    /// If the hub has been cloned or has had a room.
+    pub fn lag_limit(mut self, bytes: usize) -> Self {
+        self.settings("lag_limit").lag_limit = bytes;
         self
     }
 

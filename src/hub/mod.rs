@@ -14,9 +14,10 @@
 //! ```
 //!
 //! A message is encoded once, whatever the size of the room. All messages that a member
-//! gets between two polls of its task leave in one write. Sending never waits: if a
-//! member reads more slowly than the room sends, a [policy](Hub::overflow) says what
-//! happens. By default that member is closed with 1013. All members get the messages of a
+//! gets between two polls of its task leave in one write. Sending never waits: what a
+//! member cannot take at once, since its output queue is full, is kept for it and sent as fast as it
+//! reads. A member that is [too far behind](Hub::lag_limit) its room is closed with 1013; with another
+//! [policy](Hub::overflow) it loses messages instead. All members get the messages of a
 //! room in the same order.
 //!
 //! A hub comes in three sizes, with the same calls:
@@ -180,6 +181,7 @@ pub(crate) mod fuzzing;
 mod handle;
 mod history;
 mod keeper;
+mod lag;
 mod log;
 mod people;
 mod position;

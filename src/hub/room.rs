@@ -12,9 +12,11 @@ use super::shared::join::{HubError, Joined, Recent};
 use super::shared::presence::{IfTaken, Seat};
 use super::shared::subscribe::Subscription;
 use super::shared::{MemberId, Registry, RoomShared, Sent};
-use crate::WebSocket;
 use crate::config::Overflow;
+use crate::error::CloseCause;
 use crate::protocol::Prepared;
+use crate::socket::SocketId;
+use crate::{CloseCode, WebSocket};
 
 /// A handle to a room, from [`Hub::room`](super::Hub::room). Clones are handles to the
 /// same room.
@@ -49,12 +51,11 @@ impl Room {
     pub fn join(&self, socket: &WebSocket) {
         let socket = socket.shared();
         let mut state = self.room.lock();
-        let known = state.members.insert(MemberId::of(socket), socket.clone());
-        state.quiet_since = None;
+        let is_new = state.add(socket);
         drop(state);
         // A connection that has begun to end does not accept observers, and would
         // never be taken out.
-        if known.is_none() && !socket.observe(self.room.clone()) {
+        if is_new && !socket.observe(self.room.clone()) {
             self.room.remove(socket);
         }
         self.room.wanted(&self.hub);
@@ -119,6 +120,29 @@ impl Room {
     /// Ends the membership of a socket. It has no effect on a socket that is not a member.
     pub fn leave(&self, socket: &WebSocket) {
         self.room.take_out(socket);
+    }
+
+    /// Begins the closing handshake with every member on this server, behind what is queued for it,
+    /// and returns at once. Returns their number.
+    ///
+    /// They are members until their connections have ended. New ones may join meanwhile: the room
+    /// itself goes on.
+    pub fn close(&self, code: CloseCode, reason: &str) -> usize {
+        self.close_some(None, code, reason)
+    }
+
+    /// Closes one member like [`close`](Self::close), by its [id](crate::Sender::id). Returns
+    /// whether it is a member on this server.
+    pub fn close_member(&self, id: SocketId, code: CloseCode, reason: &str) -> bool {
+        self.close_some(Some(MemberId::with(id)), code, reason) > 0
+    }
+
+    fn close_some(&self, only: Option<MemberId>, code: CloseCode, reason: &str) -> usize {
+        let members = self.room.lock().members(only);
+        for socket in &members {
+            socket.close(CloseCause::Local(code), code, reason);
+        }
+        members.len()
     }
 
     /// Queues a message for every member, and returns at once.
@@ -328,7 +352,7 @@ impl Room {
 
     /// Returns the number of members on this server.
     pub fn len(&self) -> usize {
-        self.room.lock().members.len()
+        self.room.lock().len()
     }
 
     /// Returns whether the room has no members on this server.

@@ -25,6 +25,8 @@ pub(super) struct Settings {
     pub(super) engine: Option<Arc<dyn Backplane>>,
     /// The bytes that may wait for the engine.
     pub(super) outgoing_limit: usize,
+    /// The bytes that a room keeps for members that lag.
+    pub(super) lag_limit: usize,
 }
 
 impl Default for Settings {
@@ -37,6 +39,7 @@ impl Default for Settings {
             on_presence: None,
             engine: None,
             outgoing_limit: 4 * 1024 * 1024,
+            lag_limit: 16 * 1024 * 1024,
         }
     }
 }

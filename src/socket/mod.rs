@@ -92,7 +92,7 @@ pub use driver::HandlerOutput;
 pub(crate) use driver::connection_span;
 pub use message_reader::MessageReader;
 pub use message_writer::MessageWriter;
-pub use sender::{Permit, Sender, TrySendError};
+pub use sender::{Permit, Sender, SocketId, TrySendError};
 pub use shared::Pushed;
 pub use start::{Negotiated, serve};
 pub(crate) use start::{bare, managed};

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
@@ -190,6 +189,14 @@ impl Sender {
         poll_fn(|cx| waiter.poll(|id| flush.poll(&self.0, id, cx))).await
     }
 
+    /// Returns what tells this connection from others.
+    ///
+    /// No two connections have the same id at a time. A later connection may have it once every
+    /// handle of this one is dropped, so keep a sender beside the id.
+    pub fn id(&self) -> SocketId {
+        SocketId(Arc::as_ptr(&self.0).addr())
+    }
+
     /// Begins the closing handshake, after what is queued, and returns at once. The
     /// handler's `recv` returns `Ok(None)`. Does nothing if the connection has ended or is
     /// closing.
@@ -285,25 +292,8 @@ impl Sender {
     }
 }
 
-/// Two senders are equal if they belong to the same connection. (No other connection can be
-/// taken for it as long as one of them exists.)
-///
-/// So a set or a map of senders needs no number for each connection:
-///
-/// ```
-/// use std::collections::HashMap;
-///
-/// use hyper_ws::Sender;
-///
-/// #[derive(Default)]
-/// struct Names(HashMap<Sender, String>);
-///
-/// impl Names {
-///     fn of(&self, sender: &Sender) -> Option<&str> {
-///         self.0.get(sender).map(String::as_str)
-///     }
-/// }
-/// ```
+/// Two senders are equal if they belong to the same connection. As the key of a map, use
+/// [`Sender::id`].
 impl PartialEq for Sender {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -312,9 +302,35 @@ impl PartialEq for Sender {
 
 impl Eq for Sender {}
 
-impl Hash for Sender {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.0).hash(state);
+/// Tells connections apart, as the key of a map for example. [`Sender::id`] returns it.
+///
+/// ```
+/// use std::collections::HashMap;
+///
+/// use hyper_ws::Sender;
+/// use hyper_ws::socket::SocketId;
+///
+/// #[derive(Default)]
+/// struct People(HashMap<SocketId, (Sender, String)>);
+///
+/// impl People {
+///     fn enter(&mut self, sender: Sender, name: String) {
+///         self.0.insert(sender.id(), (sender, name));
+///     }
+///
+///     fn name(&self, id: SocketId) -> Option<&str> {
+///         self.0.get(&id).map(|(_, name)| name.as_str())
+///     }
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketId(usize);
+
+impl SocketId {
+    /// The address of what the handles of a connection share.
+    #[cfg(feature = "hub")]
+    pub(crate) fn address(self) -> usize {
+        self.0
     }
 }
 

@@ -223,7 +223,7 @@ impl Upgrade {
     /// If the status is not that of an error, 400 to 599.
     #[track_caller]
     pub fn refuse(self, status: StatusCode, text: impl Into<String>) -> Rejection {
-        let rejection = Rejection::own(status, text.into());
+        let rejection = Rejection::own(status, text.into(), self.version);
         self.refused(rejection)
     }
 

@@ -111,3 +111,28 @@ fn a_full_server_sends_retry_after() {
 fn a_rejection_is_small() {
     assert!(size_of::<Rejection>() <= 64, "{}", size_of::<Rejection>());
 }
+
+#[cfg(feature = "server")]
+#[test]
+fn a_refusal_of_the_servers_own_has_its_status_and_text() {
+    use http::Version;
+    let own = |status, version| Rejection::own(status, "no".to_owned(), version).into_response();
+    let response: Response<String> = own(StatusCode::IM_A_TEAPOT, Version::HTTP_2);
+    assert_eq!(response.status(), 418);
+    assert_eq!(response.body(), "no\n");
+    let response: Response<String> = own(StatusCode::UPGRADE_REQUIRED, Version::HTTP_11);
+    assert_eq!(response.headers()["upgrade"], "websocket");
+    // HTTP/2 has no `Upgrade`.
+    let response: Response<String> = own(StatusCode::UPGRADE_REQUIRED, Version::HTTP_2);
+    assert_eq!(response.status(), 400);
+    assert!(!response.headers().contains_key("upgrade"));
+    for status in [
+        StatusCode::OK,
+        StatusCode::SWITCHING_PROTOCOLS,
+        StatusCode::FOUND,
+    ] {
+        let refused = std::panic::catch_unwind(|| own(status, Version::HTTP_11));
+        let refused: Result<Response<String>, _> = refused;
+        assert!(refused.is_err(), "{status}");
+    }
+}

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{MemberId, Registry, RoomShared, State, lock};
+use super::{Registry, RoomShared, lock};
 use crate::hub::backplane::{EngineError, EngineState};
 use crate::hub::follow::Want;
 use crate::hub::log::Log;
@@ -102,9 +102,6 @@ pub(super) enum Place {
 enum Next {
     /// It is sent these messages.
     Send(Vec<(Position, Prepared)>),
-    /// It is at the end, but much waits to be written to it. As a member it would be closed if the
-    /// room says as much again, so it waits.
-    Wait,
     /// It is a member.
     Member,
     /// Its position is not in the ring: the log is asked.
@@ -167,7 +164,6 @@ impl RoomShared {
                         replayed += 1;
                     }
                 }
-                Next::Wait => sender.flush().await.map_err(|_| HubError::Closed)?,
                 Next::Member => {
                     // A connection that has begun to end does not accept observers.
                     if !socket.shared().observe(self.clone()) {
@@ -196,8 +192,7 @@ impl RoomShared {
         asked: Option<Want>,
     ) -> Result<Next, HubError> {
         let mut state = self.lock();
-        let State { members, log, .. } = &mut *state;
-        let log = log.as_deref_mut().ok_or(HubError::NoHistory)?;
+        let log = state.log.as_deref_mut().ok_or(HubError::NoHistory)?;
         match find(hub, log, at, asked) {
             Place::Within(index) => {
                 let messages = log.ring.from(index).take(BATCH);
@@ -208,12 +203,7 @@ impl RoomShared {
             Place::Ask(want) => return Ok(Next::Ask(want)),
             Place::Missed(now) => return Ok(Next::Missed(now)),
         }
-        if socket.shared().is_half_full() {
-            return Ok(Next::Wait);
-        }
-        let socket = socket.shared();
-        members.insert(MemberId::of(socket), socket.clone());
-        state.quiet_since = None;
+        state.add(socket.shared());
         Ok(Next::Member)
     }
 

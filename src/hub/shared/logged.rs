@@ -110,8 +110,8 @@ impl RoomShared {
         let bytes = message.message().len();
         let message = self.stamp(hub, position, message);
         let mut state = self.lock();
-        // No member loses a message and stays: one whose queue is full is closed.
-        let sent = state.deliver(&message, except, Overflow::Close);
+        // No member loses a message and stays.
+        let sent = self.hand_out(hub, &mut state, &message, except, Overflow::Close);
         if let Some(log) = state.log.as_deref_mut() {
             count_memory(hub, log, |log| log.push(position, message, bytes));
         }
@@ -311,16 +311,17 @@ impl RoomShared {
         #[cfg(feature = "tracing")]
         tracing::warn!(
             room = &*self.name,
-            members = state.members.len(),
+            members = state.len(),
             %at,
             "the engine has lost messages of a room"
         );
         match told {
             Some(message) => {
-                state.deliver(&Prepared::new(message), None, Overflow::Close);
+                let message = Prepared::new(message);
+                self.hand_out(hub, &mut state, &message, None, Overflow::Close);
             }
             None => {
-                let members: Vec<_> = state.members.drain().map(|(_, socket)| socket).collect();
+                let members = state.take_all();
                 drop(state);
                 self.close_all(hub, members);
             }

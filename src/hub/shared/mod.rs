@@ -4,6 +4,7 @@ mod answer;
 mod interest;
 pub(super) mod join;
 mod logged;
+mod members;
 pub(super) mod presence;
 mod publish;
 mod receive;
@@ -17,11 +18,11 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::config::Overflow;
 use crate::hub::backplane::{Backplane, Budget, EngineError, EngineState, Inbound};
 use crate::hub::counters::Counts;
 use crate::hub::follow::Follower;
 use crate::hub::keeper::Keeper;
+use crate::hub::lag::Lag;
 use crate::hub::log::{Log, ONCE_FOR};
 use crate::hub::position::{Position, Tags};
 use crate::hub::ring::Ring;
@@ -29,7 +30,8 @@ use crate::hub::seats::Presence;
 use crate::hub::settings::Settings;
 use crate::protocol::Prepared;
 use crate::shrink::shrink;
-use crate::socket::shared::{Item, Observer, Pushed, Shared};
+use crate::socket::SocketId;
+use crate::socket::shared::{Observer, Shared};
 
 /// Why an engine is down at first. The first other reason is logged.
 pub(in crate::hub) const NOT_CONNECTED: &str = "not connected yet";
@@ -222,7 +224,15 @@ pub(in crate::hub) struct MemberId(pub(in crate::hub) usize);
 
 impl MemberId {
     pub(in crate::hub) fn of(socket: &Arc<Shared>) -> Self {
-        MemberId(Arc::as_ptr(socket) as usize)
+        Self::at(socket)
+    }
+
+    pub(in crate::hub) fn with(id: SocketId) -> Self {
+        MemberId(id.address())
+    }
+
+    fn at(socket: &Shared) -> Self {
+        MemberId(std::ptr::from_ref(socket).addr())
     }
 }
 
@@ -239,7 +249,10 @@ pub(in crate::hub) struct RoomShared {
 
 /// What the lock of a room protects.
 pub(in crate::hub) struct State {
-    pub(in crate::hub) members: HashMap<MemberId, Arc<Shared>>,
+    /// The members, without those that lag.
+    members: HashMap<MemberId, Arc<Shared>>,
+    /// The members that lag, while there are any.
+    lag: Option<Box<Lag<MemberId, Arc<Shared>, Prepared>>>,
     pub(in crate::hub) log: Option<Box<Log>>,
     /// Who is here, once somebody has asked or entered.
     pub(in crate::hub) presence: Option<Box<Presence>>,
@@ -284,6 +297,7 @@ impl RoomShared {
             order: OnceLock::new(),
             state: Mutex::new(State {
                 members: HashMap::new(),
+                lag: None,
                 log,
                 presence: hub.settings.on_presence.as_ref().map(|_| Box::default()),
                 waiting: 0,
@@ -324,8 +338,7 @@ impl RoomShared {
 
     pub(in crate::hub) fn remove(self: &Arc<Self>, socket: &Arc<Shared>) {
         let mut state = self.lock();
-        let removed = state.members.remove(&MemberId::of(socket));
-        shrink(&mut state.members, FEW);
+        let removed = state.take_out(MemberId::of(socket));
         let is_over = removed.is_some() && !state.is_wanted();
         drop(state);
         // Dropped without the lock: it may be the last handle on the connection.
@@ -340,11 +353,12 @@ impl RoomShared {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sent {
-    /// The number of members that the message is queued for.
+    /// The number of members that the message is queued for, or kept for because they
+    /// [lag](super::Hub::lag_limit).
     pub queued: usize,
-    /// The number of members that do not get the message, because their output queue is
-    /// full or their connection is closing. With the policy
-    /// [`Close`](crate::config::Overflow::Close), a full queue has closed the connection.
+    /// The number of members that do not get the message: their connection is closing, or the
+    /// policy drops messages and their output queue is full, or they lagged too far, and this
+    /// message has closed their connection.
     pub missed: usize,
     /// Whether the message was passed on, to be handed to the members later: by the engine of the
     /// hub, or after the closure that sent it has returned. With a history the two numbers are 0 then;
@@ -353,32 +367,10 @@ pub struct Sent {
 }
 
 impl State {
-    /// Queues a message for all members but one.
-    pub(in crate::hub) fn deliver(
-        &self,
-        message: &Prepared,
-        except: Option<MemberId>,
-        overflow: Overflow,
-    ) -> Sent {
-        let mut sent = Sent::default();
-        for (id, member) in &self.members {
-            if Some(*id) == except {
-                continue;
-            }
-            match member.deliver(Item::Prepared(message), overflow) {
-                Pushed::Queued => sent.queued += 1,
-                Pushed::Dropped | Pushed::Closed => sent.missed += 1,
-            }
-        }
-        sent
-    }
-
     /// Returns whether somebody is interested in what is said here.
     pub(in crate::hub) fn is_wanted(&self) -> bool {
         let has_seats = |presence: &Presence| presence.has_seats();
-        !self.members.is_empty()
-            || self.waiting > 0
-            || self.presence.as_deref().is_some_and(has_seats)
+        self.len() > 0 || self.waiting > 0 || self.presence.as_deref().is_some_and(has_seats)
     }
 }
 

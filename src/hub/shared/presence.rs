@@ -457,7 +457,7 @@ impl RoomShared {
                 let told = user_code::call("on_presence", || on_presence(&self.name, &change));
                 if let Some(message) = told.flatten() {
                     let message = Prepared::new(message);
-                    self.lock().deliver(&message, None, Overflow::Close);
+                    self.hand_out(hub, &mut self.lock(), &message, None, Overflow::Close);
                 }
             }
         }

@@ -32,14 +32,14 @@ impl RoomShared {
             // The lock is held until all members have the message queued: without that, two
             // messages of two tasks could reach two members in different orders. Nothing here
             // waits.
-            (None, None) => self
-                .lock()
-                .deliver(&message, except.map(MemberId::of), overflow),
+            (None, None) => {
+                let except = except.map(MemberId::of);
+                self.hand_out(hub, &mut self.lock(), &message, except, overflow)
+            }
             (None, Some(_)) => {
                 let is_relayed = self.relay(hub, &message);
-                let mut sent = self
-                    .lock()
-                    .deliver(&message, except.map(MemberId::of), overflow);
+                let except = except.map(MemberId::of);
+                let mut sent = self.hand_out(hub, &mut self.lock(), &message, except, overflow);
                 sent.passed_on = is_relayed;
                 sent
             }

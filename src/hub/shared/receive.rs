@@ -33,8 +33,8 @@ impl Receive for Registry {
         };
         match envelope::open(envelope) {
             Ok(opened) => {
-                room.lock()
-                    .deliver(&opened.message, None, self.settings.overflow);
+                let overflow = self.settings.overflow;
+                room.hand_out(&self, &mut room.lock(), &opened.message, None, overflow);
             }
             Err(unreadable) => {
                 Counts::add(&self.counts.unreadable);

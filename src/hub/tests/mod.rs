@@ -8,6 +8,10 @@ mod envelope;
 mod follow;
 #[cfg(test)]
 mod histories;
+#[cfg(test)]
+mod lag;
+#[cfg(test)]
+mod lagging;
 pub(super) mod model;
 #[cfg(test)]
 mod position;

@@ -10,9 +10,10 @@ use super::*;
 use crate::Config;
 
 /// What each of many sockets got, while many threads send, each after such a pause: nothing is
-/// missing, nothing comes twice, at whatever moment it resumed.
+/// missing, nothing comes twice, at whatever moment it resumed, lagged or caught up. Each thread sends
+/// ten messages at once, every tenth time two hundred, which is more than a queue holds here.
 async fn race(senders: usize, sockets: usize, pause: Duration, time: Duration) {
-    let hub = stamped(History::last(200).bytes(1 << 20));
+    let hub = stamped(History::last(1000).bytes(1 << 20));
     let room = hub.room("lobby");
     let start = room.position().await.unwrap();
     let sent = Arc::new(AtomicUsize::new(0));
@@ -23,10 +24,13 @@ async fn race(senders: usize, sockets: usize, pause: Duration, time: Duration) {
             std::thread::spawn(move || {
                 let mut number = 0;
                 while std::time::Instant::now() < until {
-                    room.send(format!("{sender}:{number}"));
-                    sent.fetch_add(1, Ordering::Relaxed);
+                    let burst = if number % 10 == 9 { 200 } else { 10 };
+                    for at in 0..burst {
+                        room.send(format!("{sender}:{number}:{at}"));
+                    }
+                    sent.fetch_add(burst, Ordering::Relaxed);
                     number += 1;
-                    std::thread::sleep(pause);
+                    std::thread::sleep(burst as u32 * pause);
                 }
             })
         })
@@ -37,21 +41,36 @@ async fn race(senders: usize, sockets: usize, pause: Duration, time: Duration) {
             tokio::spawn(client_of_a_race(room, start, client, until))
         })
         .collect();
-    let (mut received, mut resumed, mut missed) = (0, 0, 0);
+    let (mut received, mut resumed, mut missed, mut closed) = (0, 0, 0, 0);
     for client in clients {
-        let (messages, resumes, misses) = client.await.unwrap();
+        let (messages, resumes, misses, closes) = client.await.unwrap();
         received += messages;
         resumed += resumes;
         missed += misses;
+        closed += closes;
     }
     for thread in threads {
         thread.join().unwrap();
     }
+    let Counters {
+        lagged,
+        too_slow,
+        lag_bytes,
+        ..
+    } = hub.counters();
     println!(
-        "{} sent, {received} received, {resumed} resumed, {missed} missed",
+        "{} sent, {received} received, {resumed} resumed, {missed} missed, {lagged} lagged, \
+         {too_slow} too slow",
         sent.load(Ordering::Relaxed)
     );
     assert!(resumed > sockets, "{resumed}");
+    assert!(lagged > 0, "no queue was ever full");
+    assert!(closed <= too_slow, "{closed} closed, {too_slow} too slow");
+    let limit = 64 * 1024 * 1024;
+    assert!(lag_bytes <= limit, "{lag_bytes}");
+    while !room.is_empty() || hub.counters().lag_bytes > 0 {
+        sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Connects, reads some messages, goes away, and comes back from where it was.
@@ -60,8 +79,8 @@ async fn client_of_a_race(
     mut at: Position,
     client: usize,
     until: std::time::Instant,
-) -> (usize, usize, usize) {
-    let (mut received, mut resumed, mut missed) = (0, 0, 0);
+) -> (usize, usize, usize, u64) {
+    let (mut received, mut resumed, mut missed, mut closed) = (0, 0, 0, 0);
     let is_slow = client.is_multiple_of(10);
     let mut random = client as u64 * 7919 + 1;
     while std::time::Instant::now() < until {
@@ -77,6 +96,8 @@ async fn client_of_a_race(
                 at = position;
                 received += 1;
                 left -= 1;
+            } else if let crate::protocol::Event::Close(Some(frame)) = event {
+                closed += u64::from(frame.code == crate::CloseCode::TRY_AGAIN_LATER);
             }
             if is_slow {
                 sleep(Duration::from_millis(5)).await;
@@ -92,7 +113,7 @@ async fn client_of_a_race(
             _ => {}
         }
     }
-    (received, resumed, missed)
+    (received, resumed, missed, closed)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -13,7 +13,7 @@ use crate::message::Kind;
 use crate::protocol::Event;
 use crate::socket::managed;
 use crate::socket::tests::peer::{BUG, Counted, Peer, serve, serve_with, start};
-use crate::{Config, Message, WebSocket};
+use crate::{CloseCode, Config, Message, WebSocket};
 
 async fn talk(mut socket: WebSocket, room: Room) -> Result<(), Error> {
     room.join(&socket);
@@ -159,7 +159,7 @@ async fn joining_twice_counts_once_and_a_member_that_left_gets_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_member_is_closed_and_the_other_members_get_every_message() {
-    let hub = Hub::new();
+    let hub = Hub::new().lag_limit(100 * 1024);
     let room = hub.room("lobby");
     let mut fast = member(&room);
     let (mut slow, _task) = serve_with(1024, Config::new(), {
@@ -292,7 +292,7 @@ async fn messages_queued_after_a_message_to_a_room_are_sent_after_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_shared_message_counts_in_the_output_queue_of_each_member() {
-    let room = Hub::new().room("lobby");
+    let room = Hub::new().lag_limit(0).room("lobby");
     let talking = |room: Room| move |socket| talk(socket, room);
     let (mut small, _) = serve(Config::new().output_limit(1000), talking(room.clone()));
     let (mut large, _) = serve(Config::new(), talking(room.clone()));
@@ -406,4 +406,38 @@ async fn messages_to_a_room_and_to_the_own_socket_keep_both_orders() {
     for order in &orders[1..] {
         assert!(*order == orders[0]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_are_closed_all_or_one_by_its_id() {
+    let hub = Hub::new();
+    let room = hub.room("room");
+    let (give, mut ids) = tokio::sync::mpsc::unbounded_channel();
+    let enter = |room: &Room| {
+        let (room, give) = (room.clone(), give.clone());
+        let handler = async move |mut socket: WebSocket| {
+            room.join(&socket);
+            give.send(socket.sender().id()).unwrap();
+            while socket.recv().await?.is_some() {}
+            Ok::<_, Error>(())
+        };
+        serve(Config::new(), handler).0
+    };
+    let mut first = enter(&room);
+    let first_id = ids.recv().await.unwrap();
+    let (mut second, mut third) = (enter(&room), enter(&room));
+    wait_for(&room, 3).await;
+
+    assert!(room.close_member(first_id, CloseCode::POLICY_VIOLATION, "enough"));
+    assert_eq!(first.close_frame().await, Some(1008));
+    wait_for(&room, 2).await;
+    assert!(!room.close_member(first_id, CloseCode::NORMAL, ""));
+
+    room.send("bye");
+    assert_eq!(room.close(CloseCode::GOING_AWAY, "closed"), 2);
+    for member in [&mut second, &mut third] {
+        assert_eq!(member.message().await, "bye".into());
+        assert_eq!(member.close_frame().await, Some(1001));
+    }
+    wait_for(&room, 0).await;
 }

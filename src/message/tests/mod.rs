@@ -125,7 +125,8 @@ fn texts_and_bytes_are_what_they_hold() {
     let mut sorted = [long("b"), Text::from("b"), long("a"), Text::default()];
     sorted.sort();
     assert_eq!(sorted, [Text::default(), long("a"), long("b"), "b".into()]);
-    assert!(Text::from("a") < long("a"));
+    let short = Text::from("a");
+    assert!(short < long("a"));
     let seen = std::collections::HashSet::from([long("a"), Text::from("b")]);
     assert!(seen.contains(&long("a")) && !seen.contains(&long("b")));
 }

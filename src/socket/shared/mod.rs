@@ -52,9 +52,10 @@ use life::Life;
 pub(super) use park::BeforePark;
 use queue::SendQueue;
 pub(super) use queue::is_poolable;
+pub(crate) use send::Full;
 pub(crate) use send::Item;
 pub use send::Pushed;
-pub(super) use send::{Control, Flush, Full, IfFull};
+pub(super) use send::{Control, Flush, IfFull};
 use sync::{Mutex, MutexGuard};
 use tally::Tally;
 pub use tally::Traffic;
@@ -91,8 +92,8 @@ struct State {
     /// The task that waits to receive, unless that is the driver's own, by its handler
     /// ([`Hints::is_awaited`]).
     receiver: Option<Waker>,
-    /// The tasks that wait for something else.
-    waiters: Waiters,
+    /// The tasks that wait for something else, and rooms that wait for room.
+    waiters: Waiters<Arc<dyn Source>>,
     /// The waker of the driver's task, and whether it must be called.
     driver: Option<Waker>,
     driver_task: DriverTask,
@@ -145,6 +146,13 @@ impl Drop for Locked<'_> {
 /// Learns that a connection has closed.
 pub(crate) trait Observer: Send + Sync {
     fn closed(self: Arc<Self>, socket: &Arc<Shared>);
+}
+
+/// Has more to send to a connection than its queue takes.
+pub(crate) trait Source: Send + Sync {
+    /// The driver of the connection calls this, without a lock, when less than half of the queue is
+    /// taken, and when the end has begun.
+    fn refill(self: Arc<Self>, socket: &Shared);
 }
 
 impl Shared {

@@ -4,6 +4,7 @@ use std::task::{Context, Waker};
 
 use super::desk::Desk;
 use super::driver_task::{DriverTask, Repoll};
+use super::waiters::Waiter;
 use super::{Demand, Inbox, Locked, Shared, State};
 
 /// The facts that the driver learns at the beginning of a turn.
@@ -178,14 +179,15 @@ impl Shared {
         let receives_elsewhere = state.receiver.as_ref().is_some_and(is_elsewhere);
         let receiver = state.receiver.take_if(|_| receives_elsewhere);
         let mut waiters = std::mem::take(&mut state.waiters);
-        let satisfied = waiters.take_if(|wait_for| self.has(&state, wait_for));
+        // Not the rooms: this thread may hold the lock of one. The driver calls them.
+        let satisfied = waiters.take_tasks_if(|wait_for| self.has(&state, wait_for));
         state.waiters = waiters;
         self.wake(state);
         satisfied.into_iter().chain(receiver).for_each(Waker::wake);
     }
 
     /// Unlocks, and wakes the waiters that have got what they waited for; says whether the
-    /// driver's own task is among them.
+    /// driver's own task is among them. To be called by the driver.
     #[inline]
     pub(super) fn wake_satisfied(&self, state: Locked<'_>, cx: &mut Context<'_>) -> Repoll {
         if state.waiters.is_empty() {
@@ -201,9 +203,13 @@ impl Shared {
         let satisfied = waiters.take_if(|wait_for| self.has(&state, wait_for));
         state.waiters = waiters;
         drop(state);
-        satisfied
-            .into_iter()
-            .map(|waker: Waker| Repoll::or_wake(Some(waker), cx))
-            .fold(Repoll::No, Repoll::or)
+        let mut repoll = Repoll::No;
+        for waiter in satisfied {
+            match waiter {
+                Waiter::Task(waker) => repoll = repoll.or(Repoll::or_wake(Some(waker), cx)),
+                Waiter::Source(source) => source.refill(self),
+            }
+        }
+        repoll
     }
 }

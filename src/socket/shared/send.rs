@@ -2,8 +2,12 @@
 
 use std::io::IoSlice;
 use std::mem;
+#[cfg(feature = "hub")]
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
+#[cfg(feature = "hub")]
+use super::Source;
 use super::cork::Cork;
 use super::desk;
 use super::driver_task::{DriverTask, Repoll};
@@ -13,6 +17,9 @@ use crate::error::{CloseCause, Error, ErrorKind};
 use crate::message::Kind;
 use crate::protocol::{Closed, Outbox, Part, Pongs, Prepared};
 use crate::{CloseCode, Message};
+
+/// The reason in the close frame of a peer that reads too slowly.
+const TOO_SLOW: &str = "too slow";
 
 /// The item that is pushed: a message in one of its forms.
 #[derive(Clone, Copy)]
@@ -51,7 +58,14 @@ pub(in crate::socket) enum IfFull<'a> {
     DropNewest,
     DropOldest,
     Close,
+    /// Refuse, and have the driver call the room when there is room.
+    #[cfg(feature = "hub")]
+    Lag(SourceOf<'a>),
 }
+
+/// Makes a handle on the room that sends, if it is needed.
+#[cfg(feature = "hub")]
+pub(crate) type SourceOf<'a> = &'a dyn Fn() -> Arc<dyn Source>;
 
 /// The outcome of [`Sender::push`](crate::Sender::push).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,7 +81,7 @@ pub enum Pushed {
 }
 
 /// The send queue is full, and the action was to refuse.
-pub(in crate::socket) struct Full;
+pub(crate) struct Full;
 
 /// A flush: finds the batch that ends what is queued now, then waits until that batch
 /// has been written. Messages that are queued meanwhile do not prolong it.
@@ -167,9 +181,14 @@ impl Shared {
                 IfFull::DropOldest => state.queue.drop_oldest(self.hints.unsent_bytes(), limit),
                 IfFull::Close => {
                     let code = CloseCode::TRY_AGAIN_LATER;
-                    self.begin_close(&mut state, CloseCause::Overflow, code, "too slow");
+                    self.begin_close(&mut state, CloseCause::Overflow, code, TOO_SLOW);
                     self.wake_all(state);
                     return Ok(Pushed::Closed);
+                }
+                #[cfg(feature = "hub")]
+                IfFull::Lag(source) => {
+                    state.wait_for_half_room(source());
+                    return Err(Full);
                 }
             }
         }
@@ -209,14 +228,6 @@ impl Shared {
         }
     }
 
-    /// Returns whether more than half of the send queue is taken.
-    #[cfg(feature = "hub")]
-    pub(crate) fn is_half_full(&self) -> bool {
-        let state = self.lock();
-        let half = self.config.output_limit / 2;
-        !state.queue.has_room(self.hints.unsent_bytes(), half)
-    }
-
     /// Pushes by a policy, without waiting for the socket.
     pub(crate) fn deliver(&self, item: Item<'_>, overflow: Overflow) -> Pushed {
         let if_full = match overflow {
@@ -230,6 +241,51 @@ impl Shared {
             // No policy refuses.
             Err(Full) => Pushed::Dropped,
         }
+    }
+
+    /// Delivers a message of a room. If the policy is to close and there is a `source`, a full queue
+    /// is an error instead: the source keeps the message, and is [called](Source::refill) when
+    /// there is room.
+    #[cfg(feature = "hub")]
+    pub(crate) fn deliver_or_lag(
+        &self,
+        message: &Prepared,
+        overflow: Overflow,
+        source: Option<SourceOf<'_>>,
+    ) -> Result<Pushed, Full> {
+        let item = Item::Prepared(message);
+        match (overflow, source) {
+            (Overflow::Close | Overflow::Wait, Some(source)) => {
+                self.push(item, IfFull::Lag(source))
+            }
+            _ => Ok(self.deliver(item, overflow)),
+        }
+    }
+
+    /// Queues a message for a member that lags, if less than half of the queue is taken. If not,
+    /// the source is called again. To be called by the driver, within [`Source::refill`]: what was
+    /// queued before it parks is written.
+    #[cfg(feature = "hub")]
+    pub(crate) fn push_lagging(
+        &self,
+        message: &Prepared,
+        source: SourceOf<'_>,
+    ) -> Result<Pushed, Full> {
+        let mut state = self.lock();
+        if !self.has(&state, WaitFor::HalfRoom) {
+            state.wait_for_half_room(source());
+            return Err(Full);
+        }
+        drop(state);
+        // Other tasks may fill the queue before this.
+        self.push(Item::Prepared(message), IfFull::Lag(source))
+    }
+
+    /// Closes the connection of a member that lags too far behind.
+    #[cfg(feature = "hub")]
+    pub(crate) fn close_too_slow(&self) {
+        let code = CloseCode::TRY_AGAIN_LATER;
+        self.close(CloseCause::Overflow, code, TOO_SLOW);
     }
 
     /// Pushes by the policy that the configuration names.
@@ -428,6 +484,8 @@ impl Shared {
         let unsent = self.hints.unsent_bytes();
         match wait_for {
             WaitFor::Room => queue.has_room(unsent, limit) || !life.is_open(),
+            #[cfg(feature = "hub")]
+            WaitFor::HalfRoom => queue.has_room(unsent, limit / 2) || !life.is_open(),
             WaitFor::OwnMessage => {
                 !queue.is_chunked() && queue.has_room_for_chunk(unsent, limit) || !life.is_open()
             }

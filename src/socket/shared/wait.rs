@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 
+#[cfg(feature = "hub")]
+use super::Source;
 use super::desk;
+use super::waiters::Waiter;
 use super::{Shared, State, WaitFor, WaiterId};
 
 /// The registration of a future that waits. Dropping it removes the waker, which would
@@ -32,9 +35,9 @@ impl<'a> WaiterGuard<'a> {
 impl Drop for WaiterGuard<'_> {
     fn drop(&mut self) {
         if self.has_waited {
-            let waker = self.shared.lock().waiters.remove(WaiterId::of(self));
+            let waiter = self.shared.lock().waiters.remove(WaiterId::of(self));
             // Not under the lock: a waker may be the last handle of a task.
-            drop(waker);
+            drop(waiter);
         }
     }
 }
@@ -43,7 +46,7 @@ impl Shared {
     /// Registers `waker`, to be woken when `wait_for` holds.
     pub(super) fn wait(&self, state: &mut State, wait_for: WaitFor, id: WaiterId, waker: &Waker) {
         let waker = self.distinguish(state, waker);
-        state.waiters.add(id, wait_for, waker);
+        state.waiters.add(id, wait_for, Waiter::Task(waker));
     }
 
     /// Registers `waker`, to be woken when there is something to receive.
@@ -78,6 +81,14 @@ impl Shared {
 }
 
 impl State {
+    /// Has the driver call `source` when less than half of the send queue is taken.
+    #[cfg(feature = "hub")]
+    pub(super) fn wait_for_half_room(&mut self, source: Arc<dyn Source>) {
+        let id = WaiterId::of(&*source);
+        self.waiters
+            .add(id, WaitFor::HalfRoom, Waiter::Source(source));
+    }
+
     /// The driver has moved to another task. A waiter that is in that task already cannot
     /// be the handler, which the driver has not polled there.
     #[cold]

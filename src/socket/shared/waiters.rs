@@ -1,17 +1,34 @@
-//! The tasks that wait for something other than a message to receive.
+//! Those that wait for something other than a message to receive: tasks, and rooms that have more
+//! to send than the queue takes.
 
 use std::mem::discriminant;
 use std::task::Waker;
 
 /// One list for all of them: few connections ever have a waiter, so it is one pointer.
-#[derive(Default)]
+///
+/// `S` is a room that waits ([`Source`](super::Source)).
 #[expect(clippy::box_collection, reason = "one pointer instead of three")]
-pub(super) struct Waiters(Option<Box<Vec<Waiting>>>);
+pub(super) struct Waiters<S>(Option<Box<Vec<Waiting<S>>>>);
 
-struct Waiting {
+impl<S> Default for Waiters<S> {
+    fn default() -> Self {
+        Waiters(None)
+    }
+}
+
+struct Waiting<S> {
     id: WaiterId,
     wait_for: WaitFor,
-    waker: Waker,
+    waiter: Waiter<S>,
+}
+
+/// How a waiter learns that it has what it waits for.
+pub(super) enum Waiter<S> {
+    /// A task, which is woken, by whichever thread.
+    Task(Waker),
+    /// A room, which the driver calls. No other thread does: it may hold the lock of a room.
+    #[cfg_attr(not(feature = "hub"), expect(dead_code, reason = "for rooms"))]
+    Source(S),
 }
 
 /// Names a waiting future, so that it replaces its own entry and takes it back when
@@ -25,8 +42,8 @@ impl WaiterId {
     pub(in crate::socket) const SOCKET: Self = WaiterId(0);
 
     /// The waiter at this address, which is its own until it is dropped.
-    pub(super) fn of<T>(waiter: &T) -> Self {
-        WaiterId(std::ptr::from_ref(waiter) as usize)
+    pub(super) fn of<T: ?Sized>(waiter: &T) -> Self {
+        WaiterId(std::ptr::from_ref(waiter).addr())
     }
 }
 
@@ -35,6 +52,10 @@ impl WaiterId {
 pub(in crate::socket) enum WaitFor {
     /// Room for a message in the send queue.
     Room,
+    /// Less than half of the send queue is taken: a room sends more to a member that lags. The
+    /// other half is for what the handler sends, which could wait for ever behind a busy room.
+    #[cfg(feature = "hub")]
+    HalfRoom,
     /// Room, while no other message is being sent in chunks.
     OwnMessage,
     /// Room for a chunk of the message that is being sent.
@@ -47,13 +68,13 @@ pub(in crate::socket) enum WaitFor {
     Closed,
 }
 
-impl Waiters {
+impl<S> Waiters<S> {
     pub(super) fn is_empty(&self) -> bool {
         self.0.as_ref().is_none_or(|list| list.is_empty())
     }
 
     /// Adds a waiter, or replaces what it waited for before.
-    pub(super) fn add(&mut self, id: WaiterId, wait_for: WaitFor, waker: Waker) {
+    pub(super) fn add(&mut self, id: WaiterId, wait_for: WaitFor, waiter: Waiter<S>) {
         let list = self.0.get_or_insert_default();
         let known = list.iter_mut().find(|waiting| {
             let is_same_kind = discriminant(&waiting.wait_for) == discriminant(&wait_for);
@@ -62,38 +83,56 @@ impl Waiters {
         match known {
             Some(known) => {
                 known.wait_for = wait_for;
-                known.waker = waker;
+                known.waiter = waiter;
             }
             None => list.push(Waiting {
                 id,
                 wait_for,
-                waker,
+                waiter,
             }),
         }
     }
 
-    /// Forgets a waiter. Drop the waker without the lock: it may be the last handle
-    /// of a task.
-    pub(super) fn remove(&mut self, id: WaiterId) -> Option<Waker> {
+    /// Forgets a waiter. Drop it without the lock: it may be the last handle of a task.
+    pub(super) fn remove(&mut self, id: WaiterId) -> Option<Waiter<S>> {
         let list = self.0.as_mut()?;
         let at = list.iter().position(|waiting| waiting.id == id)?;
         // The waiters behind it keep their order.
-        Some(list.remove(at).waker)
+        Some(list.remove(at).waiter)
     }
 
     /// Takes out the waiters that have got what they waited for, in their order.
-    pub(super) fn take_if(&mut self, mut has: impl FnMut(WaitFor) -> bool) -> Vec<Waker> {
+    pub(super) fn take_if(&mut self, mut has: impl FnMut(WaitFor) -> bool) -> Vec<Waiter<S>> {
         let Some(list) = &mut self.0 else {
             return Vec::new();
         };
         list.extract_if(.., |waiting| has(waiting.wait_for))
-            .map(|waiting| waiting.waker)
+            .map(|waiting| waiting.waiter)
             .collect()
     }
 
+    /// Takes out the tasks among them.
+    pub(super) fn take_tasks_if(&mut self, mut has: impl FnMut(WaitFor) -> bool) -> Vec<Waker> {
+        let Some(list) = &mut self.0 else {
+            return Vec::new();
+        };
+        let is_task = |waiter: &Waiter<S>| matches!(waiter, Waiter::Task(_));
+        list.extract_if(.., |waiting| {
+            is_task(&waiting.waiter) && has(waiting.wait_for)
+        })
+        .filter_map(|waiting| match waiting.waiter {
+            Waiter::Task(waker) => Some(waker),
+            Waiter::Source(_) => None,
+        })
+        .collect()
+    }
+
     pub(super) fn wakers(&mut self) -> impl Iterator<Item = &mut Waker> {
-        let lists = self.0.iter_mut();
-        lists.flat_map(|list| list.iter_mut().map(|waiting| &mut waiting.waker))
+        let waiting = self.0.iter_mut().flat_map(|list| list.iter_mut());
+        waiting.filter_map(|waiting| match &mut waiting.waiter {
+            Waiter::Task(waker) => Some(waker),
+            Waiter::Source(_) => None,
+        })
     }
 }
 
@@ -101,15 +140,19 @@ impl Waiters {
 mod tests {
     use super::*;
 
-    fn waiters(entries: &[(usize, WaitFor)]) -> Waiters {
+    fn task() -> Waiter<()> {
+        Waiter::Task(Waker::noop().clone())
+    }
+
+    fn waiters(entries: &[(usize, WaitFor)]) -> Waiters<()> {
         let mut waiters = Waiters::default();
         for &(id, wait_for) in entries {
-            waiters.add(WaiterId(id), wait_for, Waker::noop().clone());
+            waiters.add(WaiterId(id), wait_for, task());
         }
         waiters
     }
 
-    fn kinds(mut waiters: Waiters) -> Vec<WaitFor> {
+    fn kinds(mut waiters: Waiters<()>) -> Vec<WaitFor> {
         let mut kinds = vec![];
         waiters.take_if(|wait_for| {
             kinds.push(wait_for);
@@ -160,13 +203,27 @@ mod tests {
         assert_eq!(kinds(waiters), [WaitFor::Flush(1), WaitFor::Flush(3)]);
     }
 
+    #[cfg(feature = "hub")]
+    #[test]
+    fn rooms_stay_when_the_tasks_are_taken_out() {
+        let mut waiters = waiters(&[(1, WaitFor::Room), (2, WaitFor::Closed)]);
+        waiters.add(WaiterId(3), WaitFor::HalfRoom, Waiter::Source(()));
+        waiters.add(WaiterId(3), WaitFor::HalfRoom, Waiter::Source(()));
+        assert_eq!(waiters.take_tasks_if(|_| true).len(), 2);
+        assert_eq!(waiters.wakers().count(), 0);
+        assert!(!waiters.is_empty());
+        let taken = waiters.take_if(|wait_for| wait_for == WaitFor::HalfRoom);
+        assert!(matches!(taken[..], [Waiter::Source(())]));
+        assert!(waiters.is_empty());
+    }
+
     #[test]
     fn nobody_waiting_is_one_null_pointer() {
-        let mut waiters = Waiters::default();
+        let mut waiters = Waiters::<()>::default();
         assert!(waiters.is_empty());
         assert_eq!(waiters.wakers().count(), 0);
         assert!(waiters.take_if(|_| true).is_empty());
         assert!(waiters.remove(WaiterId::SOCKET).is_none());
-        assert_eq!(size_of::<Waiters>(), size_of::<usize>());
+        assert_eq!(size_of::<Waiters<()>>(), size_of::<usize>());
     }
 }

@@ -268,6 +268,45 @@ fn a_sender_that_waits_for_room_gets_it() {
 }
 
 #[test]
+fn two_threads_that_reserve_room_for_one_message_each_get_it() {
+    in_every_order(|| {
+        let stream = Stream::new(b"", Until::Bytes(6));
+        let (driver, sender) = echo(stream.clone(), config().output_limit(1));
+        let other = sender.clone();
+        let threads = [(sender, "x"), (other, "y")].map(|(sender, text)| {
+            thread::spawn(move || {
+                let permit = block_on(sender.reserve()).unwrap();
+                permit.send(text).unwrap();
+            })
+        });
+        block_on(driver);
+        threads.map(|thread| thread.join().unwrap());
+        assert_eq!(stream.written().len(), 6);
+    });
+}
+
+#[test]
+fn what_is_sent_before_the_handler_drops_the_socket_is_written_before_the_close_frame() {
+    in_every_order(|| {
+        let stream = Stream::new(&masked(0x81, b"a"), Until::Close);
+        let (give, take) = std::sync::mpsc::channel();
+        let negotiated = Negotiated::new(Role::Server).config(config());
+        let driver = socket::serve(stream.clone(), negotiated, move |mut socket: WebSocket| {
+            give.send(socket.sender()).unwrap();
+            async move { _ = socket.recv().await }
+        });
+        let sender = take.recv().unwrap();
+        let other = thread::spawn(move || sender.try_send("x").is_ok());
+        block_on(driver);
+        let close = [0x88, 2, 3, 232];
+        match other.join().unwrap() {
+            true => assert_eq!(stream.written(), [&[0x81, 1, b'x'], &close[..]].concat()),
+            false => assert_eq!(stream.written(), close),
+        }
+    });
+}
+
+#[test]
 fn an_abort_ends_the_connection_and_all_that_waits_for_it() {
     in_every_order(|| {
         let stream = Stream::new(b"", Until::Close);

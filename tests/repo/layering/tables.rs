@@ -93,7 +93,7 @@ pub(super) const FLOORS: &[Floors] = &[
     ]),
     Floors("middleware", &["handler rest", "route", "service"]),
     Floors("hub", &[
-        "counters keeper position user_code",
+        "counters keeper lag position user_code",
         "ring",
         "history",
         "backplane",
@@ -119,7 +119,7 @@ pub(super) const FLOORS: &[Floors] = &[
         "line publisher",
         "engine",
     ]),
-    Floors("hub/shared", &["mod", "answer", "interest join logged publish", "presence receive subscribe"]),
+    Floors("hub/shared", &["mod", "answer members", "interest join logged publish", "presence receive subscribe"]),
     Floors("testing", &["client engine", "server", "connect"]),
     Floors("testing/engine", &["log", "store", "state", "task", "link", "handle"]),
 ];

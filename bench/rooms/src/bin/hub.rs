@@ -106,6 +106,9 @@ async fn main() -> Result<(), BoxError> {
     if let Some(url) = value::<String>("redis") {
         hub = hub.backplane(Redis::new(&url)?.patience(Duration::from_secs(20)));
     }
+    if let Some(bytes) = value("lag-limit") {
+        hub = hub.lag_limit(bytes);
+    }
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?.port());
     loop {
