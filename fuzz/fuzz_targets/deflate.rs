@@ -432,9 +432,10 @@ fn garbage(
     payload: &[u8],
     limit: usize,
 ) -> Result<()> {
-    let mut body = match u.arbitrary()? {
-        true => payload.to_vec(),
-        false => {
+    let mut body = match u.int_in_range(0..=3)? {
+        0 => payload.to_vec(),
+        1 => return far(u, server, context, limit),
+        _ => {
             let mut body = vec![];
             let mut compress = Compress::new(Level::new(6), false);
             deflate(&mut compress, payload, FlushCompress::Sync, &mut body);
@@ -453,10 +454,78 @@ fn garbage(
             _ => drop(body.drain(at..(at + 4).min(body.len()))),
         }
     }
+    compare(&mut server, &body, context, limit);
+    Ok(())
+}
+
+/// A reference to the ends of the window. zlib itself never goes further back than the window
+/// less 262 bytes, so it would not notice a window that is a little too short.
+fn far(
+    u: &mut Unstructured<'_>,
+    mut server: Connection,
+    context: &[u8],
+    limit: usize,
+) -> Result<()> {
+    let distance = match u.int_in_range(0..=3)? {
+        0 => context.len(),
+        1 => context.len() + 1,
+        2 => context.len().saturating_sub(1),
+        _ => u.int_in_range(1..=1 << 15)?,
+    };
+    let mut bits = Bits::default();
+    // A block with the fixed codes: a match of three bytes, and the end.
+    bits.push(0b010, 3);
+    bits.code(0b000_0001, 7);
+    bits.distance(distance.clamp(1, 1 << 15));
+    bits.code(0, 7);
+    // The beginning of an empty block without compression.
+    bits.push(0, 3);
+    compare(&mut server, &bits.bytes(), context, limit);
+    Ok(())
+}
+
+/// Bits in the order of RFC 1951, section 3.1.1.
+#[derive(Default)]
+struct Bits(Vec<bool>);
+
+impl Bits {
+    /// Appends a number, its lowest bit first.
+    fn push(&mut self, number: usize, count: u32) {
+        self.0.extend((0..count).map(|bit| number >> bit & 1 != 0));
+    }
+
+    /// Appends a code, its highest bit first.
+    fn code(&mut self, code: usize, count: u32) {
+        self.0
+            .extend((0..count).rev().map(|bit| code >> bit & 1 != 0));
+    }
+
+    /// Appends a distance (RFC 1951, section 3.2.5).
+    fn distance(&mut self, distance: usize) {
+        let rest = distance - 1;
+        if rest < 4 {
+            return self.code(rest, 5);
+        }
+        let extra = rest.ilog2() - 1;
+        self.code(2 * (extra as usize + 1) + (rest >> extra & 1), 5);
+        self.push(rest & ((1 << extra) - 1), extra);
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let byte = |bits: &[bool]| {
+            let bits = bits.iter().enumerate();
+            bits.map(|(at, bit)| u8::from(*bit) << at).sum()
+        };
+        self.0.chunks(8).map(byte).collect()
+    }
+}
+
+/// Compares what both make of a message.
+fn compare(server: &mut Connection, body: &[u8], context: &[u8], limit: usize) {
     let mut frames = vec![];
-    frame(0xc2, &body, &mut frames);
-    let ours = receive(&mut server, &mut frames);
-    match reference(&body, context) {
+    frame(0xc2, body, &mut frames);
+    let ours = receive(server, &mut frames);
+    match reference(body, context) {
         _ if body.len() > limit => assert!(is_too_large(&ours), "{ours:?}"),
         Some(out) if out.len() > limit => assert!(is_too_large(&ours), "{ours:?}"),
         Some(out) => assert_eq!(ours.map(|ours| ours == out), Ok(true)),
@@ -466,7 +535,6 @@ fn garbage(
             "{ours:?}"
         ),
     }
-    Ok(())
 }
 
 /// The limit is one of frames too.

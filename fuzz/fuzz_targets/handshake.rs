@@ -102,6 +102,7 @@ fn written(u: &mut Unstructured<'_>, is_request: bool) -> Result<Vec<u8>> {
             3 => value.extend(b" "),
             4 => value = value.to_ascii_uppercase(),
             5 => drop(value.pop()),
+            6 if !value.is_empty() => drop(value.remove(u.int_in_range(0..=value.len() - 1)?)),
             _ => {}
         }
         head.extend(name.as_bytes());

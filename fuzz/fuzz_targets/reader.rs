@@ -446,6 +446,16 @@ fn is_decided(
         return false;
     }
     let goes_on = their_events.len() > events.len();
+    // Each violation has one code, by RFC 6455, section 7.4.1.
+    let code = match violation {
+        Violation::InvalidUtf8 => 1007,
+        Violation::FrameTooLarge { .. } | Violation::MessageTooLarge { .. } => 1009,
+        Violation::EmptyFragments => 1008,
+        _ => 1002,
+    };
+    if violation.close_code().value() != code {
+        return false;
+    }
     match violation {
         // tungstenite knows neither of these rules.
         Violation::NonMinimalLength | Violation::EmptyFragments => true,
