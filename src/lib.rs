@@ -161,6 +161,7 @@
 //! | connect again, and resume | [a client that comes back](guide::reconnecting) |
 //! | test a handler | [`testing`] |
 //! | find out why a handshake fails | [check the handshake with curl](guide::curl), [questions](guide::troubleshooting) |
+//! | decide whether to trust this | [what is promised, and how it is checked](guide::promises) |
 //! | port a program | [`migrating`] |
 //! | use the protocol without IO | [`protocol`], [`handshake`] |
 //! | change this crate | [`design`], and `CONTRIBUTING.md` in the repository |
@@ -266,6 +267,9 @@ pub mod guide {
 
     #[doc = include_str!("guide/troubleshooting.md")]
     pub mod troubleshooting {}
+
+    #[doc = include_str!("guide/promises.md")]
+    pub mod promises {}
 }
 
 /// README's examples are compiled like those of the documentation.
