@@ -206,7 +206,8 @@ impl Connect {
     /// Adds a header field to the request.
     ///
     /// The fields of the handshake itself cannot be changed: see
-    /// [`ClientHandshake::new`].
+    /// [`ClientHandshake::new`]. A name or a value that HTTP does not allow is the error of the
+    /// attempt.
     pub fn header<K, V>(mut self, name: K, value: V) -> Self
     where
         K: TryInto<HeaderName>,

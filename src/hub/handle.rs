@@ -125,7 +125,13 @@ impl Hub {
 
     /// Sets what members of a room are told when somebody enters or leaves it: a function of the
     /// room's name and the change. If it returns a message, all members on this server get it. It is
-    /// not part of the history.
+    /// not part of the history, and not [stamped](Self::stamp). A socket that has joined before it
+    /// enters is told of itself too.
+    ///
+    /// To show a list, join, enter, and then send [`people`](super::Room::people). A change that
+    /// happens meanwhile may come before the list: take such a list for the state at its time, and
+    /// apply changes by key, so that a person who is listed twice is shown once. There is no grace: a
+    /// person whose connection breaks has left, and enters again on return.
     ///
     /// It is called once for each change and server. With an engine, changes that were missed are
     /// found by comparing, and told then. It should not block; it may send to rooms.

@@ -104,7 +104,11 @@ impl Room {
     ///
     /// - [`HubError::NoHistory`] if the hub has none.
     /// - [`HubError::Unavailable`] if the engine does not answer within five seconds.
-    /// - [`HubError::Closed`] if the connection has ended or is closing.
+    /// - [`HubError::Closed`] if the connection has ended or is closing. A handler that returns it has
+    ///   not failed.
+    ///
+    /// A handler that uses `?` on these returns `Result<(), BoxError>`, with
+    /// [`BoxError`](crate::error::BoxError): they do not convert into [`Error`](crate::Error).
     ///
     /// # Cancel safety
     ///
@@ -170,11 +174,13 @@ impl Room {
     /// Like [`publish`](Self::publish), for a message that may have been published already: if one
     /// with the same `key` was published to this room within the last five minutes, on any
     /// server, nothing happens, and the position is that of the other.
-    /// [`Published::repeated`] tells which.
+    /// [`Published::repeated`] tells which. If it is one, tell the client that its message is in the
+    /// log: the room does not show it again, and the client may not have seen it.
     ///
     /// A client makes up a key for each message, and says the message again after a
-    /// connection has broken. A key has at most 256 bytes. In one process, a room remembers its last
-    /// 1,024 keys.
+    /// connection has broken. Put the user before a key that a client makes up, as in
+    /// `format!("{user} {id}")`: whoever uses another's key suppresses that one's message. A key has at
+    /// most 256 bytes. In one process, a room remembers its last 1,024 keys.
     ///
     /// # Errors
     ///
@@ -295,6 +301,10 @@ impl Room {
     /// For a person who comes back before the server has noticed that the old connection is dead. It
     /// is for the program to know that it is the same person: by a secret that only the
     /// client has, say. If the info is the same, nobody is told of a change.
+    ///
+    /// Two windows of one person would take the seat from each other for ever. So wait for
+    /// [`Seat::ended`] beside `recv` in a `select!`, and close the loser with a code of your own, such
+    /// as 4000, on which its page does not come back.
     ///
     /// # Errors
     ///

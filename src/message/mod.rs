@@ -56,7 +56,9 @@ pub use text::Text;
 
 /// A whole message, as it was sent or is to be sent.
 ///
-/// Cloning is cheap: the payload is shared.
+/// Cloning is cheap: the payload is shared. Pings, pongs and close frames are no messages: the driver
+/// answers them, `recv` returns `Ok(None)` at the end, and
+/// [`close_cause`](crate::WebSocket::close_cause) says why.
 ///
 /// ```
 /// use hyper_ws::Message;
