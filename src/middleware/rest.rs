@@ -78,6 +78,32 @@ impl fmt::Display for PathRest {
     }
 }
 
+/// Decodes the triplets of a path, and leaves what is no triplet: only for a comparison.
+pub(super) fn percent_decoded(path: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((byte, behind)) = rest.split_first() {
+        let triplet = behind.first_chunk().and_then(|digits| byte_of(*digits));
+        match triplet.filter(|_| *byte == b'%') {
+            Some(decoded) => {
+                bytes.push(decoded);
+                rest = &behind[2..];
+            }
+            None => {
+                bytes.push(*byte);
+                rest = behind;
+            }
+        }
+    }
+    bytes
+}
+
+/// The byte that two hexadecimal digits stand for.
+fn byte_of([high, low]: [u8; 2]) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    Some((digit(high)? << 4 | digit(low)?) as u8)
+}
+
 /// Decodes triplets such as `%41`, which is `A` (RFC 3986, section 2.1). Unlike that of a URL which
 /// a program writes, a wrong one is refused: it comes from a peer.
 fn decode_segment(encoded: &str) -> Result<String, &'static str> {
@@ -88,10 +114,8 @@ fn decode_segment(encoded: &str) -> Result<String, &'static str> {
         let byte = match (byte, behind) {
             (b'%', [high, low, behind @ ..]) => {
                 rest = behind;
-                let digit = |byte: &u8| char::from(*byte).to_digit(16);
-                let (high, low) = (digit(high), digit(low));
-                let byte = high.zip(low).map(|(high, low)| (high << 4 | low) as u8);
-                byte.ok_or("a `%` of the path is not followed by two hexadecimal digits")?
+                byte_of([*high, *low])
+                    .ok_or("a `%` of the path is not followed by two hexadecimal digits")?
             }
             (b'%', _) => return Err("a `%` of the path is not followed by two hexadecimal digits"),
             (byte, _) => *byte,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::header::SEC_WEBSOCKET_KEY;
 use http::{Request, Response, StatusCode};
 
-use super::rest::PathRest;
+use super::rest::{PathRest, percent_decoded};
 use crate::config::Config;
 use crate::error::Error;
 use crate::handshake::{assert_subprotocol, encoded_path};
@@ -226,6 +226,20 @@ impl Routes {
         })
     }
 
+    /// Whether a path that was found by a prefix of this length is, once decoded, that of another
+    /// route: `/rooms/%61dmin` beside a route `/rooms/admin`. A check that stands before that route
+    /// must not be passed by.
+    fn is_other_spelling(&self, path: &str, prefix: usize) -> bool {
+        let decoded = percent_decoded(path);
+        let is_path = |route: &str| percent_decoded(route) == decoded;
+        let is_below = |route: &str| decoded.starts_with(&percent_decoded(route));
+        self.by_path.keys().any(|route| is_path(route))
+            || self
+                .by_prefix
+                .iter()
+                .any(|(route, _)| route.len() > prefix && is_below(route))
+    }
+
     pub(super) fn answer<A>(&self, found: Found<'_>, request: Request<A>) -> Answer {
         // Drops the body: while it exists, hyper waits for its end and does not
         // hand the connection over.
@@ -249,7 +263,12 @@ impl Routes {
             upgrade = upgrade.on_failed_upgrade(move |error| callback(error));
         }
         if let Some(prefix) = found.prefix {
-            match PathRest::decode(&parts.uri.path()[prefix..]) {
+            let path = parts.uri.path();
+            let rest = match self.is_other_spelling(path, prefix) {
+                true => Err("the path is that of another route in another spelling"),
+                false => PathRest::decode(&path[prefix..]),
+            };
+            match rest {
                 Ok(rest) => parts.extensions.insert(rest),
                 Err(fault) => {
                     return Answer::Now(upgrade.refuse(StatusCode::BAD_REQUEST, fault).into());

@@ -96,6 +96,7 @@ fn a_prefix_hands_over_the_rest_and_the_longest_route_wins() {
     routes.route_prefix("/rooms/", rest);
     routes.route_prefix("/rooms/private/", longer);
     routes.route("/rooms/exact", longer);
+    routes.route("/rooms/caf%C3%A9", longer);
     let ok = |text: &str| Some(Ok(text.to_owned()));
     assert_eq!(rest_of(&routes, "/rooms/lobby"), ok("lobby"));
     assert_eq!(rest_of(&routes, "/rooms/lobby/"), ok("lobby/"));
@@ -113,6 +114,12 @@ fn a_prefix_hands_over_the_rest_and_the_longest_route_wins() {
         "/rooms/a%2Fb",
         "/rooms//a",
         "/rooms/%0a",
+        // Those of other routes in another spelling.
+        "/rooms/%65xact",
+        "/rooms/ex%61ct",
+        "/rooms/%70rivate/x",
+        "/rooms/private%2fx",
+        "/rooms/caf%c3%a9",
     ] {
         assert_eq!(rest_of(&routes, path), Some(Err(400)), "{path}");
     }
