@@ -197,8 +197,10 @@ impl Hub {
     /// [`write_timeout`](crate::Config::write_timeout) too.
     ///
     /// A message counts with 256 bytes beside its own. With a [`history`](Self::history), as many messages
-    /// as a room keeps anyway do not count, however large the history is. While the hub keeps much,
-    /// each room has at most half of what is left. The newest message of a room is always kept.
+    /// as a room keeps anyway do not count, however large the history is; without one, the newest
+    /// message does not. Both end when all rooms together are at their limit. While the hub keeps
+    /// much, each room has at most half of what is left. The memory is up to twice the count: short
+    /// messages stand as payload and as frame.
     ///
     /// With 0, a member is closed as soon as its output queue is full.
     ///

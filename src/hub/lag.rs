@@ -176,7 +176,9 @@ impl<K: Copy + Eq + Hash, S, M> Lag<K, S, M> {
     /// Drops the oldest messages until the limits hold. Returns the members that needed them.
     fn drop_beyond(&mut self, limits: Limits) -> Vec<(K, S)> {
         let mut needed = 0;
-        while self.messages.len() > limits.free.max(1) && self.is_over(limits) {
+        // What is free is so while all rooms together keep no more than they may: otherwise each
+        // of many rooms could keep one large message for a member that reads a byte at a time.
+        while self.is_over(limits) && self.messages.len() > self.floor(limits) {
             needed += self.drop_first();
         }
         if needed == 0 {
@@ -188,6 +190,14 @@ impl<K: Copy + Eq + Hash, S, M> Lag<K, S, M> {
         debug_assert_eq!(lost.len(), needed);
         self.drop_sent();
         lost
+    }
+
+    /// Returns how many messages are kept whatever they take.
+    fn floor(&self, limits: Limits) -> usize {
+        match self.total.load(Ordering::Relaxed) <= limits.total {
+            true => limits.free.max(1),
+            false => 0,
+        }
     }
 
     fn is_over(&self, limits: Limits) -> bool {

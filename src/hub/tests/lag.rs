@@ -140,7 +140,7 @@ fn what_a_log_keeps_anyway_is_free() {
     let (mut lag, _) = lag();
     let limits = |free| Limits {
         room: 0,
-        total: 0,
+        total: usize::MAX,
         free,
     };
     for message in 0..100 {
@@ -266,4 +266,22 @@ fn whatever_happens_each_member_is_sent_its_messages_once_and_in_order() {
             assert!(used <= limits.room.max(limits.free.max(1) * EACH));
         }
     }
+}
+
+#[test]
+fn what_is_free_is_bounded_for_all_rooms_together() {
+    let total = Arc::new(AtomicUsize::new(0));
+    let limits = Limits {
+        room: 1000,
+        total: 10_000,
+        free: 1,
+    };
+    let mut rooms: Vec<Lag<u32, (), ()>> = (0..50).map(|_| Lag::new(total.clone())).collect();
+    for room in &mut rooms {
+        room.keep(((), 3000), None, vec![(1, ())], limits);
+        let most = limits.total + 3000 + 1000;
+        assert!(total.load(Ordering::Relaxed) <= most, "{total:?}");
+    }
+    drop(rooms);
+    assert_eq!(total.load(Ordering::Relaxed), 0);
 }
