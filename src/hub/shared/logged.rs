@@ -319,6 +319,7 @@ impl RoomShared {
             Some(message) => {
                 let message = Prepared::new(message);
                 self.hand_out(hub, &mut state, &message, None, Overflow::Close);
+                drop(state);
             }
             None => {
                 let members = state.take_all();
@@ -326,6 +327,8 @@ impl RoomShared {
                 self.close_all(hub, members);
             }
         }
+        // A subscription that waits at the end learns at once that it has missed something.
+        self.tell_listeners();
     }
 
     /// Closes sockets that have been taken out of the room, not all at once: their clients come

@@ -641,3 +641,32 @@ async fn members_that_lag_are_sent_everything_while_many_threads_send() {
     assert!(hub.counters().lagged > 0, "{:?}", hub.counters());
     assert_eq!(hub.counters().too_slow, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn rooms_that_share_a_socket_take_turns() {
+    let hub = Hub::new();
+    let (busy, quiet) = (hub.room("busy"), hub.room("quiet"));
+    let rooms = [busy.clone(), quiet.clone()];
+    let (mut peer, _task) = serve_with(
+        4096,
+        Config::new(),
+        move |mut socket: WebSocket| async move {
+            rooms.iter().for_each(|room| room.join(&socket));
+            while socket.recv().await?.is_some() {}
+            Ok::<_, Error>(())
+        },
+    );
+    until(|| quiet.len() == 1).await;
+    for _ in 0..BURST {
+        busy.send(text(0));
+    }
+    quiet.send(text(1));
+    // Whatever the peer reads, the busy room has more.
+    for read in 0.. {
+        if number(&peer.message().await) == 1 {
+            break;
+        }
+        busy.send(text(0));
+        assert!(read < BURST / 2, "the busy room takes every turn");
+    }
+}

@@ -4,7 +4,6 @@ use std::task::{Context, Waker};
 
 use super::desk::Desk;
 use super::driver_task::{DriverTask, Repoll};
-use super::waiters::Waiter;
 use super::{Demand, Inbox, Locked, Shared, State};
 
 /// The facts that the driver learns at the beginning of a turn.
@@ -200,15 +199,23 @@ impl Shared {
     #[inline(never)]
     fn wake_satisfied_slow(&self, mut state: Locked<'_>, cx: &mut Context<'_>) -> Repoll {
         let mut waiters = std::mem::take(&mut state.waiters);
-        let satisfied = waiters.take_if(|wait_for| self.has(&state, wait_for));
+        let tasks = waiters.take_tasks_if(|wait_for| self.has(&state, wait_for));
+        let mut source = waiters.take_source_if(|wait_for| self.has(&state, wait_for));
         state.waiters = waiters;
         drop(state);
         let mut repoll = Repoll::No;
-        for waiter in satisfied {
-            match waiter {
-                Waiter::Task(waker) => repoll = repoll.or(Repoll::or_wake(Some(waker), cx)),
-                Waiter::Source(source) => source.refill(self),
-            }
+        for waker in tasks {
+            repoll = repoll.or(Repoll::or_wake(Some(waker), cx));
+        }
+        // One after the other, as long as there is room: a source that fills the queue waits
+        // behind the others for its next turn. Were all of them asked, the first would always
+        // take all the room (test `rooms_that_share_a_socket_take_turns`).
+        while let Some(next) = source {
+            next.refill(self);
+            let mut state = self.lock();
+            let mut waiters = std::mem::take(&mut state.waiters);
+            source = waiters.take_source_if(|wait_for| self.has(&state, wait_for));
+            state.waiters = waiters;
         }
         repoll
     }

@@ -101,17 +101,7 @@ impl<S> Waiters<S> {
         Some(list.remove(at).waiter)
     }
 
-    /// Takes out the waiters that have got what they waited for, in their order.
-    pub(super) fn take_if(&mut self, mut has: impl FnMut(WaitFor) -> bool) -> Vec<Waiter<S>> {
-        let Some(list) = &mut self.0 else {
-            return Vec::new();
-        };
-        list.extract_if(.., |waiting| has(waiting.wait_for))
-            .map(|waiting| waiting.waiter)
-            .collect()
-    }
-
-    /// Takes out the tasks among them.
+    /// Takes out the tasks that have got what they waited for, in their order.
     pub(super) fn take_tasks_if(&mut self, mut has: impl FnMut(WaitFor) -> bool) -> Vec<Waker> {
         let Some(list) = &mut self.0 else {
             return Vec::new();
@@ -125,6 +115,18 @@ impl<S> Waiters<S> {
             Waiter::Source(_) => None,
         })
         .collect()
+    }
+
+    /// Takes out the first source that has got what it waited for.
+    pub(super) fn take_source_if(&mut self, mut has: impl FnMut(WaitFor) -> bool) -> Option<S> {
+        let list = self.0.as_mut()?;
+        let at = list.iter().position(|waiting| {
+            matches!(waiting.waiter, Waiter::Source(_)) && has(waiting.wait_for)
+        })?;
+        match list.remove(at).waiter {
+            Waiter::Source(source) => Some(source),
+            Waiter::Task(_) => None,
+        }
     }
 
     pub(super) fn wakers(&mut self) -> impl Iterator<Item = &mut Waker> {
@@ -154,7 +156,7 @@ mod tests {
 
     fn kinds(mut waiters: Waiters<()>) -> Vec<WaitFor> {
         let mut kinds = vec![];
-        waiters.take_if(|wait_for| {
+        waiters.take_tasks_if(|wait_for| {
             kinds.push(wait_for);
             true
         });
@@ -197,7 +199,7 @@ mod tests {
             (2, WaitFor::Room),
             (3, WaitFor::Flush(3)),
         ]);
-        let taken = waiters.take_if(|wait_for| wait_for == WaitFor::Room);
+        let taken = waiters.take_tasks_if(|wait_for| wait_for == WaitFor::Room);
         assert_eq!(taken.len(), 1);
         assert_eq!(waiters.wakers().count(), 2);
         assert_eq!(kinds(waiters), [WaitFor::Flush(1), WaitFor::Flush(3)]);
@@ -212,8 +214,9 @@ mod tests {
         assert_eq!(waiters.take_tasks_if(|_| true).len(), 2);
         assert_eq!(waiters.wakers().count(), 0);
         assert!(!waiters.is_empty());
-        let taken = waiters.take_if(|wait_for| wait_for == WaitFor::HalfRoom);
-        assert!(matches!(taken[..], [Waiter::Source(())]));
+        assert_eq!(waiters.take_source_if(|_| false), None);
+        let is_room = |wait_for| wait_for == WaitFor::HalfRoom;
+        assert_eq!(waiters.take_source_if(is_room), Some(()));
         assert!(waiters.is_empty());
     }
 
@@ -222,7 +225,7 @@ mod tests {
         let mut waiters = Waiters::<()>::default();
         assert!(waiters.is_empty());
         assert_eq!(waiters.wakers().count(), 0);
-        assert!(waiters.take_if(|_| true).is_empty());
+        assert!(waiters.take_tasks_if(|_| true).is_empty());
         assert!(waiters.remove(WaiterId::SOCKET).is_none());
         assert_eq!(size_of::<Waiters<()>>(), size_of::<usize>());
     }
