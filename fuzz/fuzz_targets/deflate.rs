@@ -566,16 +566,21 @@ fn reference(body: &[u8], context: &[u8]) -> Option<Vec<u8>> {
     }
     if !has_ended && !body.is_empty() {
         let length = out.len();
-        if step(&mut inflate, &mut &TAIL[..], &mut out)? || out.len() > length {
+        let mut left = &TAIL[..];
+        // The block that the tail completes may itself be marked as the last.
+        let has_ended = step(&mut inflate, &mut left, &mut out)?;
+        if !left.is_empty() || out.len() > length {
             return None;
         }
-        // The blocks end here if the next one is understood: a last one of a single byte.
-        let mut probe = &[1, 1, 0, 0xfe, 0xff, b'x'][..];
-        let has_ended = step(&mut inflate, &mut probe, &mut out)?;
-        if !has_ended || !probe.is_empty() || out.len() != length + 1 {
-            return None;
+        if !has_ended {
+            // The blocks end here if the next one is understood: a last one of a single byte.
+            let mut probe = &[1, 1, 0, 0xfe, 0xff, b'x'][..];
+            let has_ended = step(&mut inflate, &mut probe, &mut out)?;
+            if !has_ended || !probe.is_empty() || out.len() != length + 1 {
+                return None;
+            }
+            out.pop();
         }
-        out.pop();
     }
     Some(out.split_off(context.len()))
 }

@@ -108,7 +108,9 @@ impl Decompressor {
     /// Ends the message: adds the [`TAIL`] that its sender removed.
     ///
     /// To see whether the blocks end there, it adds one byte too many. Asked to stop
-    /// between two blocks, the library does not take that byte.
+    /// between two blocks, the library does not take that byte. The block that the tail
+    /// completes may be a last one: section 7.2.1 asks for "an empty DEFLATE block with no
+    /// compression (the "BTYPE" bits are set to 00)", and leaves `BFINAL` open.
     fn finish(&mut self, step: &mut [u8], out: &[u8]) -> Result<(), Violation> {
         // An empty payload is not even a block, but its meaning is clear. After a last
         // block, nothing is missing.

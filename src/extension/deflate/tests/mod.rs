@@ -303,6 +303,24 @@ fn a_last_block_is_not_the_end_of_the_context() {
     );
 }
 
+/// RFC 7692, section 7.2.1: an empty block without compression ends the message, and its last
+/// four bytes are removed. Its first may say that the block is a last one.
+#[test]
+fn the_block_whose_tail_was_removed_may_be_a_last_one() {
+    let context = &[0xf2, 0x00, 0x11, 0x00, 0x00][..];
+    let stored = &[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f][..];
+    let mut codec = server(dedicated());
+    assert_eq!(decode(&mut codec, &[0x01]).unwrap(), b"");
+    let hello = [stored, &[0x01]].concat();
+    assert_eq!(decode(&mut codec, &hello).unwrap(), b"Hello");
+    assert_eq!(decode(&mut codec, context).unwrap(), b"Hello");
+    // The tail of a last block that is not empty, or not without compression, is more than that.
+    for last in [0x03, 0x05, 0x07] {
+        let decoded = decode(&mut server(dedicated()), &[last]);
+        assert_eq!(decoded, Err(Violation::InvalidCompression), "{last:#x}");
+    }
+}
+
 #[test]
 fn a_flood_of_last_blocks_is_refused() {
     // An empty last block takes two bytes, and makes the reader begin anew. No honest
