@@ -114,6 +114,14 @@ fn nothing_is_missed_when_connections_fail() {
     assert!(total.is_worth_something());
 }
 
+/// A script may end with any number of messages that are not published yet.
+#[test]
+fn a_backlog_of_publishes_is_worked_off() {
+    let mut script = vec![Step::Publish(0); 300];
+    script.extend([Step::Publish(1); 200]);
+    run(&script, Without::Nothing).unwrap();
+}
+
 #[test]
 fn nothing_is_missed_silently_when_the_engine_fails() {
     let total = assert_holds(runs(1_500), Faults::Engine, Without::Nothing);

@@ -185,18 +185,21 @@ impl World {
             self.join(s, s);
         }
         for _ in 0..2 {
-            self.run_on(60)?;
+            self.run_on()?;
             for s in 0..SERVERS {
                 self.sweep(s)?;
                 self.publish(s);
             }
         }
-        self.run_on(60)?;
+        self.run_on()?;
         self.check_settled()
     }
 
-    fn run_on(&mut self, rounds: usize) -> Checked {
-        for _ in 0..rounds {
+    /// A round publishes one message of each server, so it takes as many as there are messages,
+    /// and some for the reads that follow.
+    fn run_on(&mut self) -> Checked {
+        let pending = self.servers.iter().map(|server| server.pending.len());
+        for _ in 0..60 + pending.max().unwrap_or(0) {
             for s in 0..SERVERS {
                 self.subscribe(s, false);
                 self.send(s, false);
