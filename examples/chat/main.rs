@@ -100,8 +100,8 @@
 //! {"type":"left","name":"Ben"}
 //! ```
 //!
-//! A person has come, or gone. A `joined` of a person who is there, or a `left` of one who is not,
-//! changes nothing. These have no position, and are not sent again.
+//! A person has entered the room, or left it. A `joined` that names a person on the list, or a
+//! `left` that names none, changes nothing. These have no position, and are not sent again.
 //!
 //! ```text
 //! {"type":"accepted","id":"17-4711"}
@@ -118,7 +118,7 @@
 //! connection with each other. The page keeps it, and says it again later. Nothing else has
 //! happened: the page stays in the room.
 //!
-//! - `reason`: for a developer who looks for the fault.
+//! - `reason`: what failed, for the log. It is not a text for users.
 //!
 //! ## Which text is confirmed
 //!

@@ -75,7 +75,7 @@ pub(crate) async fn names(room: &Room) -> Result<Vec<String>, HubError> {
     Ok(names)
 }
 
-/// The message that tells members of a person who comes or goes.
+/// Returns the message that tells members who has entered or left the room.
 pub(crate) fn tell(_room: &str, change: &Change) -> Option<Message> {
     let event = match change {
         Change::Entered(person) => json(&Event::Joined {

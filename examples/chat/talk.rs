@@ -185,8 +185,8 @@ async fn join(
     // A text that is no position is one that was missed: the page gets the last messages.
     let after = after.and_then(|after| after.parse().ok());
     let joined = catch_up(socket, &room, after).await?;
-    // Somebody may come or go while the list is being sent, and the page would be told so before
-    // it has the list, which is then wrong. So the list is compared, and sent again.
+    // A person who enters or leaves while the list is being sent makes it wrong: the page is told of
+    // the change before it has the list. So the list is compared afterwards, and sent again.
     let mut told = vec![];
     for _ in 0..MAX_ROUNDS {
         let people = people::names(&room).await?;
@@ -251,8 +251,8 @@ impl Visit {
             // It was said in an earlier connection. If it was too old to be replayed, nothing else
             // tells the page that it was accepted, and it would say it again for ever.
             Ok(_) => Ok(socket.send(json(&Event::Accepted { id })).await?),
-            // The page is not closed because the engine is away: closing all of them would help
-            // nobody, and they would all come back at once.
+            // The engine is away, and the page stays connected: if the server closed all pages, they
+            // would all come back at once.
             Err(error) => {
                 tracing::debug!(%error, "a text was declined");
                 // The error itself names hosts, which are no page's business.

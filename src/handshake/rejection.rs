@@ -241,8 +241,8 @@ impl Rejection {
 
     /// A page cannot read the response to a refused handshake, so developers look into the log. A
     /// refusal by a setting of the server is told once a second, with its reason and the setting. All
-    /// others are the client's mistake: at level debug, and without the reason, since that quotes
-    /// header fields.
+    /// other refusals are the client's mistake: they are logged at level debug, without the reason,
+    /// since that quotes header fields.
     #[cfg(feature = "tracing")]
     fn log(&self) {
         static ORIGIN: LogRate = LogRate::new();

@@ -347,7 +347,7 @@ fn is_user_byte(byte: u8) -> bool {
 }
 
 /// Percent-encodes a user and a password. The first colon is between them; `http` refuses a
-/// URL with many others.
+/// URL with many more of them.
 fn encoded_user(user: &str) -> String {
     match user.split_once(':') {
         None => encoded(user, is_user_byte),

@@ -57,8 +57,8 @@ pub(super) struct Follower {
 enum State {
     /// The room is not followed.
     Cold,
-    /// The engine has been asked to follow the room. Before the first read, somebody may have come
-    /// with a position: what follows it is read then.
+    /// The engine has been asked to follow the room. If a client has come with a position before
+    /// the first read, what follows that position is read.
     Waiting(Option<Position>),
     /// Something may be missing: a read finds out. What arrives meanwhile waits.
     Behind(Box<Backlog>),
@@ -105,7 +105,7 @@ pub(super) enum Step {
     Read(u64, ReadFrom),
     /// [`Follower::retry`] is to be called, after a pause for this many failures.
     Retry(u32),
-    /// A read has been answered: who waits for it may look again.
+    /// A read has been answered: joins that wait for it may look again.
     Answered,
 }
 
@@ -141,8 +141,8 @@ impl Follower {
         }
     }
 
-    /// Somebody comes with a position. If the room has not been read yet, the first read is one of
-    /// what follows: so all who come with this position after a server has died need no other.
+    /// A client comes with a position. If the room has not been read yet, the first read is one of
+    /// what follows. So after a server has died, one read serves all clients with that position.
     pub(super) fn expect(&mut self, position: Position) {
         if let State::Waiting(expected @ None) = &mut self.state
             && self.last.is_none()
@@ -153,8 +153,8 @@ impl Follower {
 
     /// The engine is asked to follow the room no longer, and no read is wanted any more.
     ///
-    /// The last position is forgotten. Who comes to the room later was not here meanwhile: nothing is
-    /// missing for them, and what was said is not news.
+    /// The last position is forgotten. A member that joins later was not here meanwhile: it misses
+    /// nothing, and what was said is not news to it.
     pub(super) fn unfollow(&mut self) {
         self.last = None;
         self.state = State::Cold;
@@ -217,8 +217,8 @@ impl Follower {
     /// Asks for a read that begins after this call. It has been answered when
     /// [`has_answered`](Self::has_answered) says so of the number that is returned.
     pub(super) fn want(&mut self, want: Want, steps: &mut Vec<Step>) -> u64 {
-        // Whoever wants all of the log has a position that is older than the ring. A read of all of
-        // it that is under way finds such a position, or it is not there.
+        // All of the log is wanted for a position that is older than the ring. A read of all of it
+        // that is under way finds such a position, or it is not there.
         if let (Want::All, ReadState::UnderWay { want: begun, .. }) = (want, self.read)
             && begun == Some(want)
         {

@@ -18,7 +18,7 @@ const SHARE: usize = 2;
 ///
 /// ```text
 ///   next of A        next of B and C
-///      │ m7   m8   m9   │ m10   m11 │ end: who gets here lags no more
+///      │ m7   m8   m9   │ m10   m11 │ end: a member that gets here lags no more
 ///    first
 /// ```
 ///
@@ -65,7 +65,7 @@ pub(super) struct Limits {
 }
 
 impl<K: Copy + Eq + Hash, S, M> Lag<K, S, M> {
-    /// Nobody lags. `total`: the bytes that are kept in all rooms.
+    /// Makes the state in which no member lags. `total`: the bytes that are kept in all rooms.
     pub(super) fn new(total: Arc<AtomicUsize>) -> Self {
         Lag {
             members: HashMap::new(),

@@ -93,7 +93,7 @@ impl Log {
 
     /// Appends older messages before the first. `before` is the position before them.
     pub(super) fn prepend(&mut self, before: Position, older: Vec<Entry<Prepared>>) {
-        // Somebody asks for them now: other rooms forget first.
+        // They were asked for just now: other rooms forget first.
         self.newest = Instant::now();
         self.ring.prepend(before, older);
     }

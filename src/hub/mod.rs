@@ -111,11 +111,11 @@
 //!
 //! # State from a database
 //!
-//! Where the state comes from a database, order matters on both sides. **Who changes the state
-//! writes to the database first, and publishes afterwards. Who reads it takes the position first**
-//! (`now` of [`Joined::Missed`]), **and the state afterwards.** Then a change that happens meanwhile comes
-//! twice, in the state and as a message; in any other order it may not come at all. So messages should
-//! say what is now ("the price is 7"), or have an id.
+//! Where the state comes from a database, order matters on both sides. **A writer
+//! changes the database first, and publishes afterwards. A reader takes the position first** (`now` of
+//! [`Joined::Missed`]), **and the state afterwards.** Then a change that happens meanwhile comes twice, in
+//! the state and as a message; in any other order it may not come at all. So messages should say what is
+//! now ("the price is 7"), or have an id.
 //!
 //! ```
 //! use hyper_ws::hub::{Joined, Position, PublishError, Room};

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::backplane::{Entry, RosterChange};
 
-/// Somebody who has [entered](super::Room::enter) a room.
+/// A person who has [entered](super::Room::enter) a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Person {

@@ -99,8 +99,8 @@ impl std::error::Error for ParsePositionError {}
 
 /// A source of tags.
 ///
-/// Tags have to differ, and need not be secret: who guesses one can only ask for messages
-/// that the room would send anyway. So the standard library's randomness, which keys its
+/// Tags have to differ, and need not be secret: a client that guesses one can only ask for
+/// messages that the room would send anyway. So the standard library's randomness, which keys its
 /// hash tables, suffices, and no package is needed.
 pub(super) struct Tags {
     keys: RandomState,

@@ -26,7 +26,7 @@ pub(super) enum Request {
 pub(super) struct Pending<T> {
     pub(super) request: T,
     pub(super) deadline: Instant,
-    /// It was sent before, and nobody knows what became of it.
+    /// It was sent before, and whether Redis has carried it out is not known.
     pub(super) is_unknown: bool,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct PendingPublish {
     pub(super) request: Publish,
     pub(super) seq: u64,
     pub(super) deadline: Instant,
-    /// An attempt was sent, and nobody knows what became of it.
+    /// An attempt was sent, and whether Redis has carried it out is not known.
     pub(super) is_unknown: bool,
     /// Why Redis has refused it.
     pub(super) reason: Option<EngineError>,

@@ -24,7 +24,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// A connection that has lasted for so long was not a failure: the next pause is short.
 const LASTING: Duration = Duration::from_secs(5);
 
-/// A connection. It lives as long as somebody polls its [driver](Self::driver).
+/// A connection. It works while its [driver](Self::driver) is polled.
 pub(super) struct Connection {
     pub(super) handle: MultiplexedConnection,
     /// Reads and writes, and gives what is pushed to the receiver. It ends with the connection.

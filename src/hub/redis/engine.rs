@@ -84,7 +84,7 @@ use crate::hub::position::Tags;
 /// a message that is sent again is recognised. If more than 72 servers have, those that have not
 /// published there for longest are forgotten.
 ///
-/// Whoever can write to these names can say anything in any room.
+/// A program that can write to these names can say anything in any room.
 pub struct Redis {
     address: Address,
     prefix: String,

@@ -13,7 +13,7 @@ pub(super) struct Fault {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FaultKind {
-    /// Nobody knows what became of the request. The connection is to be replaced.
+    /// Whether Redis has carried the request out is not known. The connection is to be replaced.
     Lost,
     /// The scripts are not there: they were flushed.
     NoScript,

@@ -16,11 +16,11 @@ pub(super) struct Lease {
 }
 
 /// ```text
-///   Unused ── somebody enters, or asks ──► Begins ── a beat was answered ──► Held
+///   Unused ── a room is entered or read ──► Begins ── a beat was answered ──► Held
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Nobody has entered a room here, nor asked who is in one.
+    /// No room was entered on this server, nor was it asked for the people in one.
     Unused,
     /// The first beat is to come. There is no lease that could have been lost.
     Begins,

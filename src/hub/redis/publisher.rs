@@ -432,8 +432,8 @@ impl Publisher {
                     read.request.done(Err(reason.clone()));
                 }
             }
-            // A lease that is not renewed, because the memory is full, is over for all at the same
-            // time, and then nobody is judged.
+            // If the memory is full, no server's lease is renewed. They are all over at the same time,
+            // and then none is ended by another server.
             Call::Beat(_) | Call::Probe(_) => {
                 #[cfg(feature = "tracing")]
                 tracing::warn!(%reason, "redis refuses to be probed");

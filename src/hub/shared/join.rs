@@ -219,7 +219,7 @@ impl RoomShared {
         Ok(find(hub, log, at, asked))
     }
 
-    /// Says which position somebody comes with, before the room has been read for the first time.
+    /// Says which position a client comes with, before the room has been read for the first time.
     pub(super) fn expect(&self, position: Option<Position>) {
         if let Some(position) = position
             && let Some(follower) = self.lock().follower()

@@ -23,7 +23,7 @@ if newest[2] then
     if own > 0 then own = own + gap end
   end
 end
--- Before anything is removed: if Redis refuses this (memory), nobody is judged.
+-- Before anything is removed: if Redis refuses this (memory), no lease is ended.
 redis.call('ZADD', leases, now + lease, server)
 -- The answer to this beat may be lost, and the next one finds a lease. So a loss is noted, until
 -- the server shows that it knows.
