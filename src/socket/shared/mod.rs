@@ -157,8 +157,8 @@ pub(crate) trait Observer: Send + Sync {
 
 /// Has more to send to a connection than its queue takes.
 pub(crate) trait Source: Send + Sync {
-    /// The driver of the connection calls this, without a lock, when less than half of the queue is
-    /// taken, and when the end has begun.
+    /// The driver of the connection calls this, without a lock, when less than half of the next
+    /// batch is taken, and when the end has begun.
     fn refill(self: Arc<Self>, socket: &Shared);
 }
 

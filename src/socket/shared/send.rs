@@ -187,7 +187,7 @@ impl Shared {
                 }
                 #[cfg(feature = "hub")]
                 IfFull::Lag(source) => {
-                    state.wait_for_half_room(source());
+                    state.wait_for_half(source());
                     return Err(Full);
                 }
             }
@@ -262,7 +262,7 @@ impl Shared {
         }
     }
 
-    /// Queues a message for a member that lags, if less than half of the queue is taken. If not,
+    /// Queues a message for a member that lags, if less than half of the next batch is taken. If not,
     /// the source is called again. To be called by the driver, within [`Source::refill`]: what was
     /// queued before it parks is written.
     #[cfg(feature = "hub")]
@@ -272,8 +272,8 @@ impl Shared {
         source: SourceOf<'_>,
     ) -> Result<Pushed, Full> {
         let mut state = self.lock();
-        if !self.has(&state, WaitFor::HalfRoom) {
-            state.wait_for_half_room(source());
+        if !self.has(&state, WaitFor::Half) {
+            state.wait_for_half(source());
             return Err(Full);
         }
         drop(state);
@@ -485,7 +485,9 @@ impl Shared {
         match wait_for {
             WaitFor::Room => queue.has_room(unsent, limit) || !life.is_open(),
             #[cfg(feature = "hub")]
-            WaitFor::HalfRoom => queue.has_room(unsent, limit / 2) || !life.is_open(),
+            WaitFor::Half => {
+                queue.has_room(0, limit / 2) && queue.has_room(unsent, limit) || !life.is_open()
+            }
             WaitFor::OwnMessage => {
                 !queue.is_chunked() && queue.has_room_for_chunk(unsent, limit) || !life.is_open()
             }

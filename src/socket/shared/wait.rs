@@ -81,12 +81,11 @@ impl Shared {
 }
 
 impl State {
-    /// Has the driver call `source` when less than half of the send queue is taken.
+    /// Has the driver call `source` when it has its [half](WaitFor::Half) of the send queue.
     #[cfg(feature = "hub")]
-    pub(super) fn wait_for_half_room(&mut self, source: Arc<dyn Source>) {
+    pub(super) fn wait_for_half(&mut self, source: Arc<dyn Source>) {
         let id = WaiterId::of(&*source);
-        self.waiters
-            .add(id, WaitFor::HalfRoom, Waiter::Source(source));
+        self.waiters.add(id, WaitFor::Half, Waiter::Source(source));
     }
 
     /// The driver has moved to another task. A waiter that is in that task already cannot

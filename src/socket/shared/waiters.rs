@@ -52,10 +52,12 @@ impl WaiterId {
 pub(in crate::socket) enum WaitFor {
     /// Room for a message in the send queue.
     Room,
-    /// Less than half of the send queue is taken: a room sends more to a member that lags. The
-    /// other half is for what the handler sends, which could wait for ever behind a busy room.
+    /// Room, and less than half of the next batch is taken: a room sends more to a member that
+    /// lags. The other half is for what the handler sends, which could wait for ever behind a busy
+    /// room. Bytes that are being written do not count for the half: a handler that always has
+    /// more would fill it again whenever some were written, and the room would wait for ever.
     #[cfg(feature = "hub")]
-    HalfRoom,
+    Half,
     /// Room, while no other message is being sent in chunks.
     OwnMessage,
     /// Room for a chunk of the message that is being sent.
@@ -209,13 +211,13 @@ mod tests {
     #[test]
     fn rooms_stay_when_the_tasks_are_taken_out() {
         let mut waiters = waiters(&[(1, WaitFor::Room), (2, WaitFor::Closed)]);
-        waiters.add(WaiterId(3), WaitFor::HalfRoom, Waiter::Source(()));
-        waiters.add(WaiterId(3), WaitFor::HalfRoom, Waiter::Source(()));
+        waiters.add(WaiterId(3), WaitFor::Half, Waiter::Source(()));
+        waiters.add(WaiterId(3), WaitFor::Half, Waiter::Source(()));
         assert_eq!(waiters.take_tasks_if(|_| true).len(), 2);
         assert_eq!(waiters.wakers().count(), 0);
         assert!(!waiters.is_empty());
         assert_eq!(waiters.take_source_if(|_| false), None);
-        let is_room = |wait_for| wait_for == WaitFor::HalfRoom;
+        let is_room = |wait_for| wait_for == WaitFor::Half;
         assert_eq!(waiters.take_source_if(is_room), Some(()));
         assert!(waiters.is_empty());
     }

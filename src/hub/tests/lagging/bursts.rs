@@ -242,3 +242,45 @@ async fn a_handler_sends_on_while_its_socket_lags() {
     assert_eq!((numbers, own_count), (all(BURST), 200));
     assert!(last_own < 900, "{last_own}");
 }
+
+/// The reverse: a handler that always has more to send leaves the other half to the rooms.
+#[tokio::test(start_paused = true)]
+async fn a_room_goes_on_while_the_handler_of_a_member_sends_without_end() {
+    let hub = Hub::new();
+    let room = hub.room("lobby");
+    let joined = room.clone();
+    let own = "own".repeat(300);
+    let more = own.clone();
+    let (mut peer, _task) = serve_with(
+        4096,
+        Config::new(),
+        move |mut socket: WebSocket| async move {
+            joined.join(&socket);
+            loop {
+                socket.send(more.as_str()).await?;
+            }
+            #[expect(unreachable_code, reason = "says what the handler returns")]
+            Ok::<_, Error>(())
+        },
+    );
+    until(|| room.len() == 1).await;
+    for number in 0..BURST {
+        room.send(text(number));
+    }
+    assert!(hub.counters().lagged > 0);
+    let (mut numbers, mut own_count) = (vec![], 0);
+    while numbers.len() < BURST {
+        let message = peer.message().await;
+        if message.as_text() == Some(&own) {
+            own_count += 1;
+        } else {
+            numbers.push(number(&message));
+        }
+        assert!(
+            own_count < 4 * BURST,
+            "{} messages of the room",
+            numbers.len()
+        );
+    }
+    assert_eq!(numbers, all(BURST));
+}
