@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_ws::hub::{History, Hub, Joined};
+use hyper_ws::hub::{History, Hub};
 use hyper_ws::{WebSocket, WebSocketService, error::BoxError};
 use tokio::net::TcpListener;
 
@@ -40,17 +40,8 @@ const PAGE: &str = r#"<!doctype html>
 async fn chat(mut socket: WebSocket, hub: Hub) -> Result<(), BoxError> {
     let room = hub.room("lobby");
     let first = socket.recv().await?;
-    let mut from = first.and_then(|after| after.as_text()?.parse().ok());
-    let mut tries = 0..3; // a page that reads slowly may miss its place again
-    while let Joined::Missed { .. } = room.join_from(&socket, from).await? {
-        tries.next().ok_or("the page reads too slowly")?;
-        let recent = room.history(50).await?;
-        socket.send("clear").await?;
-        for message in recent.messages {
-            socket.send(message).await?;
-        }
-        from = Some(recent.position);
-    }
+    let from = first.and_then(|after| after.as_text()?.parse().ok());
+    room.join_recent(&socket, from, 50, "clear").await?;
     while let Some(message) = socket.recv().await? {
         room.send(message);
     }

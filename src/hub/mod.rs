@@ -33,12 +33,13 @@
 //! With a [history](Hub::history), a room is a log, and each message has a [`Position`] in it.
 //! A [stamp](Hub::stamp) tells the clients the position of each message, in whatever
 //! format they speak. A client that comes back names the last one it has, and
-//! [`Room::join_from`] sends it what it has missed. If that cannot be shown to be all, it returns
-//! [`Joined::Missed`], and the handler sends the state instead, as on a first visit:
+//! [`Room::join_recent`] sends it what it has missed. If that cannot be shown to be all, it sends a message
+//! that says so, and the last messages, as on a first visit. (For a state of another kind there is
+//! [`Room::join_from`].)
 //!
 //! ```
-//! use hyper_ws::hub::{History, Hub, HubError, Joined, Position};
-//! use hyper_ws::{CloseCode, WebSocket};
+//! use hyper_ws::hub::{History, Hub, HubError, Position};
+//! use hyper_ws::{CloseCode, WebSocket, error::BoxError};
 //!
 //! fn hub() -> Hub {
 //!     // To a page: the position, a blank, the text.
@@ -51,33 +52,17 @@
 //! async fn chat(
 //!     mut socket: WebSocket,
 //!     hub: Hub,
-//!     mut from: Option<Position>,
-//! ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//!     from: Option<Position>,
+//! ) -> Result<(), BoxError> {
 //!     let room = hub.room("lobby");
-//!     let mut tries = 0;
-//!     loop {
-//!         match room.join_from(&socket, from).await {
-//!             Ok(Joined::Resumed { .. }) => break,
-//!             Ok(Joined::Missed { .. }) => {}
-//!             // The engine is away: the page comes back later, and loses nothing by it.
-//!             Err(HubError::Unavailable(_)) => {
-//!                 socket.close(CloseCode::TRY_AGAIN_LATER, "").await;
-//!                 return Ok(());
-//!             }
-//!             Err(error) => return Err(error.into()),
-//!         }
-//!         // A page that is too slow for the room may be overtaken, but not for ever.
-//!         tries += 1;
-//!         if tries > 3 {
+//!     match room.join_recent(&socket, from, 50, "clear").await {
+//!         // The engine is away, or the page too slow: it comes back later, and loses nothing by it.
+//!         Err(HubError::Unavailable(_) | HubError::TooSlow) => {
+//!             socket.close(CloseCode::TRY_AGAIN_LATER, "").await;
 //!             return Ok(());
 //!         }
-//!         socket.send("clear").await?;
-//!         let recent = room.history(50).await?;
-//!         for message in recent.messages {
-//!             socket.send(message).await?;
-//!         }
-//!         from = Some(recent.position);
-//!     }
+//!         joined => joined?,
+//!     };
 //!     while let Some(message) = socket.recv().await? {
 //!         // What comes back, with its position, is the acknowledgement. An engine that is away
 //!         // is no reason to close the socket. (The error may name hosts, so pages do not get it.)

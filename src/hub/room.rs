@@ -17,7 +17,7 @@ use crate::error::CloseCause;
 use crate::protocol::Prepared;
 use crate::socket::SocketId;
 use crate::socket::shared::Shared;
-use crate::{CloseCode, WebSocket};
+use crate::{CloseCode, Message, WebSocket};
 
 /// A handle to a room, from [`Hub::room`](super::Hub::room). Clones are handles to the
 /// same room.
@@ -70,29 +70,31 @@ impl Room {
     /// member. So a first visit and a resume that has failed are the same: send the state, then
     /// join from its position.
     ///
-    /// ```
-    /// use hyper_ws::hub::{HubError, Hub, Joined, Position};
-    /// use hyper_ws::{Error, WebSocket};
+    /// [`join_recent`](Self::join_recent) does so with the last messages as the state. A state of
+    /// another kind, such as a document from a database:
     ///
-    /// /// Sends what was missed, or the last fifty messages; returns whether that succeeded.
+    /// ```
+    /// use hyper_ws::WebSocket;
+    /// use hyper_ws::error::BoxError;
+    /// use hyper_ws::hub::{Joined, Position, Room};
+    ///
+    /// # async fn document() -> Result<String, BoxError> { Ok(String::new()) }
     /// async fn enter(
     ///     socket: &mut WebSocket,
-    ///     room: &hyper_ws::hub::Room,
+    ///     room: &Room,
     ///     mut from: Option<Position>,
-    /// ) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
-    ///     // A page that reads too slowly may miss its place more than once.
-    ///     for _ in 0..3 {
-    ///         if let Joined::Resumed { .. } = room.join_from(socket, from).await? {
-    ///             return Ok(true);
+    /// ) -> Result<(), BoxError> {
+    ///     // A client that reads too slowly may lose its place again.
+    ///     for _ in 0..4 {
+    ///         match room.join_from(socket, from).await? {
+    ///             Joined::Resumed { .. } => return Ok(()),
+    ///             Joined::Missed { now } => {
+    ///                 socket.send(document().await?).await?;
+    ///                 from = Some(now);
+    ///             }
     ///         }
-    ///         let recent = room.history(50).await?;
-    ///         socket.send(format!("{} messages follow", recent.messages.len())).await?;
-    ///         for message in recent.messages {
-    ///             socket.send(message).await?;
-    ///         }
-    ///         from = Some(recent.position);
     ///     }
-    ///     Ok(false)
+    ///     Err("the client reads too slowly".into())
     /// }
     /// ```
     ///
@@ -120,6 +122,56 @@ impl Room {
         position: Option<Position>,
     ) -> Result<Joined, HubError> {
         self.room.join_from(&self.hub, socket, position).await
+    }
+
+    /// Sends a socket what it has missed since a position, or else the last messages of the room, and
+    /// makes it a member: [`join_from`](Self::join_from) for clients whose state is the messages.
+    ///
+    /// If the client has no position, or it cannot be shown that nothing after its position is
+    /// missing, it is sent `begin`, by which it knows that it has to forget what it shows; then
+    /// at most `last` messages of those that the room keeps; then all that follow, once and in order.
+    /// It returns the position at which the socket became a member.
+    ///
+    /// ```
+    /// use hyper_ws::WebSocket;
+    /// use hyper_ws::error::BoxError;
+    /// use hyper_ws::hub::{Hub, Position};
+    ///
+    /// async fn chat(
+    ///     mut socket: WebSocket,
+    ///     hub: Hub,
+    ///     from: Option<Position>,
+    /// ) -> Result<(), BoxError> {
+    ///     let room = hub.room("lobby");
+    ///     room.join_recent(&socket, from, 50, "clear").await?;
+    ///     while let Some(message) = socket.recv().await? {
+    ///         room.publish(message).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`join_from`](Self::join_from), and [`HubError::TooSlow`] if the client has lost its
+    /// place three times while it read the last messages. A room loses a place when it no longer keeps
+    /// the message after it, so this means that its [history](super::Hub::history) is short for `last`
+    /// messages and clients as slow as this one. The socket is not closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, the socket is not a member. Some messages may
+    /// have been sent, and the client knows its position by the last of them.
+    pub async fn join_recent(
+        &self,
+        socket: &WebSocket,
+        from: Option<Position>,
+        last: usize,
+        begin: impl Into<Message>,
+    ) -> Result<Position, HubError> {
+        let (room, hub) = (&self.room, &self.hub);
+        room.join_recent(hub, socket, from, last, begin.into())
+            .await
     }
 
     /// Ends the membership of a socket. It has no effect on a socket that is not a member.

@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// batches, others may lock the room.
 const BATCH: usize = 32;
 
+/// How often a client is sent the last messages of a room, until it has kept its place for once.
+const ROUNDS: usize = 3;
+
 /// The outcome of [`Room::join_from`](crate::hub::Room::join_from).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 // Exhaustive on purpose: it is a member, or is not.
@@ -70,6 +73,10 @@ pub enum HubError {
     Unavailable(EngineError),
     /// The socket is closed or closing.
     Closed,
+    /// The client reads more slowly than the room talks:
+    /// [`Room::join_recent`](crate::hub::Room::join_recent) has sent it the last messages several
+    /// times, and each time it had lost its place before it was through.
+    TooSlow,
 }
 
 impl fmt::Display for HubError {
@@ -80,6 +87,7 @@ impl fmt::Display for HubError {
             }
             HubError::Unavailable(reason) => write!(f, "the engine is unavailable: {reason}"),
             HubError::Closed => f.write_str("the WebSocket is closed"),
+            HubError::TooSlow => f.write_str("the client reads more slowly than the room talks"),
         }
     }
 }
@@ -181,6 +189,35 @@ impl RoomShared {
                 }
                 Next::Missed(now) => return Ok(Joined::Missed { now }),
             }
+        }
+    }
+
+    pub(in crate::hub) async fn join_recent(
+        self: &Arc<Self>,
+        hub: &Arc<Registry>,
+        socket: &WebSocket,
+        mut from: Option<Position>,
+        last: usize,
+        begin: Message,
+    ) -> Result<Position, HubError> {
+        let begin = Prepared::new(begin);
+        let sender = socket.sender();
+        for _ in 0..ROUNDS {
+            if let Joined::Resumed { position, .. } = self.join_from(hub, socket, from).await? {
+                return Ok(position);
+            }
+            let recent = self.recent(hub, last).await?;
+            let sent = sender.send_prepared(&begin).await;
+            sent.map_err(|_| HubError::Closed)?;
+            for message in recent.messages {
+                let sent = sender.send(message).await;
+                sent.map_err(|_| HubError::Closed)?;
+            }
+            from = Some(recent.position);
+        }
+        match self.join_from(hub, socket, from).await? {
+            Joined::Resumed { position, .. } => Ok(position),
+            Joined::Missed { .. } => Err(HubError::TooSlow),
         }
     }
 

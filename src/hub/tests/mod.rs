@@ -20,6 +20,8 @@ mod presence;
 #[cfg(test)]
 mod race;
 #[cfg(test)]
+mod recent;
+#[cfg(test)]
 mod resume;
 #[cfg(test)]
 mod ring;

@@ -1,0 +1,119 @@
+//! Sockets that join with the last messages of a room.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::resume::{parts, stamped};
+use super::*;
+use crate::socket::tests::peer::{Peer, serve_with};
+use crate::{Config, Error, WebSocket};
+
+type Told = oneshot::Receiver<Result<Position, HubError>>;
+
+fn join(room: &Room, from: Option<Position>, last: usize) -> (Peer, Told) {
+    let (tell, told) = oneshot::channel();
+    let room = room.clone();
+    let peer = serve_with(
+        4096,
+        Config::new(),
+        move |mut socket: WebSocket| async move {
+            let _ = tell.send(room.join_recent(&socket, from, last, "clear").await);
+            while socket.recv().await?.is_some() {}
+            Ok::<_, Error>(())
+        },
+    );
+    (peer.0, told)
+}
+
+async fn text(peer: &mut Peer) -> String {
+    peer.message().await.as_text().unwrap().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_visit_begins_with_the_last_messages_and_goes_on() {
+    let room = stamped(History::last(10)).room("lobby");
+    for number in 0..5 {
+        room.send(format!("{number}"));
+    }
+    let (mut peer, told) = join(&room, None, 3);
+    assert_eq!(text(&mut peer).await, "clear");
+    for number in 2..5 {
+        assert_eq!(parts(&peer.message().await).1, number.to_string());
+    }
+    assert_eq!(told.await.unwrap(), Ok(room.position().await.unwrap()));
+    room.send("5");
+    assert_eq!(parts(&peer.message().await).1, "5");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_with_a_position_gets_what_it_missed_and_is_not_told_to_forget() {
+    let room = stamped(History::last(10)).room("lobby");
+    room.send("0");
+    let from = room.position().await.unwrap();
+    room.send("1");
+    let (mut peer, told) = join(&room, Some(from), 50);
+    let (position, first) = parts(&peer.message().await);
+    assert_eq!(first, "1");
+    assert_eq!(told.await.unwrap(), Ok(position));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_that_is_gone_is_a_first_visit() {
+    let room = stamped(History::last(3)).room("lobby");
+    let from = room.position().await.unwrap();
+    for number in 0..9 {
+        room.send(format!("{number}"));
+    }
+    let (mut peer, _told) = join(&room, Some(from), 50);
+    assert_eq!(text(&mut peer).await, "clear");
+    for number in 6..9 {
+        assert_eq!(parts(&peer.message().await).1, number.to_string());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_always_loses_its_place_is_too_slow() {
+    let room = stamped(History::last(3).bytes(1 << 20)).room("lobby");
+    // More than the pipe and the queue hold, so the join waits for the peer.
+    let large = "x".repeat(200_000);
+    let say = |count| {
+        for _ in 0..count {
+            room.send(large.as_str());
+        }
+    };
+    say(3);
+    let (mut peer, mut told) = join(&room, None, 3);
+    let mut clears = 0;
+    let outcome = loop {
+        let event = timeout(Duration::from_secs(1), peer.message()).await;
+        if event.is_ok_and(|message| message.as_text() == Some("clear")) {
+            clears += 1;
+            // One more than the room keeps.
+            say(4);
+        }
+        if let Ok(outcome) = told.try_recv() {
+            break outcome;
+        }
+        assert!(clears < 10);
+    };
+    assert_eq!((outcome, clears), (Err(HubError::TooSlow), 3));
+    assert!(room.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_history_and_on_a_closed_socket_it_is_an_error() {
+    let (_peer, told) = join(&Hub::new().room("lobby"), None, 1);
+    assert_eq!(told.await.unwrap(), Err(HubError::NoHistory));
+    let room = stamped(History::last(1)).room("lobby");
+    room.send("0");
+    let (tell, told) = oneshot::channel();
+    let closing = room.clone();
+    let _peer = serve_with(4096, Config::new(), move |socket: WebSocket| async move {
+        socket.sender().close(crate::CloseCode::NORMAL, "");
+        let _ = tell.send(closing.join_recent(&socket, None, 1, "clear").await);
+    });
+    assert_eq!(told.await.unwrap(), Err(HubError::Closed));
+    assert!(room.is_empty());
+}
