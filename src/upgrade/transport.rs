@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::Version;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -65,14 +66,9 @@ fn tcp(upgraded: Upgraded) -> Result<(TcpStream, Bytes), Upgraded> {
         Err(upgraded) => upgraded,
     };
     // hyper-util's `auto` reads to find out the version of HTTP. It keeps what it
-    // has read in one more layer around the stream.
-    #[cfg(feature = "http2")]
-    let upgraded =
-        match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(parts) => return Ok((parts.io.into_inner(), parts.read_buf)),
-            Err(upgraded) => upgraded,
-        };
-    Err(upgraded)
+    // has read in one more layer around the stream. axum and others serve with it.
+    let parts = auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded)?;
+    Ok((parts.io.into_inner(), parts.read_buf))
 }
 
 impl AsyncRead for Transport {
