@@ -141,6 +141,13 @@ impl SendQueue {
         }
     }
 
+    /// Whether a message of a room may be queued: if there is room, and less than half of the next
+    /// batch is taken. Bytes that go out before the queue do not count for the half.
+    #[cfg(feature = "hub")]
+    pub(super) fn has_half(&self, unsent: usize, limit: usize) -> bool {
+        self.has_room(0, limit / 2) && self.has_room(unsent, limit)
+    }
+
     /// Whether a chunk of the message that is being sent may be queued.
     #[inline]
     pub(super) fn has_room_for_chunk(&self, unsent: usize, limit: usize) -> bool {

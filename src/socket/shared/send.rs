@@ -485,9 +485,7 @@ impl Shared {
         match wait_for {
             WaitFor::Room => queue.has_room(unsent, limit) || !life.is_open(),
             #[cfg(feature = "hub")]
-            WaitFor::Half => {
-                queue.has_room(0, limit / 2) && queue.has_room(unsent, limit) || !life.is_open()
-            }
+            WaitFor::Half => queue.has_half(unsent, limit) || !life.is_open(),
             WaitFor::OwnMessage => {
                 !queue.is_chunked() && queue.has_room_for_chunk(unsent, limit) || !life.is_open()
             }
