@@ -4,6 +4,8 @@
 //!     cargo run --release --example rooms
 //!     cargo run --release --example reconnect -- ws://127.0.0.1:3000/ws
 //!
+//! A copy of it needs the feature `client`.
+//!
 //! Stop the server, type, and start it again. After the end of the input it leaves as soon as
 //! the room has all its lines.
 
@@ -126,15 +128,19 @@ impl Room {
         Some(line)
     }
 
-    /// `<position> <line>`, or `clear` if lines are missing before the next.
+    /// `<position> <line>`, or `clear <position>` if lines are missing before the next.
     fn hear(&mut self, message: &Message) {
         let Some((position, line)) = message.as_text().and_then(|text| text.split_once(' ')) else {
+            return;
+        };
+        if position == "clear" {
             // A first visit misses nothing.
             if !self.position.is_empty() {
                 println!("(some lines are missing)");
             }
+            self.position = line.to_owned();
             return;
-        };
+        }
         self.position = position.to_owned();
         let Some((name, number, text)) = numbered(line) else {
             println!("{line}"); // of a page

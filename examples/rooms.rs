@@ -3,6 +3,8 @@
 //!
 //!     cargo run --release --example rooms
 //!
+//! A copy of it needs the feature `hub`.
+//!
 //! Open http://127.0.0.1:3000 in two windows, or run `reconnect` beside it. `chat` adds names, and answers to what is sent.
 
 use std::convert::Infallible;
@@ -27,8 +29,8 @@ const PAGE: &str = r#"<!doctype html>
     socket = new WebSocket(`ws://${location.host}/ws`);
     socket.onopen = () => socket.send(position); // "" is a first visit
     socket.onmessage = ({ data }) => {
-      if (data === "clear") return list.replaceChildren(); // too much was missed
       let line;
+      if (data.startsWith("clear ")) return (position = data.slice(6)), list.replaceChildren();
       [, position, line] = data.match(/^(\S+) (.*)$/s);
       list.appendChild(document.createElement("li")).textContent = line;
     };
@@ -41,7 +43,8 @@ async fn chat(mut socket: WebSocket, hub: Hub) -> Result<(), BoxError> {
     let room = hub.room("lobby");
     let first = socket.recv().await?;
     let from = first.and_then(|after| after.as_text()?.parse().ok());
-    room.join_recent(&socket, from, 50, "clear").await?;
+    let begin = |start| format!("clear {start}"); // too much was missed, or a first visit
+    room.join_recent(&socket, from, 50, begin).await?;
     while let Some(message) = socket.recv().await? {
         room.send(message);
     }

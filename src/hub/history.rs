@@ -27,8 +27,10 @@ pub struct History {
 }
 
 impl History {
-    /// Keeps the last `messages` of each room, up to 64 KiB of them, for ten minutes after
-    /// the last one; and up to 64 MiB in all rooms of the hub together.
+    /// Keeps the last `messages` of each room, for ten minutes after the last one. They may take
+    /// 4 KiB each on average (64 KiB together at least), and 64 MiB in all rooms of the hub: set
+    /// [`bytes`](Self::bytes) for larger messages, and [`age`](Self::age) to how long a quiet room
+    /// remembers.
     ///
     /// # Panics
     ///
@@ -40,14 +42,14 @@ impl History {
         );
         History {
             messages,
-            bytes: 64 * 1024,
+            bytes: (messages * 4096).max(64 * 1024),
             age: Duration::from_secs(600),
             total_bytes: 64 * 1024 * 1024,
         }
     }
 
-    /// Sets the limit of a room in bytes. The default is 64 KiB. The newest message is kept
-    /// even if it is larger.
+    /// Sets the limit of a room in bytes. The default is 4 KiB for each message, and 64 KiB at
+    /// least. The newest message is kept even if it is larger.
     ///
     /// # Panics
     ///

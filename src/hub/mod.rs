@@ -48,14 +48,15 @@
 //!     })
 //! }
 //!
-//! /// `from`: what the page named, as in `/ws?after=42-9c3f1a2b00000017`.
+//! /// `from`: what the page named, as in `/ws?after=42-9c3f1a2b00000017`: a handler that takes
+//! /// `(upgrade, request)` calls `.parse().ok()` on that part of `request.uri().query()`.
 //! async fn chat(
 //!     mut socket: WebSocket,
 //!     hub: Hub,
 //!     from: Option<Position>,
 //! ) -> Result<(), BoxError> {
 //!     let room = hub.room("lobby");
-//!     match room.join_recent(&socket, from, 50, "clear").await {
+//!     match room.join_recent(&socket, from, 50, |start| format!("clear {start}")).await {
 //!         // The engine is away, or the page too slow: it comes back later, and loses nothing by it.
 //!         Err(HubError::Unavailable(_) | HubError::TooSlow) => {
 //!             socket.close(CloseCode::TRY_AGAIN_LATER, "").await;
@@ -82,7 +83,7 @@
 //! function connect() {
 //!   const socket = new WebSocket(`ws://${location.host}/ws?after=${after}`);
 //!   socket.onmessage = ({ data }) => {
-//!     if (data === "clear") return clear();
+//!     if (data.startsWith("clear ")) return (after = data.slice(6)), clear();
 //!     if (data.startsWith("error ")) return complain(data.slice(6));
 //!     after = data.split(" ", 1)[0];
 //!     show(data.slice(after.length + 1));

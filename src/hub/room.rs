@@ -128,9 +128,11 @@ impl Room {
     /// makes it a member: [`join_from`](Self::join_from) for clients whose state is the messages.
     ///
     /// If the client has no position, or it cannot be shown that nothing after its position is
-    /// missing, it is sent `begin`, by which it knows that it has to forget what it shows; then
-    /// at most `last` messages of those that the room keeps; then all that follow, once and in order.
-    /// It returns the position at which the socket became a member.
+    /// missing, it is sent a message that `begin` makes, by which it knows that it has to forget what
+    /// it shows; then at most `last` messages of those that the room keeps; then all that follow, once
+    /// and in order. Put the position that `begin` is given, the one before the first of these
+    /// messages, into the message: with it, a client comes back to a room in which nothing has been
+    /// said since. The call returns the position at which the socket became a member.
     ///
     /// ```
     /// use hyper_ws::WebSocket;
@@ -143,7 +145,7 @@ impl Room {
     ///     from: Option<Position>,
     /// ) -> Result<(), BoxError> {
     ///     let room = hub.room("lobby");
-    ///     room.join_recent(&socket, from, 50, "clear").await?;
+    ///     room.join_recent(&socket, from, 50, |start| format!("clear {start}")).await?;
     ///     while let Some(message) = socket.recv().await? {
     ///         room.publish(message).await?;
     ///     }
@@ -162,16 +164,16 @@ impl Room {
     ///
     /// If the future is dropped before it is ready, the socket is not a member. Some messages may
     /// have been sent, and the client knows its position by the last of them.
-    pub async fn join_recent(
+    pub async fn join_recent<M: Into<Message>>(
         &self,
         socket: &WebSocket,
         from: Option<Position>,
         last: usize,
-        begin: impl Into<Message>,
+        begin: impl Fn(Position) -> M,
     ) -> Result<Position, HubError> {
         let (room, hub) = (&self.room, &self.hub);
-        room.join_recent(hub, socket, from, last, begin.into())
-            .await
+        let begin = |start| begin(start).into();
+        room.join_recent(hub, socket, from, last, begin).await
     }
 
     /// Ends the membership of a socket. It has no effect on a socket that is not a member.
@@ -321,6 +323,9 @@ impl Room {
     /// }
     /// ```
     ///
+    /// A user may have several windows: then the key is one of the window, such as `"ann 2"`, and the
+    /// name is the info. Clients keep a map by key, and show each name once.
+    ///
     /// With an engine, a server that is killed holds its keys for 10 to 20 seconds more. While a
     /// server is cut off for longer than that, another may give its keys away, and both believe to
     /// have them until it is back; then [`Seat::is_held`] is false here.
@@ -329,7 +334,8 @@ impl Room {
     ///
     /// - [`EnterError::Taken`] if the key is in the room. See [`take_over`](Self::take_over).
     /// - [`EnterError::TooLarge`] if the key has more than 256 bytes, or the info more than 1,024.
-    /// - [`EnterError::Closed`] if the connection has ended or is closing.
+    /// - [`EnterError::Closed`] if the connection has ended or is closing. A handler that returns it has
+    ///   not failed.
     /// - [`EnterError::Unavailable`] if the engine does not answer within ten seconds, or keeps no
     ///   roster.
     ///

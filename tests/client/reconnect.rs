@@ -10,7 +10,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_ws::error::BoxError;
-use hyper_ws::hub::{History, Hub, Joined};
+use hyper_ws::hub::{History, Hub};
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{Sender, WebSocket, WebSocketService};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -154,12 +154,8 @@ async fn converse(mut socket: WebSocket, hub: Hub) -> Result<(), BoxError> {
     let room = hub.room("lobby");
     let first = socket.recv().await?;
     let from = first.and_then(|after| after.as_text()?.parse().ok());
-    if let Joined::Missed { now } = room.join_from(&socket, from).await? {
-        if from.is_some() {
-            socket.send("clear").await?;
-        }
-        room.join_from(&socket, Some(now)).await?;
-    }
+    let begin = |start| format!("clear {start}");
+    room.join_recent(&socket, from, 0, begin).await?;
     while let Some(message) = socket.recv().await? {
         room.send(message);
     }

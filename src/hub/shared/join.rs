@@ -55,6 +55,9 @@ pub enum Joined {
 pub struct Recent {
     /// The messages as members got them, oldest first.
     pub messages: Vec<Message>,
+    /// The position before the first of them. A client that has been told this one, and no
+    /// message yet, gets them all when it comes back.
+    pub start: Position,
     /// The position after the last of them: a socket that has been sent the messages joins from
     /// here.
     pub position: Position,
@@ -198,18 +201,16 @@ impl RoomShared {
         socket: &WebSocket,
         mut from: Option<Position>,
         last: usize,
-        begin: Message,
+        begin: impl Fn(Position) -> Message,
     ) -> Result<Position, HubError> {
-        let begin = Prepared::new(begin);
         let sender = socket.sender();
         for _ in 0..ROUNDS {
             if let Joined::Resumed { position, .. } = self.join_from(hub, socket, from).await? {
                 return Ok(position);
             }
             let recent = self.recent(hub, last).await?;
-            let sent = sender.send_prepared(&begin).await;
-            sent.map_err(|_| HubError::Closed)?;
-            for message in recent.messages {
+            let begin = begin(recent.start);
+            for message in std::iter::once(begin).chain(recent.messages) {
                 let sent = sender.send(message).await;
                 sent.map_err(|_| HubError::Closed)?;
             }
@@ -296,7 +297,10 @@ impl RoomShared {
         let log = state.log.as_deref().ok_or(HubError::NoHistory)?;
         let first = log.ring.len().saturating_sub(last);
         let messages = log.ring.from(first);
+        let before = first.checked_sub(1);
+        let before = before.and_then(|before| log.ring.from(before).next());
         Ok(Recent {
+            start: before.map_or(log.ring.start(), |entry| entry.position),
             messages: messages
                 .map(|entry| entry.message.message().clone())
                 .collect(),

@@ -19,7 +19,7 @@ fn join(room: &Room, from: Option<Position>, last: usize) -> (Peer, Told) {
         4096,
         Config::new(),
         move |mut socket: WebSocket| async move {
-            let _ = tell.send(room.join_recent(&socket, from, last, "clear").await);
+            let _ = tell.send(room.join_recent(&socket, from, last, clear).await);
             while socket.recv().await?.is_some() {}
             Ok::<_, Error>(())
         },
@@ -27,8 +27,8 @@ fn join(room: &Room, from: Option<Position>, last: usize) -> (Peer, Told) {
     (peer.0, told)
 }
 
-async fn text(peer: &mut Peer) -> String {
-    peer.message().await.as_text().unwrap().to_owned()
+fn clear(start: Position) -> String {
+    format!("{start} clear")
 }
 
 #[tokio::test(start_paused = true)]
@@ -38,7 +38,8 @@ async fn a_first_visit_begins_with_the_last_messages_and_goes_on() {
         room.send(format!("{number}"));
     }
     let (mut peer, told) = join(&room, None, 3);
-    assert_eq!(text(&mut peer).await, "clear");
+    let (start, clear) = parts(&peer.message().await);
+    assert_eq!((start.number(), clear.as_str()), (2, "clear"));
     for number in 2..5 {
         assert_eq!(parts(&peer.message().await).1, number.to_string());
     }
@@ -67,10 +68,22 @@ async fn a_position_that_is_gone_is_a_first_visit() {
         room.send(format!("{number}"));
     }
     let (mut peer, _told) = join(&room, Some(from), 50);
-    assert_eq!(text(&mut peer).await, "clear");
+    let (start, clear) = parts(&peer.message().await);
+    assert_eq!((start.number(), clear.as_str()), (6, "clear"));
     for number in 6..9 {
         assert_eq!(parts(&peer.message().await).1, number.to_string());
     }
+}
+
+/// The page that is alone in a room, and whose connection breaks before anything is said.
+#[tokio::test(start_paused = true)]
+async fn a_client_comes_back_to_a_room_in_which_nothing_was_said() {
+    let room = stamped(History::last(3)).room("lobby");
+    let (mut peer, _told) = join(&room, None, 50);
+    let (start, _) = parts(&peer.message().await);
+    room.send("0");
+    let (mut again, _told) = join(&room, Some(start), 50);
+    assert_eq!(parts(&again.message().await).1, "0");
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,7 +101,7 @@ async fn a_client_that_always_loses_its_place_is_too_slow() {
     let mut clears = 0;
     let outcome = loop {
         let event = timeout(Duration::from_secs(1), peer.message()).await;
-        if event.is_ok_and(|message| message.as_text() == Some("clear")) {
+        if event.is_ok_and(|message| parts(&message).1 == "clear") {
             clears += 1;
             // One more than the room keeps.
             say(4);
@@ -112,7 +125,7 @@ async fn without_a_history_and_on_a_closed_socket_it_is_an_error() {
     let closing = room.clone();
     let _peer = serve_with(4096, Config::new(), move |socket: WebSocket| async move {
         socket.sender().close(crate::CloseCode::NORMAL, "");
-        let _ = tell.send(closing.join_recent(&socket, None, 1, "clear").await);
+        let _ = tell.send(closing.join_recent(&socket, None, 1, clear).await);
     });
     assert_eq!(told.await.unwrap(), Err(HubError::Closed));
     assert!(room.is_empty());
