@@ -1,6 +1,8 @@
 //! A WebSocket route in axum, with a shutdown that sockets take part in.
 //!
 //!     cargo run --release --example axum
+//!
+//! A copy of it needs the feature `axum`.
 
 use std::time::Duration;
 

@@ -3,6 +3,8 @@
 //! Over HTTP/1.1 and over HTTP/2 (prior knowledge), on one port.
 //!
 //!     cargo run --release --example echo -- --listen 127.0.0.1:9001
+//!
+//! A copy of it needs the features `http2`, `deflate`.
 
 mod support;
 

@@ -2,6 +2,8 @@
 //! requests that hyper has not answered yet.
 //!
 //!     cargo run --release --example graceful_shutdown
+//!
+//! A copy of it needs the feature `http2`.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -49,11 +51,13 @@ async fn main() -> std::io::Result<()> {
 
     let listener = TcpListener::bind("127.0.0.1:3000").await?;
     println!("listening on http://{}", listener.local_addr()?);
+    // Made once: a signal between two turns of the loop counts too.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => accepted?.0,
-            _ = tokio::signal::ctrl_c() => break,
+            _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
         };
         let connection = server

@@ -4,6 +4,8 @@
 //!     cargo run --release --example metrics
 //!     curl http://127.0.0.1:3000/metrics
 //!
+//! A copy of it needs the feature `hub`.
+//!
 //! The tracker and the hub count by themselves; this example translates their counts for
 //! Prometheus at each request. Only the durations are recorded when a conversation ends,
 //! because a histogram needs each of them.

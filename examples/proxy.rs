@@ -4,6 +4,8 @@
 //!     cargo run --release --example echo
 //!     cargo run --release --example proxy -- --upstream ws://127.0.0.1:9001
 //!
+//! A copy of it needs the feature `client`.
+//!
 //! Messages of any size go through in chunks. Backpressure of a slow reader reaches
 //! the sender through the proxy, which holds some 64 KiB each way. Each connection
 //! has pings of its own. Close codes are forwarded, and the client sees the
@@ -48,11 +50,13 @@ async fn main() -> std::io::Result<()> {
         .tracker(&tracker);
     let listener = TcpListener::bind(options.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
+    // Made once: a signal between two turns of the loop counts too.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => accepted?.0,
-            _ = tokio::signal::ctrl_c() => break,
+            _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
         };
         let connection = http1::Builder::new()

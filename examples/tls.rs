@@ -3,6 +3,8 @@
 //!
 //!     cargo run --release --example tls
 //!     cargo run --release --example client -- --insecure wss://localhost:3443/ws
+//!
+//! A copy of it needs the feature `http2`.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -4,6 +4,8 @@
 //! cargo run --release --example chat
 //! ```
 //!
+//! A copy of it needs the features `hub`, `redis`, `deflate`.
+//!
 //! Open the address it prints in two windows. The address names the room: `/?room=rust`. A page
 //! that loses its connection comes back by itself, and gets what it has missed.
 //!

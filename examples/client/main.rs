@@ -3,6 +3,8 @@
 //!     cargo run --release --example client -- ws://127.0.0.1:9001
 //!     echo hello | cargo run --release --example client -- ws://127.0.0.1:9001
 //!
+//! A copy of it needs the features `client`, `rustls-ring`, `deflate`.
+//!
 //! Only messages go to standard output, so it works in pipes. At the end of the
 //! input it waits for answers as long as they keep coming (see `--wait`), and
 //! closes. Exit status: 0 after a close with 1000 or 1001, 1 after any other end, 2
@@ -184,6 +186,9 @@ async fn converse(
     let mut typing = pin!(send_lines(socket.sender(), lines(options), options.binary));
     let mut is_typing = true;
     let mut quiet = pin!(sleep_until(Instant::now()));
+    // Made once: a Ctrl-C between two turns of the loop counts too.
+    let mut interrupt = pin!(tokio::signal::ctrl_c());
+    let mut is_interrupted = false;
     let mut ask = interval(options.ping.unwrap_or(Duration::from_secs(3600)));
     let mut latency = None;
     let mut count = 0;
@@ -206,7 +211,10 @@ async fn converse(
                 quiet.as_mut().reset(Instant::now() + options.wait);
             }
             () = &mut quiet, if !is_typing => { socket.close(CloseCode::NORMAL, "").await; }
-            _ = tokio::signal::ctrl_c() => { socket.close(CloseCode::NORMAL, "").await; }
+            _ = &mut interrupt, if !is_interrupted => {
+                is_interrupted = true;
+                socket.close(CloseCode::NORMAL, "").await;
+            }
             _ = ask.tick(), if options.ping.is_some() => {
                 if socket.latency() != latency
                     && let Some(answered) = socket.latency()

@@ -28,6 +28,11 @@
 //! # }
 //! ```
 //!
+//! A handler with a state: `connect(handler::socket_with(state, chat))`, with
+//! [`handler`](crate::middleware::handler), or a closure that clones it. An axum handler takes
+//! extractors: test the function that is given the [`WebSocket`](crate::WebSocket) here, and the
+//! router with [`serve_tower`].
+//!
 //! # A bug that takes time to show
 //!
 //! This handler should send "tick" every ten seconds. It does, until a client sends
