@@ -60,7 +60,6 @@ async fn a_tcp_stream_is_taken_out_of_hypers_layers_and_does_not_delay() {
     is_tcp_without_delay(transports.recv().await.unwrap()).await;
 }
 
-#[cfg(feature = "http2")]
 #[tokio::test]
 async fn a_tcp_stream_is_taken_out_of_the_layers_of_auto_too() {
     use hyper_util::rt::TokioExecutor;
