@@ -1,19 +1,18 @@
 //! Masking (RFC 6455, section 5.3): each payload byte is combined with one of
 //! the four bytes of the key, in turn, by exclusive or.
 
+/// The compiler makes vector instructions of a loop over whole words, which then runs at memory
+/// speed. It does not unroll the loop by itself, hence blocks of this length.
+const BLOCK: usize = 256;
+
 /// Masks or unmasks `payload`, beginning with the first byte of the key.
 #[inline]
 pub(crate) fn apply(key: [u8; 4], payload: &mut [u8]) {
     let half = u32::from_ne_bytes(key);
     let whole = wide(key);
-    // Whole words: the compiler makes vector instructions of these loops, which then run at
-    // memory speed. It does not unroll them by itself, hence the blocks of eight words.
-    let (blocks, rest) = payload.as_chunks_mut::<64>();
+    let (blocks, rest) = payload.as_chunks_mut::<BLOCK>();
     for block in blocks {
-        let (words, _) = block.as_chunks_mut::<8>();
-        for word in words {
-            *word = (u64::from_ne_bytes(*word) ^ whole).to_ne_bytes();
-        }
+        apply_words(whole, block);
     }
     let (words, rest) = rest.as_chunks_mut::<8>();
     for word in words {
@@ -28,6 +27,14 @@ pub(crate) fn apply(key: [u8; 4], payload: &mut [u8]) {
     }
 }
 
+#[inline(always)]
+fn apply_words(key: u64, block: &mut [u8; BLOCK]) {
+    let (words, _) = block.as_chunks_mut::<8>();
+    for word in words {
+        *word = (u64::from_ne_bytes(*word) ^ key).to_ne_bytes();
+    }
+}
+
 /// Masks or unmasks the next `part` of a payload, and rotates the key for the part that
 /// follows.
 #[inline]
@@ -36,31 +43,41 @@ pub(crate) fn apply_next(key: &mut [u8; 4], part: &mut [u8]) {
     *key = after(*key, part.len());
 }
 
-/// Payloads of this length and more are unmasked while they are copied. For smaller
-/// ones both passes stay in the nearest cache, and the allocation has exactly their
-/// length.
-pub(crate) const ONE_PASS: usize = 4 * 1024;
-
-/// Copies `payload` and masks or unmasks the copy: one pass over memory instead of two.
+/// Appends `payload` to `out`, masked or unmasked: one pass over memory instead of two.
 #[inline(never)]
-pub(crate) fn copy(key: [u8; 4], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn append(key: [u8; 4], payload: &[u8], out: &mut Vec<u8>) {
     let whole = wide(key);
-    let masked = |word: &[u8; 8]| (u64::from_ne_bytes(*word) ^ whole).to_ne_bytes();
-    let (words, rest) = payload.as_chunks::<8>();
-    // 256 bytes: the compiler does not unroll the loop over them by itself.
-    let (blocks, words) = words.as_chunks::<32>();
-    // So written, the compiler sees that the whole blocks fit, with up to 255 bytes to spare.
-    let is_more = !words.is_empty() || !rest.is_empty();
-    let mut copy = Vec::with_capacity(blocks.len() + usize::from(is_more));
-    copy.extend(blocks.iter().map(|block| block.each_ref().map(masked)));
-    let mut copy = copy.into_flattened();
-    copy.extend(words.iter().map(masked));
-    let mut copy = copy.into_flattened();
-    copy.extend(
-        rest.iter()
-            .zip(key.iter().cycle())
-            .map(|(byte, key)| byte ^ key),
-    );
+    let (blocks, rest) = payload.as_chunks::<BLOCK>();
+    // An iterator whose exact length the compiler knows: the room is checked once, and no block
+    // lies anywhere between `payload` and `out`.
+    out.extend(blocks.iter().flat_map(|block| {
+        let mut block = *block;
+        apply_words(whole, &mut block);
+        block
+    }));
+    let start = out.len();
+    out.extend_from_slice(rest);
+    apply(key, &mut out[start..]);
+}
+
+/// Appends the next `part` of a payload, and rotates the key for the part that follows.
+#[inline]
+pub(crate) fn append_next(key: &mut [u8; 4], part: &[u8], out: &mut Vec<u8>) {
+    append(*key, part, out);
+    *key = after(*key, part.len());
+}
+
+/// Copies `payload` and masks or unmasks the copy, whose allocation has exactly that length.
+#[inline]
+pub(crate) fn copy(key: [u8; 4], payload: &[u8]) -> Vec<u8> {
+    let mut copy = Vec::with_capacity(payload.len());
+    if payload.len() < BLOCK {
+        // Fewer steps, and both passes stay in the nearest cache.
+        copy.extend_from_slice(payload);
+        apply(key, &mut copy);
+    } else {
+        append(key, payload, &mut copy);
+    }
     copy
 }
 

@@ -13,6 +13,17 @@ use crate::message::Text;
 /// A message's buffer grows by at least this, if as much is still to come.
 const LEAST_GROWTH: usize = 1024;
 
+/// Once this many bytes of a message have arrived, and the header of its last frame tells its
+/// length, room is made for [`EAGER`] times as many, but for at most [`MAX_EAGER`]. Each time
+/// that a buffer of this size grows, it is copied.
+const MUCH: usize = 64 * 1024;
+const EAGER: usize = 4;
+const MAX_EAGER: usize = 1024 * 1024;
+
+/// Payload is unmasked and validated in blocks of this length, which stay in the nearest cache
+/// between both.
+const BLOCK: usize = 16 * 1024;
+
 /// How much room to make for a part that is read directly into the buffer.
 pub(super) const PART_CAPACITY: usize = 64 * 1024;
 
@@ -104,23 +115,35 @@ impl Assembly {
         self.wire_length
     }
 
-    /// Appends the next `part` of the payload, which is unmasked.
+    /// Appends the next `part` of the payload, and unmasks it.
     pub(super) fn append(
         &mut self,
-        part: &[u8],
+        part: &mut [u8],
+        key: &mut Option<[u8; 4]>,
         rest: Rest,
         codec: Option<&mut (dyn Codec + 'static)>,
         limit: usize,
     ) -> Result<(), Violation> {
         self.wire_length += part.len();
         match codec {
-            Some(codec) if !self.rsv.is_none() => self.decode(part, rest, codec, limit),
-            _ => {
-                if let Some(text) = &mut self.text {
-                    text.push(part)?;
+            Some(codec) if !self.rsv.is_none() => {
+                if let Some(key) = key {
+                    mask::apply_next(key, part);
                 }
+                self.decode(part, rest, codec, limit)
+            }
+            _ => {
                 self.reserve(part.len(), rest, limit)?;
-                self.buffer.extend_from_slice(part);
+                for block in part.chunks(BLOCK) {
+                    let start = self.buffer.len();
+                    match key {
+                        Some(key) => mask::append_next(key, block, &mut self.buffer),
+                        None => self.buffer.extend_from_slice(block),
+                    }
+                    if let Some(text) = &mut self.text {
+                        text.push(&self.buffer[start..])?;
+                    }
+                }
                 Ok(())
             }
         }
@@ -152,8 +175,9 @@ impl Assembly {
     /// Makes room for the next `part` bytes, after which `rest` of the frame is yet to
     /// arrive.
     ///
-    /// The buffer grows by as much as has arrived, so an announced length costs nothing
-    /// until its bytes come. It never grows beyond what is announced or allowed.
+    /// The buffer grows by as much as has arrived, or by a small multiple of it, so an
+    /// announced length costs nothing until its bytes come. It never grows beyond what is
+    /// announced or allowed.
     fn reserve(&mut self, part: usize, rest: Rest, limit: usize) -> Result<(), Violation> {
         let length = self.buffer.len();
         if self.buffer.capacity() - length >= part {
@@ -166,8 +190,13 @@ impl Assembly {
         } else {
             limit.saturating_sub(length)
         };
+        let arrived = length + part;
         let growth = match self.taken {
-            0 => length + part,
+            0 if rest.fin && arrived >= MUCH => {
+                let eager = arrived.saturating_mul(EAGER).min(MAX_EAGER);
+                part + arrived.max(eager)
+            }
+            0 => arrived,
             // The bytes will be taken away soon: no need for room to grow.
             _ => length,
         };
@@ -236,22 +265,23 @@ impl Assembly {
         (&mut self.buffer, room)
     }
 
-    /// Unmasks and validates the last `count` bytes, which were read into the buffer.
+    /// Unmasks and validates the last `count` bytes, which are in the buffer as they came.
     pub(super) fn filled(
         &mut self,
         count: usize,
         key: &mut Option<[u8; 4]>,
     ) -> Result<(), Violation> {
-        let start = self.buffer.len() - count;
-        let part = &mut self.buffer[start..];
-        if let Some(key) = key {
-            mask::apply_next(key, part);
-        }
         self.wire_length += count;
-        match &mut self.text {
-            Some(text) => text.push(part),
-            None => Ok(()),
+        let start = self.buffer.len() - count;
+        for block in self.buffer[start..].chunks_mut(BLOCK) {
+            if let Some(key) = key {
+                mask::apply_next(key, block);
+            }
+            if let Some(text) = &mut self.text {
+                text.push(block)?;
+            }
         }
+        Ok(())
     }
 
     #[cfg(test)]

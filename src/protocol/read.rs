@@ -258,16 +258,7 @@ impl Reader {
                 (taken, Some(header)) => self.begin(header, &mut input[taken..], taken, sink),
                 (taken, None) => Ok((taken, ControlFlow::Break(()))),
             },
-            ReadState::Payload { key, left, .. } => {
-                let taken = input.len().min(*left);
-                let part = &mut input[..taken];
-                if let Some(key) = key {
-                    mask::apply_next(key, part);
-                }
-                *left -= taken;
-                let flow = self.append(part, sink)?;
-                Ok((taken, flow))
-            }
+            ReadState::Payload { .. } => self.append(input, sink),
             ReadState::Control(control) => {
                 let taken = control.resume(input);
                 if !control.is_complete() {
@@ -377,25 +368,29 @@ impl Reader {
         Ok(event)
     }
 
-    /// Appends a part of a data frame's payload, which is unmasked and already
-    /// subtracted from `left`.
+    /// Appends what `input` has of a data frame's payload.
     fn append(
         &mut self,
-        part: &[u8],
+        input: &mut [u8],
         sink: &mut dyn EventSink,
-    ) -> Result<ControlFlow<()>, Violation> {
-        let (&ReadState::Payload { left, fin, .. }, Some(assembly)) =
-            (&self.state, &mut self.assembly)
+    ) -> Result<(usize, ControlFlow<()>), Violation> {
+        let (ReadState::Payload { key, left, fin }, Some(assembly)) =
+            (&mut self.state, &mut self.assembly)
         else {
-            return Ok(ControlFlow::Continue(()));
+            return Ok((input.len(), ControlFlow::Break(())));
         };
+        let taken = input.len().min(*left);
+        *left -= taken;
+        let (left, fin) = (*left, *fin);
         let codec = self.codec.as_deref_mut();
-        assembly.append(part, Rest { left, fin }, codec, self.message_limit)?;
-        Ok(match self.finish_frame()? {
+        let part = &mut input[..taken];
+        assembly.append(part, key, Rest { left, fin }, codec, self.message_limit)?;
+        let flow = match self.finish_frame()? {
             Progress::Within => ControlFlow::Break(()),
             Progress::FrameEnded => ControlFlow::Continue(()),
             Progress::MessageEnded(message) => sink.event(Event::Message(message)),
-        })
+        };
+        Ok((taken, flow))
     }
 
     /// Ends the frame if its payload is complete, and the message if that was its last

@@ -146,11 +146,6 @@ pub(super) fn unmask(key: Option<[u8; 4]>, input: &[u8], length: usize) -> Paylo
 fn unmask_long(key: Option<[u8; 4]>, payload: &[u8]) -> Payload {
     match key {
         None => Payload::copy_from_slice(payload),
-        Some(key) if payload.len() >= mask::ONE_PASS => mask::copy(key, payload).into(),
-        Some(key) => {
-            let mut copy = payload.to_vec();
-            mask::apply(key, &mut copy);
-            copy.into()
-        }
+        Some(key) => mask::copy(key, payload).into(),
     }
 }

@@ -181,6 +181,30 @@ fn a_part_that_is_taken_away_keeps_no_other_memory_alive() {
     }
 }
 
+/// Room is made ahead of a large last frame, so that its buffer is not copied each time that it
+/// grows; but only in proportion to what has arrived.
+#[test]
+fn the_room_for_a_large_message_follows_what_has_arrived() {
+    let limit = 64 << 20;
+    for announced in [100_000, 1 << 20, limit] {
+        let mut reader = Reader::new(Role::Server, &Config::new().max_message_size(limit));
+        let mut input = frame(0x82, &vec![7; announced]);
+        input.truncate((4 << 20).min(input.len() - 1));
+        let (mut arrived, mut growths, mut capacity) = (0, 0, 0);
+        for piece in input.chunks_mut(4096) {
+            arrived += piece.len();
+            let sink = &mut |_| panic!("it has not ended");
+            reader.drain(piece, sink).unwrap();
+            let now = reader.assembly_capacity().expect("a message is arriving");
+            assert!(now <= 5 * arrived + 4096 && now <= announced, "{now}");
+            growths += usize::from(now != capacity);
+            capacity = now;
+        }
+        // Doubling from 4 KiB alone would take eight steps to a mebibyte.
+        assert!(growths <= 10, "{growths}");
+    }
+}
+
 #[test]
 fn parts_that_are_sent_are_fragments_of_one_message() {
     for role in [Role::Server, CLIENT] {
