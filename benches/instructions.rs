@@ -35,7 +35,7 @@ use hyper_ws::handshake::{Agreement, Head};
 use hyper_ws::protocol::{Outbox, Prepared, Reader, Role, Writer};
 use hyper_ws::{Config, Message};
 use support::wire::{Conversation, Members};
-use support::{handshake, masked};
+use support::{handshake, masked, returned};
 
 /// The margin of a bound above its count.
 const MARGIN: f64 = 1.08;
@@ -62,6 +62,10 @@ const LOADS: &[Load] = &[
     load("echo 20 B, 1 in flight", 5_000, |n| echo(n, 20, 1)),
     load("echo 20 B, 16 in flight", 20_000, |n| echo(n, 20, 16)),
     load("echo 1 KiB, 1 in flight", 5_000, |n| echo(n, 1024, 1)),
+    load("echo 16 KiB", 500, |n| echo(n, 16 << 10, 1)),
+    load("echo 1 MiB of text", 20, echo_mebibytes),
+    load("echo 1 KiB, compressed", 1_000, echo_compressed),
+    load("receive 1 MiB in chunks", 20, receive_chunks),
     load("publish 100 B, 1 of 10", 5_000, |n| publish(n, 10)),
     load("publish 100 B, 1 of 50", 5_000, |n| publish(n, 50)),
     load("publish 100 B, 1 of 1,000", 5_000, |n| publish(n, 1_000)),
@@ -157,6 +161,42 @@ fn echo(messages: usize, size: usize, in_flight: usize) {
     for _ in 0..messages / in_flight {
         let sent = conversation.turn(&input);
         assert_eq!(sent, input.len() - 4 * in_flight);
+    }
+}
+
+/// Texts that are longer than a read.
+fn echo_mebibytes(messages: usize) {
+    let mut conversation = Conversation::echo();
+    // Reads cut within characters.
+    let input = masked(&Message::from("aä".repeat((1 << 20) / 3)), [1, 2, 3, 4]);
+    conversation.prepare(&input);
+    for _ in 0..messages {
+        conversation.repeat(input.len() - 4);
+    }
+}
+
+/// Decompresses and compresses JSON of a kibibyte.
+fn echo_compressed(messages: usize) {
+    let mut conversation = Conversation::compressed();
+    let text: String = (0..50)
+        .map(|at| format!("{{\"id\":{at},\"ok\":true}},"))
+        .collect();
+    let plain = masked(&Message::from(text), [1, 2, 3, 4]);
+    let answer = conversation.answer(&plain);
+    assert_eq!(answer[0], 0xc1, "it is compressed");
+    let input = returned(&answer, [1, 2, 3, 4]);
+    for _ in 0..messages {
+        assert_eq!(conversation.turn(&input), answer.len());
+    }
+}
+
+/// Messages that the handler takes as they arrive.
+fn receive_chunks(messages: usize) {
+    let mut conversation = Conversation::chunks();
+    let input = masked(&Message::from(vec![7; 1 << 20]), [1, 2, 3, 4]);
+    conversation.prepare(&input);
+    for _ in 0..messages {
+        conversation.repeat(b"\x81\x04done".len());
     }
 }
 

@@ -13,6 +13,16 @@ pub(crate) fn masked(message: &Message, key: [u8; 4]) -> Vec<u8> {
     frame::masked(FIN | opcode(message), message.as_bytes(), key)
 }
 
+/// A server's frame of less than 64 KiB, as a client sends it.
+pub(crate) fn returned(frame: &[u8], key: [u8; 4]) -> Vec<u8> {
+    match frame {
+        [first, 126, _, _, payload @ ..] | [first, _, payload @ ..] => {
+            frame::masked(*first, payload, key)
+        }
+        _ => panic!("no frame: {frame:?}"),
+    }
+}
+
 /// A message in frames of `size` bytes.
 pub(crate) fn fragmented(message: &Message, key: [u8; 4], size: usize) -> Vec<u8> {
     let payload = message.as_bytes();
