@@ -35,6 +35,10 @@ fn every_header_round_trips_and_is_incomplete_until_its_last_byte() {
                 for end in 0..bytes.len() {
                     assert_eq!(decode(&bytes[..end]), Ok(None), "{header:?} cut at {end}");
                 }
+                // What follows is no part of the header.
+                let end = bytes.len();
+                bytes.extend_from_slice(b"payload");
+                assert_eq!(decode(&bytes), Ok(Some((header, end))));
             }
         }
     }
@@ -66,4 +70,54 @@ fn lengths_must_be_minimal_and_positive() {
     assert!(decode(&long(u64::MAX >> 1)).is_ok());
     assert_eq!(decode(&long(1 << 63)), Err(Violation::InvalidLength));
     assert_eq!(decode(&long(u64::MAX)), Err(Violation::InvalidLength));
+}
+
+#[test]
+fn reserved_bits_are_allowed_if_each_of_them_is() {
+    let rsv = |bits: u8| decode(&[0x82 | bits, 0]).unwrap().unwrap().0.rsv;
+    let both = 0x50;
+    for (bits, allowed, within) in [
+        (0, 0, true),
+        (0, both, true),
+        (0x40, 0, false),
+        (0x40, 0x40, true),
+        (0x40, 0x10, false),
+        (0x40, both, true),
+        (both, 0x40, false),
+        (both, both, true),
+    ] {
+        assert_eq!(
+            rsv(bits).within(rsv(allowed)),
+            within,
+            "{bits:#x} {allowed:#x}"
+        );
+        assert_eq!(rsv(bits).is_none(), bits == 0, "{bits:#x}");
+    }
+}
+
+#[test]
+fn reserved_bits_are_set_beside_those_that_are_set() {
+    for (before, after) in [(0x01, 0x41), (0x81, 0xc1), (0x41, 0x41)] {
+        let mut first = before;
+        Rsv::RSV1.set_on(&mut first);
+        assert_eq!(first, after);
+    }
+}
+
+#[test]
+fn only_a_final_frame_of_text_or_binary_is_a_whole_message() {
+    use Opcode::*;
+    for opcode in [Continuation, Text, Binary, Close, Ping, Pong] {
+        for fin in [true, false] {
+            let header = Header {
+                fin,
+                rsv: Rsv::NONE,
+                opcode,
+                masking_key: None,
+                length: 0,
+            };
+            let whole = fin && (opcode == Text || opcode == Binary);
+            assert_eq!(header.is_message(), whole, "{header:?}");
+        }
+    }
 }

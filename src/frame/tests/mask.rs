@@ -32,3 +32,23 @@ fn the_example_of_the_rfc() {
     apply([0x37, 0xfa, 0x21, 0x3d], &mut payload);
     assert_eq!(&payload, b"Hello");
 }
+
+#[test]
+fn parts_are_masked_as_the_whole_is_wherever_it_is_cut() {
+    let key = [0x37, 0xfa, 0x21, 0x3d];
+    let payload: Vec<u8> = (0..21).map(|it| it * 7).collect();
+    let mut whole = payload.clone();
+    byte_by_byte(key, 0, &mut whole);
+    for cut in 0..=payload.len() {
+        let (first, second) = payload.split_at(cut);
+        let (mut next, mut appended) = (key, vec![]);
+        append_next(&mut next, first, &mut appended);
+        append_next(&mut next, second, &mut appended);
+        assert_eq!(appended, whole, "cut at {cut}");
+
+        let (mut next, mut parts) = (key, payload.clone());
+        apply_next(&mut next, &mut parts[..cut]);
+        apply_next(&mut next, &mut parts[cut..]);
+        assert_eq!(parts, whole, "cut at {cut}");
+    }
+}

@@ -64,3 +64,20 @@ fn fails_on_the_first_bad_byte() {
         );
     }
 }
+
+#[test]
+fn says_how_many_bytes_of_a_character_have_come() {
+    let mut validator = Validator::default();
+    for (piece, unfinished) in [
+        (&b"plain"[..], 0),
+        (b"a\xf0", 1),
+        (b"\x9d", 2),
+        (b"", 2),
+        (b"\x84", 3),
+        (b"\x9e\xe2\x82", 2),
+        (b"\xac", 0),
+    ] {
+        validator.push(piece).unwrap();
+        assert_eq!(validator.unfinished(), unfinished, "after {piece:x?}");
+    }
+}
