@@ -142,6 +142,7 @@ mod tests {
     #[test]
     fn a_code_is_shown_with_its_name() {
         assert_eq!(CloseCode::GOING_AWAY.to_string(), "1001 (going away)");
+        assert_eq!(format!("{:?}", CloseCode::GOING_AWAY), "1001 (going away)");
         assert_eq!(
             CloseCode::new(4001).unwrap().to_string(),
             "4001 (private use)"
