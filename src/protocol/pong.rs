@@ -36,3 +36,25 @@ impl Pongs {
         self.0.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_pings_keeps_the_oldest_and_the_newest() {
+        let mut pongs = Pongs::default();
+        assert!(pongs.is_empty());
+        for number in 0..20 {
+            pongs.push(Bytes::from(vec![number]));
+        }
+        assert!(!pongs.is_empty());
+        let kept: Vec<u8> = pongs.drain().map(|ping| ping[0]).collect();
+        assert_eq!(kept[..15], (0..15).collect::<Vec<_>>());
+        assert_eq!(kept[15..], [19]);
+        assert!(pongs.is_empty());
+        pongs.push(Bytes::new());
+        pongs.clear();
+        assert!(pongs.is_empty());
+    }
+}

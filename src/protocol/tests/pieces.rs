@@ -141,3 +141,14 @@ fn a_clients_message_in_pieces_is_masked_as_one() {
         assert_eq!(event, Some(Event::Message(message)));
     }
 }
+
+#[test]
+fn a_reader_is_between_messages_before_the_first_byte_and_after_the_last() {
+    let mut reader = Reader::new(Role::Server, &Config::new());
+    let bytes = From::Client.frame(0x82, b"abc");
+    assert!(reader.is_between_messages());
+    for (at, byte) in bytes.iter().enumerate() {
+        reader.read(&mut [*byte]).unwrap();
+        assert_eq!(reader.is_between_messages(), at + 1 == bytes.len(), "{at}");
+    }
+}
