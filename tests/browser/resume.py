@@ -14,9 +14,10 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from chat import Failure, Program, Session, WebDriverError, find  # noqa: E402
+from chat import PAGE_SHOWS_WITHIN, Failure, Program, Session, WebDriverError, find  # noqa: E402
 
 READY = r"^listening on http://(127\.0\.0\.1:\d+)$"
 CONNECTED = "return byId('state').textContent === 'Connected'"
@@ -24,6 +25,20 @@ CONNECTED = "return byId('state').textContent === 'Connected'"
 IDS = "return JSON.stringify([...messages.children].filter(e => e.matches('.message')).map(e => [...shown].find(([, item]) => item === e)?.[0]))"
 HOLE = "Some messages may be missing here"
 KEPT, SHOWN = 100, 50  # what the server keeps of a room, and shows to a page that has missed too much
+
+
+def until_equal(what, ann, ben):
+    """Waits until both pages show the same texts, and returns their ids. One page may be behind
+    the other for a moment, and a text of its own has no id until it comes back."""
+    deadline = time.monotonic() + PAGE_SHOWS_WITHIN
+    while True:
+        of_ann, of_ben = (json.loads(page.script(IDS)) for page in (ann, ben))
+        if of_ann == of_ben and None not in of_ann:
+            ann.check.holds(what, True)
+            return of_ann
+        if time.monotonic() > deadline:
+            raise Failure(f"{what}: not within {PAGE_SHOWS_WITHIN} s: {of_ann} and {of_ben}")
+        time.sleep(.03)
 
 
 class Road:
@@ -267,9 +282,8 @@ class Check:
         return json.loads(page.script(IDS))
 
     def are_equal(self, what, ann, ben):
-        expected = self.ids(ann)
-        ben.until(what, f"return (() => {{ {IDS} }})() === {json.dumps(json.dumps(expected, separators=(',', ':')))}")
-        self.holds("nothing twice", len(set(expected)) == len(expected) and None not in expected, expected)
+        ids = until_equal(what, ann, ben)
+        self.holds("nothing twice", len(set(ids)) == len(ids), ids)
 
     def holds(self, what, condition, found=None):
         if condition:

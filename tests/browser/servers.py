@@ -22,7 +22,7 @@ import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from chat import Failure, Program, Session, WebDriverError, find  # noqa: E402
-from resume import CONNECTED, HOLE, IDS, READY  # noqa: E402
+from resume import CONNECTED, HOLE, IDS, READY, until_equal  # noqa: E402
 
 # A page stays with its server as long as that is up: by the cookie, from which this program knows
 # which server it is.
@@ -206,10 +206,8 @@ class Check:
         return json.loads(page.script(IDS))
 
     def are_equal(self, ann, ben):
-        expected = self.ids(ann)
-        ben.until("both show the same texts in the same order",
-                  f"return (() => {{ {IDS} }})() === {json.dumps(json.dumps(expected, separators=(',', ':')))}")
-        self.holds("nothing twice", len(set(expected)) == len(expected) and None not in expected, expected)
+        ids = until_equal("both show the same texts in the same order", ann, ben)
+        self.holds("nothing twice", len(set(ids)) == len(ids), ids)
 
     def holds(self, what, condition, found=None):
         if condition:
