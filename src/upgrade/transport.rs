@@ -66,7 +66,7 @@ fn tcp(upgraded: Upgraded) -> Result<(TcpStream, Bytes), Upgraded> {
         Err(upgraded) => upgraded,
     };
     // hyper-util's `auto` reads to find out the version of HTTP. It keeps what it
-    // has read in one more layer around the stream. axum and others serve with it.
+    // has read in one more layer around the stream. axum and other frameworks serve with it.
     let parts = auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded)?;
     Ok((parts.io.into_inner(), parts.read_buf))
 }
