@@ -126,9 +126,9 @@ impl std::error::Error for Violation {}
 
 /// The cause that ended a connection. If there are several, the first one counts.
 ///
-/// Only [`Remote`](CloseCause::Remote) and [`Local`](CloseCause::Local) mean a
-/// regular closing handshake (RFC 6455, section 7). What a browser reports as code
-/// 1006 is [`Lost`](CloseCause::Lost).
+/// Only [`Remote`](CloseCause::Remote) and [`Local`](CloseCause::Local) are regular ends, at which
+/// the peer or this side closed (RFC 6455, section 7). A browser reports [`Lost`](CloseCause::Lost)
+/// as code 1006.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseCause {
@@ -137,8 +137,8 @@ pub enum CloseCause {
     /// This side closed: [`close`](crate::WebSocket::close) was called, or the
     /// `WebSocket` was dropped.
     Local(CloseCode),
-    /// The connection ended without a closing handshake (code 1006 in a browser). If a write
-    /// failed and the peer's close frame had arrived before, that is the cause instead.
+    /// The connection ended without a closing handshake (code 1006 in a browser). If a write fails,
+    /// but the peer's close frame is still received, the cause is `Remote` instead.
     Lost,
     /// The peer broke the protocol or a limit.
     Violation(Violation),

@@ -87,8 +87,8 @@ impl Compression {
     ///
     /// # Panics
     ///
-    /// If there is no such level. Not to compress, leave
-    /// [`Config::compression`](super::Config::compression) out.
+    /// If there is no such level. To turn compression off, leave out
+    /// [`Config::compression`](super::Config::compression).
     #[track_caller]
     pub fn level(mut self, level: u8) -> Self {
         check::range("level", level, 1..=9);
@@ -110,8 +110,8 @@ impl Compression {
     }
 
     /// Sets how much memory a compressor uses for its state, from 1 to 9; 8 unless
-    /// set. Small values save some ten kilobytes for each thread. They cost time, and
-    /// size with long messages.
+    /// set. Small values save some ten kilobytes for each thread. They take more time, and make
+    /// long messages larger.
     ///
     /// # Panics
     ///
@@ -131,8 +131,8 @@ impl Compression {
 
     /// Sets how many connections may have contexts at once; 4,096 unless set.
     ///
-    /// All connections that use this value or a clone of it count together. In the
-    /// shared mode it has no effect. With zero none has, as in the shared mode.
+    /// All connections that use this value or a clone of it count together. In the shared mode it
+    /// has no effect. With zero, no connection has contexts, as in the shared mode.
     pub fn limit(mut self, connections: usize) -> Self {
         if let Some(contexts) = &mut self.contexts {
             contexts.limit = connections;

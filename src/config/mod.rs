@@ -24,8 +24,8 @@ pub(crate) use origin::{Host, Origin};
 /// (as [`std::process::Command`] names them: the plain name belongs to the setter,
 /// which is called far more often).
 ///
-/// A setting that can never match or work panics with the reason, when it is set: a
-/// misspelt origin, for example, or a timeout of zero.
+/// A setter panics, with the reason, if its value can never match or work: a misspelt origin, for
+/// example, or a timeout of zero.
 ///
 /// ```
 /// use std::time::Duration;
@@ -60,13 +60,13 @@ pub struct Config {
 #[non_exhaustive]
 pub enum Overflow {
     /// The sender waits until the peer has read enough. A sender that cannot wait
-    /// ([`push`](crate::Sender::push), rooms) does as for `Close`.
+    /// ([`push`](crate::Sender::push), rooms) closes the connection, as with `Close`.
     Wait,
     /// The new message is dropped.
     DropNewest,
     /// The oldest messages in the queue are dropped until there is room for the new one.
-    /// Only whole messages are dropped, and only those that are not being written yet: while
-    /// as many bytes as the limit are being written, all that wait behind them are dropped.
+    /// Messages that are being written are never dropped, and count against the limit. If they
+    /// alone reach it, all messages that wait behind them are dropped.
     DropOldest,
     /// The connection is closed with 1013: the peer reads too slowly. In a room, a member is closed
     /// when it is too far behind (`Hub::lag_limit`).
@@ -165,8 +165,8 @@ impl Config {
 
     /// Sets at how many bytes the output queue is full; 64 KiB unless set.
     ///
-    /// An empty queue accepts one message of any size, so with 1 one message waits at
-    /// a time. `usize::MAX` sets no limit.
+    /// An empty queue accepts one message of any size, so a limit of 1 lets one message wait at a
+    /// time. `usize::MAX` sets no limit.
     ///
     /// # Panics
     ///
@@ -181,10 +181,11 @@ impl Config {
     /// Sets what `send` and `push` of a [`WebSocket`](crate::WebSocket) and of a
     /// [`Sender`](crate::Sender) do when the output queue is full; [`Overflow::Wait`] unless set.
     ///
-    /// [`push`](crate::Sender::push) cannot wait: it closes then. Other calls ignore the policy. When
-    /// the queue is full, `try_send` returns an error, and `reserve`, `Sink` and `send_stream`
-    /// wait. Rooms have a policy of their own (`Hub::overflow`), and keep what is too much for the
-    /// queue of a member (`Hub::lag_limit`).
+    /// With [`Overflow::Wait`], [`push`](crate::Sender::push) cannot wait, so it closes the
+    /// connection. Other calls ignore the policy: when the queue is full, `try_send` returns an
+    /// error, and `reserve`, `Sink` and `send_stream` wait. Rooms have a policy of their own
+    /// (`Hub::overflow`), and keep the messages for which a member's queue has no room
+    /// (`Hub::lag_limit`).
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = overflow;
         self
@@ -196,12 +197,12 @@ impl Config {
     /// A peer is pinged when nothing was received from it for `interval`. The connection ends if
     /// nothing is received for another `timeout`.
     ///
-    /// The interval is a tenth longer or shorter, drawn anew for each ping, so that connections
-    /// do not ping together. After a busy time (messages in more than 32 reads within an eighth
-    /// of the interval) the ping comes up to an eighth sooner. It never comes later.
+    /// The interval is up to a tenth longer or shorter, at random for each ping, so that
+    /// connections do not ping together. After a busy time (messages in more than 32 reads within
+    /// an eighth of the interval) the ping may come up to an eighth of the interval sooner.
     ///
-    /// With [`Duration::MAX`] as `interval` no ping is sent, with `Duration::MAX` as
-    /// `timeout` no connection ends for it.
+    /// With [`Duration::MAX`] as `interval` no ping is sent. With `Duration::MAX` as `timeout`, a
+    /// missing answer never ends the connection.
     ///
     /// # Panics
     ///
@@ -227,16 +228,15 @@ impl Config {
 
     /// Sets how long the closing handshake may take; 10 s unless set.
     ///
-    /// It begins when the close frame has been written. What is queued before the close frame
-    /// is written first, as long as the peer reads: until then
-    /// [`write_timeout`](Self::write_timeout) counts.
+    /// The time begins when the close frame has been written. Messages queued before the close
+    /// frame are written first, and [`write_timeout`](Self::write_timeout) limits that.
     ///
     /// For a client this includes the time until the server ends the TCP
     /// connection (RFC 6455, section 7.1.1).
     ///
-    /// After a failed write nothing can be sent, and what has arrived is still received. Then
-    /// the connection ends when the peer has sent nothing for this long, or when the handler
-    /// has received nothing for 64 times as long though messages wait.
+    /// After a failed write nothing can be sent, but messages that have arrived can still be
+    /// received. The connection then ends when the peer has sent nothing for this long. It also
+    /// ends when messages wait and the handler has received none for 64 times as long.
     ///
     /// # Panics
     ///
@@ -268,15 +268,15 @@ impl Config {
         self
     }
 
-    /// Sets how long queued output may make no progress at all; 30 s unless set.
-    /// `None` sets no limit; once this side or the peer has closed, the limit is then
-    /// [`close_timeout`](Self::close_timeout).
+    /// Sets how long queued output may make no progress at all; 30 s unless set. `None` sets no
+    /// limit. In that case [`close_timeout`](Self::close_timeout) is the limit once this side or
+    /// the peer has closed.
     ///
-    /// Progress is what the transport takes, and it takes more in steps: over HTTP/2 when the
-    /// peer has read 32 KiB, over TCP when a third of the kernel's send buffer is free, which
-    /// can be a megabyte. A peer that reads steadily, and less than a step in this time, is
-    /// given up. At 30 s that is 1.1 KB/s over HTTP/2. Give slow peers more time, or limit the
-    /// send buffer (`SO_SNDBUF`).
+    /// Progress means that the transport takes more bytes, which it does in steps. Over HTTP/2 a
+    /// step is 32 KiB that the peer has read; over TCP it is a third of the kernel's send buffer,
+    /// which can be a megabyte. A peer that reads steadily, but less than one step in this time, is
+    /// disconnected. At 30 s that means less than 1.1 KB/s over HTTP/2. Give slow peers more time,
+    /// or limit the send buffer (`SO_SNDBUF`).
     ///
     /// # Panics
     ///
@@ -306,9 +306,8 @@ impl Config {
     /// # Panics
     ///
     /// If no page can have such an origin: it has no scheme or has a path, a blank or a
-    /// wildcard. The text says what to write instead. For patterns, and for what only
-    /// other clients than browsers send, there is
-    /// [`allow_origins_if`](Self::allow_origins_if).
+    /// wildcard. The text says what to write instead. For patterns, and for origins that only
+    /// clients other than browsers send, use [`allow_origins_if`](Self::allow_origins_if).
     #[track_caller]
     pub fn allow_origins<O: Into<String>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
         let origins = origins.into_iter().map(Into::into).collect::<Vec<String>>();
@@ -341,9 +340,9 @@ impl Config {
 
     /// Accepts requests to these hosts only.
     ///
-    /// A host is written as in the `Host` header: `example.com`, `[::1]:3000`. Its port
-    /// is compared only if you give one; 80 and 443 are also those of a request that
-    /// names no port. This stops DNS rebinding, which the same-origin rule cannot see.
+    /// A host is written as in the `Host` header: `example.com`, `[::1]:3000`. Its port is compared
+    /// only if you give one; a request that names no port matches both 80 and 443. This stops DNS
+    /// rebinding, which the same-origin rule cannot see.
     ///
     /// # Panics
     ///

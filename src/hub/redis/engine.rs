@@ -38,22 +38,23 @@ use crate::hub::position::Tags;
 ///
 /// Each server makes its own engine with the same URL. An engine is for one hub. It holds two
 /// connections, whatever the number of rooms: one subscribes to the rooms that have members here,
-/// the other publishes and reads. What waits for it goes out in batches, and messages of one room
-/// that wait together travel together.
+/// the other publishes and reads. Requests that wait for a connection are sent in batches, and
+/// messages of one room that wait together travel together.
 ///
-/// [Rooms over several servers](crate::guide::rooms) says what happens when what fails.
+/// [Rooms over several servers](crate::guide::rooms) says what happens when something fails.
 ///
 /// # The server
 ///
 /// Redis from version 6.2 on, or Valkey, as a single server or a primary with replicas. The tests
-/// run with Redis 7.0, and have been run with Valkey 8.1. The name in the URL must lead to the primary; it is resolved anew at each
-/// attempt to connect. A server that has become a replica is left within some five seconds. Redis
-/// Cluster and Sentinel are not supported.
+/// run with Redis 7.0, and have been run with Valkey 8.1. The name in the URL must lead to the
+/// primary; it is resolved anew at each attempt to connect. If the primary becomes a replica, the
+/// engine disconnects from it within some five seconds. Redis Cluster and Sentinel are not
+/// supported.
 ///
-/// Set `maxmemory-policy` to `noeviction` or one of the `volatile` policies that suits you: an
-/// evicted room begins anew, and its members are told. With `appendonly yes` and `appendfsync
-/// always`, a restart loses nothing. With `everysec`, or with replicas, it may lose the newest
-/// messages, which members are told too.
+/// Set `maxmemory-policy` to `noeviction`. All other policies, also the `volatile` ones, may evict
+/// a room, whose keys have an expiry. An evicted room begins anew, and its members are told. With
+/// `appendonly yes` and `appendfsync always`, a restart loses nothing. With `everysec`, or with
+/// replicas, it may lose the newest messages, which members are told too.
 ///
 /// # The rights of a user
 ///
@@ -177,18 +178,17 @@ impl Redis {
         self
     }
 
-    /// Sets for how long a request waits for Redis. The default is ten seconds. After that a
-    /// message is given up: with
-    /// [`Unknown`](crate::hub::backplane::PublishError::Unknown) if it has been sent, so that it
-    /// may be in the log, and else with
+    /// Sets for how long a request waits for Redis. The default is ten seconds. After that,
+    /// publishing fails: with [`Unknown`](crate::hub::backplane::PublishError::Unknown) if the
+    /// message has been sent, so that it may be in the log, and otherwise with
     /// [`Unavailable`](crate::hub::backplane::PublishError::Unavailable).
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// Sets how long Redis may take to answer. The default is two seconds. After that the
-    /// connection is replaced, and what was asked is asked again.
+    /// Sets how long Redis may take to answer. The default is two seconds. After that, the engine
+    /// replaces the connection, and repeats the requests.
     ///
     /// # Panics
     ///
@@ -202,8 +202,8 @@ impl Redis {
         self
     }
 
-    /// Sets the configuration of TLS. By default, the certificates are trusted that the system
-    /// trusts, with the crypto provider that the program has installed, else that of the feature
+    /// Sets the configuration of TLS. By default, the system's trusted certificates are used. The
+    /// crypto provider is the one that the program has installed, or else that of the feature
     /// `rustls-ring` or `rustls-aws-lc-rs`. It has no effect unless the URL is `rediss`.
     #[cfg(feature = "redis-tls")]
     pub fn tls_config(mut self, config: Arc<tokio_rustls::rustls::ClientConfig>) -> Self {
