@@ -11,9 +11,10 @@ use crate::upgrade::Upgrade;
 /// Extracts a valid handshake. Any other request is answered with the
 /// [`Rejection`], and the handler is not called.
 ///
-/// `Result<Upgrade, Rejection>` is an extractor too, for a path that is both a page and a socket. The
-/// configuration comes from axum's state, and [`check`](Upgrade::check) refuses before the rest of the
-/// handler runs: see [authentication](crate::guide::handlers#authentication).
+/// `Result<Upgrade, Rejection>` is an extractor too, for a path that is both a page and a socket.
+/// To set a configuration, keep it in axum's state and pass it to [`config`](Upgrade::config). To
+/// refuse before the rest of the handler runs, call [`check`](Upgrade::check). See
+/// [authentication](crate::guide::handlers#authentication).
 ///
 /// Other extractors work beside it: only hyper's `OnUpgrade` is taken out of the
 /// request. Route with `any`, since over HTTP/2 a handshake is not a GET.

@@ -62,8 +62,8 @@
 //!
 //! [`recv`](WebSocket::recv) returns messages, and `Ok(None)` at the end, whichever
 //! side closed; [`close_cause`](WebSocket::close_cause) returns how the connection
-//! ended. Pings, pongs and close frames are handled by the library. `recv` is cancel
-//! safe, so it may stand in `select!`:
+//! ended. Pings, pongs and close frames are handled by the library. `recv` is cancel safe, so it
+//! can be a branch of `select!`:
 //!
 //! ```
 //! use std::time::Duration;
@@ -155,7 +155,7 @@
 //! | compress | [compression](guide::compression) |
 //! | serve HTTP/2 | [HTTP/2](guide::http2) |
 //! | shut down, limit, measure, log | [`tracker`], [shutdown, limits, metrics and logs](guide::operations) |
-//! | have rooms with a memory, or over several servers | [`hub`] |
+//! | let rooms keep messages, or span several servers | [`hub`] |
 //! | run behind nginx, HAProxy or Caddy | [behind a proxy](guide::deployment) |
 //! | connect to a server | [`client`] |
 //! | connect again, and resume | [a client that comes back](guide::reconnecting) |

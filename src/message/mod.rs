@@ -35,9 +35,10 @@
 //! # }
 //! ```
 //!
-//! With `?` a message that is not JSON ends the handler, and closes with 1011. A mistake that is
-//! the client's own deserves a word: `Err(error) => socket.close(CloseCode::INVALID_PAYLOAD,
-//! &error.to_string()).await`, or an answer in your own protocol.
+//! With `?`, a message that is not JSON ends the handler, and the connection is closed with 1011.
+//! To tell the client that the mistake is on its side, write
+//! `Err(error) => socket.close(CloseCode::INVALID_PAYLOAD, &error.to_string()).await`, or answer in
+//! your own protocol.
 
 mod binary;
 pub(crate) mod payload;
@@ -56,8 +57,8 @@ pub use text::Text;
 
 /// A whole message, as it was sent or is to be sent.
 ///
-/// Cloning is cheap: the payload is shared. Pings, pongs and close frames are no messages: the driver
-/// answers them, `recv` returns `Ok(None)` at the end, and
+/// Cloning is cheap: the payload is shared. Pings, pongs and close frames are not messages. The
+/// library answers them; `recv` returns `Ok(None)` at the end, and
 /// [`close_cause`](crate::WebSocket::close_cause) says why.
 ///
 /// ```

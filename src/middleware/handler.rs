@@ -1,4 +1,5 @@
-//! Functions around a handler: to give it a state, and to be told exactly why it is none.
+//! Functions around a handler: they give it a state, and make the compiler say why a function is
+//! not a handler.
 //!
 //! ```
 //! use hyper_ws::middleware::handler;
@@ -18,8 +19,8 @@
 //! ```
 //!
 //! A route takes handlers of several shapes, so the compiler can only say that a function is none
-//! of them. The functions here take one shape. They say which value makes a future not `Send`,
-//! which type is no error, or how many arguments are expected:
+//! of them. Each function here takes one shape. With it, the compiler says which value makes a
+//! future not `Send`, which type is no error, or how many arguments are expected:
 //!
 //! ```compile_fail,E0277
 //! # use hyper_ws::{WebSocket, WebSocketService, middleware::handler};
@@ -42,7 +43,7 @@ use http::{Request, Response};
 use crate::socket::{HandlerOutput, WebSocket};
 use crate::upgrade::Upgrade;
 
-/// Returns the handler, an `async fn(WebSocket)`.
+/// Returns the handler unchanged: an `async fn(WebSocket)`.
 pub fn socket<F, Fut>(handler: F) -> F
 where
     F: Fn(WebSocket) -> Fut + Send + Sync + 'static,
@@ -64,8 +65,8 @@ where
     move |socket| handler(socket, state.clone())
 }
 
-/// Returns the handler, an `async fn(Upgrade, Request<()>)` that returns a `Response<String>` or a
-/// `Result` of one.
+/// Returns the handler unchanged: an `async fn(Upgrade, Request<()>)` that returns a
+/// `Response<String>` or a `Result` of one.
 pub fn upgrade<F, Fut>(handler: F) -> F
 where
     F: Fn(Upgrade, Request<()>) -> Fut + Send + Sync + 'static,
@@ -115,8 +116,9 @@ where
     move |upgrade, request| handler(upgrade, request, state.clone())
 }
 
-/// The output of a handler of a handshake: a `Response<String>`, or a `Result` of one, whose error
-/// converts into a `Response<String>`, as a [`Rejection`](crate::handshake::Rejection) does.
+/// The output of a handler of the second shape: a `Response<String>`, or a
+/// `Result<Response<String>, E>` whose `E` converts into a `Response<String>`, as a
+/// [`Rejection`](crate::handshake::Rejection) does.
 ///
 /// It is implemented for these, and for no other type.
 #[diagnostic::on_unimplemented(

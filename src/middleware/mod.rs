@@ -1,9 +1,9 @@
 //! WebSocket routes in front of a service.
 //!
-//! [`WebSocketService`] is a hyper and a tower service, [`WebSocketLayer`] the
-//! tower layer that makes one. It answers the handshakes on its routes. Every
-//! other request, whatever its method or path, goes on to the inner service. So
-//! one path can be both a page and a socket.
+//! [`WebSocketService`] is a hyper service and a tower service; [`WebSocketLayer`] is the tower
+//! layer that makes one. The service answers the handshakes on its routes. Every other request,
+//! whatever its method or path, goes on to the inner service. So one path can be both a page and a
+//! socket.
 //!
 //! ```no_run
 //! use bytes::Bytes;

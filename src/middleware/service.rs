@@ -54,8 +54,8 @@ impl<S> WebSocketService<S> {
     }
 
     /// Sends the handshakes on all paths that begin with this prefix to the handler, except those of
-    /// a [`route`](Self::route) or of a longer prefix. The prefix ends with `/`: `/rooms/` is that of
-    /// `/rooms/lobby`, `/rooms/a/b` and `/rooms/`, not that of `/rooms`.
+    /// a [`route`](Self::route) or of a longer prefix. The prefix ends with `/`: `/rooms/` matches
+    /// `/rooms/lobby`, `/rooms/a/b` and `/rooms/`, but not `/rooms`.
     ///
     /// [`PathRest::of`](super::PathRest::of) returns what follows the prefix, percent-decoded, to a
     /// handler of the second shape. A path that could be read in two ways, for example with `..` or

@@ -7,11 +7,11 @@
 //! of rooms are delivered. Wherever you pass a handler (routes, `on_upgrade`, [`serve`],
 //! [`WebSocket::run`]), it gets such a socket.
 //!
-//! A *bare* socket is handed out by `accept`, `connect` and [`WebSocket::from_stream`]. It
-//! carries its driver inside, and moves only while one of its methods is awaited. When its
-//! `send` returns, the transport has the message. When it has reported the end, or is dropped,
-//! a task completes the closing handshake in the background; the drop itself writes what is
-//! queued and the close frame, since the runtime may end before that task runs.
+//! A *bare* socket is handed out by `accept`, `connect` and [`WebSocket::from_stream`]. It contains
+//! its driver, and makes progress only while one of its methods is awaited. When its `send`
+//! returns, the transport has the message. When it has reported the end, or is dropped, a task
+//! completes the closing handshake in the background. The runtime may end before that task runs, so
+//! the drop itself writes the queued messages and the close frame.
 //!
 //! A bare socket becomes a managed one:
 //!
@@ -42,10 +42,10 @@
 //!   task it is in.
 //! - **Every connection ends once, with one [cause](crate::error::CloseCause).**
 //! - **An idle connection holds no buffers.**
-//! - **Read-ahead is bounded**: 1,024 messages or 80 KiB. Up to there pings are answered and the
-//!   end is noticed behind messages that wait. Then reading stops, and backpressure reaches the
-//!   peer. Pings go on, so a peer that is gone is noticed all the same. A handler that does not
-//!   receive says so: [`WebSocket::discard_incoming`], [`WebSocket::closed`].
+//! - **Read-ahead is bounded**: 1,024 messages or 80 KiB. Up to this limit, pings are answered, and
+//!   the end is noticed behind messages that wait. Then reading stops, and backpressure reaches the
+//!   peer. The library still sends pings, so it notices a peer that is gone. A handler that does
+//!   not receive should call [`WebSocket::discard_incoming`] or [`WebSocket::closed`].
 //!
 //! # Inside
 //!

@@ -15,9 +15,9 @@ impl WebSocket {
     /// Receives the next message. Returns `Ok(None)` once the connection has ended, whichever
     /// side closed it.
     ///
-    /// A peer may send its last messages and a close frame, and go at once: sending fails from
-    /// then on ([`ErrorKind::Closed`](crate::error::ErrorKind::Closed)), and `recv` returns
-    /// all that has arrived. So do not stop to receive because a `send` has failed.
+    /// A peer may send its last messages and a close frame, and disconnect at once. From then on
+    /// sending fails ([`ErrorKind::Closed`](crate::error::ErrorKind::Closed)), but `recv` still
+    /// returns every message that has arrived. So do not stop receiving when a `send` has failed.
     ///
     /// JSON is one line: `serde_json::from_slice(message.as_bytes())` (see
     /// [JSON](crate::message#json)).
@@ -36,13 +36,14 @@ impl WebSocket {
     ///
     /// Await it: never block the thread for it. A handler shares its task with its connection,
     /// and within `block_in_place(|| Handle::current().block_on(socket.recv()))` that task waits
-    /// for itself. Nothing arrives, pings are not answered, and no deadline passes, since all of
-    /// them are looked at by this task. Only a close from elsewhere ends it
-    /// ([`Sender::close`](crate::Sender::close), [`Tracker::drain`](crate::tracker::Tracker::drain)).
-    /// It cannot be told from a combinator that polls `recv` with a waker of its own, so it is
-    /// not an error. For code that blocks, receive in the handler, hand the messages to
-    /// [`spawn_blocking`](tokio::task::spawn_blocking) by a channel, and answer from there with
-    /// a [`sender`](Self::sender).
+    /// for itself. Nothing arrives, pings are not answered, and no deadline ends the connection,
+    /// since this task does all of that. Only a close from another task helps
+    /// ([`Sender::close`](crate::Sender::close),
+    /// [`Tracker::drain`](crate::tracker::Tracker::drain)). The library cannot tell such a call
+    /// from a combinator that polls `recv` with its own waker, so it does not report an error. For
+    /// code that blocks, receive in the handler, hand the messages to
+    /// [`spawn_blocking`](tokio::task::spawn_blocking) by a channel, and answer from there with a
+    /// [`sender`](Self::sender).
     pub fn recv(&mut self) -> impl Future<Output = Result<Option<Message>, Error>> + Unpin + '_ {
         Recv { socket: self }
     }

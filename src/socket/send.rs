@@ -203,8 +203,8 @@ impl Sending<'_> {
 ///
 /// A flush waits for all that was queued when it began, and for what this socket itself sends
 /// until it is complete. What a [`Sender`](crate::Sender) or a room queues meanwhile does not
-/// prolong it. A `Sink` is not told that the future of a flush was dropped: the next one goes
-/// on with it. [`WebSocket::flush`] begins anew with each call.
+/// prolong it. A `Sink` does not learn that the future of a flush was dropped, so the next flush
+/// continues the one that was dropped. [`WebSocket::flush`] begins anew with each call.
 ///
 /// # Errors
 ///

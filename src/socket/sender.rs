@@ -17,9 +17,8 @@ use crate::{CloseCode, Message};
 /// in the order of its calls, whichever handle it used. A sender does not keep the
 /// connection open; the [`WebSocket`](crate::WebSocket) does.
 ///
-/// What is queued is written by the connection's own task, so nothing has to be awaited for
-/// that: a socket with a sender is always a
-/// [managed](crate::socket#managed-or-bare) one, also a client's.
+/// The connection's own task writes what is queued, so you need not await anything for that. A
+/// socket with a sender is always [managed](crate::socket#managed-or-bare), also in a client.
 ///
 /// ```
 /// # use hyper_ws::{WebSocket, Error};
@@ -189,10 +188,10 @@ impl Sender {
         poll_fn(|cx| waiter.poll(|id| flush.poll(&self.0, id, cx))).await
     }
 
-    /// Returns what tells this connection from others.
+    /// Returns an identifier of this connection.
     ///
-    /// No two connections have the same id at a time. A later connection may have it once every
-    /// handle of this one is dropped, so keep a sender beside the id.
+    /// Two connections never have the same id at the same time. When every handle of this
+    /// connection is dropped, a later connection may get its id. So keep a sender beside the id.
     pub fn id(&self) -> SocketId {
         SocketId(Arc::as_ptr(&self.0).addr())
     }
@@ -204,8 +203,8 @@ impl Sender {
         self.0.close(CloseCause::Local(code), code, reason);
     }
 
-    /// Closes as another connection was closed, like [`close`](Self::close): for a proxy, whose
-    /// two sides end together.
+    /// Closes this connection, by [`close`](Self::close), in the way in which another connection
+    /// ended. It is for a proxy, whose two sides end together.
     ///
     /// | `cause` of the other connection | what is sent here |
     /// |---|---|
@@ -268,9 +267,9 @@ impl Sender {
 
     /// Waits until the connection is closed, and returns how it ended.
     ///
-    /// It receives nothing. If nobody else does, messages wait, and behind more than are read
-    /// ahead the peer's close frame is not found. A handler that only waits for the end awaits
-    /// [`WebSocket::closed`](crate::WebSocket::closed), which discards them.
+    /// It does not receive messages. If no task receives them, they fill the read-ahead, and a
+    /// close frame behind them is not seen. So a handler that only waits for the end should await
+    /// [`WebSocket::closed`](crate::WebSocket::closed), which discards messages.
     ///
     /// # Cancel safety
     ///
@@ -280,8 +279,9 @@ impl Sender {
         poll_fn(|cx| waiter.poll(|id| self.0.poll_closed(id, cx))).await
     }
 
-    /// How the connection ended, once it has or is about to. `None` while messages can still
-    /// be received, even if sending has failed: the peer's close frame may be among them.
+    /// Returns how the connection ended, once it has ended or is ending. Returns `None` while
+    /// messages can still be received, even if sending has failed: the peer's close frame may be
+    /// among them.
     pub fn close_cause(&self) -> Option<CloseCause> {
         self.0.close_cause()
     }
@@ -302,7 +302,7 @@ impl PartialEq for Sender {
 
 impl Eq for Sender {}
 
-/// Tells connections apart, as the key of a map for example. [`Sender::id`] returns it.
+/// The identifier of a connection, for example as the key of a map. [`Sender::id`] returns it.
 ///
 /// ```
 /// use std::collections::HashMap;

@@ -28,12 +28,12 @@ use crate::error::CloseCause;
 /// }
 /// ```
 ///
-/// Dropping it begins the closing handshake (code 1000), which goes on in the background
-/// within its deadlines: what is queued is written as long as the peer reads. A
-/// [bare](super#managed-or-bare) socket writes what is queued and the close frame while it is
-/// dropped, as far as the transport takes them at once, so a program that sends and returns
-/// has sent. To be sure that the peer has received all of it, await [`close`](Self::close).
-/// The [module documentation](super) has the other guarantees.
+/// Dropping it begins the closing handshake (code 1000), which goes on in the background within its
+/// deadlines. Queued messages are still written, as long as the peer reads. A
+/// [bare](super#managed-or-bare) socket writes its queue and the close frame during the drop, as
+/// far as the transport takes them at once. So a program may send and end at once. To be sure that
+/// the peer has received everything, await [`close`](Self::close). The [module
+/// documentation](super) has the other guarantees.
 #[must_use = "dropping a WebSocket closes it"]
 pub struct WebSocket {
     pub(super) shared: Arc<Shared>,
@@ -52,18 +52,19 @@ impl WebSocket {
         }
     }
 
-    /// Closes the connection: sends what is queued and a close frame, and waits until the
-    /// peer has answered and closed the connection too, or
-    /// [`Config::close_timeout`](crate::Config::close_timeout) has passed since the close frame
-    /// was written. A peer that reads slowly may take its time before that; one that reads
-    /// nothing has [`Config::write_timeout`](crate::Config::write_timeout). Messages that still
-    /// arrive are discarded. Returns how the connection ended: [`CloseCause::Local`] with this
-    /// code if this call began the end, otherwise the cause that came before it.
+    /// Closes the connection: sends what is queued and a close frame, and waits until the peer has
+    /// answered and closed the connection too. The wait ends at the latest when
+    /// [`Config::close_timeout`](crate::Config::close_timeout) has passed since the close frame was
+    /// written. Before that, a slow peer may take its time to read what is queued; for a peer that
+    /// reads nothing, [`Config::write_timeout`](crate::Config::write_timeout) is the limit.
+    /// Messages that still arrive are discarded. Returns how the connection ended:
+    /// [`CloseCause::Local`] with this code if this call began the end, otherwise the cause that
+    /// came before it.
     ///
-    /// Returns at once if the connection has ended or is ending for another reason: the peer
-    /// has closed, a deadline has passed, the server is drained. What is left to do is done in
-    /// the background; [`Sender::closed`] waits for it. If this side is closing already, by
-    /// an earlier call or by [`Sender::close`], it waits for that.
+    /// Returns at once if the connection has ended or is ending for another reason: the peer has
+    /// closed, a deadline has passed, the server is drained. The rest is done in the background;
+    /// [`Sender::closed`] waits for it. If this side is closing already, by an earlier call or by
+    /// [`Sender::close`], this call waits for that to complete.
     ///
     /// # Cancel safety
     ///
@@ -97,9 +98,9 @@ impl WebSocket {
         Poll::Ready(cause)
     }
 
-    /// Discards the messages that arrive, now and from here on: for a handler that only sends.
-    /// Pings are still answered, limits hold, and the end is noticed whatever the peer has
-    /// sent before it.
+    /// Discards the messages that have arrived, and all that arrive later: for a handler that only
+    /// sends. Pings are still answered, limits hold, and the end is noticed, however many messages
+    /// the peer has sent.
     ///
     /// ```
     /// # use hyper_ws::{Error, WebSocket};
@@ -112,11 +113,11 @@ impl WebSocket {
     /// }
     /// ```
     ///
-    /// Without this, messages wait to be received. Behind more of them than are read ahead (1,024
-    /// messages or 80 KiB) nothing is seen, not even the peer's close frame: backpressure keeps it
-    /// with the peer. Such a connection ends when a write fails or blocks, which for a peer that
-    /// is gone takes one or two intervals of [`Config::keep_alive`](crate::Config::keep_alive),
-    /// and some minutes if the network just swallows what is sent.
+    /// Without this call, messages wait to be received. When 1,024 messages or 80 KiB wait, the
+    /// library stops reading, and does not see what follows, not even a close frame. Such a
+    /// connection ends only when a write fails or blocks. For a peer that is gone, that takes one
+    /// or two intervals of [`Config::keep_alive`](crate::Config::keep_alive), or some minutes if
+    /// the network loses everything without a sign.
     ///
     /// Afterwards [`recv`](Self::recv) returns at the end of the connection: `Ok(None)`, or the
     /// error that ended it. [`closed`](Self::closed) does this and waits, in one.
@@ -128,9 +129,9 @@ impl WebSocket {
     /// Waits until the connection is closed, and returns how it ended. Messages are discarded
     /// from the first poll on, as by [`discard_incoming`](Self::discard_incoming).
     ///
-    /// For a handler that has nothing to do itself, since others send by its
-    /// [`sender`](Self::sender) or in a room. A bare socket moves meanwhile, so this is also how
-    /// one that only sends answers pings and notices the end between two messages:
+    /// It is for a handler that has nothing to do itself, because other tasks send by its
+    /// [`sender`](Self::sender), or a room does. A bare socket makes progress meanwhile: one that
+    /// only sends can await this between two messages, to answer pings and to notice the end:
     ///
     /// ```
     /// # use hyper_ws::{Error, WebSocket};
@@ -193,8 +194,8 @@ impl WebSocket {
     /// ```
     ///
     /// From then on [`send`](Self::send) queues, as in a handler, and no longer waits until the
-    /// transport has the message: [`flush`](Self::flush) does. A program that sends, drops the
-    /// socket and ends has sent, as with a bare socket.
+    /// transport has the message: [`flush`](Self::flush) does. If a program sends, drops the socket
+    /// and ends, the messages are still written, as with a bare socket.
     ///
     /// The task belongs to the runtime of the caller, else to that in which the socket was made.
     /// If there is neither, the socket stays bare. Managed sockets are returned as they are.
@@ -208,8 +209,9 @@ impl WebSocket {
         self.shared.protocol()
     }
 
-    /// How the connection ended, once it has or is about to. `None` while messages can still
-    /// be received, even if sending has failed: the peer's close frame may be among them.
+    /// Returns how the connection ended, once it has ended or is ending. Returns `None` while
+    /// messages can still be received, even if sending has failed: the peer's close frame may be
+    /// among them.
     pub fn close_cause(&self) -> Option<CloseCause> {
         self.shared.close_cause()
     }

@@ -116,8 +116,8 @@ impl Tracker {
     /// hundred at a time, so that not all clients connect again in the same moment.
     ///
     /// Handlers see the end of the connection: `recv` returns `Ok(None)`. Handlers that
-    /// still run at the timeout are dropped. Aborted are also the connections of clients that have
-    /// answered the close frame, and keep their TCP connection open.
+    /// still run at the timeout are dropped. A client that has answered the close frame, and keeps
+    /// its TCP connection open, is aborted too.
     ///
     /// # Cancel safety
     ///

@@ -20,10 +20,10 @@ pub struct Stats {
     pub open: u64,
     /// Rejected handshakes, by the status of the response.
     ///
-    /// What a handler refuses by [`Upgrade::refuse`](crate::Upgrade::refuse) is counted. Two kinds are
-    /// not: handshakes that a handler answers with a response of its own, and handshakes that the
-    /// axum extractor or your own call of [`from_request`](crate::Upgrade::from_request) rejects,
-    /// since no tracker is set yet.
+    /// What a handler refuses by [`Upgrade::refuse`](crate::Upgrade::refuse) is counted. Two kinds
+    /// are not counted. One is a handshake that a handler answers with a response of its own. The
+    /// other is a handshake that the axum extractor, or your own call of
+    /// [`from_request`](crate::Upgrade::from_request), rejects: no tracker is set at that time.
     pub refused: BTreeMap<u16, u64>,
     /// Connections that have ended, by the [name](CloseCause::name) of the cause.
     pub ended: BTreeMap<&'static str, u64>,
@@ -39,7 +39,7 @@ pub struct Stats {
 pub struct Ended {
     /// The cause of the end.
     pub cause: CloseCause,
-    /// The time from the response to the handshake until the end.
+    /// The time from the answer to the handshake until the end of the connection.
     pub duration: Duration,
     /// The messages received.
     pub received: Traffic,

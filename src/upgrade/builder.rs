@@ -24,8 +24,8 @@ use crate::tracker::{Permit, Refused, Tracker};
 /// may also produce a refusal. To learn of it before your own code runs, call
 /// [`check`](Upgrade::check).
 ///
-/// Dropping an `Upgrade` sends nothing: you can answer with any other response. A refusal that
-/// is to be counted is made by [`refuse`](Upgrade::refuse).
+/// Dropping an `Upgrade` sends nothing: you can answer with any other response. To have a refusal
+/// counted, make it with [`refuse`](Upgrade::refuse).
 #[must_use = "answer with `on_upgrade`, `accept_with` or `accept`, or with a response of your own"]
 pub struct Upgrade {
     handover: Handover,
@@ -74,10 +74,10 @@ impl Upgrade {
     /// [`require_protocol`](Upgrade::require_protocol) is called too. (A browser
     /// that offered subprotocols closes such a connection.)
     ///
-    /// Each call replaces the choice of an earlier one. An empty list selects none, and
-    /// so does a name that no client can offer, because it is not a token: the names may
-    /// come from the request. (Those of the [middleware](crate::middleware) are refused
-    /// at the start.)
+    /// Each call replaces the choice of an earlier one. An empty list selects no subprotocol. A
+    /// name that no client can offer, because it is not a token, is never selected; it does not
+    /// panic here, since names may come from the request. (In the [middleware](crate::middleware),
+    /// such a name panics when the server starts.)
     pub fn protocols<P: AsRef<str>>(mut self, supported: impl IntoIterator<Item = P>) -> Self {
         let supported = supported.into_iter().collect::<Vec<_>>();
         self.protocol = self.offer.choose(&supported);
@@ -106,8 +106,8 @@ impl Upgrade {
     /// [offered](Upgrade::offered_protocols).
     ///
     /// A server must not select a subprotocol that was not offered (RFC 6455,
-    /// section 4.2.2). If you select one, the handshake is rejected with 400, and the
-    /// answer names the subprotocols that were offered.
+    /// section 4.2.2). If you select one that was not offered, the handshake is rejected with 400,
+    /// and the answer names the subprotocols that were offered.
     ///
     /// This is short for [`protocols`](Upgrade::protocols) with this one name, and
     /// [`require_protocol`](Upgrade::require_protocol).
@@ -159,11 +159,10 @@ impl Upgrade {
     }
 
     /// Checks now what is otherwise checked when you accept: origin and host, a subprotocol that is
-    /// required, and the limit of the tracker. Set these before.
+    /// required, and the limit of the tracker. Call their setters before this.
     ///
-    /// Then nothing of yours has run for a client that may not come: no user was looked up, nobody
-    /// was told that somebody is here. Whether the tracker has room may change until you accept, so
-    /// accepting can still refuse.
+    /// Call this before your own code does anything for the client, such as looking up a user. The
+    /// tracker may fill up between the check and the answer, so accepting can still refuse.
     ///
     /// ```
     /// use hyper::{Request, Response, StatusCode};
@@ -188,8 +187,8 @@ impl Upgrade {
     ///
     /// # Errors
     ///
-    /// The [`Rejection`] to answer with. `?` does that in a handler of the second shape, as above, and
-    /// in axum. The tracker has counted it.
+    /// The [`Rejection`] to answer with; the tracker has counted it. In a handler of the second
+    /// shape, as above, and in axum, `?` sends the answer.
     pub fn check(mut self) -> Result<Self, Rejection> {
         match self.find_refusal().and_then(|()| self.look_for_room()) {
             Ok(()) => {

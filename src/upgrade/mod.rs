@@ -35,18 +35,18 @@
 //!   the connection ends: see [`Upgrade::on_failed_upgrade`].
 //! - Leave `pipeline_flush` of hyper's builder off. With it hyper does not write the
 //!   answer if the client's first frames came in the same segment as the request.
-//! - Send the answer with its status unchanged. If an outer layer changes the status, the
-//!   client sees a refusal, but this side has accepted the handshake, and a tracker counts the
-//!   connection. Over HTTP/1.1 hyper hands the connection over when it has served its last
-//!   request (the answer has `connection: close`, or the client leaves): then the handler is
-//!   called. With another handshake on the same connection, and over HTTP/2, the
-//!   [upgrade fails](Upgrade::on_failed_upgrade).
+//! - Send the answer with its status unchanged. If an outer layer changes the status, the client
+//!   sees a refusal, but this side has accepted the handshake, and a tracker counts the connection.
+//!   Over HTTP/1.1, hyper hands such a connection over after its last request: when the answer has
+//!   `connection: close`, or when the client leaves. The handler is called only then. Over HTTP/2,
+//!   or after another handshake on the same connection, the [upgrade
+//!   fails](Upgrade::on_failed_upgrade).
 //!
 //! # Over another server's stream
 //!
-//! [`Upgrade::over`] is for a server that does not hand out hyper's upgrade, but a future of a stream
-//! of its own: poem, for example. It takes the head of the request and that future, and everything
-//! else is as above:
+//! [`Upgrade::over`] is for a server such as poem, which does not hand out hyper's upgrade, but a
+//! future of its own stream. It takes the head of the request and that future. Everything else is
+//! as above:
 //!
 //! ```
 //! use std::io;

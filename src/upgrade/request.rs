@@ -78,9 +78,9 @@ impl Upgrade {
         ))
     }
 
-    /// Checks whether a request is a valid handshake, and takes over the stream that another server
-    /// than hyper's hands out for it: a future that is ready when that server has written the
-    /// response. The stream begins with the first byte behind the request. See the
+    /// Checks whether a request is a valid handshake, and takes over a stream that a server other
+    /// than hyper's hands out. `stream` is a future that is ready when that server has written the
+    /// response. The stream's first byte must be the one that follows the request. See the
     /// [module](super#over-another-servers-stream) for an example.
     ///
     /// # Errors

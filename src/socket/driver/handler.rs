@@ -13,8 +13,8 @@ use crate::CloseCode;
 use crate::error::{BoxError, CloseCause};
 use crate::socket::shared::Shared;
 
-/// The output of a handler: `()`, a `Result` whose error closes the connection with 1011, or
-/// `!`, of a handler that never returns.
+/// The output of a handler: `()`, a `Result` whose error closes the connection with 1011, or `!` if
+/// the handler never returns.
 ///
 /// It is implemented for these three, and for no other type.
 ///
