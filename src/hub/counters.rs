@@ -13,12 +13,14 @@ pub struct Counters {
     pub gaps_lost: u64,
     /// How often the subscription to the engine was interrupted.
     pub interruptions: u64,
-    /// Messages that were not passed on as far as is known, because too many bytes waited for the
-    /// engine or it did not answer in time. [`Room::publish`](super::Room::publish) reports them too.
+    /// Messages that, as far as is known, were not passed on, because too many bytes waited for the
+    /// engine, or because it did not answer in time. [`Room::publish`](super::Room::publish)
+    /// reports them too.
     pub dropped: u64,
     /// Reads of a room's log from the engine.
     pub reads: u64,
-    /// Messages whose outcome was unknown, that were said again, and that the engine had already.
+    /// Messages whose outcome was unknown, and that were sent again, although the engine had them
+    /// already.
     pub repeats: u64,
     /// Messages that could not be read, because a newer release has written them.
     pub unreadable: u64,

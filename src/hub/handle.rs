@@ -22,9 +22,10 @@ use crate::config::Overflow;
 /// A room exists as long as it has a member or there is a [`Room`] handle to it, and for a while
 /// longer if it has a [`history`](Self::history).
 ///
-/// The settings that all rooms share ([`history`](Self::history), [`stamp`](Self::stamp),
-/// [`gap`](Self::gap), [`backplane`](Self::backplane), [`outgoing_limit`](Self::outgoing_limit))
-/// are made when the hub is: before it is cloned, and before its first room. Later they panic.
+/// Some settings hold for all rooms: [`history`](Self::history), [`stamp`](Self::stamp),
+/// [`gap`](Self::gap), [`on_presence`](Self::on_presence), [`backplane`](Self::backplane),
+/// [`outgoing_limit`](Self::outgoing_limit) and [`lag_limit`](Self::lag_limit). Set them before the
+/// hub is cloned, and before its first room; later they panic.
 #[derive(Clone)]
 pub struct Hub {
     registry: Arc<Registry>,
@@ -87,7 +88,8 @@ impl Hub {
     /// position after the message, and the message. What it returns is what members get.
     ///
     /// It is called once for each message and server, in the order of the room. It should not
-    /// block. It may send to rooms: to its own, the message follows after this one.
+    /// block. It may send to rooms; a message that it sends to the same room follows after this
+    /// one.
     ///
     /// ```
     /// use hyper_ws::hub::{History, Hub};
@@ -126,12 +128,12 @@ impl Hub {
     /// Sets what members of a room are told when somebody enters or leaves it: a function of the
     /// room's name and the change. If it returns a message, all members on this server get it. It is
     /// not part of the history, and not [stamped](Self::stamp). A socket that has joined before it
-    /// enters is told of itself too.
+    /// enters also gets the message about itself.
     ///
     /// To show a list, join, enter, and then send [`people`](super::Room::people). A change that
-    /// happens meanwhile may come before the list: take such a list for the state at its time, and
-    /// apply changes by key, so that a person who is listed twice is shown once. There is no grace: a
-    /// person whose connection breaks has left, and enters again on return.
+    /// happens meanwhile may arrive before the list and be in it too. So let the client apply
+    /// changes by key: then a person who is in both is shown once. There is no grace period: a
+    /// person whose connection breaks has left, and enters again after reconnecting.
     ///
     /// It is called once for each change and server. With an engine, changes that were missed are
     /// found by comparing, and told then. It should not block; it may send to rooms.
@@ -188,19 +190,20 @@ impl Hub {
     /// Sets how many bytes a room keeps for members that *lag*. The default is 16 MiB; all rooms of
     /// this hub together keep at most four times as much.
     ///
-    /// A member lags if its output queue is full when the room sends, and the policy is to
-    /// [`Close`](Overflow::Close): more came at once than the queue holds, or the handler has sent it
-    /// much, or the peer reads slowly. Then the room keeps its messages, once for all such members,
-    /// and each is sent them in order as fast as it reads. What its handler sends meanwhile may
-    /// overtake them. A member that has got everything lags no more. One that is further behind than the
-    /// limit is closed with 1013; one that reads nothing at all, by the
-    /// [`write_timeout`](crate::Config::write_timeout) too.
+    /// A member lags if its output queue is full when the room sends, and the policy is
+    /// [`Close`](Overflow::Close). The reason may be a burst in the room, many messages of the
+    /// member's handler, or a peer that reads slowly. The room then keeps its messages, once for
+    /// all such members, and each member gets them in order, as fast as it reads. Messages that the
+    /// member's handler sends meanwhile may overtake them. A member that has got everything no
+    /// longer lags. A member that is further behind than the limit is closed with 1013. A member
+    /// that reads nothing at all is also closed by the
+    /// [`write_timeout`](crate::Config::write_timeout).
     ///
-    /// A message counts with 256 bytes beside its own. With a [`history`](Self::history), as many messages
-    /// as a room keeps anyway do not count, however large the history is; without one, the newest
-    /// message does not. Both end when all rooms together are at their limit. While the hub keeps
-    /// much, each room has at most half of what is left. The memory is up to twice the count: short
-    /// messages stand as payload and as frame.
+    /// Each message counts as its bytes plus 256. A room with a [`history`](Self::history) may keep
+    /// as many messages as the history holds, and a room without one the newest message, however
+    /// large they are. That exception ends when all rooms together are over their limit. As they
+    /// come near it, each room has at most half of the bytes that are left. The memory taken may be
+    /// twice the count, since a short message is stored as a payload and as a frame.
     ///
     /// With 0, a member is closed as soon as its output queue is full.
     ///
@@ -259,7 +262,7 @@ impl Hub {
         self.registry.counts.read()
     }
 
-    /// Stops the engine: carries out what is queued, and leaves the rosters. To be called when the
+    /// Stops the engine: carries out what is queued, and leaves the rosters. Call it when the
     /// server shuts down, after its sockets have been closed. A hub without an engine has nothing
     /// to stop.
     ///

@@ -27,10 +27,10 @@ pub struct History {
 }
 
 impl History {
-    /// Keeps the last `messages` of each room, for ten minutes after the last one. They may take
-    /// 4 KiB each on average (64 KiB together at least), and 64 MiB in all rooms of the hub: set
-    /// [`bytes`](Self::bytes) for larger messages, and [`age`](Self::age) to how long a quiet room
-    /// remembers.
+    /// Keeps the last `messages` of each room, for ten minutes after the last one. A room's
+    /// messages may take 4 KiB each on average (together at least 64 KiB), and those of all rooms
+    /// of the hub 64 MiB. For larger messages, set [`bytes`](Self::bytes). For rooms that are quiet
+    /// for longer than ten minutes, set [`age`](Self::age).
     ///
     /// # Panics
     ///
@@ -61,7 +61,7 @@ impl History {
     }
 
     /// Sets for how long messages are kept after the last one. The default is ten minutes.
-    /// A room of this process is kept as long, even if it has no member.
+    /// The room itself is kept for the same time in this process, even without members.
     ///
     /// # Panics
     ///
@@ -115,8 +115,8 @@ impl History {
     }
 }
 
-/// What happens to the members of a room whose server has lost messages for good: the
-/// engine restarted with older data, or forgot them before this server had read them.
+/// The policy for the members of a room when messages are lost for good: the engine restarted with
+/// older data, or forgot messages before this server had read them.
 ///
 /// A room of one process has no such gaps.
 #[derive(Clone, Default)]

@@ -32,10 +32,10 @@
 //!
 //! With a [history](Hub::history), a room is a log, and each message has a [`Position`] in it.
 //! A [stamp](Hub::stamp) tells the clients the position of each message, in whatever
-//! format they speak. A client that comes back names the last one it has, and
-//! [`Room::join_recent`] sends it what it has missed. If that cannot be shown to be all, it sends a message
-//! that says so, and the last messages, as on a first visit. (For a state of another kind there is
-//! [`Room::join_from`].)
+//! format they speak. A client that comes back names the last position it has, and
+//! [`Room::join_recent`] sends it the messages that it has missed. If the room no longer has all of
+//! them, `join_recent` sends a message that says so, and then the last messages, as on a first
+//! visit. (If the state is something other than the last messages, use [`Room::join_from`].)
 //!
 //! ```
 //! use hyper_ws::hub::{History, Hub, HubError, Position};
@@ -92,8 +92,8 @@
 //! }
 //! ```
 //!
-//! A page that says a message again after a broken connection gives it a key, and the handler
-//! calls [`Room::publish_once`].
+//! A page that sends a message again after a broken connection should give the message a key, and
+//! the handler should call [`Room::publish_once`].
 //!
 //! # State from a database
 //!
@@ -142,11 +142,11 @@
 //! # Several servers
 //!
 //! An engine connects the hubs of several servers: then a room is one log for all of them. Redis
-//! is in the crate (feature `redis`), and [`backplane`] is the trait for others. What is lost by an
-//! engine, by failing over or by restarting with older data, is noticed, at the next message at the
-//! latest if there is one, and told: members are closed with 1012 and come back, or get a message of yours ([`Hub::gap`]).
-//! [Rooms over several servers](crate::guide::rooms) says what happens when what fails, and how far
-//! it goes.
+//! is in the crate (feature `redis`), and [`backplane`] is the trait for others. An engine loses
+//! messages when it fails over, or restarts with older data. The hub notices that at the next
+//! message in the room, if not before. Members are then closed with 1012 and come back, or get a
+//! message of yours ([`Hub::gap`]). [Rooms over several servers](crate::guide::rooms) says what
+//! happens when something fails, and how many messages a room can carry.
 //!
 //! # Readers without a socket
 //!

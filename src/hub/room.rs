@@ -43,8 +43,8 @@ impl Room {
     }
 
     /// Makes a socket a member: it gets every message that is sent to the room from now
-    /// on. With an engine, that is from the moment at which the engine passes on what is said in this
-    /// room, which is a round trip later if nobody was here; to miss nothing, use
+    /// on. With an engine, the first member on a server gets messages only from a round trip later,
+    /// when the engine has begun to pass them on. To miss nothing, use
     /// [`join_from`](Self::join_from).
     ///
     /// Membership ends with the connection, or with [`leave`](Self::leave). Joining
@@ -65,13 +65,13 @@ impl Room {
     /// Sends a socket what it has missed since a position, and makes it a member: it gets every
     /// message of the room after that position, once, in order.
     ///
-    /// If that cannot be shown, because the messages are not kept any more or the engine has lost
-    /// some, or if there is no position, it returns [`Joined::Missed`], and the socket is not a
-    /// member. So a first visit and a resume that has failed are the same: send the state, then
-    /// join from its position.
+    /// It returns [`Joined::Missed`] if some of these messages are no longer kept, if the engine
+    /// has lost some, or if there is no position. The socket is then not a member. So handle a
+    /// first visit and a failed resume in the same way: send the state, then join from its
+    /// position.
     ///
-    /// [`join_recent`](Self::join_recent) does so with the last messages as the state. A state of
-    /// another kind, such as a document from a database:
+    /// [`join_recent`](Self::join_recent) does this with the last messages as the state. With
+    /// another kind of state, such as a document from a database:
     ///
     /// ```
     /// use hyper_ws::WebSocket;
@@ -106,8 +106,8 @@ impl Room {
     ///
     /// - [`HubError::NoHistory`] if the hub has none.
     /// - [`HubError::Unavailable`] if the engine does not answer within five seconds.
-    /// - [`HubError::Closed`] if the connection has ended or is closing. A handler that returns it has
-    ///   not failed.
+    /// - [`HubError::Closed`] if the connection has ended or is closing. A handler may return this
+    ///   error: it is not logged, and does not count as a failure.
     ///
     /// A handler that uses `?` on these returns `Result<(), BoxError>`, with
     /// [`BoxError`](crate::error::BoxError): they do not convert into [`Error`](crate::Error).
@@ -124,15 +124,16 @@ impl Room {
         self.room.join_from(&self.hub, socket, position).await
     }
 
-    /// Sends a socket what it has missed since a position, or else the last messages of the room, and
-    /// makes it a member: [`join_from`](Self::join_from) for clients whose state is the messages.
+    /// Sends a socket what it has missed since a position, or else the last messages of the room,
+    /// and makes it a member. It is [`join_from`](Self::join_from) for clients whose state is the
+    /// messages themselves.
     ///
-    /// If the client has no position, or it cannot be shown that nothing after its position is
-    /// missing, it is sent a message that `begin` makes, by which it knows that it has to forget what
-    /// it shows; then at most `last` messages of those that the room keeps; then all that follow, once
-    /// and in order. Put the position that `begin` is given, the one before the first of these
-    /// messages, into the message: with it, a client comes back to a room in which nothing has been
-    /// said since. The call returns the position at which the socket became a member.
+    /// If the client has no position, or if messages after its position are missing, it gets three
+    /// things. First comes a message that `begin` makes, which tells the client to forget what it
+    /// shows. Then come at most `last` messages of those that the room keeps, and then all that
+    /// follow, once and in order. `begin` is given the position before the first of these messages.
+    /// Put it into the message: with it, a client can resume even if no other message has followed.
+    /// The call returns the position at which the socket became a member.
     ///
     /// ```
     /// use hyper_ws::WebSocket;
@@ -155,10 +156,10 @@ impl Room {
     ///
     /// # Errors
     ///
-    /// Those of [`join_from`](Self::join_from), and [`HubError::TooSlow`] if the client has lost its
-    /// place three times while it read the last messages. A room loses a place when it no longer keeps
-    /// the message after it, so this means that its [history](super::Hub::history) is short for `last`
-    /// messages and clients as slow as this one. The socket is not closed.
+    /// Those of [`join_from`](Self::join_from), and [`HubError::TooSlow`] if the client has lost
+    /// its place three times while it read the last messages. A place is lost when the room no
+    /// longer keeps the message after it. So the room's [history](super::Hub::history) is too short
+    /// for `last` messages and a client as slow as this one. The socket is not closed.
     ///
     /// # Cancel safety
     ///
@@ -197,8 +198,8 @@ impl Room {
 
     /// Queues a message for every member except `socket`.
     ///
-    /// The message has a place in the history like any other: a socket that resumes from before
-    /// it gets it, also if it was the exception then.
+    /// The message is in the history like any other. A socket that resumes from a position before
+    /// the message gets it, even if it is the socket that was left out.
     pub fn send_to_others(&self, socket: &WebSocket, message: impl Into<Prepared>) -> Sent {
         let except = Some(socket.shared());
         self.room
@@ -225,16 +226,17 @@ impl Room {
         Ok(published.position)
     }
 
-    /// Like [`publish`](Self::publish), for a message that may have been published already: if one
-    /// with the same `key` was published to this room within the last five minutes, on any
-    /// server, nothing happens, and the position is that of the other.
-    /// [`Published::repeated`] tells which. If it is one, tell the client that its message is in the
-    /// log: the room does not show it again, and the client may not have seen it.
+    /// Like [`publish`](Self::publish), for a message that may have been published already. If one
+    /// with the same `key` was published to this room within the last five minutes, on any server,
+    /// nothing happens. The position is then that of the earlier message. [`Published::repeated`]
+    /// tells whether that is so. If it is, tell the client that its message is in the log: the room
+    /// does not send the message again, and the client may not have seen it.
     ///
-    /// A client makes up a key for each message, and says the message again after a
-    /// connection has broken. Put the user before a key that a client makes up, as in
-    /// `format!("{user} {id}")`: whoever uses another's key suppresses that one's message. A key has at
-    /// most 256 bytes. In one process, a room remembers its last 1,024 keys.
+    /// A client makes up a key for each message, and sends the message again after a broken
+    /// connection. Put the user before a key that a client makes up, as in
+    /// `format!("{user} {id}")`: otherwise a user who guesses another user's key can suppress that
+    /// user's message. A key has at most 256 bytes. In one process, a room remembers its last 1,024
+    /// keys.
     ///
     /// # Errors
     ///
@@ -255,10 +257,10 @@ impl Room {
 
     /// Reads the room without a socket: for a bot, a writer to a database, a dashboard.
     ///
-    /// The [`Subscription`] gets every message after the position, once, in order, or is told that
-    /// some are missing; `None` is the end of the room. As long as it lives, an engine follows the
-    /// room, and it counts neither as a member nor as present. [`Subscription::recv`] has an
-    /// example.
+    /// The [`Subscription`] gets every message after the position `from`, once, in order, or is
+    /// told that some are missing. With `None` it begins at the end of the log. While it lives, the
+    /// engine follows the room; a subscription counts neither as a member nor as present.
+    /// [`Subscription::recv`] has an example.
     ///
     /// # Errors
     ///
@@ -271,9 +273,9 @@ impl Room {
         self.room.subscribe(&self.hub, from).await
     }
 
-    /// Returns the position at the end of the room. Read it *before* the state that you send to a
-    /// socket, which then joins from here: what happens in between is sent twice rather than not
-    /// at all.
+    /// Returns the position at the end of the log. Read it *before* the state that you send to a
+    /// socket, and let the socket join from it. A change that happens in between is then sent
+    /// twice, rather than not at all.
     ///
     /// # Errors
     ///
@@ -323,12 +325,13 @@ impl Room {
     /// }
     /// ```
     ///
-    /// A user may have several windows: then the key is one of the window, such as `"ann 2"`, and the
-    /// name is the info. Clients keep a map by key, and show each name once.
+    /// If a user may have several windows, use a key for each window, such as `"ann 2"`, and put
+    /// the name into the info. Clients keep a map by key, and show each name once.
     ///
-    /// With an engine, a server that is killed holds its keys for 10 to 20 seconds more. While a
-    /// server is cut off for longer than that, another may give its keys away, and both believe to
-    /// have them until it is back; then [`Seat::is_held`] is false here.
+    /// With an engine, a server that is killed holds its keys for 10 to 20 seconds more. If a
+    /// server is cut off for longer than that, another server may give the same keys to other
+    /// sockets. Both servers then treat the key as theirs, until the connection is back. From then
+    /// on [`Seat::is_held`] is false on the server that was cut off.
     ///
     /// # Errors
     ///
@@ -353,12 +356,12 @@ impl Room {
             .await
     }
 
-    /// Like [`enter`](Self::enter), but takes the key even if it is taken. The seat that had it is
-    /// not held any more, and knows by [`Seat::ended`].
+    /// Like [`enter`](Self::enter), but takes the key even if another seat has it. That seat is
+    /// then no longer held, which [`Seat::ended`] tells its handler.
     ///
-    /// For a person who comes back before the server has noticed that the old connection is dead. It
-    /// is for the program to know that it is the same person: by a secret that only the
-    /// client has, say. If the info is the same, nobody is told of a change.
+    /// Use it for a person who comes back before the server has noticed that the old connection is
+    /// dead. Your program must make sure that it is the same person, for example by a secret that
+    /// only the client has. If the info is the same, members are not told of a change.
     ///
     /// Two windows of one person would take the seat from each other for ever. So wait for
     /// [`Seat::ended`] beside `recv` in a `select!`, and close the loser with a code of your own, such
@@ -397,10 +400,10 @@ impl Room {
     }
 
     /// Begins the closing handshake with every member on this server, after what is queued for it, and
-    /// returns at once. Returns the number of members that it is begun with.
+    /// returns at once. Returns how many members are being closed.
     ///
-    /// What a member [lags](super::Hub::lag_limit) behind is not sent. The room stays, and other sockets
-    /// may join it meanwhile. To close one member, use
+    /// Messages that the room keeps for a member that [lags](super::Hub::lag_limit) are not sent.
+    /// The room stays, and other sockets may join it meanwhile. To close one member, use
     /// [`close_member`](Self::close_member), or its [`Sender`](crate::Sender::close).
     ///
     /// ```
@@ -414,7 +417,8 @@ impl Room {
     }
 
     /// Closes one member like [`close`](Self::close), by the [id](crate::Sender::id) of its
-    /// connection. Returns whether it is a member on this server that was open.
+    /// connection. Returns whether there was such a member on this server, and its connection was
+    /// open.
     pub fn close_member(&self, id: SocketId, code: CloseCode, reason: &str) -> bool {
         self.close_some(Some(MemberId::with(id)), code, reason) > 0
     }

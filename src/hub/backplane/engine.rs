@@ -28,17 +28,17 @@ use super::request::{Enter, Publish, Read, ReadPeople, Relay};
 /// by the predecessors, and reads what is missing. An engine must not repair anything by
 /// itself, and must not hide an interruption.
 ///
-/// **A read is answered behind what it may contain**: all messages that were in the log when
-/// it was read, and that the engine passes on to this server, have been given to
-/// [`Inbound::arrived`] before the answer is.
+/// **A read is answered after the messages that it may contain.** When the answer is given,
+/// [`Inbound::arrived`] has been given every message that was in the log when it was read, and that
+/// the engine passes on to this server.
 ///
 /// **No method waits, and none calls [`Inbound`].** They note what is asked for, and a task of
 /// the engine does it. They may be called while the hub holds a lock of the room.
 /// Requests may be answered from any thread, and also within the call.
 ///
-/// **Nothing is given up**: an engine that cannot be reached is tried again for ever. A
-/// request that it cannot carry out within its patience is answered with the error, or dropped,
-/// which says that its outcome is unknown.
+/// **An engine reconnects for ever**, however long its store cannot be reached. A request that it
+/// cannot carry out within its patience is answered with the error. Or it is dropped, which says
+/// that its outcome is unknown.
 pub trait Backplane: Send + Sync + 'static {
     /// Starts the engine. It is called once, before anything else, within the tokio runtime:
     /// tasks may be spawned. What arrives goes to `inbound`.
@@ -64,11 +64,11 @@ pub trait Backplane: Send + Sync + 'static {
     /// it. It may be lost.
     fn relay(&self, request: Relay);
 
-    /// Reads the log of a room. A log that does not exist begins with this: at number 0, with
+    /// Reads the log of a room. If the log does not exist, this call creates it: at number 0, with
     /// a new tag.
     fn read(&self, request: Read);
 
-    /// Returns where the engine keeps who is present; `None` if it does not.
+    /// Returns the engine's list of who is present; `None` if it keeps none.
     fn roster(&self) -> Option<&dyn Roster> {
         None
     }

@@ -11,9 +11,9 @@ use super::log::{Arrival, RosterChange};
 
 /// Where an engine puts what arrives.
 ///
-/// The calls do what is to be done before they return: they deliver to the members on this
-/// server, and wait for none of them. Those about one room must come one after the other. An
-/// `Inbound` does not keep the hub alive: when the hub is gone, calls have no effect, and
+/// Each call has done its work when it returns: it delivers to the members on this server, and
+/// waits for none of them. Calls about the same room must come one after the other. An `Inbound`
+/// does not keep the hub alive: when the hub is gone, calls have no effect, and
 /// [`is_closed`](Self::is_closed) says so.
 #[derive(Clone)]
 pub struct Inbound(pub(in crate::hub) Weak<dyn Receive>);
@@ -64,7 +64,7 @@ impl Inbound {
         self.with(|hub| hub.interrupted());
     }
 
-    /// A message whose outcome was unknown was said again, and the engine had it already. It is
+    /// A message whose outcome was unknown was sent again, and the engine had it already. It is
     /// [counted](crate::hub::Counters::repeats).
     pub fn repeated(&self) {
         self.with(|hub| hub.repeated());
@@ -76,7 +76,7 @@ impl Inbound {
         self.with(|hub| hub.unreadable());
     }
 
-    /// Whether the engine can be reached.
+    /// Tells the hub whether the engine can be reached.
     pub fn state(&self, state: EngineState) {
         self.with(|hub| hub.state(state));
     }

@@ -40,8 +40,9 @@ pub enum Joined {
         /// The position at which it became a member.
         position: Position,
     },
-    /// It cannot be shown that nothing is missing, or the client had no position. The socket is
-    /// *not* a member. Send it the state of the room, then join from the position of that state.
+    /// Messages after the position are missing, or may be, or the client had no position. The
+    /// socket is *not* a member. Send it the state of the room, then join from the position of that
+    /// state.
     Missed {
         /// The position at the end of the room, taken before this was returned: read the state now, send
         /// it, and join from here.
@@ -55,8 +56,7 @@ pub enum Joined {
 pub struct Recent {
     /// The messages as members got them, oldest first.
     pub messages: Vec<Message>,
-    /// The position before the first of them. A client that has been told this one, and no
-    /// message yet, gets them all when it comes back.
+    /// The position before the first of them. A client that resumes from it gets all of them.
     pub start: Position,
     /// The position after the last of them: a socket that has been sent the messages joins from
     /// here.
@@ -78,7 +78,7 @@ pub enum HubError {
     Closed,
     /// The client reads more slowly than the room talks:
     /// [`Room::join_recent`](crate::hub::Room::join_recent) has sent it the last messages several
-    /// times, and each time it had lost its place before it was through.
+    /// times, and each time the client had lost its place before it had received them all.
     TooSlow,
 }
 

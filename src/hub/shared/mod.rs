@@ -356,13 +356,14 @@ pub struct Sent {
     /// The number of members that the message is queued for, or kept for because they
     /// [lag](super::Hub::lag_limit).
     pub queued: usize,
-    /// The number of members that do not get the message: their connection is closing, or the
-    /// policy drops messages and their output queue is full, or they lagged too far, and this
-    /// message has closed their connection.
+    /// The number of members that do not get the message. There are three reasons: the connection
+    /// is closing; the output queue is full and the policy drops messages; or the member lagged too
+    /// far, and this message has closed its connection.
     pub missed: usize,
-    /// Whether the message was passed on, to be handed to the members later: by the engine of the
-    /// hub, or after the closure that sent it has returned. With a history the two numbers are 0 then;
-    /// without one they count the members on this server, and others get it by the engine.
+    /// Whether the message was passed on, and reaches members later. The hub's engine delivers it,
+    /// or, if a closure of the hub has sent it, the room does when the closure has returned. With a
+    /// history the two numbers are then 0. Without one they count the members on this server, and
+    /// the engine delivers to other servers.
     pub passed_on: bool,
 }
 

@@ -77,8 +77,8 @@ impl Subscription {
     /// # Errors
     ///
     /// [`HubError::Unavailable`] if the subscription has fallen behind the room's memory, and the
-    /// engine does not say within five seconds what it keeps. The subscription is as it was: call
-    /// again. While nothing is missing, an engine that is away is waited for.
+    /// engine does not answer within five seconds. The subscription is unchanged, so you can call
+    /// again. While no message is missing, the call waits for an engine that is away.
     ///
     /// # Cancel safety
     ///
