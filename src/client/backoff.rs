@@ -6,9 +6,9 @@ use super::error::ConnectError;
 
 /// Says how long to wait before the next attempt to connect, and when to give up.
 ///
-/// Each pause is a random part of 1, 2, 4 .. seconds, at most of a minute ("full jitter"): so
-/// the clients of a server that restarts do not come back in the same moment. It reads no
-/// clock and does not sleep; the loop that uses it does both:
+/// Each pause is a random time below a limit, which is 1, 2, 4 .. seconds, and at most a minute
+/// ("full jitter"). So the clients of a server that restarts do not reconnect in the same moment. A
+/// `Backoff` reads no clock and does not sleep; the loop that uses it does both:
 ///
 /// ```no_run
 /// use std::time::Instant;
@@ -58,8 +58,8 @@ pub struct Backoff {
 const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
 
 impl Backoff {
-    /// Begins with pauses of at most 1 s, which double to at most 60 s, without a limit of
-    /// attempts. A connection has lasted after 60 s.
+    /// Begins with pauses of at most 1 s, and doubles that limit up to 60 s. The number of attempts
+    /// is not limited. A connection counts as a success after 60 s.
     pub fn new() -> Self {
         Backoff {
             base: Duration::from_secs(1),
@@ -70,8 +70,8 @@ impl Backoff {
         }
     }
 
-    /// Sets the longest first pause, which doubles with each failure. The default is 1 s. With
-    /// zero every pause is zero.
+    /// Sets the longest first pause. The limit doubles with each failure. The default is 1 s. With
+    /// zero, every pause is zero.
     pub fn base(mut self, longest_first: Duration) -> Self {
         self.base = longest_first;
         self
@@ -102,8 +102,8 @@ impl Backoff {
     /// attempt [cannot succeed](ConnectError::is_transient), or there were too many.
     ///
     /// If the server has said [when to come back](ConnectError::retry_after), the pause is that
-    /// time (at most an hour) and the random part on top, so that not all clients come at the
-    /// end of it.
+    /// time (at most an hour) plus a random pause as above, so that the clients do not all come at
+    /// the same moment.
     pub fn failed(&mut self, error: &ConnectError) -> Option<Duration> {
         if !error.is_transient() {
             return None;
@@ -113,8 +113,8 @@ impl Backoff {
         Some(pause.saturating_add(asked.min(LONGEST_ASKED)))
     }
 
-    /// Returns the pause after a connection that has ended, having been open for so long. `None`
-    /// says to give up: there were too many short ones and failures in a row.
+    /// Returns the pause after a connection that was open for the time `open_for`, and has ended.
+    /// `None` says to give up: there were too many short connections and failures in a row.
     pub fn lost(&mut self, open_for: Duration) -> Option<Duration> {
         if open_for >= self.lasting {
             self.reset();
@@ -122,14 +122,14 @@ impl Backoff {
         self.next_pause()
     }
 
-    /// Returns the pause after a failure of any kind, one that this crate does not know for
-    /// instance. `None` says to give up.
+    /// Returns the pause after a failure of any kind, for example one that this crate does not
+    /// know. `None` says to give up.
     pub fn next_pause(&mut self) -> Option<Duration> {
         self.pause(random())
     }
 
-    /// Forgets the failures: the next pause is a first one. For a client that knows better than
-    /// a time what a success is, such as the answer to its login.
+    /// Forgets the failures, so the next pause is as after a first failure. Call it if your client
+    /// has a better sign of success than time, such as the answer to its login.
     pub fn reset(&mut self) {
         self.failures = 0;
     }

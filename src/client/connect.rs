@@ -206,8 +206,7 @@ impl Connect {
     /// Adds a header field to the request.
     ///
     /// The fields of the handshake itself cannot be changed: see
-    /// [`ClientHandshake::new`]. A name or a value that HTTP does not allow is the error of the
-    /// attempt.
+    /// [`ClientHandshake::new`]. If HTTP does not allow the name or the value, the attempt fails.
     pub fn header<K, V>(mut self, name: K, value: V) -> Self
     where
         K: TryInto<HeaderName>,
@@ -276,11 +275,11 @@ impl Connect {
     ///
     /// Its ALPN protocols are replaced by `http/1.1`.
     ///
-    /// rustls needs a *crypto provider*, and the feature `rustls` brings none: the program has
-    /// one already, or chooses. A configuration has its own. Without this call the one that the
-    /// program has [installed](rustls::crypto::CryptoProvider::install_default) when it first
-    /// connects is used, else that of the feature `rustls-ring` or `rustls-aws-lc-rs`; this
-    /// crate installs none.
+    /// rustls needs a *crypto provider*, and the feature `rustls` brings none: the program has one
+    /// already, or chooses. The configuration that you pass contains its provider. Without this
+    /// call, the first connection looks for a provider that the program has
+    /// [installed](rustls::crypto::CryptoProvider::install_default). If there is none, it uses that
+    /// of the feature `rustls-ring` or `rustls-aws-lc-rs`. This crate installs none.
     #[cfg(feature = "rustls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn tls(mut self, config: impl Into<Arc<rustls::ClientConfig>>) -> Self {
@@ -292,9 +291,9 @@ impl Connect {
     /// proxy, over a Unix socket, or in memory. If the URL says `wss`, TLS runs on top of its
     /// stream.
     ///
-    /// It is called once, with the server's name and port, and has
-    /// [`connect_timeout`](Self::connect_timeout) together with TLS. Its error becomes a
-    /// [`ConnectError`] of the kind `Connect`, or is returned as it is if it is a
+    /// It is called once, with the server's name and port.
+    /// [`connect_timeout`](Self::connect_timeout) limits the function and TLS together. Its error
+    /// becomes a [`ConnectError`] of the kind `Connect`, or is returned as it is if it is a
     /// `ConnectError`.
     ///
     /// A Unix socket:
@@ -313,8 +312,8 @@ impl Connect {
     ///
     /// Set `TCP_NODELAY` on a TCP connection of your own, as `connect` does on its own.
     ///
-    /// The module has more [examples](super#other-streams). A stream that is there already goes
-    /// to [`via`](Self::via).
+    /// The module has more [examples](super#other-streams). For a stream that exists already, use
+    /// [`via`](Self::via).
     pub fn connector<F, Fut, T, E>(mut self, connector: F) -> Self
     where
         F: FnOnce(Target) -> Fut + Send + 'static,
@@ -381,9 +380,9 @@ impl Connect {
         self
     }
 
-    /// Limits the time from then on until the server has answered the handshake. The
-    /// default is 10 s, and [`Duration::MAX`] sets no limit. With zero there is no time
-    /// left: it times out at once.
+    /// Limits the time from the connection, TLS included, until the server has answered the
+    /// handshake. The default is 10 s, and [`Duration::MAX`] sets no limit. With zero there is no
+    /// time left: it times out at once.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self

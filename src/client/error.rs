@@ -81,8 +81,8 @@ impl ConnectError {
         ConnectError::with_text(kind, text.to_owned(), Some(source.into()))
     }
 
-    /// Finds the error of `connect` in any error that was made of it: an [`Error`], an
-    /// [`io::Error`] or a box, also behind further sources.
+    /// Finds the error of `connect` inside another error: an [`Error`], an [`io::Error`] or a box,
+    /// also behind several sources.
     ///
     /// ```no_run
     /// use std::error::Error;
@@ -151,11 +151,11 @@ impl ConnectError {
 
     /// Returns whether the same attempt may succeed later.
     ///
-    /// It may after a name that was not resolved, a connection that was not accepted or broke
-    /// off, a timeout, or a refusal with 408, 425, 429, 500, 502, 503, 504 or another status
-    /// above 500 but 501 and 505. It fails again if the request is wrong, a certificate is not
-    /// trusted, there is no TLS, the server does not speak HTTP/1.1 or WebSocket, or refuses
-    /// with any other status.
+    /// That is so if the name was not resolved, if the connection was not accepted or broke off, or
+    /// after a timeout. It is also so after a refusal with 408, 425, 429, or any status from 500 on
+    /// except 501 and 505. The attempt would fail again if the request is wrong, a certificate is
+    /// not trusted, there is no TLS, or the server does not speak HTTP/1.1 or WebSocket. The same
+    /// holds for a refusal with any other status.
     pub fn is_transient(&self) -> bool {
         match self.0.kind {
             ConnectErrorKind::Resolve | ConnectErrorKind::Connect | ConnectErrorKind::Timeout => {

@@ -46,7 +46,8 @@
 //! ```
 //!
 //! [`sender`](crate::WebSocket::sender) does the same when it is first called, since its
-//! messages come from other tasks. Reading and writing in two tasks, with nothing between:
+//! messages come from other tasks. This program reads and writes in two tasks, without a channel
+//! between them:
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), hyper_ws::Error> {
@@ -136,9 +137,9 @@
 //! | has another TLS library | | `connect(url).tls_connector(..)` |
 //!
 //! The feature `rustls` brings no provider, since a second one in a program makes
-//! `ClientConfig::builder()` panic wherever it is called. What the program has
-//! installed when it first connects is used. If there is nothing, the provider of a feature is
-//! used, for these connections alone. If no feature names one either, the error says so.
+//! `ClientConfig::builder()` panic wherever it is called. The first connection uses the provider
+//! that the program has installed. If there is none, it uses the provider of a feature, for
+//! connections of this crate only. If no feature names one either, the error says so.
 //!
 //! The system's trusted certificates are used. To trust different ones, pass a configuration to
 //! `Connect::tls`.
@@ -148,16 +149,17 @@
 //! | the stream | |
 //! |---|---|
 //! | a TCP connection to the host of the URL | [`connect()`] |
-//! | one of yours, through a proxy for instance; TLS on top if the URL says `wss` | [`Connect::connector`]; if it is there already, [`Connect::via`] |
+//! | one of yours, through a proxy for instance; TLS on top if the URL says `wss` | [`Connect::connector`]; if the stream exists already, [`Connect::via`] |
 //! | encrypted by a TLS library of yours | [`Connect::tls_connector`] |
 //! | one of yours, as it is: a Unix socket, a pipe | [`connect_over`] |
 //! | a stream of an HTTP/2 connection (feature `http2`) | `connect_over_http2` |
 //!
 //! A connector is a function that returns a future of a stream. Its errors become a
-//! [`ConnectError`], and it has the timeouts and the other settings of [`Connect`]. An own
-//! function that returns a `ConnectError` can use `?` on an [`io::Error`](std::io::Error).
+//! [`ConnectError`], and it has the timeouts and the other settings of [`Connect`]. A function of
+//! your own that returns a `ConnectError` can use `?` on an [`io::Error`](std::io::Error).
 //!
-//! A SOCKS5 proxy that asks for no password, without another crate (RFC 1928):
+//! This connector goes through a SOCKS5 proxy that asks for no password (RFC 1928), without another
+//! crate:
 //!
 //! ```no_run
 //! use std::io;
@@ -200,8 +202,9 @@
 //! # }
 //! ```
 //!
-//! A test double: the code under test calls `connect`, and the test is the server. (With the
-//! feature `testing`, `hyper_ws::testing` has servers for a pipe.)
+//! A connector also makes a test double: the code under test calls `connect`, and the test is the
+//! server. (With the feature `testing`, `hyper_ws::testing` has servers at one end of a pipe in
+//! memory.)
 //!
 //! ```
 //! use hyper::server::conn::http1;
@@ -245,7 +248,8 @@
 //! # Reconnecting
 //!
 //! [`Backoff`] says how long to wait, and when to give up. The
-//! [guide](crate::guide::reconnecting) has a client that resumes a room where it has left it.
+//! [guide](crate::guide::reconnecting) has a client that resumes a room at the position where it
+//! left.
 
 mod backoff;
 mod connect;

@@ -30,10 +30,10 @@ use crate::rate::LogRate;
 /// The reason quotes what the client sent, escaped and truncated. It belongs in the
 /// response; log it only if header values may be logged.
 ///
-/// It is deliberately no [`Error`](std::error::Error): a `?` on it in a function that returns a
-/// `Box<dyn Error>` would compile, and hyper would close the connection without an answer. In a
-/// handler of the [second shape](crate::guide::handlers#the-two-shapes) and in axum, `?` on it
-/// answers with the response.
+/// It deliberately does not implement [`Error`](std::error::Error). Otherwise `?` on it would
+/// compile in a function that returns a `Box<dyn Error>`, and hyper would close the connection
+/// without an answer. In a handler of the [second shape](crate::guide::handlers#the-two-shapes) and
+/// in axum, `?` on it answers with the response.
 ///
 /// See also the page [check the handshake with curl](crate::guide::curl), which shows
 /// the responses.

@@ -29,16 +29,16 @@ impl std::error::Error for InvalidRequest {}
 
 /// A type that converts into a client's request: a URL, or a whole request.
 ///
-/// A `&str` or `String` is read as browsers read what is typed: blanks at both ends
-/// and line breaks go, `\` before the query means `/`, and what a URL cannot hold is
-/// percent-encoded (blanks, quotation marks, `<`, `>`, letters beyond ASCII). The host
-/// must be in ASCII: an internationalized name is written in its form `xn--`.
+/// A `&str` or `String` is read as browsers read what is typed. Blanks at both ends and line breaks
+/// are removed, and `\` before the query means `/`. What a URL cannot hold is percent-encoded:
+/// blanks, quotation marks, `<`, `>`, letters beyond ASCII. The host must be in ASCII: write an
+/// internationalized name in its `xn--` form.
 ///
 /// A URL must not have a fragment (RFC 6455, section 3: "MUST NOT be used on these
 /// URIs"). Write a literal `#` as `%23`.
 ///
-/// An IPv6 address may have a zone: `ws://[fe80::1%25eth0]/` (RFC 6874). It says over
-/// which interface to connect, and is not sent.
+/// An IPv6 address may have a zone: `ws://[fe80::1%25eth0]/` (RFC 6874). The zone says over which
+/// interface to connect, and is not sent.
 pub trait IntoRequest {
     /// Converts it into a request, whose URI is the URL.
     ///
@@ -167,8 +167,8 @@ impl Target {
         self.scheme
     }
 
-    /// Returns the host: a name or an address. One of IPv6 has no brackets, and its
-    /// zone behind a `%`, as the resolver of the system takes it: `fe80::1%eth0`.
+    /// Returns the host: a name or an address. An IPv6 address has no brackets, and its zone
+    /// follows a `%`, as the system's resolver expects it: `fe80::1%eth0`.
     pub fn host(&self) -> &str {
         &self.host
     }

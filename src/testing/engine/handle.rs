@@ -113,8 +113,8 @@ impl Engine {
         }
     }
 
-    /// Forks the engine, as a failover does that not all servers notice: from now on the given
-    /// links lead to a copy. No link is interrupted. Both sides accept messages, which the other
+    /// Forks the engine, like a failover that some servers do not notice: from now on the given
+    /// links lead to a copy. No link is interrupted. Each side accepts messages that the other side
     /// does not get.
     ///
     /// # Panics
@@ -168,7 +168,7 @@ impl Engine {
         }
     }
 
-    /// Loses everything. No link is interrupted: servers notice at the next message.
+    /// Loses all data. No link is interrupted: servers notice at the next message.
     pub fn flush(&self) {
         self.shared.lock().sides.fill(Store::default());
     }

@@ -49,10 +49,10 @@ impl Link {
         }
     }
 
-    /// Passes no messages on to the server any more, while everything else works and the
-    /// server notices nothing: a subscription that has died.
+    /// Stops passing messages on to the server. Everything else works, and the server notices
+    /// nothing, as if its subscription had died.
     ///
-    /// Redis would be found out by a probe after some seconds. Here that is
+    /// With Redis, a probe finds this after some seconds. Here there is no probe: call
     /// [`restore`](Self::restore).
     pub fn deafen(&self) {
         self.shared.lock().links[self.number].is_deaf = true;
@@ -63,13 +63,13 @@ impl Link {
         self.shared.lock().links[self.number].delay = delay;
     }
 
-    /// Loses the next messages to the server, so many of them. The server notices by the message
-    /// after them.
+    /// Loses the next `messages` messages to the server. The server notices it at the message that
+    /// follows them.
     pub fn lose(&self, messages: usize) {
         self.shared.lock().links[self.number].lose = messages;
     }
 
-    /// Passes the next messages on twice, so many of them.
+    /// Passes the next `messages` messages on twice.
     pub fn repeat(&self, messages: usize) {
         self.shared.lock().links[self.number].repeat = messages;
     }
