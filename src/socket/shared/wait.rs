@@ -60,7 +60,7 @@ impl Shared {
     /// The driver polls the handler directly instead of waking its own task. Another
     /// future in that task (a sibling branch of `tokio::join!`, which shares the waker)
     /// would never be woken, so it is registered with a distinct waker.
-    /// (`a_sender_polled_next_to_the_driver_is_woken` in `tests/edge.rs` shows it.)
+    /// (`a_socket_moved_beside_its_driver_into_the_same_task_is_woken_too` shows it.)
     fn distinguish(&self, state: &State, waker: &Waker) -> Waker {
         if self.needs_distinct(state, waker) {
             Arc::new(DistinctWaker(waker.clone())).into()

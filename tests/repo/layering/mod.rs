@@ -14,8 +14,9 @@ mod rules;
 mod tables;
 mod tree;
 
+use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use rules::{Exception, Violation};
@@ -24,6 +25,17 @@ use tree::Tree;
 
 /// All of `src/`, read once.
 static TREE: LazyLock<Tree> = LazyLock::new(Tree::of_this_crate);
+
+static TOP: LazyLock<PathBuf> = LazyLock::new(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+
+/// Those that name sources and tests.
+const DOCUMENTS: &[&str] = &[
+    "CONTRIBUTING.md",
+    "src/design.md",
+    "src/guide/promises.md",
+    "tests/coverage.md",
+    "tests/mutants.md",
+];
 
 #[test]
 fn modules_use_only_what_their_row_names() {
@@ -71,6 +83,11 @@ fn documents_name_sources_that_exist() {
 }
 
 #[test]
+fn comments_and_documents_name_tests_that_exist() {
+    hold(tests());
+}
+
+#[test]
 fn every_exception_is_still_needed() {
     let found = [
         rules::layers(&TREE, LAYERS),
@@ -81,6 +98,7 @@ fn every_exception_is_still_needed() {
         rules::foreign(&TREE, FOREIGN),
         rules::lengths(&TREE, MAX_LINES),
         documents(),
+        tests(),
     ]
     .concat();
     let is_needed = |exception| found.iter().any(|it| rules::excuses(exception, it));
@@ -103,18 +121,42 @@ fn hold(found: Vec<Violation>) {
 }
 
 fn documents() -> Vec<Violation> {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    for folder in ["src", "tests", "benches", "examples"] {
-        let found = tree::files_below(&top.join(folder), "rs").into_iter();
-        files.extend(found.map(|(path, _)| format!("{folder}/{path}")));
-    }
-    let mut found = Vec::new();
-    for name in ["src/design.md", "CONTRIBUTING.md"] {
-        // Not everything is written yet.
-        if let Ok(document) = fs::read_to_string(top.join(name)) {
-            found.extend(rules::documents(name, &document, &files));
-        }
-    }
-    found
+    let sources = sources();
+    let files: Vec<String> = sources.into_iter().map(|(path, _)| path).collect();
+    let documents = DOCUMENTS.iter();
+    let found = documents.flat_map(|name| rules::documents(name, &read(name), &files));
+    found.collect()
+}
+
+fn tests() -> Vec<Violation> {
+    let sources = sources();
+    let functions = sources
+        .iter()
+        .flat_map(|(_, text)| text.split("fn ").skip(1));
+    let is_end = |character: char| !character.is_ascii_alphanumeric() && character != '_';
+    let names = functions.filter_map(|rest| rest.split(is_end).next());
+    let names: HashSet<String> = names.map(str::to_owned).collect();
+    let documents = DOCUMENTS
+        .iter()
+        .map(|name| ((*name).to_owned(), read(name)));
+    let texts = sources.iter().cloned().chain(documents);
+    // The planted rule names a test that is missing.
+    let texts = texts.filter(|(path, _)| !path.starts_with("tests/repo/layering/planted"));
+    texts
+        .flat_map(|(path, text)| rules::tests(&path, &text, &names))
+        .collect()
+}
+
+/// All Rust of the project: paths and texts.
+fn sources() -> Vec<(String, String)> {
+    let folders = ["src", "tests", "benches", "examples"].into_iter();
+    let found = folders.flat_map(|folder| {
+        let files = tree::files_below(&TOP.join(folder), "rs").into_iter();
+        files.map(move |(path, text)| (format!("{folder}/{path}"), text))
+    });
+    found.collect()
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(TOP.join(name)).expect("a document is UTF-8")
 }

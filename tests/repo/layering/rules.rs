@@ -1,6 +1,6 @@
 //! The rules. Each takes what was read and a table, and returns what breaks it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use super::tree::{Tree, Use};
 
@@ -400,6 +400,23 @@ pub(super) fn resolved(tree: &Tree) -> Vec<Violation> {
     {
         let text = format!("src/{file}:{line}: `{path}` leads to no item that was read");
         found.push(violation("resolved", file, text));
+    }
+    found
+}
+
+/// A test that a comment or a document names exists: a name in backticks of six words or more.
+/// (Methods of other crates have fewer.) `functions` are the names of all functions.
+pub(super) fn tests(name: &str, text: &str, functions: &HashSet<String>) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (line, text) in text.lines().enumerate() {
+        for named in text.split('`').skip(1).step_by(2) {
+            let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+            let is_test = named.chars().all(is_name) && named.split('_').count() >= 6;
+            if is_test && !functions.contains(named) {
+                let text = format!("{name}:{}: there is no test `{named}`", line + 1);
+                found.push(violation("tests", name, text));
+            }
+        }
     }
     found
 }

@@ -1,6 +1,8 @@
 //! Violations planted in small sources: each rule finds its own, and names file
 //! and line; what is allowed passes.
 
+use std::collections::HashSet;
+
 use super::rules::{self, Exception, Floors, Foreign, Home, Layer, Violation};
 use super::tree::Tree;
 
@@ -323,6 +325,19 @@ fn a_source_that_a_document_names_exists() {
         &["page.md:2: there is no `ub/room.rs`"],
     );
     assert_one(check("see old.rs."), &["page.md:1: there is no `old.rs`"]);
+}
+
+#[test]
+fn a_test_that_a_comment_or_a_document_names_exists() {
+    let functions = HashSet::from(["a_peer_that_is_gone_is_given_up".to_owned()]);
+    let check = |text: &str| rules::tests("src/a.rs", text, &functions);
+    assert_none(check(
+        "`a_peer_that_is_gone_is_given_up`, `serve_connection_with_upgrades`, `a-b_c_d_e_f_g_h`",
+    ));
+    assert_one(
+        check("First.\n// `x` and `a_peer_that_is_old_is_given_up`"),
+        &["src/a.rs:2: there is no test `a_peer_that_is_old_is_given_up`"],
+    );
 }
 
 #[test]
