@@ -213,7 +213,7 @@ impl Sender {
     /// | [`Local`](CloseCause::Local), [`Drained`](CloseCause::Drained) | the code that was sent there |
     /// | [`HandlerFailed`](CloseCause::HandlerFailed), [`HandlerPanicked`](CloseCause::HandlerPanicked) | 1011 |
     /// | [`Overflow`](CloseCause::Overflow) | 1013 |
-    /// | all others, which had no closing handshake (1006 in a browser) | 1014 to a client, 1001 to a server, with the cause in words |
+    /// | all others: that connection was lost or ended by an error (1006 in many browsers) | 1014 to a client, 1001 to a server, with the cause in words |
     ///
     /// 1005, 1006 and 1015 are never sent (RFC 6455, section 7.4.1).
     ///

@@ -57,6 +57,8 @@ impl Action {
                 close: (CloseCode::INTERNAL_ERROR, "a ping was not answered in time"),
                 is_peer_there: false,
             },
+            // A closing handshake that takes too long has no cause of its own: the cause that began
+            // the end stays. After a failed write, that write is the cause.
             Action::WriteTimeout | Action::CloseTimeout => Timeout {
                 cause: CloseCause::WriteTimeout,
                 error: ErrorKind::WriteTimeout,

@@ -59,7 +59,7 @@ async fn each_cause_is_passed_on_as_the_wire_allows() {
             with(1013, "the peer read too slowly"),
             with(1013, "the peer read too slowly"),
         ),
-        // 1006, and what else ended without a closing handshake.
+        // The other connection was lost, or ended by an error.
         (
             CloseCause::Lost,
             with(1014, "the connection was lost"),
