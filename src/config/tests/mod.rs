@@ -9,7 +9,7 @@ mod origin;
 use super::*;
 
 #[test]
-fn every_default_is_finite() {
+fn defaults_are_finite_or_off() {
     let config = Config::new();
     assert_eq!(config.max_message_size, 1 << 20);
     assert_eq!(config.get_max_frame_size(), 1 << 20);
