@@ -35,7 +35,7 @@ use hyper_ws::handshake::{Agreement, Head};
 use hyper_ws::protocol::{Outbox, Prepared, Reader, Role, Writer};
 use hyper_ws::{Config, Message};
 use support::wire::{Conversation, Members};
-use support::{handshake, masked, returned};
+use support::{handshake, layers, masked, returned};
 
 /// The margin of a bound above its count.
 const MARGIN: f64 = 1.08;
@@ -69,6 +69,10 @@ const LOADS: &[Load] = &[
     load("publish 100 B, 1 of 10", 5_000, |n| publish(n, 10)),
     load("publish 100 B, 1 of 50", 5_000, |n| publish(n, 50)),
     load("publish 100 B, 1 of 1,000", 5_000, |n| publish(n, 1_000)),
+    load("TLS, both ends: echo 20 B", 2_000, |n| tls(n, 20)),
+    load("TLS, both ends: echo 1 KiB", 2_000, |n| tls(n, 1024)),
+    load("HTTP/2, both ends: 20 B", 2_000, |n| http2(n, 20)),
+    load("HTTP/2, both ends: 1 KiB", 2_000, |n| http2(n, 1024)),
     load("handshake", 1_000, handshakes),
 ];
 
@@ -207,6 +211,18 @@ fn publish(messages: usize, size: usize) {
     for _ in 0..messages / size {
         assert_eq!(members.publish(Message::from(vec![7; 100])), size * 102);
     }
+}
+
+/// An echo, and its client's part in TLS.
+fn tls(messages: usize, size: usize) {
+    let input = masked(&Message::from(vec![7; size]), [1, 2, 3, 4]);
+    layers::tls(messages, &input, input.len() - 4);
+}
+
+/// An echo, and its client's part in HTTP/2.
+fn http2(messages: usize, size: usize) {
+    let input = masked(&Message::from(vec![7; size]), [1, 2, 3, 4]);
+    layers::http2(messages, &input, input.len() - 4);
 }
 
 /// From the head of a request to the head of its answer, without hyper.

@@ -3,6 +3,7 @@
 
 #[path = "../../tests/support/frame.rs"]
 mod frame;
+pub(crate) mod layers;
 pub(crate) mod wire;
 
 use http::Request;

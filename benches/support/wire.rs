@@ -19,7 +19,8 @@ use hyper_ws::{Config, Error, Message, Upgrade, WebSocket};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
 
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\n\
+/// Asks for a connection, which may be compressed.
+pub(super) const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; \
@@ -267,7 +268,7 @@ impl Members {
     }
 }
 
-async fn echo(mut socket: WebSocket) -> Result<(), Error> {
+pub(super) async fn echo(mut socket: WebSocket) -> Result<(), Error> {
     while let Some(message) = socket.recv().await? {
         socket.send(message).await?;
     }
