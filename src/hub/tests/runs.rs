@@ -219,3 +219,42 @@ async fn messages_in_runs_are_counted_and_a_member_that_leaves_keeps_those_that_
     assert_eq!(room.send("not for it").queued, 0);
     expect(&mut peer, &["a", "bc", "def"]).await;
 }
+
+/// A codec would compress whatever it finds in the output without a mark that it must not.
+#[cfg(feature = "deflate")]
+#[tokio::test(start_paused = true)]
+async fn a_member_that_compresses_does_so_unless_the_message_forbids_it() {
+    use tokio::io::AsyncReadExt;
+
+    use crate::config::Compression;
+    use crate::socket::tests::peer::serve_compressed;
+
+    let text = "secret ".repeat(100);
+    for compression in [Compression::shared(), Compression::dedicated()] {
+        let room = Hub::new().room("room");
+        let talking = room.clone();
+        let handler = move |mut socket: WebSocket| async move {
+            talking.join(&socket);
+            while socket.recv().await?.is_some() {}
+            Ok::<(), Error>(())
+        };
+        let (mut peer, _task) = serve_compressed(Config::new(), compression, handler);
+        let (mut plain, _) = member(1 << 16, Config::new(), &[&room]).await;
+        while room.len() != 2 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        room.send(Prepared::uncompressed(text.as_str()));
+        room.send(Prepared::uncompressed(text.as_str()));
+        room.send(text.as_str());
+        let mut frame = vec![0; 4 + text.len()];
+        for _ in 0..2 {
+            peer.io.read_exact(&mut frame).await.unwrap();
+            assert_eq!(frame[..4], [0x81, 126, 2, 188]);
+            assert_eq!(&frame[4..], text.as_bytes());
+        }
+        peer.io.read_exact(&mut frame[..2]).await.unwrap();
+        assert_eq!(frame[0], 0xc1);
+        assert!(frame[1] < 126);
+        expect(&mut plain, &[&text, &text, &text]).await;
+    }
+}
