@@ -257,10 +257,15 @@ impl Members {
         }
     }
 
-    /// Sends to all members, and lets each write the message; returns the number of
+    /// Sends to all members, whose turns come later.
+    pub(crate) fn send(&self, message: Message) {
+        self.room.send(message);
+    }
+
+    /// Sends to all members, and lets each write what is queued; returns the number of
     /// bytes that they have written.
     pub(crate) fn publish(&mut self, message: Message) -> usize {
-        self.room.send(message);
+        self.send(message);
         self.conversations
             .iter_mut()
             .map(|member| member.turn(&[]))

@@ -136,6 +136,13 @@ impl Outbox {
         }
     }
 
+    /// Appends whole frames, which are encoded.
+    #[cfg(feature = "socket")]
+    #[inline]
+    pub(crate) fn push_frames(&mut self, frames: &[u8]) {
+        self.bytes.extend_from_slice(frames);
+    }
+
     /// Returns the current end: all that is pushed later is behind it.
     pub(crate) fn mark(&self) -> Mark {
         Mark {
@@ -272,6 +279,12 @@ impl Encoded {
             bytes,
             payload: Some(payload),
         }
+    }
+
+    /// Returns the frame, if it stands in one piece: its payload is not large.
+    #[cfg(feature = "socket")]
+    pub(crate) fn as_whole(&self) -> Option<&[u8]> {
+        self.payload.is_none().then_some(&self.bytes)
     }
 
     /// Returns the length of the frame.

@@ -74,6 +74,9 @@
 
 mod byte_stream;
 mod driver;
+#[cfg(feature = "interleavings")]
+#[doc(hidden)]
+pub mod interleaved;
 mod message_reader;
 mod message_writer;
 mod recv;

@@ -5,6 +5,7 @@ mod chunks;
 mod cycles;
 mod floods;
 mod http2_flow;
+mod rooms;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -38,8 +38,18 @@ impl RoomShared {
         let source = (hub.settings.lag_limit > 0).then_some(&source as _);
         let mut sent = Sent::default();
         let mut full = vec![];
+        let (in_run, payload) = match state.members.is_empty() {
+            true => (None, 0),
+            false => (state.last_run.append(message), message.message().len()),
+        };
         for (id, member) in &state.members {
             if Some(*id) == except {
+                continue;
+            }
+            if let Some(frame) = &in_run
+                && member.push_in_run(frame, payload)
+            {
+                sent.queued += 1;
                 continue;
             }
             match member.deliver_or_lag(message, overflow, source) {

@@ -31,7 +31,7 @@ use crate::hub::settings::Settings;
 use crate::protocol::Prepared;
 use crate::shrink::shrink;
 use crate::socket::SocketId;
-use crate::socket::shared::{Observer, Shared};
+use crate::socket::shared::{LastRun, Observer, Shared};
 
 /// Why an engine is down at first. The first other reason is logged.
 pub(in crate::hub) const NOT_CONNECTED: &str = "not connected yet";
@@ -251,6 +251,8 @@ pub(in crate::hub) struct RoomShared {
 pub(in crate::hub) struct State {
     /// The members, without those that lag.
     members: HashMap<MemberId, Arc<Shared>>,
+    /// The frames that were queued for them last.
+    last_run: LastRun,
     /// The members that lag, while there are any.
     lag: Option<Box<Lag<MemberId, Arc<Shared>, Prepared>>>,
     pub(in crate::hub) log: Option<Box<Log>>,
@@ -297,6 +299,7 @@ impl RoomShared {
             order: OnceLock::new(),
             state: Mutex::new(State {
                 members: HashMap::new(),
+                last_run: LastRun::default(),
                 lag: None,
                 log,
                 presence: hub.settings.on_presence.as_ref().map(|_| Box::default()),
@@ -341,6 +344,10 @@ impl RoomShared {
         let removed = state.take_out(MemberId::of(socket));
         let is_over = removed.is_some() && !state.is_wanted();
         drop(state);
+        // Without the lock of the room.
+        if let Some(socket) = &removed {
+            socket.leave_run();
+        }
         // Dropped without the lock: it may be the last handle on the connection.
         drop(removed);
         if is_over && let Some(hub) = self.hub.upgrade() {

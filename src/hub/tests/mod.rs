@@ -28,6 +28,8 @@ mod ring;
 #[cfg(test)]
 mod rooms;
 #[cfg(test)]
+mod runs;
+#[cfg(test)]
 mod subscribe;
 #[cfg(test)]
 mod wanted;

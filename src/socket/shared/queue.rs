@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::pool::{self, Pool};
+use super::run::{InRun, Run, Span};
 use crate::close::CloseFrame;
 use crate::error::Violation;
 use crate::message::Kind;
@@ -43,8 +44,8 @@ pub(super) struct SendQueue {
     batches: Batches,
 }
 
-/// A message to a room is all that most members have to write, so each member holds
-/// the frame that all of them share until its turn comes. A copy and a buffer for each
+/// Messages of a room are all that most members have to write, so each member holds a part of
+/// the frames that all of them share until its turn comes. A copy and a buffer for each
 /// member of a large room would take more memory than all else about the members.
 #[derive(Default)]
 enum Queued {
@@ -52,7 +53,10 @@ enum Queued {
     Nothing,
     /// Frames of this connection. May be empty: the buffer stays until the driver parks.
     Own(Box<Outbox>),
-    /// One frame that other connections send too.
+    /// Frames of a room, which stand one behind the other in its run.
+    InRun(Arc<Run>, Span),
+    /// One frame that other connections send too, and that is in no run: it is large or
+    /// compressed, or was not sent by a room.
     Shared(Arc<Encoded>),
     /// A message is being sent in chunks: nothing of another message may be sent
     /// between its first fragment and its last (RFC 6455, section 5.4).
@@ -99,7 +103,7 @@ impl SendQueue {
         match &self.queued {
             Queued::Nothing => true,
             Queued::Own(outbox) => outbox.is_empty(),
-            Queued::Shared(_) => false,
+            Queued::InRun(..) | Queued::Shared(_) => false,
             Queued::Chunked(chunked) => chunked.outbox.as_ref().is_none_or(|it| it.is_empty()),
         }
     }
@@ -110,6 +114,7 @@ impl SendQueue {
         match &self.queued {
             Queued::Nothing => 0,
             Queued::Own(outbox) => outbox.len(),
+            Queued::InRun(_, span) => span.len(),
             Queued::Shared(frame) => frame.len(),
             Queued::Chunked(chunked) => chunked.outbox.as_ref().map_or(0, |it| it.len()),
         }
@@ -125,7 +130,7 @@ impl SendQueue {
     pub(super) fn has_deferred(&self) -> bool {
         match &self.queued {
             Queued::Chunked(chunked) => !chunked.deferred.is_empty(),
-            Queued::Nothing | Queued::Own(_) | Queued::Shared(_) => false,
+            Queued::Nothing | Queued::Own(_) | Queued::InRun(..) | Queued::Shared(_) => false,
         }
     }
 
@@ -135,7 +140,7 @@ impl SendQueue {
     pub(super) fn has_room(&self, unsent: usize, limit: usize) -> bool {
         match &self.queued {
             Queued::Chunked(chunked) => is_room(chunked.deferred.len(), limit),
-            Queued::Nothing | Queued::Own(_) | Queued::Shared(_) => {
+            Queued::Nothing | Queued::Own(_) | Queued::InRun(..) | Queued::Shared(_) => {
                 self.has_room_for_chunk(unsent, limit)
             }
         }
@@ -192,6 +197,42 @@ impl SendQueue {
         }
     }
 
+    /// Queues a frame of a room, if what is queued stands before it in the same run, and there is
+    /// room; returns whether it did.
+    #[inline]
+    pub(super) fn extend_run(&mut self, frame: &InRun, unsent: usize, limit: usize) -> bool {
+        if let Queued::InRun(run, span) = &mut self.queued
+            && is_room(span.len() + unsent, limit)
+            && let Some(longer) = frame.extend(run, *span)
+        {
+            *span = longer;
+            return true;
+        }
+        false
+    }
+
+    /// Queues a frame of a room, if nothing else is queued, and there is room; returns whether it
+    /// did. (For a client the frame would have to be masked.)
+    #[inline]
+    pub(super) fn begin_run(&mut self, frame: &InRun, unsent: usize, limit: usize) -> bool {
+        let begins = matches!(self.queued, Queued::Nothing)
+            && matches!(self.writer.role(), Role::Server)
+            && is_room(unsent, limit);
+        if begins {
+            let (run, span) = frame.begin();
+            self.queued = Queued::InRun(run, span);
+        }
+        begins
+    }
+
+    /// Copies what is queued out of a run. To be called where it may stay queued for long: a part
+    /// keeps the whole run alive.
+    pub(super) fn leave_run(&mut self) {
+        if let Queued::InRun(..) = self.queued {
+            self.queued.make_own();
+        }
+    }
+
     /// Queues a chunk of a message. With the last one the deferred messages follow.
     pub(super) fn push_chunk(
         &mut self,
@@ -231,10 +272,8 @@ impl SendQueue {
         let own = match &mut self.queued {
             Queued::Nothing => return false,
             Queued::Own(outbox) => outbox,
-            Queued::Shared(_) => {
-                if let Queued::Shared(frame) = std::mem::take(&mut self.queued) {
-                    writing.push_encoded(&frame);
-                }
+            Queued::InRun(..) | Queued::Shared(_) => {
+                std::mem::take(&mut self.queued).copy_to(writing);
                 return true;
             }
             Queued::Chunked(chunked) => match &mut chunked.outbox {
@@ -253,7 +292,7 @@ impl SendQueue {
     #[inline]
     pub(super) fn recycle(&mut self) {
         match &mut self.queued {
-            Queued::Nothing | Queued::Shared(_) => {}
+            Queued::Nothing | Queued::InRun(..) | Queued::Shared(_) => {}
             Queued::Own(outbox) if !outbox.is_empty() => {}
             Queued::Own(_) => self.recycle_own(),
             Queued::Chunked(chunked) => {
@@ -333,27 +372,37 @@ impl SendQueue {
 }
 
 impl Queued {
-    /// The outbox of the connection's own, made if there is none. A shared frame is
+    /// The outbox of the connection's own, made if there is none. Shared frames are
     /// copied into it.
     #[inline]
     fn outbox(&mut self) -> &mut Box<Outbox> {
-        if let Queued::Nothing | Queued::Shared(_) = self {
+        if let Queued::Nothing | Queued::InRun(..) | Queued::Shared(_) = self {
             self.make_own();
         }
         match self {
             Queued::Own(outbox) => outbox,
             Queued::Chunked(chunked) => chunked.outbox.get_or_insert_with(pooled_outbox),
-            Queued::Nothing | Queued::Shared(_) => unreachable!("an outbox was just made"),
+            Queued::Nothing | Queued::InRun(..) | Queued::Shared(_) => {
+                unreachable!("an outbox was just made")
+            }
         }
     }
 
     #[inline(never)]
     fn make_own(&mut self) {
         let mut outbox = pooled_outbox();
-        if let Queued::Shared(frame) = self {
-            outbox.push_encoded(frame);
-        }
+        self.copy_to(&mut outbox);
         *self = Queued::Own(outbox);
+    }
+
+    /// Copies frames that are shared.
+    #[inline]
+    fn copy_to(&self, out: &mut Outbox) {
+        match self {
+            Queued::InRun(run, span) => run.copy_to(*span, out),
+            Queued::Shared(frame) => out.push_encoded(frame),
+            Queued::Nothing | Queued::Own(_) | Queued::Chunked(_) => {}
+        }
     }
 
     /// Defers messages from now on.
@@ -389,6 +438,7 @@ fn is_room(queued: usize, limit: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::run::LastRun;
     use super::*;
 
     /// Enough for every queue here.
@@ -424,6 +474,12 @@ mod tests {
 
     const TEXT: u8 = 0x81;
 
+    /// Queues a frame of a room as a part of its run; returns whether that was possible.
+    fn push_in_run(queue: &mut SendQueue, room: &mut LastRun, text: &str, limit: usize) -> bool {
+        let frame = room.append(&Prepared::new(text)).unwrap();
+        queue.extend_run(&frame, 0, limit) || queue.begin_run(&frame, 0, limit)
+    }
+
     #[test]
     fn nothing_is_queued_at_first() {
         let mut queue = queue();
@@ -456,6 +512,68 @@ mod tests {
     }
 
     #[test]
+    fn frames_of_one_room_are_one_part_until_something_else_is_queued() {
+        let (mut one, mut other) = (LastRun::default(), LastRun::default());
+        let mut queue = queue();
+        assert!(push_in_run(&mut queue, &mut one, "a", LIMIT));
+        assert!(push_in_run(&mut queue, &mut one, "b", LIMIT));
+        assert!(matches!(queue.queued, Queued::InRun(..)));
+        assert!(!queue.is_empty() && !queue.is_chunked() && !queue.has_deferred());
+        // Another room's frame cannot be in the same part.
+        assert!(!push_in_run(&mut queue, &mut other, "c", LIMIT));
+        queue.push_prepared(&Prepared::new("c"), None).unwrap();
+        assert!(matches!(queue.queued, Queued::Own(_)));
+        assert!(!push_in_run(&mut queue, &mut one, "d", LIMIT));
+        push(&mut queue, "d");
+        let expected = ["a", "b", "c", "d"].map(|text| frame(TEXT, text));
+        assert_eq!(taken(&mut queue), expected.concat());
+        queue.recycle();
+
+        // What has been taken is not in the next part.
+        assert!(push_in_run(&mut queue, &mut one, "e", LIMIT));
+        assert_eq!(taken(&mut queue), frame(TEXT, "e"));
+        assert!(matches!(queue.queued, Queued::Nothing));
+        assert!(push_in_run(&mut queue, &mut one, "f", LIMIT));
+        assert_eq!(taken(&mut queue), frame(TEXT, "f"));
+    }
+
+    #[test]
+    fn a_part_counts_against_the_limit_and_its_oldest_messages_may_be_dropped() {
+        let mut room = LastRun::default();
+        let mut queue = queue();
+        let frame_of_room = room.append(&Prepared::new("x")).unwrap();
+        assert!(
+            !queue.begin_run(&frame_of_room, 9, 9),
+            "9 bytes go out before"
+        );
+        for text in ["a", "b", "c"] {
+            assert!(push_in_run(&mut queue, &mut room, text, 9), "{text}");
+        }
+        assert_eq!(queue.len(), 9);
+        assert!(!queue.has_room(0, 9) && queue.has_room(0, 10) && !queue.has_room(1, 10));
+        assert!(!push_in_run(&mut queue, &mut room, "d", 9));
+        queue.drop_oldest(0, 9);
+        let expected = [frame(TEXT, "b"), frame(TEXT, "c")];
+        assert_eq!(taken(&mut queue), expected.concat());
+    }
+
+    #[test]
+    fn a_queue_that_leaves_its_run_keeps_what_is_queued_and_nothing_of_the_run() {
+        let mut room = LastRun::default();
+        let mut queue = queue();
+        queue.leave_run();
+        assert!(matches!(queue.queued, Queued::Nothing));
+        let frame_of_room = room.append(&Prepared::new("a")).unwrap();
+        let (run, _) = frame_of_room.begin();
+        assert!(queue.begin_run(&frame_of_room, 0, LIMIT));
+        drop(frame_of_room);
+        assert_eq!(Arc::strong_count(&run), 2);
+        queue.leave_run();
+        assert_eq!(Arc::strong_count(&run), 1);
+        assert_eq!(taken(&mut queue), frame(TEXT, "a"));
+    }
+
+    #[test]
     fn messages_wait_until_the_message_in_chunks_is_complete() {
         let mut queue = queue();
         push(&mut queue, "before");
@@ -482,6 +600,18 @@ mod tests {
     }
 
     #[test]
+    fn a_message_in_chunks_begins_behind_the_part_of_a_run_and_defers_what_follows() {
+        let mut room = LastRun::default();
+        let mut queue = queue();
+        assert!(push_in_run(&mut queue, &mut room, "a", LIMIT));
+        push_chunk(&mut queue, "b", Part::More);
+        assert!(queue.is_chunked());
+        assert!(!push_in_run(&mut queue, &mut room, "c", LIMIT));
+        let expected = [frame(TEXT, "a"), frame(0x01, "b")];
+        assert_eq!(taken(&mut queue), expected.concat());
+    }
+
+    #[test]
     fn a_message_of_one_last_chunk_defers_nothing() {
         let mut queue = queue();
         push_chunk(&mut queue, "all", Part::Last);
@@ -491,9 +621,10 @@ mod tests {
 
     #[test]
     fn a_close_frame_stands_behind_what_is_queued_and_ends_the_writing() {
-        for before in ["nothing", "own", "shared", "chunked"] {
+        for before in ["nothing", "own", "run", "shared", "chunked"] {
             let mut queue = queue();
             match before {
+                "run" => assert!(push_in_run(&mut queue, &mut LastRun::default(), "x", LIMIT)),
                 "own" => push(&mut queue, "x"),
                 "shared" => queue.push_prepared(&Prepared::new("x"), None).unwrap(),
                 "chunked" => {
@@ -512,10 +643,11 @@ mod tests {
 
     #[test]
     fn what_is_put_in_front_goes_before_frames_of_every_kind() {
-        for kind in ["nothing", "own", "shared"] {
+        for kind in ["nothing", "own", "run", "shared"] {
             let mut queue = queue();
             let mut expected = frame(TEXT, "front");
             match kind {
+                "run" => assert!(push_in_run(&mut queue, &mut LastRun::default(), "x", LIMIT)),
                 "own" => push(&mut queue, "x"),
                 "shared" => queue.push_prepared(&Prepared::new("x"), None).unwrap(),
                 _ => {}

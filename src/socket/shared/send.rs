@@ -170,6 +170,7 @@ impl Shared {
         }
         let limit = self.config.output_limit;
         if !state.queue.has_room(self.hints.unsent_bytes(), limit) {
+            state.queue.leave_run();
             match if_full {
                 IfFull::Push => {}
                 IfFull::Refuse => return Err(Full),

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use hyper_ws::protocol::Role;
+use hyper_ws::socket::interleaved::Run;
 use hyper_ws::socket::{self, Negotiated};
 use hyper_ws::{CloseCode, Config, Error, Sender, WebSocket};
 use loom::future::block_on;
@@ -364,5 +365,97 @@ fn a_socket_that_was_moved_to_another_thread_receives() {
         peer.send(&masked(0x81, b"a"));
         block_on(driver);
         other.join().unwrap();
+    });
+}
+
+#[test]
+fn messages_of_a_room_are_written_whenever_the_driver_parks() {
+    in_every_order(|| {
+        let stream = Stream::new(b"", Until::Bytes(9));
+        let (driver, sender) = echo(stream.clone(), config());
+        let room = thread::spawn(move || {
+            let mut run = Run::default();
+            assert!(["x", "y", "z"].iter().all(|text| run.send(&sender, text)));
+        });
+        block_on(driver);
+        room.join().unwrap();
+        let frames = [0x81, 1, b'x', 0x81, 1, b'y', 0x81, 1, b'z'];
+        assert_eq!(stream.written(), frames);
+    });
+}
+
+#[test]
+fn an_echo_and_messages_of_a_room_are_all_written() {
+    in_every_order(|| {
+        let stream = Stream::new(&masked(0x81, b"a"), Until::Bytes(9));
+        let (driver, sender) = echo(stream.clone(), config());
+        let room = thread::spawn(move || {
+            let mut run = Run::default();
+            assert!(run.send(&sender, "x") && run.send(&sender, "y"));
+        });
+        block_on(driver);
+        room.join().unwrap();
+        let letters: Vec<u8> = stream.written().chunks(3).map(|frame| frame[2]).collect();
+        assert!([b"axy", b"xay", b"xya"].contains(&&letters[..].try_into().unwrap()));
+    });
+}
+
+#[test]
+fn messages_of_a_room_and_of_another_thread_are_all_written() {
+    in_every_order(|| {
+        let stream = Stream::new(b"", Until::Bytes(9));
+        let (driver, sender) = echo(stream.clone(), config());
+        let member = sender.clone();
+        let room = thread::spawn(move || {
+            let mut run = Run::default();
+            assert!(run.send(&member, "x") && run.send(&member, "y"));
+        });
+        let other = thread::spawn(move || sender.try_send("a").unwrap());
+        block_on(driver);
+        room.join().unwrap();
+        other.join().unwrap();
+        let letters: Vec<u8> = stream.written().chunks(3).map(|frame| frame[2]).collect();
+        assert!([b"axy", b"xay", b"xya"].contains(&&letters[..].try_into().unwrap()));
+    });
+}
+
+#[test]
+fn messages_of_a_room_that_were_queued_before_a_close_are_written_before_it() {
+    in_every_order(|| {
+        let stream = Stream::new(b"", Until::Close);
+        let (driver, sender) = echo(stream.clone(), config());
+        let member = sender.clone();
+        let room = thread::spawn(move || {
+            let mut run = Run::default();
+            ["x", "y"].map(|text| run.send(&member, text))
+        });
+        let closes = thread::spawn(move || sender.close(CloseCode::NORMAL, ""));
+        block_on(driver);
+        closes.join().unwrap();
+        let frames: &[u8] = match room.join().unwrap() {
+            [true, true] => &[0x81, 1, b'x', 0x81, 1, b'y', 0x88, 2, 3, 232],
+            [true, false] => &[0x81, 1, b'x', 0x88, 2, 3, 232],
+            [false, false] => &[0x88, 2, 3, 232],
+            [false, true] => panic!("it was closed before"),
+        };
+        assert_eq!(stream.written(), frames);
+    });
+}
+
+#[test]
+fn a_flush_of_another_thread_waits_for_what_a_room_had_queued() {
+    in_every_order(|| {
+        let stream = Stream::new(b"", Until::Close);
+        let (driver, sender) = echo(stream.clone(), config());
+        let peer = stream.clone();
+        let room = thread::spawn(move || {
+            let mut run = Run::default();
+            assert!(run.send(&sender, "x") && run.send(&sender, "y"));
+            block_on(sender.flush()).unwrap();
+            assert_eq!(peer.written(), [0x81, 1, b'x', 0x81, 1, b'y']);
+            sender.close(CloseCode::NORMAL, "");
+        });
+        block_on(driver);
+        room.join().unwrap();
     });
 }

@@ -59,18 +59,18 @@ pub(super) const FLOORS: &[Floors] = &[
     Floors("socket", &[
         "shared",
         "driver sender",
-        "websocket",
+        "interleaved websocket",
         "recv send message_reader message_writer",
         "byte_stream start",
     ]),
     // Plain parts below, what takes the lock above. Its `mod.rs` is where the lock is.
     Floors("socket/shared", &[
-        "driver_task life pool tally waiters",
+        "driver_task life pool run tally waiters",
         "arrived hints inbox queue",
         "chunks cork demand",
         "desk",
         "mod",
-        "end park receive send wait",
+        "end member park receive send wait",
     ]),
     Floors("socket/driver", &[
         "buffers coop pace received span time",
