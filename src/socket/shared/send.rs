@@ -1,87 +1,25 @@
 //! Messages on their way out: a push into the send queue, and the driver that takes it.
 
-use std::io::IoSlice;
 use std::mem;
-#[cfg(feature = "hub")]
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
-#[cfg(feature = "hub")]
-use super::Source;
 use super::cork::Cork;
 use super::desk;
 use super::driver_task::{DriverTask, Repoll};
+#[cfg(feature = "hub")]
+use super::push::SourceOf;
+use super::push::{Full, IfFull, Item, Pushed};
 use super::{Shared, State, WaitFor, WaiterId};
 use crate::config::Overflow;
 use crate::error::{CloseCause, Error, ErrorKind};
 use crate::message::Kind;
-use crate::protocol::{Closed, Outbox, Part, Pongs, Prepared};
+#[cfg(feature = "hub")]
+use crate::protocol::Prepared;
+use crate::protocol::{Closed, Outbox, Part, Pongs};
 use crate::{CloseCode, Message};
 
 /// The reason in the close frame of a peer that reads too slowly.
 const TOO_SLOW: &str = "too slow";
-
-/// The item that is pushed: a message in one of its forms.
-#[derive(Clone, Copy)]
-pub(crate) enum Item<'a> {
-    Message(&'a Message),
-    Prepared(&'a Prepared),
-    /// This many bytes of these pieces, as a binary message.
-    Pieces(&'a [IoSlice<'a>], usize),
-    /// A message that no extension may encode.
-    #[cfg(feature = "deflate")]
-    AsIs(&'a Message),
-}
-
-impl Item<'_> {
-    #[inline]
-    fn len(self) -> usize {
-        match self {
-            Item::Message(message) => message.len(),
-            Item::Prepared(prepared) => prepared.message().len(),
-            Item::Pieces(_, length) => length,
-            #[cfg(feature = "deflate")]
-            Item::AsIs(message) => message.len(),
-        }
-    }
-}
-
-/// The action to take if the send queue is full.
-#[derive(Clone, Copy)]
-pub(in crate::socket) enum IfFull<'a> {
-    /// Push all the same: the sender holds a permit.
-    Push,
-    /// Refuse.
-    Refuse,
-    /// Refuse, and wake the sender when there is room.
-    Wait(WaiterId, &'a Waker),
-    DropNewest,
-    DropOldest,
-    Close,
-    /// Refuse, and have the driver call the room when there is room.
-    #[cfg(feature = "hub")]
-    Lag(SourceOf<'a>),
-}
-
-/// Makes a handle on the room that sends, if it is needed.
-#[cfg(feature = "hub")]
-pub(crate) type SourceOf<'a> = &'a dyn Fn() -> Arc<dyn Source>;
-
-/// The outcome of [`Sender::push`](crate::Sender::push).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Pushed {
-    /// The message is queued. With [`Overflow::DropOldest`] older ones may have been dropped for it.
-    Queued,
-    /// The queue is full, and the message was dropped: [`Overflow::DropNewest`].
-    Dropped,
-    /// The connection has ended or is closing. With [`Overflow::Close`] and [`Overflow::Wait`], a
-    /// full queue has closed it now.
-    Closed,
-}
-
-/// The send queue is full, and the action was to refuse.
-pub(crate) struct Full;
 
 /// A flush: finds the batch that ends what is queued now, then waits until that batch
 /// has been written. Messages that are queued meanwhile do not prolong it.

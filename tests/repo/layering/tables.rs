@@ -70,6 +70,7 @@ pub(super) const FLOORS: &[Floors] = &[
         "chunks cork demand",
         "desk",
         "mod",
+        "push",
         "end member park receive send wait",
     ]),
     Floors("socket/driver", &[
