@@ -65,8 +65,12 @@ pub enum Overflow {
     /// The new message is dropped.
     DropNewest,
     /// The oldest messages in the queue are dropped until there is room for the new one.
-    /// Messages that are being written are never dropped, and count against the limit. If they
-    /// alone reach it, all messages that wait behind them are dropped.
+    ///
+    /// Only messages that were sent by this policy are dropped. Others stay, such as those of a
+    /// room that keeps its messages for slow members, and those of `try_send`. If others alone
+    /// fill the queue, the new message is dropped. Messages that are being written are never
+    /// dropped, and count against the limit. If they alone reach it, all messages that may be
+    /// dropped, and wait behind them, are dropped.
     DropOldest,
     /// The connection is closed with 1013: the peer reads too slowly. In a room, a member is closed
     /// when it is too far behind (`Hub::lag_limit`).

@@ -23,6 +23,9 @@ pub struct Outbox {
     large: VecDeque<(usize, Bytes)>,
     /// How many bytes `large` has.
     large_length: usize,
+    /// Where the messages begin that may be dropped, in order. Nothing before them is written yet.
+    #[cfg(any(feature = "socket", test))]
+    droppable: VecDeque<usize>,
 }
 
 impl Outbox {
@@ -179,6 +182,8 @@ impl Outbox {
         self.large_length += std::mem::take(&mut other.large_length);
         let large = other.large.drain(..);
         self.large.extend(large.map(|(at, it)| (end + at, it)));
+        let droppable = other.droppable.drain(..);
+        self.droppable.extend(droppable.map(|at| end + at));
     }
 
     /// Moves all of `front` to the beginning. Nothing of either may have been written.
@@ -188,59 +193,106 @@ impl Outbox {
         std::mem::swap(self, front);
     }
 
-    /// Drops whole messages, the oldest first, until at most `limit` bytes are left.
-    /// Returns how many.
+    /// Allows the whole messages behind `from` to be [dropped](Self::drop_oldest).
     ///
-    /// Control frames stay. Fragments stay too, as the beginning of their message may
-    /// have been written already. Nothing of this outbox may have been written.
+    /// Control frames stay. Fragments stay too, as the beginning of their message may have been
+    /// written already.
+    #[cfg(any(feature = "socket", test))]
+    pub(crate) fn allow_drop(&mut self, from: Mark) {
+        let mut start = from.bytes;
+        while let Some(frame) = self.frame(start) {
+            if frame.is_message {
+                self.droppable.push_back(start);
+            }
+            start = frame.end;
+        }
+    }
+
+    /// Forbids that anything of it is dropped: it is about to be written.
+    #[cfg(feature = "socket")]
+    #[inline]
+    pub(crate) fn forbid_drop(&mut self) {
+        self.droppable.clear();
+    }
+
+    /// Drops messages that may be dropped, the oldest first, until at most `limit` bytes are left,
+    /// or only others. Returns how many. Nothing of this outbox may have been written.
     #[cfg(any(feature = "socket", test))]
     pub(crate) fn drop_oldest(&mut self, limit: usize) -> usize {
         debug_assert_eq!(self.start, 0);
         let mut dropped = 0;
-        // The frames before `end` have been looked at; those that stay have been moved
-        // to the beginning and end at `kept`.
-        let (mut kept, mut end) = (0, 0);
-        // How many large payloads stay.
-        let mut kept_large = 0;
-        let mut left = self.len();
-        while left > limit {
-            let Ok(Some((header, header_length))) = Header::decode(&self.bytes[end..]) else {
+        // What stays of the frames before `end` has been moved to the beginning, and ends at
+        // `kept`. So do the positions of `kept_large` payloads.
+        let (mut kept, mut end, mut kept_large) = (0, 0, 0);
+        while self.len() - (end - kept) > limit {
+            let Some(start) = self.droppable.pop_front() else {
                 break;
             };
-            // It was encoded here, so its length fits into a `usize`.
-            let payload = header.length as usize;
-            let mut frame = end..end + header_length;
-            let is_large = match self.large.get(kept_large) {
-                Some((at, _)) => *at == frame.end,
-                None => false,
+            let Some(frame) = self.frame(start) else {
+                break;
             };
-            if !is_large {
-                frame.end += payload;
-            }
+            self.bytes.copy_within(end..start, kept);
+            kept_large = self.move_large(kept_large, start, end - kept);
+            kept += start - end;
             end = frame.end;
-            if !header.is_message() {
-                let length = frame.len();
-                kept += length;
-                self.bytes.copy_within(frame, kept - length);
-                if is_large {
-                    self.large[kept_large].0 = kept;
-                    kept_large += 1;
-                }
-                continue;
+            if frame.is_large
+                && let Some((_, payload)) = self.large.remove(kept_large)
+            {
+                self.large_length -= payload.len();
             }
-            if is_large {
-                self.large.remove(kept_large);
-                self.large_length -= payload;
-            }
-            left -= header_length + payload;
             dropped += 1;
         }
         self.bytes.drain(kept..end);
-        for (at, _) in self.large.range_mut(kept_large..) {
+        self.move_large(kept_large, usize::MAX, end - kept);
+        for at in &mut self.droppable {
             *at -= end - kept;
         }
         dropped
     }
+
+    /// Moves the positions of large payloads, from the one of that number to the last one at or
+    /// before `end`, by so many bytes towards the beginning. Returns the number of the next one.
+    #[cfg(any(feature = "socket", test))]
+    fn move_large(&mut self, from: usize, end: usize, by: usize) -> usize {
+        let mut next = from;
+        while let Some((at, _)) = self.large.get_mut(next)
+            && *at <= end
+        {
+            *at -= by;
+            next += 1;
+        }
+        next
+    }
+
+    /// Measures the frame that begins there; `None` at the end.
+    #[cfg(any(feature = "socket", test))]
+    fn frame(&self, start: usize) -> Option<Measured> {
+        let (header, length) = Header::decode(&self.bytes[start..]).ok()??;
+        let payload = start + length;
+        let is_large = self.large.binary_search_by_key(&payload, |(at, _)| *at);
+        // It was encoded here, so its length fits into a `usize`.
+        let inline = if is_large.is_ok() {
+            0
+        } else {
+            header.length as usize
+        };
+        Some(Measured {
+            end: payload + inline,
+            is_message: header.is_message(),
+            is_large: is_large.is_ok(),
+        })
+    }
+}
+
+/// A frame in an [`Outbox`].
+#[cfg(any(feature = "socket", test))]
+struct Measured {
+    /// Where it ends in the buffer.
+    end: usize,
+    /// Whether it is a whole message.
+    is_message: bool,
+    /// Whether its payload stands beside the buffer.
+    is_large: bool,
 }
 
 /// A position in an [`Outbox`], between two frames.

@@ -15,7 +15,7 @@ impl Run {
         let message = Prepared::new(text);
         let shared = member.shared();
         let frame = self.0.append(&message);
-        frame.is_some_and(|frame| shared.push_in_run(&frame, text.len()))
+        frame.is_some_and(|frame| shared.push_in_run(&frame, text.len(), Overflow::Close))
             || shared.deliver(Item::Prepared(&message), Overflow::DropNewest) == Pushed::Queued
     }
 }

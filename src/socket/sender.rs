@@ -103,7 +103,7 @@ impl Sender {
     /// | policy | a full queue | returns |
     /// |---|---|---|
     /// | [`DropNewest`](crate::config::Overflow::DropNewest) | the message is dropped | [`Pushed::Dropped`] |
-    /// | [`DropOldest`](crate::config::Overflow::DropOldest) | the oldest are dropped for it | [`Pushed::Queued`] |
+    /// | [`DropOldest`](crate::config::Overflow::DropOldest) | the oldest that were sent by this policy are dropped for it | [`Pushed::Queued`]; [`Pushed::Dropped`] if there are none |
     /// | [`Close`](crate::config::Overflow::Close), and [`Wait`](crate::config::Overflow::Wait), since it cannot wait | the connection is closed with 1013 | [`Pushed::Closed`] |
     ///
     /// So with the default policy no message is lost without a sign: a peer that reads too slowly is

@@ -47,7 +47,7 @@ impl RoomShared {
                 continue;
             }
             if let Some(frame) = &in_run
-                && member.push_in_run(frame, payload)
+                && member.push_in_run(frame, payload, overflow)
             {
                 sent.queued += 1;
                 continue;

@@ -1,8 +1,10 @@
 //! A message of a room on the short way into a member's send queue, as a part of the room's run.
 
 use super::driver_task::DriverTask;
+use super::queue::Retention;
 use super::run::InRun;
 use super::{Locked, Shared};
+use crate::config::Overflow;
 
 impl Shared {
     /// Queues a frame of a room, whose payload has so many bytes, if the member has nothing else to
@@ -16,23 +18,24 @@ impl Shared {
         not(feature = "hub"),
         allow(dead_code, reason = "only rooms have runs")
     )]
-    pub(crate) fn push_in_run(&self, frame: &InRun, payload: usize) -> bool {
+    pub(crate) fn push_in_run(&self, frame: &InRun, payload: usize, overflow: Overflow) -> bool {
         if self.coding.is_some() {
             return false;
         }
+        let retention = Retention::of(overflow);
         let mut state = self.lock_quietly();
         let (unsent, limit) = (self.hints.unsent_bytes(), self.config.output_limit);
         if !state.life.is_open() {
             return false;
         }
-        if state.queue.extend_run(frame, unsent, limit) {
+        if state.queue.extend_run(frame, retention, unsent, limit) {
             // The queue was not empty before. So the hints have said so since, and the driver
             // looks at the queue before it parks, unless it waits for the IO to take what goes out
             // before. Nothing is to be published, and nobody to be woken.
             state.sent.add(1, payload);
             return true;
         }
-        if !state.queue.begin_run(frame, unsent, limit) {
+        if !state.queue.begin_run(frame, retention, unsent, limit) {
             return false;
         }
         state.sent.add(1, payload);
@@ -75,7 +78,7 @@ mod tests {
     fn push(shared: &Shared, room: &mut LastRun, text: &str) -> bool {
         let message = Prepared::new(text);
         let frame = room.append(&message).unwrap();
-        shared.push_in_run(&frame, text.len())
+        shared.push_in_run(&frame, text.len(), Overflow::Close)
     }
 
     /// A push that begins a part changes what can be seen without the lock, one that extends it

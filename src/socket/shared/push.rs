@@ -8,6 +8,7 @@ use std::task::Waker;
 #[cfg(feature = "hub")]
 use super::Source;
 use super::WaiterId;
+use super::queue::Retention;
 use crate::Message;
 #[cfg(doc)]
 use crate::config::Overflow;
@@ -55,6 +56,23 @@ pub(in crate::socket) enum IfFull<'a> {
     Lag(SourceOf<'a>),
 }
 
+impl IfFull<'_> {
+    /// What a full queue does with this message later: the action is that of its sender's policy.
+    #[inline]
+    pub(super) fn retention(self) -> Retention {
+        match self {
+            IfFull::DropOldest => Retention::Droppable,
+            IfFull::Push
+            | IfFull::Refuse
+            | IfFull::Wait(..)
+            | IfFull::DropNewest
+            | IfFull::Close => Retention::Kept,
+            #[cfg(feature = "hub")]
+            IfFull::Lag(_) => Retention::Kept,
+        }
+    }
+}
+
 /// Makes a handle on the room that sends, if it is needed.
 #[cfg(feature = "hub")]
 pub(crate) type SourceOf<'a> = &'a dyn Fn() -> Arc<dyn Source>;
@@ -65,7 +83,8 @@ pub(crate) type SourceOf<'a> = &'a dyn Fn() -> Arc<dyn Source>;
 pub enum Pushed {
     /// The message is queued. With [`Overflow::DropOldest`] older ones may have been dropped for it.
     Queued,
-    /// The queue is full, and the message was dropped: [`Overflow::DropNewest`].
+    /// The queue is full, and the message was dropped: [`Overflow::DropNewest`]. With
+    /// [`Overflow::DropOldest`], if nothing in the queue may be dropped for it.
     Dropped,
     /// The connection has ended or is closing. With [`Overflow::Close`] and [`Overflow::Wait`], a
     /// full queue has closed it now.

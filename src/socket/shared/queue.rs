@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::pool::{self, Pool};
 use super::run::{InRun, Run, Span};
 use crate::close::CloseFrame;
+use crate::config::Overflow;
 use crate::error::Violation;
 use crate::message::Kind;
-use crate::protocol::{Closed, Coding, Encoded, Outbox, Part, Prepared, Role, Writer};
+use crate::protocol::{Closed, Coding, Encoded, Mark, Outbox, Part, Prepared, Role, Writer};
 use crate::{CloseCode, Message};
 
 /// An outbox whose buffer grew beyond this is not pooled.
@@ -54,13 +55,35 @@ enum Queued {
     /// Frames of this connection. May be empty: the buffer stays until the driver parks.
     Own(Box<Outbox>),
     /// Frames of a room, which stand one behind the other in its run.
-    InRun(Arc<Run>, Span),
+    InRun(Arc<Run>, Span, Retention),
     /// One frame that other connections send too, and that is in no run: it is large or
     /// compressed, or was not sent by a room.
-    Shared(Arc<Encoded>),
+    Shared(Arc<Encoded>, Retention),
     /// A message is being sent in chunks: nothing of another message may be sent
     /// between its first fragment and its last (RFC 6455, section 5.4).
     Chunked(Box<Chunked>),
+}
+
+/// What a full queue does with a message in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Retention {
+    /// Keeps it until it is written.
+    Kept,
+    /// Drops it for a newer message: it was itself sent by
+    /// [`Overflow::DropOldest`](crate::config::Overflow::DropOldest). A room that keeps its messages
+    /// and a socket that does not share one queue (`hub/tests/lagging/dropping.rs`).
+    Droppable,
+}
+
+impl Retention {
+    /// Of messages that are sent by this policy.
+    #[inline]
+    pub(super) fn of(overflow: Overflow) -> Self {
+        match overflow {
+            Overflow::DropOldest => Retention::Droppable,
+            Overflow::Wait | Overflow::DropNewest | Overflow::Close => Retention::Kept,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -103,7 +126,7 @@ impl SendQueue {
         match &self.queued {
             Queued::Nothing => true,
             Queued::Own(outbox) => outbox.is_empty(),
-            Queued::InRun(..) | Queued::Shared(_) => false,
+            Queued::InRun(..) | Queued::Shared(..) => false,
             Queued::Chunked(chunked) => chunked.outbox.as_ref().is_none_or(|it| it.is_empty()),
         }
     }
@@ -114,8 +137,8 @@ impl SendQueue {
         match &self.queued {
             Queued::Nothing => 0,
             Queued::Own(outbox) => outbox.len(),
-            Queued::InRun(_, span) => span.len(),
-            Queued::Shared(frame) => frame.len(),
+            Queued::InRun(_, span, _) => span.len(),
+            Queued::Shared(frame, _) => frame.len(),
             Queued::Chunked(chunked) => chunked.outbox.as_ref().map_or(0, |it| it.len()),
         }
     }
@@ -130,7 +153,7 @@ impl SendQueue {
     pub(super) fn has_deferred(&self) -> bool {
         match &self.queued {
             Queued::Chunked(chunked) => !chunked.deferred.is_empty(),
-            Queued::Nothing | Queued::Own(_) | Queued::InRun(..) | Queued::Shared(_) => false,
+            Queued::Nothing | Queued::Own(_) | Queued::InRun(..) | Queued::Shared(..) => false,
         }
     }
 
@@ -140,7 +163,7 @@ impl SendQueue {
     pub(super) fn has_room(&self, unsent: usize, limit: usize) -> bool {
         match &self.queued {
             Queued::Chunked(chunked) => is_room(chunked.deferred.len(), limit),
-            Queued::Nothing | Queued::Own(_) | Queued::InRun(..) | Queued::Shared(_) => {
+            Queued::Nothing | Queued::Own(_) | Queued::InRun(..) | Queued::Shared(..) => {
                 self.has_room_for_chunk(unsent, limit)
             }
         }
@@ -166,9 +189,25 @@ impl SendQueue {
         (&mut self.writer, self.queued.outbox())
     }
 
+    /// Queues a message that `encode` writes.
+    #[inline]
+    pub(super) fn push(
+        &mut self,
+        retention: Retention,
+        encode: impl FnOnce(&mut Writer, &mut Outbox) -> Result<(), Closed>,
+    ) -> Result<(), Closed> {
+        let (writer, outbox) = self.message_output();
+        let start = outbox.mark();
+        encode(writer, outbox)?;
+        if retention == Retention::Droppable {
+            outbox.allow_drop(start);
+        }
+        Ok(())
+    }
+
     /// The writer, and where a message goes.
     #[inline]
-    pub(super) fn message_output(&mut self) -> (&mut Writer, &mut Outbox) {
+    fn message_output(&mut self) -> (&mut Writer, &mut Outbox) {
         let outbox = match &mut self.queued {
             Queued::Chunked(chunked) => &mut chunked.deferred,
             queued => queued.outbox(),
@@ -182,26 +221,33 @@ impl SendQueue {
         &mut self,
         prepared: &Prepared,
         coding: Option<Coding>,
+        retention: Retention,
     ) -> Result<(), Closed> {
         if let Queued::Nothing = self.queued
             && let Some(frame) = self.writer.shared_frame(coding, prepared)
         {
             let frame = frame.clone();
-            self.queued = Queued::Shared(frame);
+            self.queued = Queued::Shared(frame, retention);
             return Ok(());
         }
-        let (writer, outbox) = self.message_output();
-        match coding {
+        self.push(retention, |writer, outbox| match coding {
             None => writer.prepared(prepared, outbox),
             Some(coding) => writer.prepared_for(coding, prepared, outbox),
-        }
+        })
     }
 
     /// Queues a frame of a room, if what is queued stands before it in the same run, and there is
     /// room; returns whether it did.
     #[inline]
-    pub(super) fn extend_run(&mut self, frame: &InRun, unsent: usize, limit: usize) -> bool {
-        if let Queued::InRun(run, span) = &mut self.queued
+    pub(super) fn extend_run(
+        &mut self,
+        frame: &InRun,
+        retention: Retention,
+        unsent: usize,
+        limit: usize,
+    ) -> bool {
+        if let Queued::InRun(run, span, before) = &mut self.queued
+            && *before == retention
             && is_room(span.len() + unsent, limit)
             && let Some(longer) = frame.extend(run, *span)
         {
@@ -214,13 +260,19 @@ impl SendQueue {
     /// Queues a frame of a room, if nothing else is queued, and there is room; returns whether it
     /// did. (For a client the frame would have to be masked.)
     #[inline]
-    pub(super) fn begin_run(&mut self, frame: &InRun, unsent: usize, limit: usize) -> bool {
+    pub(super) fn begin_run(
+        &mut self,
+        frame: &InRun,
+        retention: Retention,
+        unsent: usize,
+        limit: usize,
+    ) -> bool {
         let begins = matches!(self.queued, Queued::Nothing)
             && matches!(self.writer.role(), Role::Server)
             && is_room(unsent, limit);
         if begins {
             let (run, span) = frame.begin();
-            self.queued = Queued::InRun(run, span);
+            self.queued = Queued::InRun(run, span, retention);
         }
         begins
     }
@@ -249,18 +301,24 @@ impl SendQueue {
         Ok(())
     }
 
-    /// Makes room below `limit` by dropping the oldest messages that may be dropped.
+    /// Makes room below `limit` by dropping the oldest messages that may be dropped. Returns whether
+    /// a newer message may take their place: not if all that is left is [kept](Retention::Kept).
+    ///
     /// `unsent`: the bytes that go out before the queue. They cannot be dropped and count
     /// against the limit, so all of the queue may go. Call it only if the queue is full: it
     /// makes a buffer of the connection's own.
-    pub(super) fn drop_oldest(&mut self, unsent: usize, limit: usize) {
+    pub(super) fn drop_oldest(&mut self, unsent: usize, limit: usize) -> bool {
         let unsent = if self.is_chunked() { 0 } else { unsent };
         let limit = limit.saturating_sub(1 + unsent);
-        self.message_output().1.drop_oldest(limit);
+        let outbox = self.message_output().1;
+        outbox.drop_oldest(limit) > 0 || outbox.len() <= limit
     }
 
     /// Puts `front` before all that is queued and leaves it empty.
-    pub(super) fn prepend(&mut self, front: &mut Outbox) {
+    pub(super) fn prepend(&mut self, front: &mut Outbox, retention: Retention) {
+        if retention == Retention::Droppable {
+            front.allow_drop(Mark::default());
+        }
         self.queued.outbox().prepend(front);
     }
 
@@ -272,7 +330,7 @@ impl SendQueue {
         let own = match &mut self.queued {
             Queued::Nothing => return false,
             Queued::Own(outbox) => outbox,
-            Queued::InRun(..) | Queued::Shared(_) => {
+            Queued::InRun(..) | Queued::Shared(..) => {
                 std::mem::take(&mut self.queued).copy_to(writing);
                 return true;
             }
@@ -284,6 +342,7 @@ impl SendQueue {
         if own.is_empty() {
             return false;
         }
+        own.forbid_drop();
         std::mem::swap(own, writing);
         true
     }
@@ -292,7 +351,7 @@ impl SendQueue {
     #[inline]
     pub(super) fn recycle(&mut self) {
         match &mut self.queued {
-            Queued::Nothing | Queued::InRun(..) | Queued::Shared(_) => {}
+            Queued::Nothing | Queued::InRun(..) | Queued::Shared(..) => {}
             Queued::Own(outbox) if !outbox.is_empty() => {}
             Queued::Own(_) => self.recycle_own(),
             Queued::Chunked(chunked) => {
@@ -376,13 +435,13 @@ impl Queued {
     /// copied into it.
     #[inline]
     fn outbox(&mut self) -> &mut Box<Outbox> {
-        if let Queued::Nothing | Queued::InRun(..) | Queued::Shared(_) = self {
+        if let Queued::Nothing | Queued::InRun(..) | Queued::Shared(..) = self {
             self.make_own();
         }
         match self {
             Queued::Own(outbox) => outbox,
             Queued::Chunked(chunked) => chunked.outbox.get_or_insert_with(pooled_outbox),
-            Queued::Nothing | Queued::InRun(..) | Queued::Shared(_) => {
+            Queued::Nothing | Queued::InRun(..) | Queued::Shared(..) => {
                 unreachable!("an outbox was just made")
             }
         }
@@ -392,6 +451,11 @@ impl Queued {
     fn make_own(&mut self) {
         let mut outbox = pooled_outbox();
         self.copy_to(&mut outbox);
+        if let Queued::InRun(.., Retention::Droppable) | Queued::Shared(_, Retention::Droppable) =
+            self
+        {
+            outbox.allow_drop(Mark::default());
+        }
         *self = Queued::Own(outbox);
     }
 
@@ -399,8 +463,8 @@ impl Queued {
     #[inline]
     fn copy_to(&self, out: &mut Outbox) {
         match self {
-            Queued::InRun(run, span) => run.copy_to(*span, out),
-            Queued::Shared(frame) => out.push_encoded(frame),
+            Queued::InRun(run, span, _) => run.copy_to(*span, out),
+            Queued::Shared(frame, _) => out.push_encoded(frame),
             Queued::Nothing | Queued::Own(_) | Queued::Chunked(_) => {}
         }
     }
@@ -449,8 +513,14 @@ mod tests {
     }
 
     fn push(queue: &mut SendQueue, text: &str) {
-        let (writer, outbox) = queue.message_output();
-        writer.message(&text.into(), outbox).unwrap();
+        push_retained(queue, text, Retention::Kept);
+    }
+
+    fn push_retained(queue: &mut SendQueue, text: &str, retention: Retention) {
+        let pushed = queue.push(retention, |writer, outbox| {
+            writer.message(&text.into(), outbox)
+        });
+        pushed.unwrap();
     }
 
     fn push_chunk(queue: &mut SendQueue, text: &str, part: Part) {
@@ -477,7 +547,8 @@ mod tests {
     /// Queues a frame of a room as a part of its run; returns whether that was possible.
     fn push_in_run(queue: &mut SendQueue, room: &mut LastRun, text: &str, limit: usize) -> bool {
         let frame = room.append(&Prepared::new(text)).unwrap();
-        queue.extend_run(&frame, 0, limit) || queue.begin_run(&frame, 0, limit)
+        queue.extend_run(&frame, Retention::Kept, 0, limit)
+            || queue.begin_run(&frame, Retention::Kept, 0, limit)
     }
 
     #[test]
@@ -492,21 +563,29 @@ mod tests {
     fn a_shared_frame_is_queued_as_it_is_only_while_it_is_alone() {
         let prepared = Prepared::new("room");
         let mut queue = queue();
-        queue.push_prepared(&prepared, None).unwrap();
-        assert!(matches!(queue.queued, Queued::Shared(_)));
+        queue
+            .push_prepared(&prepared, None, Retention::Kept)
+            .unwrap();
+        assert!(matches!(queue.queued, Queued::Shared(..)));
         assert_eq!(queue.len(), 6);
         push(&mut queue, "own");
         assert!(matches!(queue.queued, Queued::Own(_)));
-        queue.push_prepared(&prepared, None).unwrap();
+        queue
+            .push_prepared(&prepared, None, Retention::Kept)
+            .unwrap();
         let expected = [frame(TEXT, "room"), frame(TEXT, "own"), frame(TEXT, "room")];
         assert_eq!(taken(&mut queue), expected.concat());
 
-        queue.push_prepared(&prepared, None).unwrap();
+        queue
+            .push_prepared(&prepared, None, Retention::Kept)
+            .unwrap();
         // The buffer that was swapped in is empty, and still there.
         assert!(matches!(queue.queued, Queued::Own(_)));
         taken(&mut queue);
         queue.recycle();
-        queue.push_prepared(&prepared, None).unwrap();
+        queue
+            .push_prepared(&prepared, None, Retention::Kept)
+            .unwrap();
         assert_eq!(taken(&mut queue), frame(TEXT, "room"));
         assert!(matches!(queue.queued, Queued::Nothing));
     }
@@ -521,7 +600,9 @@ mod tests {
         assert!(!queue.is_empty() && !queue.is_chunked() && !queue.has_deferred());
         // Another room's frame cannot be in the same part.
         assert!(!push_in_run(&mut queue, &mut other, "c", LIMIT));
-        queue.push_prepared(&Prepared::new("c"), None).unwrap();
+        queue
+            .push_prepared(&Prepared::new("c"), None, Retention::Kept)
+            .unwrap();
         assert!(matches!(queue.queued, Queued::Own(_)));
         assert!(!push_in_run(&mut queue, &mut one, "d", LIMIT));
         push(&mut queue, "d");
@@ -542,17 +623,22 @@ mod tests {
         let mut room = LastRun::default();
         let mut queue = queue();
         let frame_of_room = room.append(&Prepared::new("x")).unwrap();
+        let droppable = Retention::Droppable;
         assert!(
-            !queue.begin_run(&frame_of_room, 9, 9),
+            !queue.begin_run(&frame_of_room, droppable, 9, 9),
             "9 bytes go out before"
         );
+        let mut push = |queue: &mut SendQueue, text: &str| {
+            let frame = room.append(&Prepared::new(text)).unwrap();
+            queue.extend_run(&frame, droppable, 0, 9) || queue.begin_run(&frame, droppable, 0, 9)
+        };
         for text in ["a", "b", "c"] {
-            assert!(push_in_run(&mut queue, &mut room, text, 9), "{text}");
+            assert!(push(&mut queue, text), "{text}");
         }
         assert_eq!(queue.len(), 9);
         assert!(!queue.has_room(0, 9) && queue.has_room(0, 10) && !queue.has_room(1, 10));
-        assert!(!push_in_run(&mut queue, &mut room, "d", 9));
-        queue.drop_oldest(0, 9);
+        assert!(!push(&mut queue, "d"));
+        assert!(queue.drop_oldest(0, 9));
         let expected = [frame(TEXT, "b"), frame(TEXT, "c")];
         assert_eq!(taken(&mut queue), expected.concat());
     }
@@ -565,7 +651,7 @@ mod tests {
         assert!(matches!(queue.queued, Queued::Nothing));
         let frame_of_room = room.append(&Prepared::new("a")).unwrap();
         let (run, _) = frame_of_room.begin();
-        assert!(queue.begin_run(&frame_of_room, 0, LIMIT));
+        assert!(queue.begin_run(&frame_of_room, Retention::Kept, 0, LIMIT));
         drop(frame_of_room);
         assert_eq!(Arc::strong_count(&run), 2);
         queue.leave_run();
@@ -580,7 +666,9 @@ mod tests {
         push_chunk(&mut queue, "a", Part::More);
         assert!(queue.is_chunked() && !queue.has_deferred());
         push(&mut queue, "own");
-        queue.push_prepared(&Prepared::new("room"), None).unwrap();
+        queue
+            .push_prepared(&Prepared::new("room"), None, Retention::Kept)
+            .unwrap();
         assert!(queue.has_deferred());
         let (writer, outbox) = queue.output();
         writer.pong(b"", outbox);
@@ -626,7 +714,9 @@ mod tests {
             match before {
                 "run" => assert!(push_in_run(&mut queue, &mut LastRun::default(), "x", LIMIT)),
                 "own" => push(&mut queue, "x"),
-                "shared" => queue.push_prepared(&Prepared::new("x"), None).unwrap(),
+                "shared" => queue
+                    .push_prepared(&Prepared::new("x"), None, Retention::Kept)
+                    .unwrap(),
                 "chunked" => {
                     push_chunk(&mut queue, "x", Part::More);
                     push(&mut queue, "deferred");
@@ -649,7 +739,9 @@ mod tests {
             match kind {
                 "run" => assert!(push_in_run(&mut queue, &mut LastRun::default(), "x", LIMIT)),
                 "own" => push(&mut queue, "x"),
-                "shared" => queue.push_prepared(&Prepared::new("x"), None).unwrap(),
+                "shared" => queue
+                    .push_prepared(&Prepared::new("x"), None, Retention::Kept)
+                    .unwrap(),
                 _ => {}
             }
             if kind != "nothing" {
@@ -658,7 +750,7 @@ mod tests {
             let mut front = Outbox::default();
             let writer = &mut Writer::new(Role::Server);
             writer.message(&"front".into(), &mut front).unwrap();
-            queue.prepend(&mut front);
+            queue.prepend(&mut front, Retention::Kept);
             assert!(front.is_empty());
             assert_eq!(taken(&mut queue), expected, "{kind}");
         }
@@ -683,10 +775,85 @@ mod tests {
     fn the_oldest_messages_make_room() {
         let mut queue = queue();
         for text in ["a", "b", "c"] {
-            push(&mut queue, text);
+            push_retained(&mut queue, text, Retention::Droppable);
         }
-        queue.drop_oldest(1, 6);
+        assert!(queue.drop_oldest(1, 6));
         assert_eq!(taken(&mut queue), frame(TEXT, "c"));
+    }
+
+    #[test]
+    fn messages_that_are_kept_stay_wherever_they_stand() {
+        use Retention::{Droppable, Kept};
+        let mut queue = queue();
+        for (text, retention) in [
+            ("a", Droppable),
+            ("b", Kept),
+            ("c", Droppable),
+            ("d", Droppable),
+            ("e", Kept),
+        ] {
+            push_retained(&mut queue, text, retention);
+        }
+        // What came from the cork goes in front.
+        let mut front = Outbox::default();
+        let mut writer = Writer::new(Role::Server);
+        writer.message(&"x".into(), &mut front).unwrap();
+        queue.prepend(&mut front, Droppable);
+        assert!(queue.drop_oldest(0, 15));
+        let left = ["b", "c", "d", "e"].map(|text| frame(TEXT, text));
+        assert_eq!(queue.len(), left.concat().len());
+        assert!(queue.drop_oldest(0, 1), "others may take the place of two");
+        assert!(!queue.drop_oldest(0, 1), "nothing may be dropped");
+        assert_eq!(
+            taken(&mut queue),
+            [frame(TEXT, "b"), frame(TEXT, "e")].concat()
+        );
+
+        // What has been taken does not come back with its buffer.
+        push(&mut queue, "f");
+        assert!(!queue.drop_oldest(0, 1));
+        assert_eq!(taken(&mut queue), frame(TEXT, "f"));
+    }
+
+    #[test]
+    fn deferred_messages_are_dropped_as_others_are() {
+        let mut queue = queue();
+        push_chunk(&mut queue, "chunk", Part::More);
+        for text in ["a", "b", "c"] {
+            push_retained(&mut queue, text, Retention::Droppable);
+        }
+        push(&mut queue, "d");
+        assert!(queue.drop_oldest(1000, 10));
+        push_chunk(&mut queue, "", Part::Last);
+        assert!(queue.drop_oldest(0, 1), "they may be dropped still");
+        let frames = taken(&mut queue);
+        assert!(frames.ends_with(&frame(TEXT, "d")));
+        assert!(!frames.windows(3).any(|it| it == frame(TEXT, "c")));
+    }
+
+    #[test]
+    fn frames_that_are_shared_are_dropped_or_kept_once_they_are_copied() {
+        for retention in [Retention::Kept, Retention::Droppable] {
+            let mut room = LastRun::default();
+            let mut queue = queue();
+            let [one, two] = ["a", "b"].map(|text| room.append(&Prepared::new(text)).unwrap());
+            assert!(queue.begin_run(&one, retention, 0, LIMIT));
+            let other = match retention {
+                Retention::Kept => Retention::Droppable,
+                Retention::Droppable => Retention::Kept,
+            };
+            assert!(!queue.extend_run(&two, other, 0, LIMIT));
+            assert!(queue.extend_run(&two, retention, 0, LIMIT));
+            let is_droppable = retention == Retention::Droppable;
+            assert_eq!(queue.drop_oldest(0, 1), is_droppable);
+            assert_eq!(queue.is_empty(), is_droppable);
+
+            let mut queue = self::queue();
+            let large = Prepared::new(vec![0; 20_000]);
+            queue.push_prepared(&large, None, retention).unwrap();
+            assert_eq!(queue.drop_oldest(0, 1), is_droppable);
+            assert_eq!(queue.is_empty(), is_droppable);
+        }
     }
 
     #[test]

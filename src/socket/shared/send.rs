@@ -9,6 +9,7 @@ use super::driver_task::{DriverTask, Repoll};
 #[cfg(feature = "hub")]
 use super::push::SourceOf;
 use super::push::{Full, IfFull, Item, Pushed};
+use super::queue::Retention;
 use super::{Shared, State, WaitFor, WaiterId};
 use crate::config::Overflow;
 use crate::error::{CloseCause, Error, ErrorKind};
@@ -77,9 +78,24 @@ impl Shared {
         if_full: IfFull<'_>,
     ) -> Result<Pushed, Full> {
         match item {
-            Item::Message(message) if self.push_corked(message) => Ok(Pushed::Queued),
+            Item::Message(message) if self.may_cork(if_full) && self.push_corked(message) => {
+                Ok(Pushed::Queued)
+            }
             item => self.push_slow(item, if_full),
         }
+    }
+
+    /// Whether a message may go into the cork, whose messages are all kept or all droppable
+    /// ([`corked`](Self::corked)).
+    #[inline]
+    fn may_cork(&self, if_full: IfFull<'_>) -> bool {
+        if_full.retention() == self.corked()
+    }
+
+    /// What a full queue does with messages from the cork.
+    #[inline]
+    fn corked(&self) -> Retention {
+        Retention::of(self.config.overflow)
     }
 
     /// Puts a message into this connection's cork, if its handler is being polled on this
@@ -107,6 +123,7 @@ impl Shared {
             return Ok(Pushed::Closed);
         }
         let limit = self.config.output_limit;
+        let mut has_dropped = false;
         if !state.queue.has_room(self.hints.unsent_bytes(), limit) {
             state.queue.leave_run();
             match if_full {
@@ -117,7 +134,12 @@ impl Shared {
                     return Err(Full);
                 }
                 IfFull::DropNewest => return Ok(Pushed::Dropped),
-                IfFull::DropOldest => state.queue.drop_oldest(self.hints.unsent_bytes(), limit),
+                IfFull::DropOldest => {
+                    if !state.queue.drop_oldest(self.hints.unsent_bytes(), limit) {
+                        return Ok(Pushed::Dropped);
+                    }
+                    has_dropped = true;
+                }
                 IfFull::Close => {
                     let code = CloseCode::TRY_AGAIN_LATER;
                     self.begin_close(&mut state, CloseCause::Overflow, code, TOO_SLOW);
@@ -131,39 +153,39 @@ impl Shared {
                 }
             }
         }
-        let pushed = self.encode(&mut state, item);
+        let pushed = self.encode(&mut state, item, if_full.retention());
         debug_assert!(pushed.is_ok(), "the writer was open");
         state.sent.add(1, item.len());
-        if state.queue.is_chunked() {
-            // It waits for the end of that message; nothing new to write.
-            return Ok(Pushed::Queued);
-        }
-        if state.driver_task == DriverTask::Idle {
+        // A message that waits for the end of one in chunks is nothing new to write. But what was
+        // dropped for it may have been larger: the driver wakes the senders that wait for room.
+        let is_news = !state.queue.is_chunked() || has_dropped;
+        if is_news && state.driver_task == DriverTask::Idle {
             self.wake(state);
         }
         Ok(Pushed::Queued)
     }
 
     #[inline]
-    fn encode(&self, state: &mut State, item: Item<'_>) -> Result<(), Closed> {
+    fn encode(
+        &self,
+        state: &mut State,
+        item: Item<'_>,
+        retention: Retention,
+    ) -> Result<(), Closed> {
+        let State { queue, .. } = state;
         match item {
-            Item::Prepared(prepared) => state.queue.push_prepared(prepared, self.coding),
+            Item::Prepared(prepared) => queue.push_prepared(prepared, self.coding, retention),
             Item::Message(message) => {
-                let (writer, outbox) = state.queue.message_output();
-                writer.message(message, outbox)
+                queue.push(retention, |writer, outbox| writer.message(message, outbox))
             }
-            Item::Pieces(pieces, length) => {
-                let (writer, outbox) = state.queue.message_output();
+            Item::Pieces(pieces, length) => queue.push(retention, |writer, outbox| {
                 writer.pieces(pieces, length, outbox)
-            }
+            }),
             #[cfg(feature = "deflate")]
-            Item::AsIs(message) => {
-                let (writer, outbox) = state.queue.message_output();
-                match self.coding {
-                    None => writer.message(message, outbox),
-                    Some(_) => writer.message_as_is(message, outbox),
-                }
-            }
+            Item::AsIs(message) => queue.push(retention, |writer, outbox| match self.coding {
+                None => writer.message(message, outbox),
+                Some(_) => writer.message_as_is(message, outbox),
+            }),
         }
     }
 
@@ -410,7 +432,7 @@ impl Shared {
 
     #[inline(never)]
     fn uncork_slow(&self, cork: &mut Cork, state: &mut State) {
-        state.queue.prepend(cork.outbox());
+        state.queue.prepend(cork.outbox(), self.corked());
         let (messages, bytes) = cork.take_counts();
         state.sent.add(messages, bytes);
         self.hints.set_in_flight(cork.in_flight());

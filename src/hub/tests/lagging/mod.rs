@@ -2,6 +2,7 @@
 //! which a member that lags may end.
 
 mod bursts;
+mod dropping;
 mod ends;
 mod many;
 
