@@ -19,7 +19,7 @@ impl Shared {
         allow(dead_code, reason = "only rooms have runs")
     )]
     pub(crate) fn push_in_run(&self, frame: &InRun, payload: usize, overflow: Overflow) -> bool {
-        if self.coding.is_some() {
+        if self.coding().is_some() {
             return false;
         }
         let retention = Retention::of(overflow);

@@ -109,7 +109,7 @@ impl Shared {
     /// Encodes a message into the send queue.
     #[inline(never)]
     fn push_slow(&self, item: Item<'_>, if_full: IfFull<'_>) -> Result<Pushed, Full> {
-        if let (Item::Prepared(prepared), Some(coding)) = (item, self.coding)
+        if let (Item::Prepared(prepared), Some(coding)) = (item, self.coding())
             && let Some(terms) = coding.independent()
         {
             // Compresses the message once for all sockets with these terms. Not under the
@@ -174,7 +174,7 @@ impl Shared {
     ) -> Result<(), Closed> {
         let State { queue, .. } = state;
         match item {
-            Item::Prepared(prepared) => queue.push_prepared(prepared, self.coding, retention),
+            Item::Prepared(prepared) => queue.push_prepared(prepared, self.coding(), retention),
             Item::Message(message) => {
                 queue.push(retention, |writer, outbox| writer.message(message, outbox))
             }
@@ -182,7 +182,7 @@ impl Shared {
                 writer.pieces(pieces, length, outbox)
             }),
             #[cfg(feature = "deflate")]
-            Item::AsIs(message) => queue.push(retention, |writer, outbox| match self.coding {
+            Item::AsIs(message) => queue.push(retention, |writer, outbox| match self.coding() {
                 None => writer.message(message, outbox),
                 Some(_) => writer.message_as_is(message, outbox),
             }),
