@@ -244,3 +244,27 @@ fn a_message_keeps_no_other_memory_alive() {
     let capacity = bytes.try_into_mut().expect("the only handle").capacity();
     assert!(capacity < 30_003 * 9 / 8 + 64, "{capacity}");
 }
+
+/// A buffer of 1024 bytes has been made for the message. It is copied to free what it does not
+/// use, but not for less than an eighth.
+#[test]
+fn a_message_keeps_at_most_an_eighth_more_than_it_needs() {
+    for (length, expected) in [
+        (900, 900),
+        (910, 910),
+        (911, 1024),
+        (1019, 1024),
+        (1020, 1024),
+    ] {
+        let from = From::Client;
+        let bytes = [from.frame(0x02, &[1; 800]), from.frame(0x80, &vec![1; length - 800])];
+        let (events, _) = feed(&mut server(), &bytes.concat());
+        let Ok([Event::Message(message)]) = <[Event; 1]>::try_from(events) else {
+            panic!("no message")
+        };
+        assert_eq!(message.len(), length);
+        let bytes = message.into_bytes();
+        let capacity = bytes.try_into_mut().expect("the only handle").capacity();
+        assert_eq!(capacity, expected, "{length}");
+    }
+}

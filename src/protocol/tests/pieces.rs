@@ -114,6 +114,7 @@ fn text_that_is_read_into_the_message_must_be_utf8_too() {
     let violation = loop {
         let (buffer, room) = reader.payload_buffer(1).unwrap().unwrap();
         let count = room.min(rest.len());
+        assert!(count > 0);
         buffer.extend_from_slice(&rest[..count]);
         rest = &rest[count..];
         match reader.filled(count) {
