@@ -181,6 +181,42 @@ fn a_large_message_leaves_no_large_buffers_in_the_thread() {
     }
 }
 
+/// So most messages are encoded without an allocation.
+#[test]
+fn the_thread_keeps_the_buffers_of_usual_messages() {
+    let encode = |size| {
+        let (mut server, _) = pair(Compression::shared());
+        server.send(vec![0; size]).unwrap();
+        server.take_output();
+        super::super::encode::kept()
+    };
+    let kept = encode(1000);
+    assert!(kept > 0);
+    // What cannot be compressed needs a buffer of its own size.
+    let noise: Vec<u8> = (0..200_000u64)
+        .map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
+        .collect();
+    let (_, mut client) = pair(Compression::shared());
+    client.send(noise).unwrap();
+    client.take_output();
+    let now = super::super::encode::kept();
+    assert!((kept + 200_000..1_000_000).contains(&now), "{now}");
+}
+
+#[test]
+fn where_nothing_is_to_be_encoded_nothing_is_copied() {
+    let compression = Compression::shared().threshold(1000);
+    let (ours, _) = crate::extension::agree(compression.clone(), compression);
+    let mut outbox = Outbox::default();
+    let mut writer = Writer::new(Role::Server);
+    let message = Message::from("short");
+    writer.message(&message, &mut outbox).unwrap();
+    let before = outbox.chunk().as_ptr();
+    encode_queued(&mut outbox, Mark::default(), &mut *ours.codec());
+    assert_eq!(outbox.chunk(), b"\x81\x05short");
+    assert_eq!(outbox.chunk().as_ptr(), before);
+}
+
 #[test]
 fn large_messages_and_fragments_that_are_not_compressed_stay_in_their_place() {
     for compression in [Compression::shared(), Compression::dedicated()] {

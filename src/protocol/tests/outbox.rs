@@ -29,7 +29,9 @@ fn drain(mut outbox: Outbox, step: usize) -> Vec<u8> {
             left -= part.len();
         }
         let written = step.min(slices[..count].iter().map(|it| it.len()).sum());
+        let before = outbox.len();
         outbox.advance(written);
+        assert_eq!(outbox.len(), before - written);
     }
     assert!(outbox.chunk().is_empty());
     all
@@ -42,6 +44,32 @@ fn frames_leave_in_order_however_many_bytes_a_write_takes() {
     assert_eq!(whole.len(), outbox(&lengths).len());
     for step in [7, 1000, LARGE - 1, LARGE, LARGE + 1, 100_000] {
         assert!(drain(outbox(&lengths), step) == whole, "step {step}");
+    }
+}
+
+#[test]
+fn a_payload_of_16_kib_is_written_from_where_it_is_and_a_shorter_one_is_copied() {
+    for (length, is_copied) in [(16 * 1024 - 1, true), (16 * 1024, false)] {
+        let message = Message::from(vec![7; length]);
+        let prepared = Prepared::new(message.clone());
+        let place = message.as_bytes().as_ptr();
+        let mut writer = Writer::new(Role::Server);
+        for which in 0..3 {
+            let mut outbox = Outbox::default();
+            let out = &mut outbox;
+            match which {
+                0 => writer.message(&message, out).unwrap(),
+                1 => writer.prepared(&prepared, out).unwrap(),
+                _ => writer
+                    .part(message.kind(), &message, Part::Last, out)
+                    .unwrap(),
+            }
+            assert_eq!(outbox.is_scattered(), !is_copied, "{length}");
+            let mut slices = [IoSlice::new(&[]); 3];
+            let count = outbox.chunks(&mut slices);
+            assert_eq!(count, if is_copied { 1 } else { 2 });
+            assert_eq!(slices[1].as_ptr() == place, !is_copied, "{length}");
+        }
     }
 }
 
