@@ -21,12 +21,14 @@ mod hub {
     mod ring;
     #[cfg(test)]
     mod tests {
+        mod backlog;
         mod envelope;
         mod follow;
         mod lag;
         mod model;
         mod position;
         mod ring;
+        mod wanted;
     }
 
     pub(crate) use position::Position;

@@ -203,6 +203,56 @@ fn the_thread_keeps_the_buffers_of_usual_messages() {
     assert!((kept + 200_000..1_000_000).contains(&now), "{now}");
 }
 
+/// It may be a secret beside data of an attacker.
+#[test]
+fn an_uncompressed_message_stays_so_while_others_are_queued_behind_it() {
+    for compression in modes() {
+        let (mut server, _) = pair(compression.clone());
+        let secret = "secret ".repeat(10);
+        let uncompressed = Prepared::uncompressed(secret.as_str());
+        server.send_prepared(&uncompressed).unwrap();
+        server.send("behind ".repeat(10)).unwrap();
+        server.send_prepared(&uncompressed).unwrap();
+        server.send_prepared(&Prepared::new("behind")).unwrap();
+        let output = server.take_output();
+        let plain = [&[0x81, 70], secret.as_bytes()].concat();
+        assert!(output.starts_with(&plain));
+        let rest = &output[plain.len()..];
+        assert_eq!(rest[0], 0xc1, "compressed");
+        let rest = &rest[2 + usize::from(rest[1])..];
+        assert!(rest.starts_with(&plain));
+        // One that is not prepared, as a `Sender` queues it.
+        let (ours, _) = crate::extension::agree(compression.clone(), compression);
+        let mut outbox = Outbox::default();
+        let mut writer = Writer::new(Role::Server);
+        let message = Message::from(secret);
+        writer.message_as_is(&message, &mut outbox).unwrap();
+        encode_queued(&mut outbox, Mark::default(), &mut *ours.codec());
+        assert_eq!(outbox.chunk(), plain);
+    }
+}
+
+/// What all members of a room share is neither masked nor compressed in a context.
+#[test]
+fn a_frame_is_shared_by_servers_with_equal_terms() {
+    let prepared = Prepared::new("hello ".repeat(100));
+    let (server, client) = (Writer::new(Role::Server), Writer::new(CLIENT));
+    let plain = server.shared_frame(None, &prepared).unwrap();
+    assert!(std::sync::Arc::ptr_eq(plain, prepared.plain()));
+    assert!(client.shared_frame(None, &prepared).is_none());
+    for (compression, is_shared) in [
+        (Compression::shared().threshold(0), true),
+        (Compression::dedicated().threshold(0), false),
+    ] {
+        let (ours, _) = crate::extension::agree(compression.clone(), compression);
+        let coding = Some(ours.codec().coding());
+        let frame = server.shared_frame(coding, &prepared);
+        assert_eq!(frame.is_some(), is_shared);
+        assert!(frame.is_none_or(|frame| frame.len() < 100));
+        assert!(client.shared_frame(coding, &prepared).is_none());
+    }
+}
+
 #[test]
 fn where_nothing_is_to_be_encoded_nothing_is_copied() {
     let compression = Compression::shared().threshold(1000);

@@ -8,6 +8,8 @@ mod outbox;
 mod parts;
 mod pieces;
 mod refusals;
+#[cfg(feature = "socket")]
+mod whole;
 
 use super::*;
 use crate::close::CloseFrame;

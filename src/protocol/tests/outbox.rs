@@ -48,6 +48,16 @@ fn frames_leave_in_order_however_many_bytes_a_write_takes() {
 }
 
 #[test]
+fn a_buffer_is_made_for_what_is_copied_and_kept_when_it_is_written() {
+    assert_eq!(Outbox::default().capacity(), 0);
+    let mut outbox = outbox(&[1000, LARGE]);
+    assert!((1014..LARGE).contains(&outbox.capacity()));
+    outbox.advance(outbox.len());
+    assert!(outbox.is_empty());
+    assert!(outbox.capacity() >= 1014);
+}
+
+#[test]
 fn a_payload_of_16_kib_is_written_from_where_it_is_and_a_shorter_one_is_copied() {
     for (length, is_copied) in [(16 * 1024 - 1, true), (16 * 1024, false)] {
         let message = Message::from(vec![7; length]);
@@ -81,6 +91,9 @@ fn drop_oldest_drops_whole_frames_only() {
         let mut cut = outbox(&lengths);
         let dropped = cut.drop_oldest(limit);
         assert!(cut.len() <= limit);
+        if let Some(last) = dropped.checked_sub(1) {
+            assert!(outbox(&lengths[last..]).len() > limit, "one less is enough");
+        }
         let kept: Vec<usize> = lengths[dropped..].to_vec();
         let expected: usize = outbox(&kept).len();
         assert_eq!(cut.len(), expected, "limit {limit}");
@@ -105,4 +118,58 @@ fn drop_oldest_keeps_control_frames_and_drops_messages_behind_them() {
     writer.message(&Message::from("last"), &mut outbox).unwrap();
     assert_eq!(outbox.drop_oldest(30), 4);
     assert_eq!(drain(outbox, 3), b"\x8a\x05first\x8a\x06second\x81\x04last");
+}
+
+#[test]
+fn drop_oldest_leaves_large_messages_behind_control_frames_in_their_place() {
+    let mut outbox = Outbox::default();
+    let mut writer = Writer::new(Role::Server);
+    writer.pong(b"first", &mut outbox);
+    for length in [LARGE + 1, 10, LARGE, 20] {
+        let message = Message::from(vec![7; length]);
+        writer.message(&message, &mut outbox).unwrap();
+    }
+    assert_eq!(outbox.drop_oldest(LARGE + 60), 1);
+    let kept = [
+        &b"\x8a\x05first\x82\x0a"[..],
+        &[7; 10],
+        b"\x82\x7e\x40\x00",
+        &[7; LARGE],
+        b"\x82\x14",
+        &[7; 20],
+    ];
+    assert!(drain(outbox, 1000) == kept.concat());
+}
+
+#[test]
+fn what_is_put_before_or_behind_leaves_before_or_behind() {
+    let whole = drain(outbox(&[3, LARGE, 10, LARGE]), usize::MAX);
+    for is_prepended in [false, true] {
+        let mut front = outbox(&[3, LARGE]);
+        let mut back = Outbox::default();
+        let mut writer = Writer::new(Role::Server);
+        for (at, length) in [(2, 10), (3, LARGE)] {
+            let message = Message::from(vec![at; length]);
+            writer.message(&message, &mut back).unwrap();
+        }
+        let joined = if is_prepended {
+            back.prepend(&mut front);
+            assert!(front.is_empty());
+            back
+        } else {
+            front.append(&mut back);
+            assert!(back.is_empty());
+            front
+        };
+        assert_eq!(joined.len(), whole.len());
+        assert!(drain(joined, 1000) == whole);
+    }
+}
+
+#[test]
+fn a_prepared_frame_knows_its_length() {
+    for (length, expected) in [(5, 7), (125, 127), (126, 130), (LARGE, LARGE + 4)] {
+        let prepared = Prepared::new(vec![1; length]);
+        assert_eq!(prepared.plain().len(), expected);
+    }
 }
