@@ -338,7 +338,7 @@ impl Assembly {
 
     /// Gives an empty buffer back to the thread: nothing is there to be put into it.
     fn release(&mut self) {
-        if self.buffer.is_empty() && self.taken > 0 {
+        if self.buffer.is_empty() {
             let buffer = std::mem::take(&mut self.buffer);
             if (PART_CAPACITY..=2 * PART_CAPACITY).contains(&buffer.capacity()) {
                 // It fails while the thread ends; then the buffer is freed.

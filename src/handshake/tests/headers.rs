@@ -109,3 +109,11 @@ fn header_values_of_any_shape_are_read_in_linear_time() {
         assert!(!has_token(&headers, CONNECTION, "upgrade"));
     }
 }
+
+#[cfg(feature = "server")]
+#[test]
+#[should_panic(expected = "\"a b\" cannot be a subprotocol")]
+fn a_subprotocol_that_no_client_can_offer_panics() {
+    crate::handshake::assert_subprotocol("chat.v1");
+    crate::handshake::assert_subprotocol("a b");
+}

@@ -45,6 +45,9 @@ fn http2_is_refused_without_upgrade_and_connection() {
     let mut get = http2(&[("upgrade", "websocket")]);
     *get.method_mut() = Method::GET;
     refused(&get, None, 400);
+    // The pseudo-header is for CONNECT only.
+    refused(&get, Some("websocket"), 400);
+    refused(&get, Some("connect-udp"), 400);
 }
 
 #[test]

@@ -321,12 +321,14 @@ mod compressed {
     fn answered(request: &Request<()>) -> Option<String> {
         let offer = offer(request).unwrap();
         let agreement = offer.agree(&config(), None);
+        let extension = agreement.extension();
         let response = offer.respond::<()>(&agreement);
         assert_eq!(response.status(), 101);
         response
             .headers()
             .get("sec-websocket-extensions")
             .map(|value| value.to_str().unwrap().to_owned())
+            .inspect(|_| assert!(extension.is_some()))
     }
 
     const SHARED: &str =

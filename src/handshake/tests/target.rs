@@ -99,6 +99,14 @@ fn a_path_is_encoded_once() {
     }
 }
 
+#[cfg(feature = "server")]
+#[test]
+fn the_path_of_a_route_is_encoded_as_clients_do() {
+    let encoded = crate::handshake::encoded_path;
+    assert_eq!(encoded("/caf\u{e9} 1/%2f"), "/caf%C3%A9%201/%2f");
+    assert_eq!(encoded("/ws"), "/ws");
+}
+
 /// The right column is what `new URL(url)` of a browser makes of the left one.
 #[test]
 fn a_typed_url_is_read_as_browsers_read_it() {
@@ -169,6 +177,8 @@ fn a_zone_is_decoded_for_the_resolver_and_left_out_of_the_host() {
     ] {
         assert_eq!(target(url).unwrap().1, host, "{url}");
         let request = url.into_request().unwrap();
+        let target = Target::of(request.uri()).unwrap();
+        assert_eq!(target.server_name(), "fe80::1", "{url}");
         assert_eq!(
             Target::of(request.uri())
                 .unwrap()

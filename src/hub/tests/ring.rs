@@ -81,6 +81,8 @@ fn the_oldest_messages_are_dropped_when_they_have_too_many_bytes() {
     ring.push(sized(4, 16));
     assert_eq!(messages(&ring), [3, 4]);
     assert_eq!(ring.bytes(), 26);
+    ring.push(sized(5, 9));
+    assert_eq!(messages(&ring), [3, 4, 5], "as many as are allowed");
 }
 
 #[test]
@@ -141,6 +143,10 @@ fn of_the_older_messages_the_newest_are_kept_as_the_limits_allow() {
     let mut by_bytes = ring(5, 7, limits(100, 39));
     by_bytes.prepend(at(2), older(3..=5));
     assert_eq!(messages(&by_bytes), [5, 6, 7]);
+
+    let mut to_the_byte = ring(5, 7, limits(100, 40));
+    to_the_byte.prepend(at(2), older(3..=5));
+    assert_eq!(messages(&to_the_byte), [4, 5, 6, 7]);
 
     let mut full = ring(5, 7, limits(2, 1000));
     full.prepend(at(2), older(3..=5));

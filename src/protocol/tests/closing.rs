@@ -113,3 +113,28 @@ fn a_connection_whose_peer_has_gone_is_finished_and_sends_nothing() {
         assert!(connection.take_output().is_empty());
     }
 }
+
+/// RFC 6455, section 7.1.1: so that the server holds the state of the connection that TCP keeps.
+#[test]
+fn the_server_closes_the_stream_first() {
+    let reader = |role| Reader::new(role, &Config::new());
+    assert!(!reader(Role::Server).side().closes_tcp_last());
+    assert!(reader(CLIENT).side().closes_tcp_last());
+    assert_eq!(format!("{:?} {CLIENT:?}", Role::Server), "Server Client");
+}
+
+#[test]
+fn an_empty_close_frame_begins_the_closing_handshake_once() {
+    for (role, expected) in [
+        (Role::Server, &b"\x88\x00"[..]),
+        (CLIENT, &[0x88, 0x80, KEY[0], KEY[1], KEY[2], KEY[3]]),
+    ] {
+        let mut writer = Writer::new(role);
+        let mut outbox = Outbox::default();
+        assert_eq!(writer.close_empty(&mut outbox), Ok(()));
+        assert_eq!(outbox.chunk(), expected);
+        assert!(!writer.is_open());
+        assert_eq!(writer.close_empty(&mut outbox), Err(Closed));
+        assert_eq!(outbox.len(), expected.len());
+    }
+}

@@ -181,6 +181,92 @@ fn a_large_message_leaves_no_large_buffers_in_the_thread() {
     }
 }
 
+/// So most messages are encoded without an allocation.
+#[test]
+fn the_thread_keeps_the_buffers_of_usual_messages() {
+    let encode = |size| {
+        let (mut server, _) = pair(Compression::shared());
+        server.send(vec![0; size]).unwrap();
+        server.take_output();
+        super::super::encode::kept()
+    };
+    let kept = encode(1000);
+    assert!(kept > 0);
+    // What cannot be compressed needs a buffer of its own size.
+    let noise: Vec<u8> = (0..200_000u64)
+        .map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
+        .collect();
+    let (_, mut client) = pair(Compression::shared());
+    client.send(noise).unwrap();
+    client.take_output();
+    let now = super::super::encode::kept();
+    assert!((kept + 200_000..1_000_000).contains(&now), "{now}");
+}
+
+/// It may be a secret beside data of an attacker.
+#[test]
+fn an_uncompressed_message_stays_so_while_others_are_queued_behind_it() {
+    for compression in modes() {
+        let (mut server, _) = pair(compression.clone());
+        let secret = "secret ".repeat(10);
+        let uncompressed = Prepared::uncompressed(secret.as_str());
+        server.send_prepared(&uncompressed).unwrap();
+        server.send("behind ".repeat(10)).unwrap();
+        server.send_prepared(&uncompressed).unwrap();
+        server.send_prepared(&Prepared::new("behind")).unwrap();
+        let output = server.take_output();
+        let plain = [&[0x81, 70], secret.as_bytes()].concat();
+        assert!(output.starts_with(&plain));
+        let rest = &output[plain.len()..];
+        assert_eq!(rest[0], 0xc1, "compressed");
+        let rest = &rest[2 + usize::from(rest[1])..];
+        assert!(rest.starts_with(&plain));
+        // One that is not prepared, as a `Sender` queues it.
+        let (ours, _) = crate::extension::agree(compression.clone(), compression);
+        let mut outbox = Outbox::default();
+        let mut writer = Writer::new(Role::Server);
+        let message = Message::from(secret);
+        writer.message_as_is(&message, &mut outbox).unwrap();
+        encode_queued(&mut outbox, Mark::default(), &mut *ours.codec());
+        assert_eq!(outbox.chunk(), plain);
+    }
+}
+
+/// What all members of a room share is neither masked nor compressed in a context.
+#[test]
+fn a_frame_is_shared_by_servers_with_equal_terms() {
+    let prepared = Prepared::new("hello ".repeat(100));
+    let (server, client) = (Writer::new(Role::Server), Writer::new(CLIENT));
+    let plain = server.shared_frame(None, &prepared).unwrap();
+    assert!(std::sync::Arc::ptr_eq(plain, prepared.plain()));
+    assert!(client.shared_frame(None, &prepared).is_none());
+    for (compression, is_shared) in [
+        (Compression::shared().threshold(0), true),
+        (Compression::dedicated().threshold(0), false),
+    ] {
+        let (ours, _) = crate::extension::agree(compression.clone(), compression);
+        let coding = Some(ours.codec().coding());
+        let frame = server.shared_frame(coding, &prepared);
+        assert_eq!(frame.is_some(), is_shared);
+        assert!(frame.is_none_or(|frame| frame.len() < 100));
+        assert!(client.shared_frame(coding, &prepared).is_none());
+    }
+}
+
+#[test]
+fn where_nothing_is_to_be_encoded_nothing_is_copied() {
+    let compression = Compression::shared().threshold(1000);
+    let (ours, _) = crate::extension::agree(compression.clone(), compression);
+    let mut outbox = Outbox::default();
+    let mut writer = Writer::new(Role::Server);
+    let message = Message::from("short");
+    writer.message(&message, &mut outbox).unwrap();
+    let before = outbox.chunk().as_ptr();
+    encode_queued(&mut outbox, Mark::default(), &mut *ours.codec());
+    assert_eq!(outbox.chunk(), b"\x81\x05short");
+    assert_eq!(outbox.chunk().as_ptr(), before);
+}
+
 #[test]
 fn large_messages_and_fragments_that_are_not_compressed_stay_in_their_place() {
     for compression in [Compression::shared(), Compression::dedicated()] {

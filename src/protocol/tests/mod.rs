@@ -8,6 +8,8 @@ mod outbox;
 mod parts;
 mod pieces;
 mod refusals;
+#[cfg(feature = "socket")]
+mod whole;
 
 use super::*;
 use crate::close::CloseFrame;
@@ -208,6 +210,16 @@ fn pings_are_answered_in_order_and_a_flood_by_its_newest() {
     }
 }
 
+#[cfg(feature = "testing")]
+#[test]
+fn a_ping_that_is_forgotten_is_not_answered() {
+    let mut server = server();
+    feed(&mut server, &From::Client.frame(0x89, b"first"));
+    server.forget_pings();
+    feed(&mut server, &From::Client.frame(0x89, b"second"));
+    assert_eq!(server.take_output(), b"\x8a\x06second");
+}
+
 #[test]
 fn a_prepared_message_is_sent_as_the_same_bytes() {
     for length in [0, 5, 126, 16_384, 70_000] {
@@ -243,4 +255,31 @@ fn a_message_keeps_no_other_memory_alive() {
     let bytes = message.into_bytes();
     let capacity = bytes.try_into_mut().expect("the only handle").capacity();
     assert!(capacity < 30_003 * 9 / 8 + 64, "{capacity}");
+}
+
+/// A buffer of 1024 bytes has been made for the message. It is copied to free what it does not
+/// use, but not for less than an eighth.
+#[test]
+fn a_message_keeps_at_most_an_eighth_more_than_it_needs() {
+    for (length, expected) in [
+        (900, 900),
+        (910, 910),
+        (911, 1024),
+        (1019, 1024),
+        (1020, 1024),
+    ] {
+        let from = From::Client;
+        let bytes = [
+            from.frame(0x02, &[1; 800]),
+            from.frame(0x80, &vec![1; length - 800]),
+        ];
+        let (events, _) = feed(&mut server(), &bytes.concat());
+        let Ok([Event::Message(message)]) = <[Event; 1]>::try_from(events) else {
+            panic!("no message")
+        };
+        assert_eq!(message.len(), length);
+        let bytes = message.into_bytes();
+        let capacity = bytes.try_into_mut().expect("the only handle").capacity();
+        assert_eq!(capacity, expected, "{length}");
+    }
 }

@@ -114,6 +114,7 @@ fn text_that_is_read_into_the_message_must_be_utf8_too() {
     let violation = loop {
         let (buffer, room) = reader.payload_buffer(1).unwrap().unwrap();
         let count = room.min(rest.len());
+        assert!(count > 0);
         buffer.extend_from_slice(&rest[..count]);
         rest = &rest[count..];
         match reader.filled(count) {
@@ -136,7 +137,8 @@ fn a_clients_message_in_pieces_is_masked_as_one() {
         let mut outbox = Outbox::default();
         Writer::new(role).pieces(&pieces, 6, &mut outbox).unwrap();
         let mut bytes = outbox.chunk().to_vec();
-        let (_, event) = reader.read(&mut bytes).unwrap();
+        let (taken, event) = reader.read(&mut bytes).unwrap();
+        assert_eq!(taken, bytes.len());
         let message = Message::binary(b"abcdef".to_vec());
         assert_eq!(event, Some(Event::Message(message)));
     }
@@ -150,5 +152,91 @@ fn a_reader_is_between_messages_before_the_first_byte_and_after_the_last() {
     for (at, byte) in bytes.iter().enumerate() {
         reader.read(&mut [*byte]).unwrap();
         assert_eq!(reader.is_between_messages(), at + 1 == bytes.len(), "{at}");
+    }
+}
+
+/// Messages are taken past the reader only where nothing has to be known to parse them.
+#[test]
+fn a_reader_has_a_limit_for_plain_messages_between_those_of_a_client() {
+    let config = Config::new().max_message_size(1000).max_frame_size(500);
+    let mut reader = Reader::new(Role::Server, &config);
+    assert_eq!(reader.plain_limit(), Some(500));
+    let long = Config::new().max_message_size(400).max_frame_size(400);
+    assert_eq!(Reader::new(Role::Server, &long).plain_limit(), Some(400));
+    assert_eq!(Reader::new(CLIENT, &config).plain_limit(), None);
+    let bytes = [
+        From::Client.frame(0x02, b"ab"),
+        From::Client.frame(0x80, b"cd"),
+    ]
+    .concat();
+    for (at, byte) in bytes.iter().enumerate() {
+        reader.read(&mut [*byte]).unwrap();
+        let is_between = at + 1 == bytes.len();
+        assert_eq!(reader.plain_limit().is_some(), is_between, "{at}");
+    }
+    let close = From::Client.frame(0x88, b"");
+    reader.read(&mut close.clone()).unwrap();
+    assert_eq!(reader.plain_limit(), None, "it discards everything");
+    assert_eq!(format!("{reader:?}"), "Reader { .. }");
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn a_reader_with_an_extension_has_no_limit_for_plain_messages() {
+    let compression = crate::config::Compression::shared();
+    let (ours, _) = crate::extension::agree(compression.clone(), compression);
+    let reader = Reader::new(Role::Server, &Config::new()).with_extension(Some(ours.codec()));
+    assert_eq!(reader.plain_limit(), None);
+}
+
+#[test]
+fn every_frame_that_has_arrived_completely_is_counted() {
+    let frames = [
+        From::Client.frame(0x82, b"short"),
+        From::Client.frame(0x82, &[1; 200]),
+        From::Client.frame(0x01, b"in"),
+        From::Client.frame(0x89, b"between"),
+        From::Client.frame(0x80, b"two"),
+        From::Client.frame(0x88, b""),
+    ];
+    for is_cut in [false, true] {
+        let mut reader = Reader::new(Role::Server, &Config::new());
+        for (at, frame) in frames.iter().enumerate() {
+            let before = reader.frames();
+            assert_eq!(before, at as u32);
+            let step = if is_cut { 1 } else { frame.len() };
+            for piece in frame.chunks(step) {
+                assert_eq!(reader.frames(), before);
+                reader.read(&mut piece.to_vec()).unwrap();
+            }
+            assert_eq!(reader.frames(), before + 1);
+        }
+    }
+    let mut reader = Reader::new(Role::Server, &Config::new());
+    reader.passed(5);
+    assert_eq!(reader.frames(), 5);
+}
+
+#[test]
+fn a_reader_knows_how_far_a_message_has_come() {
+    let mut reader = Reader::new(Role::Server, &Config::new());
+    let first = From::Client.frame(0x02, b"abc");
+    let ping = From::Client.frame(0x89, b"ping");
+    let last = From::Client.frame(0x80, b"de");
+    let bytes = [first.clone(), ping.clone(), last].concat();
+    let pinged = first.len() + ping.len();
+    for (at, byte) in bytes.iter().enumerate() {
+        reader.read(&mut [*byte]).unwrap();
+        // How many bytes have arrived of each frame; a header has six.
+        let at = at + 1;
+        let left = match at {
+            6..9 => 9 - at,
+            _ if at >= pinged + 6 => pinged + 8 - at,
+            _ => 0,
+        };
+        assert_eq!(reader.payload_left(), left, "{at}");
+        assert_eq!(reader.is_within_payload(), left > 0, "{at}");
+        let is_within = at >= 6 && at < bytes.len();
+        assert_eq!(reader.is_within_message(), is_within, "{at}");
     }
 }

@@ -115,3 +115,34 @@ fn a_connection_that_is_gone_leaves_no_compressor() {
     }
     assert_eq!(kept(), 0);
 }
+
+/// The compressor of one with a large window would refer further back than the peer keeps.
+#[test]
+fn a_compressor_of_other_settings_is_not_taken_over() {
+    let mut large: Vec<_> = (0..4)
+        .map(|_| server(dedicated().window_bits(15)))
+        .collect();
+    in_turn(&mut large, 3);
+    // So many messages later they are no longer busy.
+    for turn in 0..20 {
+        encode(&mut server(dedicated()), &text(1_000, turn)).unwrap();
+    }
+    let small = dedicated().window_bits(9).threshold(0);
+    let (mut sender, mut receiver) = pair(small.clone(), small);
+    // The same text comes again after more than 512 bytes.
+    for turn in 0..60 {
+        let message = text(400, turn % 3);
+        let encoded = encode(&mut sender, &message).unwrap();
+        assert_eq!(decode(&mut receiver, &encoded).unwrap(), message, "{turn}");
+    }
+    assert_eq!(kept(), 4, "it has taken the place of one");
+}
+
+#[test]
+fn connections_that_send_later_use_the_compressors_of_earlier_ones() {
+    let mut codecs: Vec<_> = (0..30).map(|_| server(dedicated())).collect();
+    for codecs in codecs.chunks_mut(10) {
+        in_turn(codecs, 6);
+        assert_eq!(kept(), 10);
+    }
+}

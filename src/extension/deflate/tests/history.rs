@@ -14,3 +14,12 @@ fn the_history_is_the_last_bytes_up_to_the_window() {
         assert!(history.capacity() <= 512);
     }
 }
+
+#[test]
+fn a_history_grows_when_a_message_does_not_fit() {
+    let mut history = History::new(9);
+    for (length, capacity) in [(100, 100), (50, 200), (50, 200), (1, 400), (400, 512)] {
+        history.add(&vec![7; length]);
+        assert_eq!(history.capacity(), capacity, "{length}");
+    }
+}

@@ -2,7 +2,9 @@
 //! `tests/interop` against another library.
 
 mod busy;
+mod coding;
 mod history;
+mod kept;
 mod negotiate;
 
 use std::borrow::Cow;
