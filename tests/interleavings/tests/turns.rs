@@ -10,9 +10,9 @@
 //! one, write the three and assert what was written. Keep it small: each step of each thread
 //! multiplies the number of orders.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -21,7 +21,6 @@ use hyper_ws::protocol::Role;
 use hyper_ws::socket::interleaved::Run;
 use hyper_ws::socket::{self, Negotiated};
 use hyper_ws::{CloseCode, Config, Error, Sender, WebSocket};
-use loom::future::block_on;
 use loom::thread;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -155,6 +154,20 @@ fn echo(stream: Stream, config: Config) -> (impl Future<Output = ()>, Sender) {
         }
     });
     (driver, take.recv().unwrap())
+}
+
+/// Runs a future to its end, in a task that its driver knows again.
+///
+/// The waker that loom makes may have another table of functions than the clones of it, which
+/// `Waker::will_wake` compares: that is up to the compiler. Clones of clones have the same. Without
+/// that, no turn but the first would be in the same task as the one before, and none a usual one.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    loom::future::block_on(poll_fn(|cx| {
+        let waker = cx.waker().clone();
+        assert!(waker.will_wake(&waker.clone()));
+        future.as_mut().poll(&mut Context::from_waker(&waker))
+    }))
 }
 
 /// Runs `test` in every order of steps.
