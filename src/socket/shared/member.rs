@@ -1,7 +1,7 @@
 //! A message of a room on the short way into a member's send queue, as a part of the room's run.
 
 use super::driver_task::DriverTask;
-use super::queue::Retention;
+use super::retention::Retention;
 use super::run::InRun;
 use super::{Locked, Shared};
 use crate::config::Overflow;

@@ -31,6 +31,7 @@ pub(super) mod pool;
 mod push;
 mod queue;
 mod receive;
+mod retention;
 mod run;
 mod send;
 mod tally;

@@ -8,7 +8,7 @@ use std::task::Waker;
 #[cfg(feature = "hub")]
 use super::Source;
 use super::WaiterId;
-use super::queue::Retention;
+use super::retention::Retention;
 use crate::Message;
 #[cfg(doc)]
 use crate::config::Overflow;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::pool::{self, Pool};
+use super::retention::Retention;
 use super::run::{InRun, Run, Span};
 use crate::close::CloseFrame;
-use crate::config::Overflow;
 use crate::error::Violation;
 use crate::message::Kind;
 use crate::protocol::{Closed, Coding, Encoded, Mark, Outbox, Part, Prepared, Role, Writer};
@@ -62,28 +62,6 @@ enum Queued {
     /// A message is being sent in chunks: nothing of another message may be sent
     /// between its first fragment and its last (RFC 6455, section 5.4).
     Chunked(Box<Chunked>),
-}
-
-/// What a full queue does with a message in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Retention {
-    /// Keeps it until it is written.
-    Kept,
-    /// Drops it for a newer message: it was itself sent by
-    /// [`Overflow::DropOldest`](crate::config::Overflow::DropOldest). A room that keeps its messages
-    /// and a socket that does not share one queue (`hub/tests/lagging/dropping.rs`).
-    Droppable,
-}
-
-impl Retention {
-    /// Of messages that are sent by this policy.
-    #[inline]
-    pub(super) fn of(overflow: Overflow) -> Self {
-        match overflow {
-            Overflow::DropOldest => Retention::Droppable,
-            Overflow::Wait | Overflow::DropNewest | Overflow::Close => Retention::Kept,
-        }
-    }
 }
 
 #[derive(Default)]

@@ -9,7 +9,7 @@ use super::driver_task::{DriverTask, Repoll};
 #[cfg(feature = "hub")]
 use super::push::SourceOf;
 use super::push::{Full, IfFull, Item, Pushed};
-use super::queue::Retention;
+use super::retention::Retention;
 use super::{Shared, State, WaitFor, WaiterId};
 use crate::config::Overflow;
 use crate::error::{CloseCause, Error, ErrorKind};

@@ -65,7 +65,7 @@ pub(super) const FLOORS: &[Floors] = &[
     ]),
     // Plain parts below, what takes the lock above. Its `mod.rs` is where the lock is.
     Floors("socket/shared", &[
-        "driver_task life pool run tally waiters",
+        "driver_task life pool retention run tally waiters",
         "arrived hints inbox queue",
         "chunks cork demand",
         "desk",
