@@ -100,7 +100,7 @@ impl Shared {
         let mut state = self.lock_with_arrived();
         self.hints.set_socket_dropped();
         state.discard_received();
-        state.receiver = None;
+        state.take_receiver();
         self.wake(state);
     }
 
@@ -185,7 +185,7 @@ impl Shared {
     }
 
     fn receiving_ended(&self, mut state: Locked<'_>, cx: &mut Context<'_>) -> Repoll {
-        let receiver = state.receiver.take();
+        let receiver = state.take_receiver();
         let repoll = self.wake_satisfied(state, cx).or(self.hints.take_awaited());
         repoll.or(Repoll::or_wake(receiver, cx))
     }
@@ -202,10 +202,10 @@ impl Shared {
         }
         state.queue.discard();
         self.hints.set_in_flight(0);
-        let receiver = state.receiver.take();
-        let observers = std::mem::take(&mut state.observers);
+        let receiver = state.take_receiver();
+        let observers = state.observers.take();
         let repoll = self.wake_satisfied(state, cx).or(self.hints.take_awaited());
-        for observer in observers {
+        for observer in observers.into_iter().flat_map(|observers| *observers) {
             observer.closed(self);
         }
         repoll.or(Repoll::or_wake(receiver, cx))
@@ -250,25 +250,19 @@ impl Shared {
         let mut state = self.lock();
         let is_open = state.life.is_open();
         if is_open {
-            state.change_observers(|observers| {
-                observers.reserve_exact(1);
-                observers.push(observer);
-            });
+            let observers = state.observers.get_or_insert_default();
+            observers.reserve_exact(1);
+            observers.push(observer);
         }
         is_open
     }
 
     pub(crate) fn stop_observing(&self, observer: &Arc<dyn Observer>) {
-        self.lock()
-            .change_observers(|observers| observers.retain(|known| !Arc::ptr_eq(known, observer)));
-    }
-}
-
-impl State {
-    fn change_observers(&mut self, change: impl FnOnce(&mut Vec<Arc<dyn Observer>>)) {
-        let mut observers = std::mem::take(&mut self.observers).into_vec();
-        change(&mut observers);
-        self.observers = observers.into_boxed_slice();
+        let mut state = self.lock();
+        if let Some(observers) = &mut state.observers {
+            observers.retain(|known| !Arc::ptr_eq(known, observer));
+        }
+        state.observers.take_if(|observers| observers.is_empty());
     }
 }
 

@@ -77,11 +77,18 @@ use crate::protocol::{Coding, Role};
 /// One connection, as its driver and all its handles see it.
 pub(crate) struct Shared {
     config: Arc<Config>,
+    /// `None` if the handshake agreed on neither a subprotocol nor an extension.
+    agreed: Option<Box<Agreed>>,
+    hints: Hints,
+    state: Mutex<State>,
+}
+
+/// The subprotocol and the extension of a connection. In a box, since most connections have
+/// neither.
+struct Agreed {
     protocol: Option<Arc<str>>,
     /// The coding of messages by an extension, applied when they are written.
     coding: Option<Coding>,
-    hints: Hints,
-    state: Mutex<State>,
 }
 
 /// The state that the lock protects. Small fields stand flat here and not in the parts that they
@@ -94,13 +101,8 @@ struct State {
     ended_messages: u16,
     /// Messages that `recv` has not taken.
     inbox: Option<Box<Inbox>>,
-    /// Messages that are received in chunks; few connections ever have any.
-    chunks: Option<Box<ChunkQueue>>,
-    /// The task that waits to receive, unless that is the driver's own, by its handler
-    /// ([`Hints::is_awaited`]).
-    receiver: Option<Waker>,
-    /// The tasks that wait for something else, and rooms that wait for room.
-    waiters: Waiters<Arc<dyn Source>>,
+    /// Made when something of it is needed for the first time, and kept.
+    rare: Option<Box<Rare>>,
     /// The waker of the driver's task, and whether it must be called.
     driver: Option<Waker>,
     driver_task: DriverTask,
@@ -110,8 +112,21 @@ struct State {
     /// The messages that have arrived, and those that were queued to be sent.
     received: Tally,
     sent: Tally,
-    /// Told of the end: rooms. A boxed slice, since most connections have none or few.
-    observers: Box<[Arc<dyn Observer>]>,
+    /// Told of the end: rooms.
+    observers: Observers,
+}
+
+/// The parts of the state that most connections never need: their handler receives whole messages,
+/// in the driver's task, and nothing waits for the connection.
+#[derive(Default)]
+struct Rare {
+    /// Messages that are received in chunks.
+    chunks: Option<Box<ChunkQueue>>,
+    /// The task that waits to receive, unless that is the driver's own, by its handler
+    /// ([`Hints::is_awaited`]).
+    receiver: Option<Waker>,
+    /// The tasks that wait for something else, and rooms that wait for room.
+    waiters: Waiters<Arc<dyn Source>>,
 }
 
 /// The state, locked. What can be seen of it without the lock is published when the lock is let
@@ -145,10 +160,13 @@ impl Drop for Locked<'_> {
         self.hints.publish(
             !state.queue.is_empty(),
             !state.life.is_open() || state.queue.is_chunked(),
-            state.has_input() || state.chunks.is_some(),
+            state.has_input() || state.chunks().is_some(),
         );
     }
 }
+
+/// One pointer, since most connections have none.
+type Observers = Option<Box<Vec<Arc<dyn Observer>>>>;
 
 /// Learns that a connection has closed.
 pub(crate) trait Observer: Send + Sync {
@@ -169,30 +187,29 @@ impl Shared {
         protocol: Option<Arc<str>>,
         coding: Option<Coding>,
     ) -> Arc<Self> {
+        let coding = coding.map(|coding| match role {
+            Role::Server => coding,
+            // Section 5.3 of RFC 6455: each frame of a client has a masking key of
+            // its own, so no frame serves two clients.
+            Role::Client { .. } => coding.unshared(),
+        });
+        let has_agreed = protocol.is_some() || coding.is_some();
         Arc::new(Shared {
             config,
-            protocol,
-            coding: coding.map(|coding| match role {
-                Role::Server => coding,
-                // Section 5.3 of RFC 6455: each frame of a client has a masking key of
-                // its own, so no frame serves two clients.
-                Role::Client { .. } => coding.unshared(),
-            }),
+            agreed: has_agreed.then(|| Box::new(Agreed { protocol, coding })),
             hints: Hints::new(),
             state: Mutex::new(State {
                 queue: SendQueue::new(role),
                 ended_messages: 0,
                 inbox: None,
-                chunks: None,
-                receiver: None,
-                waiters: Waiters::default(),
+                rare: None,
                 driver: None,
                 driver_task: DriverTask::default(),
                 life: Life::default(),
                 latency: None,
                 received: Tally::default(),
                 sent: Tally::default(),
-                observers: Box::default(),
+                observers: None,
             }),
         })
     }
@@ -230,7 +247,12 @@ impl Shared {
     }
 
     pub(super) fn protocol(&self) -> Option<&str> {
-        self.protocol.as_deref()
+        self.agreed.as_ref()?.protocol.as_deref()
+    }
+
+    #[inline]
+    fn coding(&self) -> Option<Coding> {
+        self.agreed.as_ref()?.coding
     }
 
     pub(crate) fn close_cause(&self) -> Option<CloseCause> {
@@ -250,6 +272,12 @@ impl Shared {
     pub(super) fn latency(&self) -> Option<Duration> {
         let latency = self.look().latency;
         latency.map(|micros| Duration::from_micros(micros.get().into()))
+    }
+
+    /// Whether the connection has needed something of [`Rare`].
+    #[cfg(test)]
+    pub(super) fn has_rare(&self) -> bool {
+        self.look().rare.is_some()
     }
 
     pub(super) fn set_latency(&self, latency: Duration) {

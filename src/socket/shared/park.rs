@@ -1,10 +1,11 @@
 //! The driver's turns: how each begins, how the driver parks, and how it is woken.
 
+use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use super::desk::Desk;
 use super::driver_task::{DriverTask, Repoll};
-use super::{Demand, Inbox, Locked, Shared, State};
+use super::{Demand, Inbox, Locked, Shared, Source, State};
 
 /// The facts that the driver learns at the beginning of a turn.
 pub(in crate::socket) struct TurnStart {
@@ -70,7 +71,7 @@ impl Shared {
         if is_written {
             state.queue.all_written();
         }
-        if !state.waiters.is_empty() {
+        if state.has_waiters() {
             let repoll = self.wake_satisfied(state, cx);
             if repoll == Repoll::Yes {
                 return repoll;
@@ -111,9 +112,8 @@ impl Shared {
     pub(in crate::socket) fn park_usual(&self, desk: &mut Desk) -> bool {
         // Nothing changes that can be seen without the lock.
         let mut state = self.lock_quietly();
-        let has_nothing = self.hints.is_plain()
-            && self.hints.has_nothing_to_receive()
-            && state.waiters.is_empty();
+        let has_nothing =
+            self.hints.is_plain() && self.hints.has_nothing_to_receive() && !state.has_waiters();
         // As in `park`: from here on the lock is held.
         if !has_nothing || state.driver_task != DriverTask::Running {
             return false;
@@ -175,12 +175,10 @@ impl Shared {
     pub(super) fn wake_all(&self, mut state: Locked<'_>) {
         let driver = state.driver.as_ref();
         let is_elsewhere = |waker: &Waker| driver.is_none_or(|driver| !waker.will_wake(driver));
-        let receives_elsewhere = state.receiver.as_ref().is_some_and(is_elsewhere);
-        let receiver = state.receiver.take_if(|_| receives_elsewhere);
-        let mut waiters = std::mem::take(&mut state.waiters);
+        let receives_elsewhere = state.receiver().is_some_and(is_elsewhere);
+        let receiver = receives_elsewhere.then(|| state.take_receiver()).flatten();
         // Not the rooms: this thread may hold the lock of one. The driver calls them.
-        let satisfied = waiters.take_tasks_if(|wait_for| self.has(&state, wait_for));
-        state.waiters = waiters;
+        let satisfied = self.take_satisfied(&mut state);
         self.wake(state);
         satisfied.into_iter().chain(receiver).for_each(Waker::wake);
     }
@@ -189,19 +187,17 @@ impl Shared {
     /// driver's own task is among them. To be called by the driver.
     #[inline]
     pub(super) fn wake_satisfied(&self, state: Locked<'_>, cx: &mut Context<'_>) -> Repoll {
-        if state.waiters.is_empty() {
-            Repoll::No
-        } else {
+        if state.has_waiters() {
             self.wake_satisfied_slow(state, cx)
+        } else {
+            Repoll::No
         }
     }
 
     #[inline(never)]
     fn wake_satisfied_slow(&self, mut state: Locked<'_>, cx: &mut Context<'_>) -> Repoll {
-        let mut waiters = std::mem::take(&mut state.waiters);
-        let tasks = waiters.take_tasks_if(|wait_for| self.has(&state, wait_for));
-        let mut source = waiters.take_source_if(|wait_for| self.has(&state, wait_for));
-        state.waiters = waiters;
+        let tasks = self.take_satisfied(&mut state);
+        let mut source = self.take_source(&mut state);
         drop(state);
         let mut repoll = Repoll::No;
         for waker in tasks {
@@ -212,11 +208,31 @@ impl Shared {
         // take all the room (test `rooms_that_share_a_socket_take_turns`).
         while let Some(next) = source {
             next.refill(self);
-            let mut state = self.lock();
-            let mut waiters = std::mem::take(&mut state.waiters);
-            source = waiters.take_source_if(|wait_for| self.has(&state, wait_for));
-            state.waiters = waiters;
+            source = self.take_source(&mut self.lock());
         }
         repoll
+    }
+
+    /// Takes out the tasks that have got what they waited for.
+    fn take_satisfied(&self, state: &mut State) -> Vec<Waker> {
+        // The list is out of the state while `has` looks at that.
+        let mut rare = state.rare.take();
+        let tasks = rare.as_mut().map(|rare| {
+            let has = |wait_for| self.has(state, wait_for);
+            rare.waiters.take_tasks_if(has)
+        });
+        state.rare = rare;
+        tasks.unwrap_or_default()
+    }
+
+    /// Takes out the first room that has got what it waited for.
+    fn take_source(&self, state: &mut State) -> Option<Arc<dyn Source>> {
+        let mut rare = state.rare.take();
+        let source = rare.as_mut().and_then(|rare| {
+            let has = |wait_for| self.has(state, wait_for);
+            rare.waiters.take_source_if(has)
+        });
+        state.rare = rare;
+        source
     }
 }

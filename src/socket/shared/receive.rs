@@ -1,6 +1,6 @@
 //! Messages on their way in: the driver publishes them, the handler takes them.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::chunks::{ChunkQueue, Delivery};
 use super::desk::{self, Desk};
@@ -56,7 +56,7 @@ impl Shared {
         let bytes = batch.as_ref().map_or(0, |batch| batch.bytes());
         let chunk_bytes = chunk.as_ref().map_or(0, Message::len);
         state.received.add(messages, bytes + chunk_bytes);
-        let chunks = state.chunks.get_or_insert_default();
+        let chunks = state.chunks_or_new();
         if let Some(batch) = batch {
             while let Some(message) = batch.pop() {
                 chunks.push(message, Part::Last);
@@ -66,7 +66,7 @@ impl Shared {
             chunks.push(chunk, Part::More);
         }
         if self.hints.discards() {
-            **chunks = ChunkQueue::default();
+            *chunks = ChunkQueue::default();
         }
         if chunks.is_empty() {
             return Repoll::No;
@@ -76,7 +76,7 @@ impl Shared {
 
     /// Unlocks, and wakes the task that waits to receive; says whether that is the driver's own.
     pub(super) fn wake_receiver(&self, mut state: Locked<'_>, cx: &mut Context<'_>) -> Repoll {
-        let receiver = state.receiver.take();
+        let receiver = state.take_receiver();
         drop(state);
         self.hints.take_awaited().or(Repoll::or_wake(receiver, cx))
     }
@@ -105,15 +105,15 @@ impl Shared {
         if state.has_input() {
             let was_full = state.capacity().is_empty();
             std::mem::swap(&mut state.inbox, batch);
-            state.receiver = None;
+            state.take_receiver();
             self.unlock_after_taking(state, was_full);
             return Poll::Ready(Ok(true));
         }
         let mut was_full = false;
-        if state.chunks.is_some() {
+        if state.chunks().is_some() {
             was_full = state.capacity().is_empty();
             if state.next_whole(batch) {
-                state.receiver = None;
+                state.take_receiver();
                 self.unlock_after_taking(state, was_full);
                 return Poll::Ready(Ok(true));
             }
@@ -183,7 +183,7 @@ impl Shared {
     ) -> Poll<Result<Option<(Message, Part)>, Error>> {
         let mut state = self.lock_with_arrived();
         let was_full = state.capacity().is_empty();
-        let chunks = state.chunks.get_or_insert_default();
+        let chunks = state.chunks_or_new();
         let changed = chunks.deliver(Delivery::Chunks);
         chunks.skip();
         if batch.as_ref().is_none_or(|batch| batch.is_empty()) && state.has_input() {
@@ -191,7 +191,7 @@ impl Shared {
         }
         let first = match batch.as_mut().and_then(|batch| batch.pop()) {
             Some(message) => Some((message, Part::Last)),
-            None => state.chunks.as_mut().and_then(|chunks| chunks.first()),
+            None => state.chunks_mut().and_then(|chunks| chunks.first()),
         };
         let polled = match first {
             Some(first) => Poll::Ready(Ok(Some(first))),
@@ -201,7 +201,7 @@ impl Shared {
             },
         };
         match polled {
-            Poll::Ready(_) => state.receiver = None,
+            Poll::Ready(_) => _ = state.take_receiver(),
             Poll::Pending => self.wait_to_receive(&mut state, cx.waker()),
         }
         if changed {
@@ -220,14 +220,14 @@ impl Shared {
     ) -> Poll<Result<(Message, Part), Error>> {
         let mut state = self.lock();
         let was_full = state.capacity().is_empty();
-        let chunks = state.chunks.get_or_insert_default();
+        let chunks = state.chunks_or_new();
         if let Some(next) = chunks.next() {
-            state.receiver = None;
+            state.take_receiver();
             self.unlock_after_taking(state, was_full);
             return Poll::Ready(Ok(next));
         }
         if let Some(end) = state.life.take_end() {
-            if let Some(chunks) = &mut state.chunks {
+            if let Some(chunks) = state.chunks_mut() {
                 chunks.lose_rest();
             }
             let error = end.err().unwrap_or(Error::from_kind(ErrorKind::Unfinished));
@@ -241,7 +241,7 @@ impl Shared {
     pub(in crate::socket) fn skip_message(&self) {
         let mut state = self.lock();
         let was_full = state.capacity().is_empty();
-        if let Some(chunks) = &mut state.chunks {
+        if let Some(chunks) = state.chunks_mut() {
             chunks.skip();
         }
         self.unlock_after_taking(state, was_full);
@@ -267,7 +267,7 @@ impl Shared {
     pub(in crate::socket) fn is_exhausted(&self) -> bool {
         let state = self.lock_with_arrived();
         !state.has_input()
-            && state.chunks.as_ref().is_none_or(|chunks| chunks.is_empty())
+            && state.chunks().is_none_or(ChunkQueue::is_empty)
             && !state.life.may_receive()
             && !state.life.has_error()
     }
@@ -305,13 +305,41 @@ impl State {
         self.inbox.as_ref().is_some_and(|inbox| !inbox.is_empty())
     }
 
+    /// The messages in chunks, if there have been any since the last whole one.
+    #[inline]
+    pub(super) fn chunks(&self) -> Option<&ChunkQueue> {
+        self.rare.as_ref()?.chunks.as_deref()
+    }
+
+    fn chunks_mut(&mut self) -> Option<&mut ChunkQueue> {
+        self.rare.as_mut()?.chunks.as_deref_mut()
+    }
+
+    fn chunks_or_new(&mut self) -> &mut ChunkQueue {
+        self.rare
+            .get_or_insert_default()
+            .chunks
+            .get_or_insert_default()
+    }
+
+    /// The task that waits to receive, unless that is the driver's own, by its handler.
+    #[inline]
+    pub(super) fn receiver(&self) -> Option<&Waker> {
+        self.rare.as_ref()?.receiver.as_ref()
+    }
+
+    #[inline]
+    pub(super) fn take_receiver(&mut self) -> Option<Waker> {
+        self.rare.as_mut()?.receiver.take()
+    }
+
     /// Returns how much may still be read ahead.
     pub(super) fn capacity(&self) -> Capacity {
         let capacity = match &self.inbox {
             Some(inbox) if !inbox.is_empty() => inbox.capacity(),
             _ => Capacity::WHOLE,
         };
-        match &self.chunks {
+        match self.chunks() {
             Some(chunks) => chunks.rest_of(capacity),
             None => capacity,
         }
@@ -326,10 +354,10 @@ impl State {
             return Some(Demand::ControlFrames);
         }
         let capacity = self.capacity();
-        Some(match &self.chunks {
+        Some(match self.chunks() {
             Some(chunks) if chunks.is_active() && chunks.is_for_recv() => Demand::Rest(capacity),
             Some(chunks) if chunks.is_active() => Demand::Chunks(capacity),
-            _ if self.receiver.is_some() || hints.is_awaited() => Demand::Awaited(capacity),
+            _ if self.receiver().is_some() || hints.is_awaited() => Demand::Awaited(capacity),
             _ => Demand::Ahead(capacity),
         })
     }
@@ -343,8 +371,8 @@ impl State {
 
     pub(super) fn discard_received(&mut self) {
         self.inbox = None;
-        if let Some(chunks) = &mut self.chunks {
-            **chunks = ChunkQueue::default();
+        if let Some(chunks) = self.chunks_mut() {
+            *chunks = ChunkQueue::default();
         }
     }
 
@@ -352,13 +380,16 @@ impl State {
     /// returns whether there is one. From now on they are handed over whole.
     #[cold]
     fn next_whole(&mut self, batch: &mut Option<Box<Inbox>>) -> bool {
-        let Some(chunks) = &mut self.chunks else {
+        let Some(rare) = &mut self.rare else {
+            return false;
+        };
+        let Some(chunks) = &mut rare.chunks else {
             return false;
         };
         chunks.deliver(Delivery::Whole);
         chunks.skip();
         let message = chunks.next_whole();
-        self.chunks.take_if(|chunks| !chunks.is_active());
+        rare.chunks.take_if(|chunks| !chunks.is_active());
         let found = message.is_some();
         if let Some(message) = message {
             let length = message.len();

@@ -155,7 +155,7 @@ impl Shared {
     /// Encodes a message into the send queue.
     #[inline(never)]
     fn push_slow(&self, item: Item<'_>, if_full: IfFull<'_>) -> Result<Pushed, Full> {
-        if let (Item::Prepared(prepared), Some(coding)) = (item, self.coding)
+        if let (Item::Prepared(prepared), Some(coding)) = (item, self.coding())
             && let Some(terms) = coding.independent()
         {
             // Compresses the message once for all sockets with these terms. Not under the
@@ -208,7 +208,7 @@ impl Shared {
     #[inline]
     fn encode(&self, state: &mut State, item: Item<'_>) -> Result<(), Closed> {
         match item {
-            Item::Prepared(prepared) => state.queue.push_prepared(prepared, self.coding),
+            Item::Prepared(prepared) => state.queue.push_prepared(prepared, self.coding()),
             Item::Message(message) => {
                 let (writer, outbox) = state.queue.message_output();
                 writer.message(message, outbox)
@@ -220,7 +220,7 @@ impl Shared {
             #[cfg(feature = "deflate")]
             Item::AsIs(message) => {
                 let (writer, outbox) = state.queue.message_output();
-                match self.coding {
+                match self.coding() {
                     None => writer.message(message, outbox),
                     Some(_) => writer.message_as_is(message, outbox),
                 }

@@ -35,7 +35,11 @@ impl<'a> WaiterGuard<'a> {
 impl Drop for WaiterGuard<'_> {
     fn drop(&mut self) {
         if self.has_waited {
-            let waiter = self.shared.lock().waiters.remove(WaiterId::of(self));
+            let waiter = {
+                let mut state = self.shared.lock();
+                let rare = state.rare.as_mut();
+                rare.and_then(|rare| rare.waiters.remove(WaiterId::of(self)))
+            };
             // Not under the lock: a waker may be the last handle of a task.
             drop(waiter);
         }
@@ -46,14 +50,18 @@ impl Shared {
     /// Registers `waker`, to be woken when `wait_for` holds.
     pub(super) fn wait(&self, state: &mut State, wait_for: WaitFor, id: WaiterId, waker: &Waker) {
         let waker = self.distinguish(state, waker);
-        state.waiters.add(id, wait_for, Waiter::Task(waker));
+        let waiters = &mut state.rare.get_or_insert_default().waiters;
+        waiters.add(id, wait_for, Waiter::Task(waker));
     }
 
     /// Registers `waker`, to be woken when there is something to receive.
     pub(super) fn wait_to_receive(&self, state: &mut State, waker: &Waker) {
-        match &state.receiver {
+        match state.receiver() {
             Some(known) if known.will_wake(waker) && !self.needs_distinct(state, waker) => {}
-            _ => state.receiver = Some(self.distinguish(state, waker)),
+            _ => {
+                let waker = self.distinguish(state, waker);
+                state.rare.get_or_insert_default().receiver = Some(waker);
+            }
         }
     }
 
@@ -81,18 +89,27 @@ impl Shared {
 }
 
 impl State {
+    /// Whether a task or a room waits for something other than a message to receive.
+    #[inline]
+    pub(super) fn has_waiters(&self) -> bool {
+        let rare = self.rare.as_ref();
+        rare.is_some_and(|rare| !rare.waiters.is_empty())
+    }
+
     /// Has the driver call `source` when it has its [half](WaitFor::Half) of the send queue.
     #[cfg(feature = "hub")]
     pub(super) fn wait_for_half(&mut self, source: Arc<dyn Source>) {
         let id = WaiterId::of(&*source);
-        self.waiters.add(id, WaitFor::Half, Waiter::Source(source));
+        let waiters = &mut self.rare.get_or_insert_default().waiters;
+        waiters.add(id, WaitFor::Half, Waiter::Source(source));
     }
 
     /// The driver has moved to another task. A waiter that is in that task already cannot
     /// be the handler, which the driver has not polled there.
     #[cold]
     pub(super) fn driver_moved_to(&mut self, waker: &Waker) {
-        for known in self.waiters.wakers().chain(&mut self.receiver) {
+        let Some(rare) = &mut self.rare else { return };
+        for known in rare.waiters.wakers().chain(&mut rare.receiver) {
             if known.will_wake(waker) {
                 *known = Arc::new(DistinctWaker(waker.clone())).into();
             }
