@@ -4,15 +4,12 @@
 use std::mem::discriminant;
 use std::task::Waker;
 
-/// One list for all of them: few connections ever have a waiter, so it is one pointer.
-///
-/// `S` is a room that waits ([`Source`](super::Source)).
-#[expect(clippy::box_collection, reason = "one pointer instead of three")]
-pub(super) struct Waiters<S>(Option<Box<Vec<Waiting<S>>>>);
+/// One list for all of them. `S` is a room that waits ([`Source`](super::Source)).
+pub(super) struct Waiters<S>(Vec<Waiting<S>>);
 
 impl<S> Default for Waiters<S> {
     fn default() -> Self {
-        Waiters(None)
+        Waiters(Vec::new())
     }
 }
 
@@ -72,13 +69,12 @@ pub(in crate::socket) enum WaitFor {
 
 impl<S> Waiters<S> {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(|list| list.is_empty())
+        self.0.is_empty()
     }
 
     /// Adds a waiter, or replaces what it waited for before.
     pub(super) fn add(&mut self, id: WaiterId, wait_for: WaitFor, waiter: Waiter<S>) {
-        let list = self.0.get_or_insert_default();
-        let known = list.iter_mut().find(|waiting| {
+        let known = self.0.iter_mut().find(|waiting| {
             let is_same_kind = discriminant(&waiting.wait_for) == discriminant(&wait_for);
             waiting.id == id && (id != WaiterId::SOCKET || is_same_kind)
         });
@@ -87,7 +83,7 @@ impl<S> Waiters<S> {
                 known.wait_for = wait_for;
                 known.waiter = waiter;
             }
-            None => list.push(Waiting {
+            None => self.0.push(Waiting {
                 id,
                 wait_for,
                 waiter,
@@ -97,18 +93,15 @@ impl<S> Waiters<S> {
 
     /// Forgets a waiter. Drop it without the lock: it may be the last handle of a task.
     pub(super) fn remove(&mut self, id: WaiterId) -> Option<Waiter<S>> {
-        let list = self.0.as_mut()?;
-        let at = list.iter().position(|waiting| waiting.id == id)?;
+        let at = self.0.iter().position(|waiting| waiting.id == id)?;
         // The waiters behind it keep their order.
-        Some(list.remove(at).waiter)
+        Some(self.0.remove(at).waiter)
     }
 
     /// Takes out the tasks that have got what they waited for, in their order.
     pub(super) fn take_tasks_if(&mut self, mut has: impl FnMut(WaitFor) -> bool) -> Vec<Waker> {
-        let Some(list) = &mut self.0 else {
-            return Vec::new();
-        };
         let is_task = |waiter: &Waiter<S>| matches!(waiter, Waiter::Task(_));
+        let list = &mut self.0;
         list.extract_if(.., |waiting| {
             is_task(&waiting.waiter) && has(waiting.wait_for)
         })
@@ -121,22 +114,22 @@ impl<S> Waiters<S> {
 
     /// Takes out the first source that has got what it waited for.
     pub(super) fn take_source_if(&mut self, mut has: impl FnMut(WaitFor) -> bool) -> Option<S> {
-        let list = self.0.as_mut()?;
-        let at = list.iter().position(|waiting| {
+        let at = self.0.iter().position(|waiting| {
             matches!(waiting.waiter, Waiter::Source(_)) && has(waiting.wait_for)
         })?;
-        match list.remove(at).waiter {
+        match self.0.remove(at).waiter {
             Waiter::Source(source) => Some(source),
             Waiter::Task(_) => None,
         }
     }
 
     pub(super) fn wakers(&mut self) -> impl Iterator<Item = &mut Waker> {
-        let waiting = self.0.iter_mut().flat_map(|list| list.iter_mut());
-        waiting.filter_map(|waiting| match &mut waiting.waiter {
-            Waiter::Task(waker) => Some(waker),
-            Waiter::Source(_) => None,
-        })
+        self.0
+            .iter_mut()
+            .filter_map(|waiting| match &mut waiting.waiter {
+                Waiter::Task(waker) => Some(waker),
+                Waiter::Source(_) => None,
+            })
     }
 }
 
@@ -223,12 +216,11 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waiting_is_one_null_pointer() {
+    fn an_empty_list_has_nothing_to_take() {
         let mut waiters = Waiters::<()>::default();
         assert!(waiters.is_empty());
         assert_eq!(waiters.wakers().count(), 0);
         assert!(waiters.take_tasks_if(|_| true).is_empty());
         assert!(waiters.remove(WaiterId::SOCKET).is_none());
-        assert_eq!(size_of::<Waiters<()>>(), size_of::<usize>());
     }
 }
