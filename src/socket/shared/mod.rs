@@ -172,7 +172,6 @@ impl Drop for Locked<'_> {
 }
 
 /// One pointer, since most connections have none.
-#[expect(clippy::box_collection, reason = "one pointer instead of three")]
 type Observers = Option<Box<Vec<Arc<dyn Observer>>>>;
 
 /// Learns that a connection has closed.
