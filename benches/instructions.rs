@@ -69,9 +69,7 @@ const LOADS: &[Load] = &[
     load("publish 100 B, 1 of 10", 5_000, |n| publish(n, 10)),
     load("publish 100 B, 1 of 50", 5_000, |n| publish(n, 50)),
     load("publish 100 B, 1 of 1,000", 5_000, |n| publish(n, 1_000)),
-    load("publish 100 B, 16 behind", 40_000, |n| {
-        publish_behind(n, 50)
-    }),
+    load("publish 100 B, 16 behind", 40_000, publish_behind),
     load("TLS, both ends: echo 20 B", 2_000, |n| tls(n, 20)),
     load("TLS, both ends: echo 1 KiB", 2_000, |n| tls(n, 1024)),
     load("HTTP/2, both ends: 20 B", 2_000, |n| http2(n, 20)),
@@ -216,9 +214,10 @@ fn publish(messages: usize, size: usize) {
     }
 }
 
-/// Sixteen messages to a room before the turns in which its members write them: the cost of
-/// each message for each member.
-fn publish_behind(messages: usize, size: usize) {
+/// Sixteen messages to a room of fifty before the turns in which its members write them: the cost
+/// of each message for each member.
+fn publish_behind(messages: usize) {
+    let size = 50;
     let mut members = Members::new(size);
     for _ in 0..messages / size / 16 {
         for _ in 0..15 {

@@ -38,9 +38,10 @@ impl RoomShared {
         let source = (hub.settings.lag_limit > 0).then_some(&source as _);
         let mut sent = Sent::default();
         let mut full = vec![];
-        let (in_run, payload) = match state.members.is_empty() {
-            true => (None, 0),
-            false => (state.last_run.append(message), message.message().len()),
+        let payload = message.message().len();
+        let in_run = match state.members.is_empty() {
+            true => None,
+            false => state.last_run.append(message),
         };
         for (id, member) in &state.members {
             if Some(*id) == except {

@@ -204,7 +204,7 @@ async fn messages_in_runs_are_counted_and_a_member_that_leaves_keeps_those_that_
     });
     tokio::spawn(driver);
     let mut peer = Peer::new(theirs);
-    while room.len() == 0 {
+    while room.is_empty() {
         sleep(Duration::from_millis(1)).await;
     }
     for text in ["a", "bc", "def"] {

@@ -173,8 +173,11 @@ mod tests {
         let third = append(&mut last, "third");
         assert_eq!(third.extend(&run, span), None, "the second is between");
         assert_eq!(first.extend(&run, span), None, "it has that one");
-        let elsewhere = append(&mut LastRun::default(), "first");
-        assert_eq!(elsewhere.extend(&run, elsewhere.span), None, "another run");
+        let mut other = LastRun::default();
+        let (_alive, other_span) = append(&mut other, "first").begin();
+        let elsewhere = append(&mut other, "second");
+        assert_eq!((other_span, elsewhere.span), (span, second.span));
+        assert_eq!(elsewhere.extend(&run, span), None, "another run");
 
         span = second.extend(&run, span).unwrap();
         span = third.extend(&run, span).unwrap();
