@@ -52,6 +52,42 @@ fn of_too_many_messages_that_wait_the_oldest_are_read() {
     assert!(room.follower.is_live());
 }
 
+#[test]
+fn of_too_many_bytes_that_wait_the_oldest_are_read() {
+    let large = |number: u64, bytes: usize| Arrival {
+        envelope: vec![0; bytes].into(),
+        ..message(number)
+    };
+    // The last two wait, to the byte; the others are read.
+    let mut room = Room::live();
+    for number in 12..=17 {
+        room.arrived(large(number, 128 * 1024));
+    }
+    let budget = room.budget.clone();
+    assert!(budget.take((1 << 20) - 2 * 128 * 1024 - 1000).is_some());
+    assert!(
+        budget.take((1 << 20) - 2 * 128 * 1024).is_none(),
+        "two wait"
+    );
+    let steps = room.answered(2, past(messages(11..=15), at(15)));
+    assert_eq!(steps.last(), Some(&Deliver(large(17, 128 * 1024))));
+    assert!(room.follower.is_live());
+}
+
+/// Each takes some eighty bytes beside its own.
+#[test]
+fn small_messages_take_little_of_the_budget() {
+    let mut room = Room::with_budget(1000);
+    room.follower.follow();
+    room.following();
+    for number in 11..=18 {
+        assert_eq!(room.arrived(message(number)), []);
+    }
+    room.answered(1, past(vec![], at(10)));
+    assert_eq!(room.known.last(), Some(&at(18)), "all of them waited");
+    assert!(room.follower.is_live());
+}
+
 /// Nothing arrives after it, so nothing else would show that it is missing.
 #[test]
 fn a_message_for_which_there_was_no_room_is_read() {

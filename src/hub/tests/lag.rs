@@ -51,9 +51,11 @@ fn send(lag: &mut Members, id: char, count: usize) {
 #[test]
 fn a_member_is_sent_what_is_kept_from_its_first_message_on() {
     let (mut lag, _) = lag();
+    assert!(lag.is_empty());
     keep(&mut lag, 7, "a");
     keep(&mut lag, 8, "");
     keep(&mut lag, 9, "bc");
+    assert!(!lag.is_empty());
     assert_eq!(messages(&lag, 'a'), [7, 8, 9]);
     assert_eq!(messages(&lag, 'b'), [9]);
     assert!(lag.messages('x').is_none());

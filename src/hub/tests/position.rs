@@ -1,6 +1,8 @@
 //! The text form of positions, which clients keep.
 
-use crate::hub::Position;
+use std::collections::HashSet;
+
+use crate::hub::position::{Position, Tags};
 
 #[test]
 fn a_position_has_one_spelling() {
@@ -11,6 +13,7 @@ fn a_position_has_one_spelling() {
     ] {
         let position = Position::new(number, tag);
         assert_eq!(position.to_string(), text);
+        assert_eq!(format!("{position:?}"), text);
         assert_eq!(text.parse(), Ok(position));
         assert_eq!((position.number(), position.tag()), (number, tag));
     }
@@ -33,4 +36,11 @@ fn a_position_has_one_spelling() {
         let error = text.parse::<Position>().unwrap_err().to_string();
         assert!(error.contains("16 hexadecimal digits"), "{text:?}");
     }
+}
+
+#[test]
+fn tags_differ_within_a_source_and_between_two() {
+    let (one, other) = (Tags::new(), Tags::new());
+    let tags: HashSet<u64> = (0..1000).flat_map(|_| [one.next(), other.next()]).collect();
+    assert_eq!(tags.len(), 2000);
 }

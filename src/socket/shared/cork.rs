@@ -201,4 +201,26 @@ mod tests {
         assert!(cork.push(&vec![0; 70_000].into(), &hints));
         assert!(!cork.push(&"".into(), &hints));
     }
+
+    #[test]
+    fn a_recycled_cork_leaves_its_buffer_to_the_next_one() {
+        let hints = Hints::new();
+        let mut small = cork(1 << 20);
+        assert!(small.push(&vec![0; 1000].into(), &hints));
+        small.set_in_flight(7);
+        assert_eq!(small.in_flight(), 7);
+        let length = small.outbox().len();
+        small.outbox().advance(length);
+        small.take_counts();
+        assert!(small.is_poolable());
+        let capacity = small.outbox.capacity();
+        small.recycle();
+        assert_eq!(pooled_outbox().capacity(), capacity);
+
+        let mut large = cork(1 << 30);
+        while large.outbox.capacity() <= 1 << 20 {
+            assert!(large.push(&vec![0; 10_000].into(), &hints));
+        }
+        assert!(!large.is_poolable());
+    }
 }

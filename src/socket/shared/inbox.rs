@@ -197,6 +197,17 @@ mod tests {
     }
 
     #[test]
+    fn a_cleared_inbox_is_empty() {
+        let mut inbox = Inbox::default();
+        push(&mut inbox, 1);
+        push(&mut inbox, 2);
+        inbox.clear();
+        assert!(inbox.is_empty() && inbox.pop().is_none());
+        push(&mut inbox, 3);
+        assert_eq!(inbox.bytes(), 3);
+    }
+
+    #[test]
     fn an_appended_inbox_is_left_empty_and_counted() {
         let (mut inbox, mut other) = (Inbox::default(), Inbox::default());
         push(&mut inbox, 1);

@@ -128,7 +128,8 @@ fn a_compressor_of_other_settings_is_not_taken_over() {
         encode(&mut server(dedicated()), &text(1_000, turn)).unwrap();
     }
     let small = dedicated().window_bits(9).threshold(0);
-    let (mut sender, mut receiver) = pair(small.clone(), small);
+    // The client: the server tells it the window.
+    let (mut receiver, mut sender) = pair(small.clone(), small);
     // The same text comes again after more than 512 bytes.
     for turn in 0..60 {
         let message = text(400, turn % 3);
