@@ -64,7 +64,9 @@ fn poll_transmit_slow<T: AsyncRead + AsyncWrite + Unpin>(
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
     for batch in 0u32.. {
-        ready!(conn.poll_write(progress, cx))?;
+        if !conn.is_written() {
+            ready!(conn.poll_write(progress, cx))?;
+        }
         // Other threads may queue as fast as the peer reads. This is not a wait for the IO: the
         // driver sees the progress, and yields because the turn is long.
         // (`senders_that_never_stop_do_not_keep_the_thread` in `tests/coop.rs`.)
