@@ -60,6 +60,8 @@ fn a_member_is_sent_what_is_kept_from_its_first_message_on() {
     assert_eq!(messages(&lag, 'b'), [9]);
     assert!(lag.messages('x').is_none());
     assert_eq!(lag.len(), 3);
+    let members = lag.members().map(|(id, socket)| (*id, *socket)).collect();
+    assert_eq!(sorted(members), "abc");
     send(&mut lag, 'a', 2);
     assert_eq!(messages(&lag, 'a'), [9]);
     assert_eq!(lag.remove('a'), Some('a'));
