@@ -140,7 +140,12 @@ impl Shared {
         if desk.cork.is_taken() {
             let (messages, bytes) = desk.cork.take_counts();
             state.sent.add(messages, bytes);
-            state.queue.batch_taken();
+            // What other tasks have queued since is the next batch. A flush of it that has begun
+            // waits for the number of this one, as the lock did not know of this one. So the
+            // number is left to the later of the two.
+            if state.queue.is_empty() {
+                state.queue.batch_taken();
+            }
         }
         self.hints.set_in_flight(in_flight);
     }

@@ -1,6 +1,8 @@
 //! The usual turn is a shortcut of the rounds, and nothing else: random scripts of peers,
 //! handlers and senders are run with it and without it, and everything that shows is compared.
 
+mod flush;
+
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io;
@@ -448,41 +450,4 @@ fn echoes_and_deliveries_are_usual_turns() {
     };
     with_paused_clock(run(&script, true));
     assert_eq!(USUAL_TURNS.get().1, 4);
-}
-
-#[test]
-fn a_flush_that_begins_while_a_usual_turn_writes_waits_for_that_write() {
-    with_paused_clock(async {
-        USUAL_TURNS.set((true, 0));
-        let stream = Stream::default();
-        let mut sender = None;
-        let task = managed(stream.clone(), start(Config::new()), |socket| {
-            sender = Some(socket.sender());
-            echo(socket)
-        });
-        let sender = sender.expect("the handler was called");
-        let mut task = std::pin::pin!(task);
-        let mut poll = || task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        assert!(poll().is_pending());
-        // The handle of another task begins to flush when the cork has been taken.
-        let flush = Arc::new(Mutex::new(Box::pin(async move { sender.flush().await })));
-        let wakes = Arc::new(Wakes::default());
-        let (flushing, waker) = (flush.clone(), Waker::from(wakes.clone()));
-        let poll_flush = move || {
-            let mut flush = flushing.lock().unwrap();
-            flush.as_mut().poll(&mut Context::from_waker(&waker))
-        };
-        let mut flush_once = Some(poll_flush.clone());
-        let mut world = stream.0.lock().unwrap();
-        world.on_write = Some(Box::new(move || {
-            if let Some(poll_flush) = flush_once.take() {
-                assert!(poll_flush().is_pending());
-            }
-        }));
-        world.input.push_back(Ok(frame(&(0x82, 20, 0))));
-        drop(world);
-        assert!(poll().is_pending());
-        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
-        assert!(matches!(poll_flush(), Poll::Ready(Ok(()))));
-    });
 }
