@@ -2,6 +2,8 @@
 
 use std::collections::{VecDeque, vec_deque};
 use std::io::IoSlice;
+#[cfg(any(feature = "socket", test))]
+use std::ops::Range;
 
 use bytes::{Buf, Bytes};
 
@@ -23,9 +25,10 @@ pub struct Outbox {
     large: VecDeque<(usize, Bytes)>,
     /// How many bytes `large` has.
     large_length: usize,
-    /// Where the messages begin that may be dropped, in order. Nothing before them is written yet.
+    /// The parts of `bytes` whose messages may be dropped, in order. Nothing before them is written
+    /// yet. Parts, and not messages: a short message would take more memory here than in `bytes`.
     #[cfg(any(feature = "socket", test))]
-    droppable: VecDeque<usize>,
+    droppable: VecDeque<Range<usize>>,
 }
 
 impl Outbox {
@@ -180,8 +183,9 @@ impl Outbox {
         self.large_length += std::mem::take(&mut other.large_length);
         let large = other.large.drain(..);
         self.large.extend(large.map(|(at, it)| (end + at, it)));
-        let droppable = other.droppable.drain(..);
-        self.droppable.extend(droppable.map(|at| end + at));
+        for part in other.droppable.drain(..) {
+            self.push_droppable(end + part.start..end + part.end);
+        }
     }
 
     /// Moves all of `front` to the beginning. Nothing of either may have been written.
@@ -197,13 +201,22 @@ impl Outbox {
     /// written already.
     #[cfg(any(feature = "socket", test))]
     pub(crate) fn allow_drop(&mut self, from: Mark) {
-        let mut start = from.bytes;
-        while let Some(frame) = self.frame(start) {
-            if frame.is_message {
-                self.droppable.push_back(start);
-            }
-            start = frame.end;
+        self.push_droppable(from.bytes..self.bytes.len());
+    }
+
+    /// Appends a part whose messages may be dropped, to the last one if it follows that.
+    #[cfg(any(feature = "socket", test))]
+    fn push_droppable(&mut self, part: Range<usize>) {
+        match self.droppable.back_mut() {
+            Some(last) if last.end == part.start => last.end = part.end,
+            _ => self.droppable.push_back(part),
         }
+    }
+
+    /// Returns how many bytes it takes to know what may be dropped.
+    #[cfg(test)]
+    pub(crate) fn droppable_bytes(&self) -> usize {
+        self.droppable.capacity() * size_of::<Range<usize>>()
     }
 
     /// Forbids that anything of it is dropped: it is about to be written.
@@ -223,12 +236,21 @@ impl Outbox {
         // `kept`. So do the positions of `kept_large` payloads.
         let (mut kept, mut end, mut kept_large) = (0, 0, 0);
         while self.len() - (end - kept) > limit {
-            let Some(start) = self.droppable.pop_front() else {
+            let Some(part) = self.droppable.front().cloned() else {
                 break;
             };
-            let Some(frame) = self.frame(start) else {
-                break;
+            let start = part.start;
+            let frame = match self.frame(start) {
+                Some(frame) if !part.is_empty() => frame,
+                _ => {
+                    self.droppable.pop_front();
+                    continue;
+                }
             };
+            self.droppable[0].start = frame.end;
+            if !frame.is_message {
+                continue;
+            }
             self.bytes.copy_within(end..start, kept);
             kept_large = self.move_large(kept_large, start, end - kept);
             kept += start - end;
@@ -242,8 +264,9 @@ impl Outbox {
         }
         self.bytes.drain(kept..end);
         self.move_large(kept_large, usize::MAX, end - kept);
-        for at in &mut self.droppable {
-            *at -= end - kept;
+        for part in &mut self.droppable {
+            part.start -= end - kept;
+            part.end -= end - kept;
         }
         dropped
     }

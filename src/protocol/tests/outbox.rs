@@ -2,6 +2,8 @@
 
 use std::io::IoSlice;
 
+use proptest::prelude::*;
+
 use super::super::*;
 use crate::Message;
 
@@ -101,6 +103,62 @@ fn drop_oldest_drops_whole_frames_only() {
         let bytes = drain(cut, usize::MAX);
         assert!(drain(outbox(&lengths), usize::MAX).ends_with(&bytes));
     }
+}
+
+proptest! {
+    /// Whatever stands where: messages of both kinds and control frames, in two outboxes that are
+    /// joined between two times of dropping.
+    #[test]
+    fn drop_oldest_drops_what_may_be_dropped_and_leaves_the_others_in_order(
+        messages in prop::collection::vec((0..4_usize, 0..3_usize, any::<bool>()), 1..30),
+        cut in any::<prop::sample::Index>(),
+        limits in [0..100_000_usize, 0..100_000_usize],
+    ) {
+        let mut writer = Writer::new(Role::Server);
+        let mut boxes = [Outbox::default(), Outbox::default()];
+        let mut expected = [vec![], vec![]];
+        let cut = cut.index(messages.len());
+        for (at, (length, kind, pong)) in messages.into_iter().enumerate() {
+            let which = usize::from(at >= cut);
+            let (out, expected) = (&mut boxes[which], &mut expected[which]);
+            let message = Message::from(vec![at as u8; [0, 3, 200, LARGE][length]]);
+            let start = out.mark();
+            writer.message(&message, out).unwrap();
+            if kind > 0 {
+                out.allow_drop(start);
+            }
+            expected.push((drain(message_alone(&message), usize::MAX), kind > 0));
+            if pong {
+                writer.pong(&[at as u8], out);
+                expected.push((vec![0x8a, 1, at as u8], false));
+            }
+        }
+        let drop = |out: &mut Outbox, expected: &mut Vec<(Vec<u8>, bool)>, limit| {
+            let before = expected.len();
+            while expected.iter().map(|it| it.0.len()).sum::<usize>() > limit
+                && let Some(oldest) = expected.iter().position(|it| it.1)
+            {
+                expected.remove(oldest);
+            }
+            assert_eq!(out.drop_oldest(limit), before - expected.len());
+        };
+        let [mut first, mut second] = boxes;
+        let [mut all, rest] = expected;
+        drop(&mut first, &mut all, limits[0]);
+        first.append(&mut second);
+        all.extend(rest);
+        drop(&mut first, &mut all, limits[1]);
+        let all: Vec<_> = all.into_iter().flat_map(|it| it.0).collect();
+        assert!(drain(first, 1000) == all);
+    }
+}
+
+fn message_alone(message: &Message) -> Outbox {
+    let mut out = Outbox::default();
+    Writer::new(Role::Server)
+        .message(message, &mut out)
+        .unwrap();
+    out
 }
 
 #[test]

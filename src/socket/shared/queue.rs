@@ -794,6 +794,19 @@ mod tests {
     }
 
     #[test]
+    fn short_messages_that_may_be_dropped_take_no_memory_beside_their_frames() {
+        let mut queue = queue();
+        let limit = 1 << 20;
+        while queue.has_room(0, limit) {
+            push_retained(&mut queue, "x", Retention::Droppable);
+        }
+        assert!(queue.drop_oldest(0, limit));
+        push_retained(&mut queue, "x", Retention::Droppable);
+        let beside = queue.output().1.droppable_bytes();
+        assert!(beside < 200, "{beside} bytes");
+    }
+
+    #[test]
     fn deferred_messages_are_dropped_as_others_are() {
         let mut queue = queue();
         push_chunk(&mut queue, "chunk", Part::More);
