@@ -205,7 +205,7 @@ impl Shared {
     }
 
     /// Delivers a message of a room. If the policy is to close and there is a `source`, a full queue
-    /// is an error instead: the source keeps the message, and is [called](Source::refill) when
+    /// is an error instead: the source keeps the message, and is [called](super::Source::refill) when
     /// there is room.
     #[cfg(feature = "hub")]
     pub(crate) fn deliver_or_lag(
@@ -219,13 +219,14 @@ impl Shared {
             (Overflow::Close | Overflow::Wait, Some(source)) => {
                 self.push(item, IfFull::Lag(source))
             }
-            _ => Ok(self.deliver(item, overflow)),
+            (Overflow::Close | Overflow::Wait, None)
+            | (Overflow::DropNewest | Overflow::DropOldest, _) => Ok(self.deliver(item, overflow)),
         }
     }
 
     /// Queues a message for a member that lags, if less than half of the next batch is taken. If not,
-    /// the source is called again. To be called by the driver, within [`Source::refill`]: what was
-    /// queued before it parks is written.
+    /// the source is called again. To be called by the driver, within
+    /// [`refill`](super::Source::refill): what was queued before it parks is written.
     #[cfg(feature = "hub")]
     pub(crate) fn push_lagging(
         &self,
