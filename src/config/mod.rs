@@ -66,9 +66,9 @@ pub enum Overflow {
     DropNewest,
     /// The oldest messages in the queue are dropped until there is room for the new one.
     ///
-    /// Only messages that were sent by this policy are dropped. Others stay, such as those of a
-    /// room that keeps its messages for slow members, and those of `try_send`. If others alone
-    /// fill the queue, the new message is dropped. Messages that are being written are never
+    /// Only messages that were sent by this policy are dropped. All other messages stay, such as
+    /// those of a room that keeps them for slow members, and those of `try_send`. If such messages
+    /// alone fill the queue, the new message is dropped. Messages that are being written are never
     /// dropped, and count against the limit. If they alone reach it, all messages that may be
     /// dropped, and wait behind them, are dropped.
     DropOldest,
