@@ -30,6 +30,8 @@ mod rooms;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]
+mod sources;
+#[cfg(test)]
 mod subscribe;
 #[cfg(test)]
 mod wanted;
