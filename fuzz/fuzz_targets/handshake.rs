@@ -9,7 +9,8 @@
 //!   divides `Connection` at blanks too.
 //! - A body, another number of `Host` fields than one, and repeated fields are refused. So are
 //!   subprotocols and extensions that break the grammar. tungstenite looks at none of these.
-//! - The last character of a key may hold bits that do not count (RFC 4648, section 3.5).
+//! - The last character of a key may hold bits that do not count (RFC 4648, section 3.5), but a
+//!   key is one value. tungstenite takes two of 8 bytes, each with its padding.
 //!
 //! And the client:
 //!
@@ -223,6 +224,18 @@ fn has_loose_key(headers: &HeaderMap) -> bool {
     key.is_some_and(|key| key.len() == 24 && !b"AQgw".contains(&key[21]))
 }
 
+/// A key that consists of two values.
+fn is_key_of_two(headers: &HeaderMap) -> bool {
+    let key = headers.get("sec-websocket-key").map(|key| key.as_bytes());
+    key.is_some_and(|key| {
+        key.trim_ascii_end()
+            .iter()
+            .rev()
+            .skip(2)
+            .any(|byte| *byte == b'=')
+    })
+}
+
 /// What this crate refuses and tungstenite does not.
 fn is_strict(request: &Request<()>) -> bool {
     let headers = request.headers();
@@ -245,6 +258,7 @@ fn is_strict(request: &Request<()>) -> bool {
                 .all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(byte))
     };
     has_body
+        || is_key_of_two(headers)
         || headers.contains_key("transfer-encoding")
         || request.version() != Version::HTTP_11
         || count("host") != 1

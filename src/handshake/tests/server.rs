@@ -205,6 +205,8 @@ fn a_key_that_is_not_16_bytes_of_base64_is_refused_and_described() {
         ("dGhlIHNhbXBsZSBub25j====", "not base64"),
         ("dGhlIHNhbXBsZSBub25_ZQ==", "not base64"),
         ("dGhlIHNhbXBs SBub25jZQ==", "not base64"),
+        // Two values of 8 bytes. RFC 4648, section 3.3: padding stands at the end.
+        ("dGhlIHNhbXA=bGUgbm9uY2U=", "not base64"),
         ("************************", "not base64"),
     ] {
         refused(&set("sec-websocket-key", key), 400, reason);
