@@ -69,7 +69,10 @@ impl RoomShared {
             let Some(_turn) = self.try_turn() else {
                 return;
             };
-            for (message, except) in std::mem::take(&mut *lock(&order.deferred)) {
+            // Not in the head of the loop, which would hold the lock to its end: a closure that is
+            // called for these messages may send more.
+            let deferred = std::mem::take(&mut *lock(&order.deferred));
+            for (message, except) in deferred {
                 self.append_in_turn(hub, message, except, None);
             }
         }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod backlog;
 #[cfg(test)]
+mod closures;
+#[cfg(test)]
 mod envelope;
 #[cfg(test)]
 mod follow;

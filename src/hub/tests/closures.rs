@@ -1,0 +1,59 @@
+//! Closures of the user that send to the room that calls them, and what else of the user runs there.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use super::*;
+use crate::Message;
+
+/// Runs it on a thread of its own, since it may stand still for ever.
+fn within_seconds<R: Send + 'static>(run: impl FnOnce() -> R + Send + 'static) -> R {
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let _guard = runtime.enter();
+        let _ = tell.send(run());
+    });
+    let seconds = Duration::from_secs(5);
+    told.recv_timeout(seconds).expect("it stands still")
+}
+
+fn kept(room: &Room) -> Vec<Message> {
+    let recent = room.history(10).now_or_never().unwrap();
+    recent.unwrap().messages
+}
+
+/// A room whose stamp calls `then` with it and each message.
+fn stamping(then: impl Fn(&Room, &Message) + Send + Sync + 'static) -> Room {
+    let place = Arc::new(Mutex::new(None::<Room>));
+    let found = place.clone();
+    let hub = Hub::new()
+        .history(History::last(10))
+        .stamp(move |_, _, message| {
+            let room = found.lock().unwrap().clone();
+            then(&room.unwrap(), &message);
+            message
+        });
+    let room = hub.room("lobby");
+    *place.lock().unwrap() = Some(room.clone());
+    room
+}
+
+#[test]
+fn a_message_that_a_stamp_has_sent_may_make_it_send_another() {
+    let messages = within_seconds(|| {
+        let room = stamping(|room, message| match message.as_text() {
+            Some("a") => _ = room.send("b"),
+            Some("b") => _ = room.send("c"),
+            _ => {}
+        });
+        room.send("a");
+        kept(&room)
+    });
+    assert_eq!(messages, ["a", "b", "c"].map(Message::from));
+}
