@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{MemberId, Registry, RoomShared, Sent, State, count_memory, lock};
+use super::{Deferred, MemberId, Registry, RoomShared, Sent, State, count_memory, lock};
 use crate::config::Overflow;
 use crate::hub::backplane::{Arrival, EngineError, Past, Published, Read, ReadFrom};
 use crate::hub::counters::Counts;
@@ -46,7 +46,11 @@ impl RoomShared {
     ) -> (Option<Published>, Sent) {
         let order = self.order();
         if user_code::is_running() {
-            lock(&order.deferred).push((message, except));
+            lock(&order.deferred).push(Deferred {
+                message,
+                except,
+                once: once.map(Into::into),
+            });
             self.append_deferred(hub);
             let sent = Sent {
                 passed_on: true,
@@ -72,8 +76,13 @@ impl RoomShared {
             // Not in the head of the loop, which would hold the lock to its end: a closure that is
             // called for these messages may send more.
             let deferred = std::mem::take(&mut *lock(&order.deferred));
-            for (message, except) in deferred {
-                self.append_in_turn(hub, message, except, None);
+            for Deferred {
+                message,
+                except,
+                once,
+            } in deferred
+            {
+                self.append_in_turn(hub, message, except, once.as_deref());
             }
         }
     }

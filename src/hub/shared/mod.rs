@@ -275,11 +275,19 @@ pub(in crate::hub) struct Order {
     /// of the user run. It is taken before the lock of the state.
     pub(in crate::hub) turn: Mutex<()>,
     /// Messages that were sent from within such closures. Who holds the turn sends them.
-    pub(in crate::hub) deferred: Mutex<Vec<(Prepared, Option<MemberId>)>>,
+    pub(in crate::hub) deferred: Mutex<Vec<Deferred>>,
     /// Something has happened that a call may wait for.
     pub(in crate::hub) answered: Notify,
     /// The number of subscriptions, which wait for messages by `answered` too.
     pub(in crate::hub) listeners: AtomicU32,
+}
+
+/// A message that a closure of the user has sent.
+pub(in crate::hub) struct Deferred {
+    pub(in crate::hub) message: Prepared,
+    pub(in crate::hub) except: Option<MemberId>,
+    /// The key, if it is to be appended once.
+    pub(in crate::hub) once: Option<Box<str>>,
 }
 
 impl RoomShared {

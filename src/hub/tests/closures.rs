@@ -57,3 +57,21 @@ fn a_message_that_a_stamp_has_sent_may_make_it_send_another() {
     });
     assert_eq!(messages, ["a", "b", "c"].map(Message::from));
 }
+
+#[test]
+fn a_message_with_a_key_that_a_closure_publishes_is_appended_once() {
+    let (messages, again) = within_seconds(|| {
+        let room = stamping(|room, message| {
+            if message.as_text() == Some("a") {
+                for _ in 0..2 {
+                    let _ = room.publish_once("key", "b").now_or_never();
+                }
+            }
+        });
+        room.send("a");
+        let again = room.publish_once("key", "b").now_or_never().unwrap();
+        (kept(&room), again.unwrap())
+    });
+    assert_eq!(messages, ["a", "b"].map(Message::from));
+    assert!(again.repeated);
+}
