@@ -12,11 +12,12 @@ thread_local! {
 pub(super) fn call<R>(name: &'static str, closure: impl FnOnce() -> R) -> Option<R> {
     let was_running = IS_RUNNING.replace(true);
     let result = catch_unwind(AssertUnwindSafe(closure));
-    IS_RUNNING.set(was_running);
+    // Still as within the closure: a subscriber may send what it logs to the room.
     #[cfg(feature = "tracing")]
     if result.is_err() {
         tracing::error!("the closure of `Hub::{name}` panicked");
     }
+    IS_RUNNING.set(was_running);
     #[cfg(not(feature = "tracing"))]
     let _ = name;
     result.ok()

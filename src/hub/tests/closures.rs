@@ -75,3 +75,38 @@ fn a_message_with_a_key_that_a_closure_publishes_is_appended_once() {
     assert_eq!(messages, ["a", "b"].map(Message::from));
     assert!(again.repeated);
 }
+
+/// What is logged goes to a room.
+#[cfg(feature = "tracing")]
+struct RoomLog(Room);
+
+#[cfg(feature = "tracing")]
+impl std::io::Write for RoomLog {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.send(String::from_utf8_lossy(bytes).into_owned());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(feature = "tracing")]
+#[test]
+fn the_panic_of_a_closure_may_be_logged_to_its_room() {
+    let messages = within_seconds(|| {
+        let room = stamping(|_, message| {
+            assert_ne!(message.as_text(), Some("bad"), "a bug");
+        });
+        let logged = room.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || RoomLog(logged.clone()))
+            .finish();
+        tracing::subscriber::with_default(subscriber, || room.send("bad"));
+        kept(&room)
+    });
+    assert_eq!(messages[0], Message::from("bad"));
+    assert!(messages[1].as_text().unwrap().contains("panicked"));
+}
