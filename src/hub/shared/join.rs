@@ -121,6 +121,13 @@ enum Next {
     Missed(Position),
 }
 
+/// The last messages of a room, as they are sent: see [`Recent`].
+struct Kept {
+    messages: Vec<Prepared>,
+    start: Position,
+    position: Position,
+}
+
 /// Where a position stands in a log. `asked` tells what has been asked about it already.
 fn find(hub: &Registry, log: &mut Log, at: Position, asked: Option<Want>) -> Place {
     if let Some(history) = hub.settings.history {
@@ -208,13 +215,18 @@ impl RoomShared {
             if let Joined::Resumed { position, .. } = self.join_from(hub, socket, from).await? {
                 return Ok(position);
             }
-            let recent = self.recent(hub, last).await?;
-            let begin = begin(recent.start);
-            for message in std::iter::once(begin).chain(recent.messages) {
-                let sent = sender.send(message).await;
+            let Kept {
+                messages,
+                start,
+                position,
+            } = self.kept(hub, last).await?;
+            let begin = Prepared::new(begin(start));
+            // As in `join_from`: none is dropped, and none is compressed that must not be.
+            for message in std::iter::once(begin).chain(messages) {
+                let sent = sender.send_prepared(&message).await;
                 sent.map_err(|_| HubError::Closed)?;
             }
-            from = Some(recent.position);
+            from = Some(position);
         }
         match self.join_from(hub, socket, from).await? {
             Joined::Resumed { position, .. } => Ok(position),
@@ -281,6 +293,17 @@ impl RoomShared {
         hub: &Arc<Registry>,
         last: usize,
     ) -> Result<Recent, HubError> {
+        let kept = self.kept(hub, last).await?;
+        let messages = kept.messages.iter();
+        Ok(Recent {
+            messages: messages.map(|it| it.message().clone()).collect(),
+            start: kept.start,
+            position: kept.position,
+        })
+    }
+
+    /// The last messages of the room, at most so many.
+    async fn kept(self: &Arc<Self>, hub: &Arc<Registry>, last: usize) -> Result<Kept, HubError> {
         hub.needs_history()?;
         let _waiting = self.wait(hub);
         self.until_live(hub).await?;
@@ -299,11 +322,9 @@ impl RoomShared {
         let messages = log.ring.from(first);
         let before = first.checked_sub(1);
         let before = before.and_then(|before| log.ring.from(before).next());
-        Ok(Recent {
+        Ok(Kept {
+            messages: messages.map(|entry| entry.message.clone()).collect(),
             start: before.map_or(log.ring.start(), |entry| entry.position),
-            messages: messages
-                .map(|entry| entry.message.message().clone())
-                .collect(),
             position: log.ring.last(),
         })
     }

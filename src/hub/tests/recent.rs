@@ -130,3 +130,56 @@ async fn without_a_history_and_on_a_closed_socket_it_is_an_error() {
     assert_eq!(told.await.unwrap(), Err(HubError::Closed));
     assert!(room.is_empty());
 }
+
+/// As with `join_from`, the call waits for the peer, whatever the socket does with its own messages.
+#[tokio::test(start_paused = true)]
+async fn none_of_the_last_messages_is_lost_whatever_the_policy_of_the_socket() {
+    use crate::config::Overflow::{Close, DropNewest, DropOldest, Wait};
+    for policy in [Wait, DropNewest, DropOldest, Close] {
+        let room = stamped(History::last(100)).room("lobby");
+        for number in 0..100 {
+            room.send(format!("{number:0>500}"));
+        }
+        let (tell, told) = oneshot::channel();
+        let joining = room.clone();
+        let config = Config::new().output_limit(2000).overflow(policy);
+        let handler = move |mut socket: WebSocket| async move {
+            let _ = tell.send(joining.join_recent(&socket, None, 100, clear).await);
+            while socket.recv().await?.is_some() {}
+            Ok::<_, Error>(())
+        };
+        let (mut peer, _task) = serve_with(1024, config, handler);
+        assert_eq!(parts(&peer.message().await).1, "clear");
+        for number in 0..100 {
+            let message = timeout(Duration::from_secs(1), peer.message()).await;
+            let message = message.expect("it follows");
+            assert_eq!(parts(&message).1, format!("{number:0>500}"), "{policy:?}");
+        }
+        assert!(told.await.unwrap().is_ok());
+    }
+}
+
+/// They hold a secret together with what an attacker can choose.
+#[cfg(feature = "deflate")]
+#[tokio::test(start_paused = true)]
+async fn what_must_not_be_compressed_is_not_when_it_is_one_of_the_last_messages() {
+    use tokio::io::AsyncReadExt;
+
+    use crate::Prepared;
+    use crate::config::Compression;
+    use crate::socket::tests::peer::serve_compressed_over;
+
+    for compression in [Compression::shared(), Compression::dedicated()] {
+        let room = Hub::new().history(History::last(10)).room("lobby");
+        room.send(Prepared::uncompressed("secret ".repeat(500)));
+        let handler = move |mut socket: WebSocket| async move {
+            let joined = room.join_recent(&socket, None, 10, |_| "").await;
+            assert!(joined.is_ok());
+            while socket.recv().await?.is_some() {}
+            Ok::<_, Error>(())
+        };
+        let (mut peer, _task) = serve_compressed_over(1 << 16, Config::new(), compression, handler);
+        assert_eq!(peer.io.read_u16().await.unwrap(), 0x8100, "an empty text");
+        assert_eq!(peer.io.read_u8().await.unwrap(), 0x81, "RSV1 is not set");
+    }
+}
