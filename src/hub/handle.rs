@@ -53,7 +53,8 @@ impl Hub {
     /// it with 1013 when it is [too far behind](Self::lag_limit). A room does not wait for a member, so
     /// [`Wait`](Overflow::Wait) is treated as `Close`. The policy holds for the
     /// [`Room`] handles that this `Hub` handle returns from now on. Earlier ones keep theirs.
-    /// Messages from other servers follow the policy that was set before the first room.
+    /// Messages from other servers, and those about [presence](Self::on_presence), follow the policy
+    /// that was set before the first room.
     ///
     /// # Panics
     ///

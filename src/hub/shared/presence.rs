@@ -12,7 +12,6 @@ use tokio::time::timeout;
 use super::join::HubError;
 use super::{Registry, RoomShared, State, lock};
 use crate::WebSocket;
-use crate::config::Overflow;
 use crate::hub::backplane::{
     EngineError, Enter, EnterError, Entry, ReadPeople, Reply, Roster, RosterChange,
 };
@@ -453,11 +452,12 @@ impl RoomShared {
         let changes = event(self.lock().presence());
         self.order().answered.notify_waiters();
         if let Some(on_presence) = &hub.settings.on_presence {
+            let overflow = hub.settings.overflow;
             for change in changes {
                 let told = user_code::call("on_presence", || on_presence(&self.name, &change));
                 if let Some(message) = told.flatten() {
                     let message = Prepared::new(message);
-                    self.hand_out(hub, &mut self.lock(), &message, None, Overflow::Close);
+                    self.hand_out(hub, &mut self.lock(), &message, None, overflow);
                 }
             }
         }
