@@ -89,15 +89,11 @@ impl RoomShared {
         let (Some((engine, _)), Some(history)) = (hub.engine(), hub.settings.history) else {
             return Err(PublishError::NoHistory);
         };
-        let except = except.map(|socket| {
-            let number = hub.tags.next();
-            self.change_log(hub, |log| log.except(number, Arc::downgrade(socket)));
-            Origin {
-                server: hub.id,
-                socket: number,
-            }
+        let origin = except.map(|_| Origin {
+            server: hub.id,
+            socket: hub.tags.next(),
         });
-        let envelope = envelope::seal(message, except);
+        let envelope = envelope::seal(message, origin);
         let permit = hub.permit(envelope.len() + once.map_or(0, str::len))?;
         let weak = Arc::downgrade(hub);
         let reply = Reply::new(
@@ -114,6 +110,15 @@ impl RoomShared {
                 }
             },
         );
+        // The lock is held until the engine has the message: the log has the messages of two tasks in
+        // the order in which their exceptions are known.
+        let mut state = None;
+        if let (Some(origin), Some(socket)) = (origin, except) {
+            let state = state.insert(self.lock());
+            if let Some(log) = state.log.as_deref_mut() {
+                log.except(origin.socket, Arc::downgrade(socket));
+            }
+        }
         engine.publish(Publish {
             room: self.name.clone(),
             envelope,
@@ -122,6 +127,7 @@ impl RoomShared {
             permit: Some(permit),
             reply,
         });
+        drop(state);
         Ok(())
     }
 

@@ -7,6 +7,8 @@ mod closures;
 #[cfg(test)]
 mod envelope;
 #[cfg(test)]
+mod exceptions;
+#[cfg(test)]
 mod follow;
 #[cfg(test)]
 mod histories;
