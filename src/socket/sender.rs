@@ -175,6 +175,10 @@ impl Sender {
 
     /// Waits until everything that was queued before has been handed to the transport.
     ///
+    /// While a message is sent [in chunks](Self::send_stream), those of other senders and of
+    /// rooms wait for its end, and so does a flush. So do not await one between the chunks: it would
+    /// wait for itself as soon as a room has sent something.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Closed`] if the connection ended first.

@@ -372,7 +372,7 @@ pub struct Sent {
     /// [lag](super::Hub::lag_limit).
     pub queued: usize,
     /// The number of members that do not get the message. There are three reasons: the connection
-    /// is closing; the output queue is full and the policy drops the newest; or the member lagged too
+    /// is closing; the output queue is full and the policy drops this message; or the member lagged too
     /// far, and this message has closed its connection.
     pub missed: usize,
     /// Whether the message was passed on, and reaches members later. The hub's engine delivers it,
