@@ -59,6 +59,8 @@ impl RoomShared {
             return (None, sent);
         }
         let turn = lock(&order.turn);
+        // Some may be of this task, and came before.
+        self.append_deferred_in_turn(hub);
         let appended = self.append_in_turn(hub, message, except, once);
         drop(turn);
         self.append_deferred(hub);
@@ -73,9 +75,18 @@ impl RoomShared {
             let Some(_turn) = self.try_turn() else {
                 return;
             };
-            // Not in the head of the loop, which would hold the lock to its end: a closure that is
+            self.append_deferred_in_turn(hub);
+        }
+    }
+
+    fn append_deferred_in_turn(self: &Arc<Self>, hub: &Arc<Registry>) {
+        loop {
+            // Not in the head of a loop, which would hold the lock to its end: a closure that is
             // called for these messages may send more.
-            let deferred = std::mem::take(&mut *lock(&order.deferred));
+            let deferred = std::mem::take(&mut *lock(&self.order().deferred));
+            if deferred.is_empty() {
+                return;
+            }
             for Deferred {
                 message,
                 except,

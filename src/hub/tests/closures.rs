@@ -110,3 +110,30 @@ fn the_panic_of_a_closure_may_be_logged_to_its_room() {
     assert_eq!(messages[0], Message::from("bad"));
     assert!(messages[1].as_text().unwrap().contains("panicked"));
 }
+
+/// A task sends within a closure, while another has the turn of the room, and then sends once more.
+#[test]
+fn what_a_closure_has_sent_comes_before_what_its_task_sends_next() {
+    use crate::hub::settings::Settings;
+    use crate::hub::shared::{Deferred, Registry, lock};
+    use crate::protocol::Prepared;
+
+    let messages = within_seconds(|| {
+        let hub = Arc::new(Registry::new(Settings {
+            history: Some(History::last(10)),
+            ..Settings::default()
+        }));
+        let room = hub.room("lobby");
+        lock(&room.order().deferred).push(Deferred {
+            message: Prepared::new("first"),
+            except: None,
+            once: None,
+        });
+        room.append(&hub, Prepared::new("second"), None, None);
+        let state = room.lock();
+        let entries = state.log.as_deref().unwrap().ring.from(0);
+        let messages = entries.map(|entry| entry.message.message().clone());
+        messages.collect::<Vec<_>>()
+    });
+    assert_eq!(messages, ["first", "second"].map(Message::from));
+}
