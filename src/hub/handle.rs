@@ -52,7 +52,8 @@ impl Hub {
     /// The default is [`Close`](Overflow::Close): the room keeps the message for the member, and closes
     /// it with 1013 when it is [too far behind](Self::lag_limit). A room does not wait for a member, so
     /// [`Wait`](Overflow::Wait) is treated as `Close`. The policy holds for the
-    /// [`Room`] handles that this `Hub` handle returns from now on. Earlier ones keep theirs.
+    /// [`Room`] handles that this `Hub` handle returns from now on. Earlier ones keep theirs. While a
+    /// member has messages to come that are kept for it, those of handles that drop are dropped for it.
     /// Messages from other servers, and those about [presence](Self::on_presence), follow the policy
     /// that was set before the first room.
     ///
@@ -127,9 +128,10 @@ impl Hub {
     }
 
     /// Sets what members of a room are told when somebody enters or leaves it: a function of the
-    /// room's name and the change. If it returns a message, all members on this server get it. It is
-    /// not part of the history, and not [stamped](Self::stamp). A socket that has joined before it
-    /// enters also gets the message about itself.
+    /// room's name and the change. If it returns a message, all members on this server get it, by the
+    /// hub's [policy](Self::overflow). It is not part of the history, and not
+    /// [stamped](Self::stamp). A socket that has joined before it enters also gets the message about
+    /// itself.
     ///
     /// To show a list, join, enter, and then send [`people`](super::Room::people). A change that
     /// happens meanwhile may arrive before the list and be in it too. So let the client apply

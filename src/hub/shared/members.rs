@@ -59,8 +59,16 @@ impl RoomShared {
                 Err(Full) => full.push(*id),
             }
         }
-        if !full.is_empty() || state.lag.is_some() {
-            keep(hub, state, message, except, full, &mut sent);
+        match (overflow, &state.lag) {
+            (_, None) if full.is_empty() => {}
+            (Overflow::Close | Overflow::Wait, _) => {
+                keep(hub, state, message, except, full, &mut sent);
+            }
+            // It would stand behind all that is kept for them, and might be what closes them.
+            (Overflow::DropNewest | Overflow::DropOldest, lag) => {
+                let lagging = lag.iter().flat_map(|lag| lag.members());
+                sent.missed += lagging.filter(|(id, _)| Some(**id) != except).count();
+            }
         }
         sent
     }

@@ -172,3 +172,34 @@ async fn a_sender_that_waits_for_room_is_woken_when_a_large_message_is_dropped()
         assert!(reserved.expect("it is woken").unwrap(), "{is_chunked}");
     }
 }
+
+/// Two handles on one room: what is sent by one of them is to be lost if a member is slow.
+#[tokio::test(start_paused = true)]
+async fn messages_that_may_be_lost_close_no_member_that_lags() {
+    for policy in [Overflow::DropNewest, Overflow::DropOldest] {
+        let hub = Hub::new().lag_limit(64 * 1024);
+        let keeping = hub.room("lobby");
+        let dropping = hub.overflow(policy).room("lobby");
+        let joining = keeping.clone();
+        let (tell, told) = oneshot::channel();
+        let config = Config::new().output_limit(4096);
+        let handler = move |mut socket: WebSocket| async move {
+            joining.join(&socket);
+            let _ = tell.send(socket.sender());
+            while socket.recv().await?.is_some() {}
+            Ok::<_, Error>(())
+        };
+        let (_peer, _task) = serve_with(256, config, handler);
+        let member = told.await.unwrap();
+        let burst = async |count: usize| {
+            for number in 0..count {
+                dropping.send(text(number));
+                tokio::task::yield_now().await;
+            }
+        };
+        burst(10).await;
+        assert_eq!(keeping.send("it lags from here on").queued, 1);
+        burst(200).await;
+        assert_eq!(member.close_cause(), None, "{policy:?}");
+    }
+}
