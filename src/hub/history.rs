@@ -51,6 +51,10 @@ impl History {
     /// Sets the limit of a room in bytes. The default is 4 KiB for each message, and 64 KiB at
     /// least. The newest message is kept even if it is larger.
     ///
+    /// Payloads count. The memory may be twice that, since a short message is stored as a payload and
+    /// as a frame. With compression, a compressed frame may come to that for each window size that
+    /// members ask for: seven at most.
+    ///
     /// # Panics
     ///
     /// If it is 0.
@@ -61,7 +65,8 @@ impl History {
     }
 
     /// Sets for how long messages are kept after the last one. The default is ten minutes.
-    /// The room itself is kept for the same time in this process, even without members.
+    /// The room itself is kept in this process for the same time at least, even without members. It
+    /// is forgotten when another room is made after that.
     ///
     /// # Panics
     ///
