@@ -4,7 +4,7 @@
 //! - `/echo` sends each message back, compressed if the client wants that
 //! - `/stream` sends each message back in the parts in which it arrives
 //! - `/ws` is a place in a room, in the lines of `rooms_server`
-//! - `/stats` says how many tasks, sockets and rooms there are
+//! - `/stats` says how many tasks, sockets and rooms there are, and how many bytes are allocated
 //!
 //! SIGTERM closes every socket with 1001, and then ends the process.
 
@@ -23,12 +23,23 @@ use hyper_ws::error::BoxError;
 use hyper_ws::hub::{Gap, History, Hub, Redis};
 use hyper_ws::tracker::Tracker;
 use hyper_ws::{CloseCode, Config, Error, WebSocket, WebSocketService};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[path = "../rooms/server.rs"]
 #[allow(dead_code, reason = "its `main` is that of another program")]
 mod rooms;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
+
+/// The bytes that are allocated. Unlike the resident memory, which the allocator gives back to the
+/// system when it pleases, they come to the same number after the same work.
+fn allocated() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated.wrapping_sub(stats.bytes_deallocated)
+}
 
 #[derive(Parser)]
 struct Options {
@@ -69,9 +80,10 @@ async fn app(
         .metrics()
         .num_alive_tasks();
     Ok(Response::new(format!(
-        "tasks {tasks}\nsockets {}\nrooms {}\n",
+        "tasks {tasks}\nsockets {}\nrooms {}\nbytes {}\n",
         tracker.len(),
-        hub.len()
+        hub.len(),
+        allocated()
     )))
 }
 

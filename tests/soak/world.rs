@@ -98,14 +98,19 @@ impl Server {
         assert!(sent.is_ok_and(|status| status.success()));
     }
 
-    pub(crate) async fn holdings(&self) -> Holdings {
+    /// What the server says of itself.
+    async fn stats(&self) -> impl Fn(&str) -> usize {
         let address = ([127, 0, 0, 1], self.port).into();
         let stats = Client::connect(address).await.get("/stats").await.body;
-        let number = |name: &str| {
+        move |name| {
             let mut lines = stats.lines().filter_map(|line| line.split_once(' '));
             let value = lines.find(|(key, _)| *key == name).map(|(_, value)| value);
             value.and_then(|value| value.parse().ok()).expect(&stats)
-        };
+        }
+    }
+
+    pub(crate) async fn holdings(&self) -> Holdings {
+        let number = self.stats().await;
         let count = |folder: &str| {
             let path = format!("/proc/{}/{folder}", self.child.id());
             std::fs::read_dir(path).expect("the server lives").count()
@@ -140,8 +145,13 @@ impl Server {
         }
     }
 
-    /// The resident memory, in KiB.
-    pub(crate) fn memory(&self) -> usize {
+    /// The bytes that are allocated.
+    pub(crate) async fn allocated(&self) -> usize {
+        self.stats().await("bytes")
+    }
+
+    /// The resident memory, in KiB: what is allocated, and what the allocator keeps.
+    pub(crate) fn resident(&self) -> usize {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(path).expect("the server lives");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
