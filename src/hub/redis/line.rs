@@ -44,6 +44,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut answers: mpsc::UnboundedReceive
         let fault = match while_away(opened, &mut answers).await {
             Ok(connection) => {
                 backoff.connected(Instant::now());
+                // What has rung was meant for a connection that is gone.
                 forget(&shared.replace_line).await;
                 let line = Line::new(&shared, connection, heard, number);
                 line.serve(&mut answers).await

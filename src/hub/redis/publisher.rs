@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis::{Pipeline, Value};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::call::{Appended, Call, Pending, Probe, Request};
 use super::connect::{self, Backoff, Connection, concerns_both, ended};
@@ -53,6 +53,7 @@ pub(super) async fn run(
         probes: 0,
         lease: Lease::new(),
         is_probe_due: false,
+        beat: Instant::now(),
         expire: Instant::now(),
     };
     publisher.run().await;
@@ -73,6 +74,8 @@ struct Publisher {
     probes: u64,
     lease: Lease,
     is_probe_due: bool,
+    /// When the connections are next probed, and the lease is renewed.
+    beat: Instant,
     expire: Instant,
 }
 
@@ -88,9 +91,7 @@ impl Publisher {
         let mut backoff = Backoff::new();
         let random = self.shared.random.next();
         // Servers that were started together do not beat together.
-        let first = Instant::now() + Duration::from_millis(random % BEAT.as_millis() as u64);
-        let mut ticks = interval_at(first, BEAT);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.beat = Instant::now() + Duration::from_millis(random % BEAT.as_millis() as u64);
         loop {
             let shared = self.shared.clone();
             let opened = connect::open(&shared.address, &shared.names, |_| {});
@@ -100,10 +101,11 @@ impl Publisher {
             let fault = match opened {
                 Ok(connection) => {
                     backoff.connected(Instant::now());
+                    // What has rung was meant for a connection that is gone.
                     forget(&self.shared.replace_publisher).await;
                     self.shared.health.up(Part::Publisher, &self.shared.inbound);
                     self.is_probe_due = true;
-                    match caught("publisher", self.serve(connection, &mut ticks)).await {
+                    match caught("publisher", self.serve(connection)).await {
                         Ok(Some(fault)) | Err(fault) => fault,
                         Ok(None) => return,
                     }
@@ -201,12 +203,15 @@ impl Publisher {
     }
 
     /// Serves a connection until it is lost. `None` if the engine is to end.
-    async fn serve(
-        &mut self,
-        mut connection: Connection,
-        ticks: &mut tokio::time::Interval,
-    ) -> Option<Fault> {
+    async fn serve(&mut self, mut connection: Connection) -> Option<Fault> {
         loop {
+            // Looked at before each batch, and not only where nothing is to be sent: a server that is
+            // busy without a pause never comes there, and would lose its lease
+            // (`a_server_that_publishes_without_a_pause_renews_its_lease`).
+            if forget(&self.shared.replace_publisher).await {
+                return Some(misled());
+            }
+            self.is_probe_due |= forget(&self.shared.probe).await;
             while self.is_open()
                 && self.arrived.len() < MAX_REQUESTS
                 && let Ok(order) = self.orders.try_recv()
@@ -219,6 +224,11 @@ impl Publisher {
             let now = Instant::now();
             if self.expire <= now {
                 self.expire();
+            }
+            if self.beat <= now {
+                self.beat = now + BEAT;
+                self.is_probe_due = true;
+                self.lease.tick();
             }
             let batch = self.batch(now);
             if !batch.is_empty() {
@@ -233,26 +243,21 @@ impl Publisher {
                 self.leave(&mut connection).await;
                 return None;
             }
-            let wake = self
-                .queue
-                .wake()
-                .map_or(self.expire, |wake| wake.min(self.expire));
-            let is_waiting = !self.queue.is_empty() || self.queue.wake().is_some();
+            let mut wake = self.queue.wake().unwrap_or(self.beat).min(self.beat);
+            if !self.queue.is_empty() {
+                wake = wake.min(self.expire);
+            }
             tokio::select! {
                 biased;
                 () = &mut connection.driver => return Some(ended()),
                 () = self.shared.replace_publisher.notified() => {
-                    return Some(Fault::lost("the connection leads to another server than it should"));
+                    return Some(misled());
                 }
                 count = self.orders.recv_many(&mut self.arrived, MAX_REQUESTS), if self.is_open() => {
                     self.take(count);
                 }
-                _ = ticks.tick() => {
-                    self.is_probe_due = true;
-                    self.lease.tick();
-                }
                 () = self.shared.probe.notified() => self.is_probe_due = true,
-                () = sleep_until(wake), if is_waiting => {}
+                () = sleep_until(wake) => {}
             }
         }
     }
@@ -472,4 +477,9 @@ impl Publisher {
                 .map(|beaten| beaten.is_clean);
         }
     }
+}
+
+/// The other connection has shown that this one is to be replaced.
+fn misled() -> Fault {
+    Fault::lost("the connection leads to another server than it should")
 }

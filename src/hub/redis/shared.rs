@@ -68,12 +68,12 @@ impl Shared {
     }
 }
 
-/// Forgets a bell that has rung: it was meant for a connection that is gone.
-pub(super) async fn forget(bell: &Notify) {
+/// Forgets a bell that has rung. Returns whether it had.
+pub(super) async fn forget(bell: &Notify) -> bool {
     tokio::select! {
         biased;
-        () = bell.notified() => {}
-        () = std::future::ready(()) => {}
+        () = bell.notified() => true,
+        () = std::future::ready(()) => false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests of the engine, with processes of `redis-server`.
 
+mod busy;
 mod faults;
 mod interest;
 mod main_path;
