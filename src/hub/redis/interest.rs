@@ -1,8 +1,7 @@
 //! Which channels are wanted, and which the connection has. A plain structure: it knows no
 //! connection, no lock and no clock.
 
-use std::collections::HashMap;
-use std::mem;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// The largest number of channels in one command.
@@ -15,8 +14,11 @@ pub(super) const MAX_CHANNELS: usize = 512;
 #[derive(Debug, Default)]
 pub(super) struct Interest {
     rooms: HashMap<Arc<str>, Room>,
-    /// The rooms of which something has changed. Each is in it once.
-    changed: Vec<Arc<str>>,
+    /// The rooms of which something has changed, those first that have waited for longest. Each is in
+    /// it once.
+    changed: VecDeque<Arc<str>>,
+    /// How many of them, the first ones, have waited since before the connection.
+    behind: usize,
 }
 
 #[derive(Debug, Default)]
@@ -105,14 +107,25 @@ impl Interest {
         }
     }
 
+    /// There is a connection. It is up to date when what is wanted by now is subscribed.
+    pub(super) fn connected(&mut self) {
+        self.behind = self.changed.len();
+    }
+
+    /// Whether something waits that was wanted before the connection was there.
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind > 0
+    }
+
     /// The connection is lost: all that is wanted is to be subscribed anew.
     pub(super) fn lost(&mut self) {
         self.rooms.retain(|_, room| room.is_wanted);
         self.changed.clear();
+        self.behind = 0;
         for (room, entry) in &mut self.rooms {
             entry.channel = Channel::Absent;
             entry.is_changed = true;
-            self.changed.push(room.clone());
+            self.changed.push_back(room.clone());
         }
     }
 
@@ -121,7 +134,15 @@ impl Interest {
     pub(super) fn next(&mut self) -> Option<Command> {
         let mut kind = None;
         let mut rooms = vec![];
-        while let Some(room) = self.changed.pop() {
+        // What needs another command, and how much of that has waited since before the connection.
+        // It stays in its place: where rooms come and go without a pause, none may wait for ever.
+        let (mut others, mut others_behind) = (vec![], 0);
+        while rooms.len() < MAX_CHANNELS
+            && others.len() < MAX_CHANNELS
+            && let Some(room) = self.changed.pop_front()
+        {
+            let was_behind = self.behind > 0;
+            self.behind -= usize::from(was_behind);
             let Some(entry) = self.rooms.get_mut(&room) else {
                 continue;
             };
@@ -139,15 +160,19 @@ impl Interest {
                     continue;
                 }
             };
-            if *kind.get_or_insert(own) != own || rooms.len() == MAX_CHANNELS {
+            if *kind.get_or_insert(own) != own {
                 entry.is_changed = true;
-                self.changed.push(room);
-                break;
+                others.push(room);
+                others_behind += usize::from(was_behind);
+                continue;
             }
             entry.channel = channel;
             rooms.push(room);
         }
-        let rooms = mem::take(&mut rooms);
+        for room in others.into_iter().rev() {
+            self.changed.push_front(room);
+        }
+        self.behind += others_behind;
         Some(match kind? {
             Kind::Subscribe => Command::Subscribe(rooms),
             Kind::Unsubscribe => Command::Unsubscribe(rooms),
@@ -160,7 +185,7 @@ impl Interest {
         match self.rooms.get_mut(room) {
             Some(entry) if !entry.is_changed => {
                 entry.is_changed = true;
-                self.changed.push(room.clone());
+                self.changed.push_back(room.clone());
                 true
             }
             _ => false,

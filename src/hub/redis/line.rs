@@ -107,6 +107,7 @@ impl<'a> Line<'a> {
             waiting: vec![],
             is_up: false,
         };
+        shared.interest.lock().connected();
         // First, for it shows whether the line hears at all.
         line.command = Some(line.subscription(true, vec![shared.names.probe()]));
         line
@@ -163,8 +164,16 @@ impl<'a> Line<'a> {
     /// Begins what can begin.
     fn begin(&mut self) {
         while self.command.is_none() {
-            let Some(next) = self.shared.interest.lock().next() else {
+            let mut interest = self.shared.interest.lock();
+            // Not only when nothing is left to do: where rooms come and go without a pause, that is
+            // never (`a_server_whose_rooms_come_and_go_without_a_pause_is_up`).
+            let was_behind = interest.is_behind();
+            let next = interest.next();
+            drop(interest);
+            if !was_behind || next.is_none() {
                 self.up();
+            }
+            let Some(next) = next else {
                 break;
             };
             let names = &self.shared.names;

@@ -35,3 +35,25 @@ async fn a_server_that_publishes_without_a_pause_renews_its_lease() {
     }
     panic!("the lease was not renewed");
 }
+
+/// Something is to be subscribed or unsubscribed at any time.
+#[tokio::test]
+async fn a_server_whose_rooms_come_and_go_without_a_pause_is_up() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let server = Server::start(&redis.url());
+    let churn = async {
+        for number in 0_u64.. {
+            server.engine.follow(&room(&number.to_string()));
+            if let Some(old) = number.checked_sub(100) {
+                server.engine.unfollow(&room(&old.to_string()));
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = churn => {}
+        up = timeout(Duration::from_secs(15), server.up()) => up.expect("the engine is up"),
+    }
+}

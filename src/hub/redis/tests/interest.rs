@@ -71,6 +71,45 @@ fn a_lost_connection_is_made_up_for_in_commands_of_limited_size() {
     assert_eq!(subscribed, 1199);
 }
 
+/// While a command is under way, one room is followed and another is not any more, again and again.
+#[test]
+fn no_room_waits_for_ever_for_rooms_that_come_later() {
+    let mut interest = Interest::default();
+    for number in 0..10 {
+        interest.follow(&room(&number.to_string()));
+    }
+    if let Some(Command::Subscribe(rooms)) = interest.next() {
+        for room in rooms {
+            interest.subscribed(&room);
+        }
+    }
+    let mut number = 0;
+    let mut come_and_go = |interest: &mut Interest| {
+        interest.follow(&room(&(number + 10).to_string()));
+        interest.unfollow(&room(&number.to_string()));
+        number += 1;
+    };
+    interest.follow(&room("old"));
+    for _ in 0..100 {
+        come_and_go(&mut interest);
+        match interest.next() {
+            Some(Command::Subscribe(rooms)) => {
+                for room in &rooms {
+                    interest.subscribed(room);
+                }
+                if rooms.contains(&room("old")) {
+                    return;
+                }
+            }
+            Some(Command::Unsubscribe(rooms)) => {
+                rooms.iter().for_each(|room| interest.unsubscribed(room));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("it is not subscribed yet");
+}
+
 proptest! {
     /// Whatever happens in whatever order, in the end the connection has what is wanted, and each
     /// room that is wanted was said to be followed since it was.
