@@ -121,10 +121,11 @@ impl Scripts {
         call.arg(&root.to_be_bytes());
         call.arg(history.max_messages());
         call.arg(history.max_bytes());
-        // Expiry is set once in a period, which is a fourth of the age. So messages are kept a
-        // little longer than asked for, and not shorter.
+        // Expiry is set once in a period, which is a fourth of the age, and a second at least. So
+        // messages are kept a little longer than asked for, and not shorter.
         let age = history.max_age();
-        call.arg((age + age / 4).as_millis() as u64);
+        let kept = age + (age / 4).max(Duration::from_secs(1));
+        call.arg(kept.as_millis() as u64);
         call.arg(FORGET.max(2 * age).as_millis() as u64);
         call.arg(period(age / 4));
         let versions = names.versions();

@@ -294,3 +294,27 @@ async fn many_messages_of_one_room_at_once_are_more_than_one_call() {
         .collect();
     assert_all_in_log(&server, published).await;
 }
+
+#[tokio::test]
+async fn messages_are_kept_for_a_second_if_that_is_their_age() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let mut server = Server::start(&redis.url());
+    server.history = History::last(10).age(Duration::from_secs(1));
+    server.publish("lobby", "connected").ok().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    // The first message of a second, and one at its end.
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed();
+    tokio::time::sleep(
+        Duration::from_millis(1050)
+            - Duration::from_millis(u64::from(now.unwrap().subsec_millis())),
+    )
+    .await;
+    server.publish("lobby", "one").ok().await;
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    server.publish("lobby", "two").ok().await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let (_, log) = server.log("lobby").await;
+    assert!(texts(&log).contains(&"two".to_owned()), "{log:?}");
+}
