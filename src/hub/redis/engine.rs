@@ -81,6 +81,8 @@ use crate::hub::position::Tags;
 /// | `hws1:servers`, `hws1:server:..`, `hws1:loss:..`, `hws1:scan:..` | the leases of servers whose people are present |
 /// | `hws1:probe:..` | the channel on which a server hears its own probes |
 ///
+/// A closing brace in the name of a room is doubled, so that no name is that of another room too.
+///
 /// The end of a log names the last message of each server that has published in the room, so that
 /// a message that is sent again is recognised. If more than 72 servers have, those that have not
 /// published there for longest are forgotten.

@@ -335,7 +335,7 @@ impl Ear {
         match (info.kind, names.room_of(&channel)) {
             (PushKind::Message, Some(room)) => {
                 if let Some(Value::BulkString(payload)) = data.next() {
-                    self.arrived(room, payload.into());
+                    self.arrived(&room, payload.into());
                 }
             }
             (PushKind::Message, None) => {
@@ -348,12 +348,12 @@ impl Ear {
             }
             (PushKind::Subscribe, Some(room)) => {
                 // The lock is not held while the hub is told.
-                let is_followed = self.shared.interest.lock().subscribed(room);
+                let is_followed = self.shared.interest.lock().subscribed(&room);
                 if is_followed {
-                    self.shared.inbound.following(room);
+                    self.shared.inbound.following(&room);
                 }
             }
-            (PushKind::Unsubscribe, Some(room)) => self.shared.interest.lock().unsubscribed(room),
+            (PushKind::Unsubscribe, Some(room)) => self.shared.interest.lock().unsubscribed(&room),
             _ => {}
         }
     }

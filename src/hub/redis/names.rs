@@ -1,12 +1,15 @@
 //! The names of keys and channels, and the layout of what they hold.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::wire::Versions;
 
 /// The names of keys and channels, all of which begin with the prefix.
 ///
-/// The braces keep what belongs to a room in one slot of a cluster.
+/// The braces keep what belongs to a room in one slot of a cluster. Within a room's name a closing
+/// brace is doubled. Otherwise the names of one room could be those of another: rooms and the keys of
+/// messages may come from clients.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
     prefix: Arc<str>,
@@ -37,36 +40,48 @@ impl Names {
     }
 
     pub(super) fn channel(&self, room: &str) -> String {
-        format!("{}:{{{room}}}", self.prefix)
+        format!("{}:{{{}}}", self.prefix, self.within(room))
+    }
+
+    /// A room as names contain it.
+    pub(super) fn within<'a>(&self, room: &'a str) -> Cow<'a, str> {
+        match room.contains('}') {
+            true => room.replace('}', "}}").into(),
+            false => room.into(),
+        }
     }
 
     /// The room of a channel; `None` if the channel is not that of a room.
-    pub(super) fn room_of<'a>(&self, channel: &'a [u8]) -> Option<&'a str> {
+    pub(super) fn room_of<'a>(&self, channel: &'a [u8]) -> Option<Cow<'a, str>> {
         let room = channel
             .strip_prefix(self.prefix.as_bytes())?
             .strip_prefix(b":{")?
             .strip_suffix(b"}")?;
-        std::str::from_utf8(room).ok()
+        let room = std::str::from_utf8(room).ok()?;
+        Some(match room.contains('}') {
+            true => room.replace("}}", "}").into(),
+            false => room.into(),
+        })
     }
 
     /// The end of the log: a hash.
     pub(super) fn top(&self, room: &str) -> String {
-        format!("{}:{{{room}}}:t", self.prefix)
+        format!("{}:t", self.channel(room))
     }
 
     /// The log: a list.
     pub(super) fn log(&self, room: &str) -> String {
-        format!("{}:{{{room}}}:l", self.prefix)
+        format!("{}:l", self.channel(room))
     }
 
     /// The position of a message that has a key: a string.
     pub(super) fn once(&self, room: &str, key: &str) -> String {
-        format!("{}:{{{room}}}:o:{key}", self.prefix)
+        format!("{}:o:{key}", self.channel(room))
     }
 
     /// Who is in a room: a hash.
     pub(super) fn roster(&self, room: &str) -> String {
-        format!("{}:{{{room}}}:w", self.prefix)
+        format!("{}:w", self.channel(room))
     }
 
     /// When the lease of each server ends: a sorted set.

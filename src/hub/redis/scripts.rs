@@ -187,7 +187,7 @@ impl Scripts {
                 let keys = [names.roster(room), names.leases(), names.rooms()];
                 let mut call = self.call(Script::Enter, &keys);
                 call.arg(names.channel(room)).arg(names.prefix());
-                call.arg(&room[..]).arg(names.server());
+                call.arg(&names.within(room)[..]).arg(names.server());
                 call.arg(format!("{:016x}", enter.seat())).arg(enter.key());
                 call.arg(&enter.info()[..]);
                 call.arg(u8::from(enter.takes_over()));
@@ -196,7 +196,7 @@ impl Scripts {
             }
             Request::Leave { room, key, seat } => {
                 let mut call = self.call(Script::Leave, &[names.roster(room), names.rooms()]);
-                call.arg(names.channel(room)).arg(&room[..]);
+                call.arg(names.channel(room)).arg(&names.within(room)[..]);
                 call.arg(format!("{}{seat:016x}", names.server()))
                     .arg(&key[..]);
                 call.arg(names.versions().writes);

@@ -318,3 +318,32 @@ async fn messages_are_kept_for_a_second_if_that_is_their_age() {
     let (_, log) = server.log("lobby").await;
     assert!(texts(&log).contains(&"two".to_owned()), "{log:?}");
 }
+
+#[tokio::test]
+async fn the_key_of_a_message_names_nothing_of_another_room() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let server = Server::start(&redis.url());
+    server.publish("lobby}:o:k", "other").ok().await;
+    let first = server.publish("lobby", "of somebody else");
+    let second = server.publish_once("lobby", "once", Some("k}:t"));
+    first.ok().await;
+    second.ok().await;
+    // The other way round.
+    server.publish_once("yard", "once", Some("k}:t")).ok().await;
+    server.publish("yard}:o:k", "other").ok().await;
+    // Such rooms work like any other.
+    for name in ["a}", "}", "{}", "a}}:t", "\0\r\n", ""] {
+        server.follow(name).await;
+        server.publish(name, "text").ok().await;
+        assert_eq!(texts(&server.arrived(name, 1).await), ["text"], "{name:?}");
+        server.enter(name, "ann", 1).await.unwrap();
+        assert_eq!(server.people(name).await.len(), 1, "{name:?}");
+    }
+    server.stop().await;
+    let next = Server::start(&redis.url());
+    for name in ["a}", "}", "{}", "a}}:t", "\0\r\n", ""] {
+        assert_eq!(next.people(name).await, [], "{name:?}");
+    }
+}
