@@ -278,6 +278,8 @@ pub(in crate::hub) struct Order {
     pub(in crate::hub) deferred: Mutex<Vec<Deferred>>,
     /// Something has happened that a call may wait for.
     pub(in crate::hub) answered: Notify,
+    /// Whether the roster is to be read after a pause.
+    pub(in crate::hub) is_roster_due: AtomicBool,
     /// The number of subscriptions, which wait for messages by `answered` too.
     pub(in crate::hub) listeners: AtomicU32,
 }

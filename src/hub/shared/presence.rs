@@ -2,6 +2,7 @@
 //! engine, the roster is there, and the copy follows it.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ const MAX_INFO: usize = 1024;
 /// How long a call waits for an engine.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The pause before a roster that could not be read is read again.
+/// The pause before a roster that could not be read is read again, and before one is read for a
+/// change that has not come.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A place in a room, from [`Room::enter`](crate::hub::Room::enter). The person leaves when it is
@@ -193,19 +195,23 @@ impl RoomShared {
             Ok(Err(_)) | Err(_) => return Err(EnterError::Unavailable(hub.why_unavailable())),
         }
         // The change comes with the other changes of the room, which gives them one order. It has
-        // come, as a rule. If it was lost, the roster has it.
+        // come, as a rule, or comes soon: where many enter at once, the answers are quicker. If it was
+        // lost, the roster has it. A roster that were read at once would be read for each of the many.
         let is_here = |state: &mut State| {
             let presence = state.presence();
             presence.people.seat(&seat.key) == Some(seat.number) || !seat.is_held()
         };
-        if !is_here(&mut self.lock()) {
-            self.read_people(hub);
-            self.until_people(hub, is_here)
+        let comes = async {
+            if timeout(PAUSE, self.until_people(hub, is_here))
                 .await
-                .map_err(|error| match error {
-                    HubError::Unavailable(reason) => EnterError::Unavailable(reason),
-                    _ => EnterError::Unavailable(hub.why_unavailable()),
-                })?;
+                .is_err()
+            {
+                self.read_people(hub);
+                let _ = self.until_people(hub, is_here).await;
+            }
+        };
+        if timeout(PATIENCE, comes).await.is_err() {
+            return Err(EnterError::Unavailable(hub.why_unavailable()));
         }
         if !seat.is_held() {
             // The socket has ended meanwhile, and may have left before it entered.
@@ -411,9 +417,15 @@ impl RoomShared {
         let Some((_, keeper)) = hub.engine() else {
             return;
         };
+        // One read serves all seats that want it. An atomic, since an engine answers from wherever it
+        // likes.
+        if self.order().is_roster_due.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let (room, weak) = (Arc::downgrade(self), Arc::downgrade(hub));
         keeper.after(PAUSE, move || {
             if let (Some(room), Some(hub)) = (room.upgrade(), weak.upgrade()) {
+                room.order().is_roster_due.store(false, Ordering::Release);
                 room.read_people(&hub);
             }
         });

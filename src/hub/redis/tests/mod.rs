@@ -2,6 +2,7 @@
 
 mod busy;
 mod faults;
+mod hubs;
 mod interest;
 mod main_path;
 mod measure;

@@ -1,0 +1,76 @@
+//! Whole hubs on a Redis.
+
+use tokio::time::sleep;
+
+use super::*;
+use crate::hub::{Hub, Room};
+use crate::socket::tests::peer::{Peer, serve};
+use crate::{Config, Error, WebSocket};
+
+fn hub(url: &str) -> Hub {
+    Hub::new()
+        .on_presence(|_, change| Some(format!("{change:?}").into()))
+        .backplane(Redis::new(url).unwrap())
+}
+
+/// Sockets that are in the room under the keys 0, 1, ..
+async fn visitors(room: &Room, count: usize) -> Vec<Peer> {
+    let (tell, mut entered) = tokio::sync::mpsc::unbounded_channel();
+    let visitors = (0..count).map(|number| {
+        let (room, tell) = (room.clone(), tell.clone());
+        let visit = move |mut socket: WebSocket| async move {
+            room.join(&socket);
+            let seat = room.enter(&socket, &number.to_string(), "").await;
+            let _ = tell.send(seat.as_ref().map(|_| ()).map_err(Clone::clone));
+            while socket.recv().await?.is_some() {}
+            drop(seat);
+            Ok::<_, Error>(())
+        };
+        serve(Config::new(), visit).0
+    });
+    let visitors: Vec<_> = visitors.collect();
+    for _ in 0..count {
+        within(entered.recv()).await.unwrap().unwrap();
+    }
+    visitors
+}
+
+/// How often a roster was read.
+fn reads(redis: &RedisServer) -> usize {
+    let calls = redis.info("commandstats", "cmdstat_hgetall");
+    let calls = calls
+        .strip_prefix("calls=")
+        .and_then(|rest| rest.split(',').next());
+    calls.map_or(0, |calls| calls.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_roster_is_not_read_for_each_who_enters() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let room = hub(&redis.url()).room("lobby");
+    let _visitors = visitors(&room, 500).await;
+    let reads = reads(&redis);
+    assert!(reads < 20, "{reads} reads");
+}
+
+#[tokio::test]
+async fn a_roster_is_read_once_if_many_cannot_enter_again() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let room = hub(&redis.url()).room("lobby");
+    let _visitors = visitors(&room, 100).await;
+    sleep(Duration::from_secs(1)).await;
+    redis.say("ACL SETUSER default -hset");
+    redis.say("DEL hws1:{lobby}:w");
+    redis.say("CLIENT KILL TYPE pubsub");
+    let before = reads(&redis);
+    sleep(Duration::from_secs(5)).await;
+    let more = reads(&redis) - before;
+    redis.say("ACL SETUSER default +hset");
+    assert!(more < 15, "{more} reads");
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(room.people().await.unwrap().len(), 100);
+}
