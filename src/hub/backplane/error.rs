@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
+/// Why an engine is down at first. That is not logged, and the first other reason is.
+pub(in crate::hub) const NOT_CONNECTED: &str = "not connected yet";
+
 /// Why an engine could not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineError(Cow<'static, str>);

@@ -15,6 +15,7 @@ mod request;
 
 pub(super) use budget::{Budget, Permit};
 pub use engine::{Backplane, Roster, Stopped};
+pub(super) use error::NOT_CONNECTED;
 pub use error::{EngineError, EnterError, PublishError};
 pub(super) use inbound::Receive;
 pub use inbound::{EngineState, Inbound};

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::hub::backplane::{EngineError, EngineState, Inbound};
+use crate::hub::backplane::{EngineError, EngineState, Inbound, NOT_CONNECTED};
 
 /// The two connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ struct Parts {
 
 impl Health {
     pub(super) fn new() -> Self {
-        let reason = EngineError::new("not connected to redis yet");
+        let reason = EngineError::new(NOT_CONNECTED);
         Health(Mutex::new(Parts {
             line: Some(reason.clone()),
             publisher: Some(reason),

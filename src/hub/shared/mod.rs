@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::hub::backplane::{Backplane, Budget, EngineError, EngineState, Inbound};
+use crate::hub::backplane::{Backplane, Budget, EngineError, EngineState, Inbound, NOT_CONNECTED};
 use crate::hub::counters::Counts;
 use crate::hub::follow::Follower;
 use crate::hub::keeper::Keeper;
@@ -32,9 +32,6 @@ use crate::protocol::Prepared;
 use crate::shrink::shrink;
 use crate::socket::SocketId;
 use crate::socket::shared::{LastRun, Observer, Shared};
-
-/// Why an engine is down at first. The first other reason is logged.
-pub(in crate::hub) const NOT_CONNECTED: &str = "not connected yet";
 
 /// A hash table for at most four times as many entries is not worth shrinking.
 const FEW: usize = 16;

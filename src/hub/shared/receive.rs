@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{NOT_CONNECTED, Registry};
+use super::Registry;
+#[cfg(feature = "tracing")]
+use crate::hub::backplane::NOT_CONNECTED;
 use crate::hub::backplane::{Arrival, EngineState, Receive, RosterChange};
 use crate::hub::counters::Counts;
 use crate::hub::envelope;
@@ -92,6 +94,7 @@ impl Receive for Registry {
                 (EngineState::Down { reason, .. }, EngineState::Down { .. })
                     if reason.to_string() != NOT_CONNECTED => {}
                 (_, EngineState::Up) => tracing::info!("the engine of the rooms is up"),
+                (_, EngineState::Down { reason, .. }) if reason.to_string() == NOT_CONNECTED => {}
                 (_, EngineState::Down { reason, .. }) => {
                     tracing::warn!(%reason, "the engine of the rooms is down");
                 }

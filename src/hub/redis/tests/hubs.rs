@@ -74,3 +74,51 @@ async fn a_roster_is_read_once_if_many_cannot_enter_again() {
     sleep(Duration::from_secs(3)).await;
     assert_eq!(room.people().await.unwrap().len(), 100);
 }
+
+/// What is logged.
+#[cfg(feature = "tracing")]
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+#[cfg(feature = "tracing")]
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(feature = "tracing")]
+impl Log {
+    /// Logs what this thread does until the guard is dropped.
+    fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[cfg(feature = "tracing")]
+#[tokio::test]
+async fn the_reason_why_redis_cannot_be_reached_at_first_is_logged_once() {
+    let (log, _guard) = Log::begin();
+    // Nothing listens there.
+    let hub = hub("redis://127.0.0.1:1");
+    let _room = hub.room("lobby");
+    sleep(Duration::from_secs(1)).await;
+    let text = log.text();
+    assert_eq!(text.matches("cannot connect").count(), 1, "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+}
