@@ -261,7 +261,6 @@ impl RoomShared {
 
     /// Hands on the next message of the log.
     fn take(self: &Arc<Self>, hub: &Arc<Registry>, arrival: Arrival) {
-        let bytes = arrival.envelope.len();
         match envelope::open(arrival.envelope) {
             Ok(opened) => {
                 let except = opened.except.filter(|origin| origin.server == hub.id);
@@ -269,17 +268,7 @@ impl RoomShared {
                 self.deliver(hub, arrival.position, opened.message, except);
             }
             Err(unreadable) => {
-                Counts::add(&hub.counts.unreadable);
-                #[cfg(feature = "tracing")]
-                tracing::error!(
-                    room = &*self.name,
-                    position = %arrival.position,
-                    bytes,
-                    "a message of a room cannot be read: {}",
-                    unreadable.reason()
-                );
-                #[cfg(not(feature = "tracing"))]
-                let _ = (bytes, unreadable.reason());
+                hub.cannot_read(&self.name, unreadable);
                 self.broken(hub, arrival.position);
             }
         }

@@ -1,6 +1,7 @@
 //! What a hub does with what arrives from its engine.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
@@ -9,7 +10,22 @@ use super::Registry;
 use crate::hub::backplane::NOT_CONNECTED;
 use crate::hub::backplane::{Arrival, EngineState, Receive, RosterChange};
 use crate::hub::counters::Counts;
-use crate::hub::envelope;
+use crate::hub::envelope::{self, Unreadable};
+
+impl Registry {
+    /// A message of a room cannot be read. It is counted. The first of them is logged, and not each:
+    /// as many may come as a newer release sends.
+    pub(super) fn cannot_read(&self, room: &str, unreadable: Unreadable) {
+        let count = self.counts.unreadable.fetch_add(1, Ordering::Relaxed);
+        let reason = unreadable.reason();
+        #[cfg(feature = "tracing")]
+        if count == 0 {
+            tracing::error!(room, "a message of a room cannot be read: {reason}");
+        }
+        #[cfg(not(feature = "tracing"))]
+        let _ = (count, room, reason);
+    }
+}
 
 impl Receive for Registry {
     fn following(self: Arc<Self>, room: &str) {
@@ -38,17 +54,7 @@ impl Receive for Registry {
                 let overflow = self.settings.overflow;
                 room.hand_out(&self, &mut room.lock(), &opened.message, None, overflow);
             }
-            Err(unreadable) => {
-                Counts::add(&self.counts.unreadable);
-                #[cfg(feature = "tracing")]
-                tracing::error!(
-                    room = &*room.name,
-                    "a message of a room cannot be read: {}",
-                    unreadable.reason()
-                );
-                #[cfg(not(feature = "tracing"))]
-                let _ = unreadable.reason();
-            }
+            Err(unreadable) => self.cannot_read(&room.name, unreadable),
         }
     }
 

@@ -112,6 +112,29 @@ impl Log {
 
 #[cfg(feature = "tracing")]
 #[tokio::test]
+async fn messages_of_a_newer_release_are_not_logged_one_by_one() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let (log, _guard) = Log::begin();
+    let hub = hub(&redis.url());
+    let room = hub.room("lobby");
+    let _visitors = visitors(&room, 1).await;
+    // A flag that a reader must understand.
+    let message = b"r10000000000000001\x10text".map(char::from);
+    let message = String::from_iter(message);
+    for _ in 0..100 {
+        redis.command(&["PUBLISH", "hws1:{lobby}", &message]);
+    }
+    while hub.counters().unreadable < 100 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    let text = log.text();
+    assert_eq!(text.matches("cannot be read").count(), 1, "{text}");
+}
+
+#[cfg(feature = "tracing")]
+#[tokio::test]
 async fn the_reason_why_redis_cannot_be_reached_at_first_is_logged_once() {
     let (log, _guard) = Log::begin();
     // Nothing listens there.
