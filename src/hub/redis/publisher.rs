@@ -472,6 +472,15 @@ impl Publisher {
                 .run(&pipeline, self.shared.response_timeout)
                 .await;
             let answer = answers.ok().and_then(|mut answers| answers.pop());
+            if let Some(Value::ServerError(error)) = &answer
+                && Fault::from(error).kind == FaultKind::NoScript
+                && connection
+                    .reload(self.shared.response_timeout)
+                    .await
+                    .is_ok()
+            {
+                continue;
+            }
             is_clean = answer
                 .and_then(scripts::beaten)
                 .map(|beaten| beaten.is_clean);

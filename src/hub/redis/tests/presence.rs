@@ -319,3 +319,16 @@ async fn an_answer_about_people_comes_behind_the_changes_that_it_contains() {
         assert!(a.changes("lobby").len() >= people);
     }
 }
+
+#[tokio::test]
+async fn a_server_that_stops_leaves_although_its_scripts_were_flushed() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let (a, b) = two(&redis).await;
+    a.enter("lobby", "ann", 1).await.unwrap();
+    b.people("lobby").await;
+    redis.say("SCRIPT FLUSH");
+    a.stop().await;
+    assert_eq!(b.people("lobby").await, []);
+}
