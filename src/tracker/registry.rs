@@ -82,7 +82,9 @@ impl Registry {
     }
 
     pub(super) fn set_on_end(&self, on_end: OnEnd) {
-        self.lock().on_end = Some(on_end);
+        let replaced = self.lock().on_end.replace(on_end);
+        // Not under the lock: what an observer has captured may ask the tracker as it is dropped.
+        drop(replaced);
     }
 
     #[cfg(feature = "server")]

@@ -108,6 +108,25 @@ async fn the_observer_is_called_once_for_each_end_and_may_panic() {
     assert_eq!(tracker.stats().ended["lost"], 2);
 }
 
+#[test]
+fn an_observer_that_is_replaced_may_ask_the_tracker_as_it_is_dropped() {
+    struct Asks(Tracker);
+
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            assert!(self.0.is_empty());
+        }
+    }
+
+    let tracker = Tracker::new();
+    let asks = Asks(tracker.clone());
+    let tracker = tracker.on_end(move |_| _ = &asks);
+    // In a thread of its own: it would wait for itself.
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(tracker.on_end(|_| {})));
+    assert!(told.recv_timeout(Duration::from_secs(10)).is_ok());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_drain_closes_all_sockets_and_aborts_those_that_do_not_answer() {
     let tracker = Tracker::new();
