@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::registry::{Permit, Refused, Registry};
 use super::stats::{Ended, Stats};
@@ -129,6 +129,7 @@ impl Tracker {
         let batches = u32::try_from(sockets.len().div_ceil(BATCH).max(1)).unwrap_or(u32::MAX);
         // At least half of the time is left for the peers to answer.
         let pause = PAUSE.min(timeout / 2 / batches);
+        let mut next = Instant::now();
         while !sockets.is_empty() {
             // Each batch drops its sockets, so those that have ended are freed batch by
             // batch and not all at once.
@@ -136,7 +137,10 @@ impl Tracker {
                 socket.close(CloseCause::Drained(code), code, "");
             }
             if !sockets.is_empty() {
-                sleep(pause).await;
+                // Not so long after the last batch: a timer is late by up to a millisecond, which
+                // adds up to more than the timeout if the batches are many.
+                next += pause;
+                sleep_until(next).await;
             }
         }
         drop(sockets);

@@ -160,6 +160,20 @@ async fn a_drain_closes_all_sockets_and_aborts_those_that_do_not_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_drain_in_many_batches_takes_no_longer_than_its_timeout() {
+    let tracker = Tracker::new();
+    let _silent: Vec<_> = (0..10_000).map(|_| connect(&tracker, listen)).collect();
+    tokio::task::yield_now().await;
+    let began = Instant::now();
+    let timeout = Duration::from_millis(4);
+    let drained = tracker.drain(CloseCode::GOING_AWAY, timeout).await;
+    assert_eq!((drained.closed, drained.aborted), (0, 10_000));
+    // The timer has a resolution of a millisecond.
+    let elapsed = began.elapsed();
+    assert!(elapsed <= timeout + Duration::from_millis(2), "{elapsed:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drain_without_sockets_is_over_at_once() {
     let tracker = Tracker::new();
     let began = Instant::now();
