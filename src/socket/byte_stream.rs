@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
+use super::driver::yield_now;
 use super::shared::{Flush, IfFull, Item, Pushed, WaiterId};
 use super::websocket::WebSocket;
 use crate::error::{CloseCause, Error, ErrorKind};
@@ -16,6 +17,10 @@ use crate::{CloseCode, Message};
 
 /// The largest message that one write becomes.
 const MAX_MESSAGE: usize = 64 * 1024;
+
+/// So many empty messages are passed over in one poll. The driver of a bare socket reads for each
+/// of them, so a peer that sends nothing else would hold the thread.
+const MAX_EMPTY: usize = 32;
 
 impl WebSocket {
     /// Turns the socket into a stream of bytes, for tunnels: the payloads of binary messages
@@ -94,7 +99,13 @@ impl ByteStream {
             position,
             ..
         } = self;
+        let mut empty = 0;
         while chunk.is_empty() {
+            if empty == MAX_EMPTY {
+                yield_now(cx);
+                return Poll::Pending;
+            }
+            empty += 1;
             socket.drive(cx);
             let shared = &socket.shared;
             let received = match position {

@@ -15,7 +15,7 @@ pub(super) const MAX_POLL: Duration = Duration::from_millis(1);
 /// Has this task polled again after other tasks have had their turn, including those that
 /// the runtime's IO and timers are about to wake. (A task that just wakes itself is polled
 /// some sixty times before them.)
-pub(super) fn yield_now(cx: &mut Context<'_>) {
+pub(in crate::socket) fn yield_now(cx: &mut Context<'_>) {
     let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 

@@ -32,7 +32,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use conn::{Conn, Stage};
-use coop::yield_now;
+pub(super) use coop::yield_now;
 use deadlines::{Deadlines, Due};
 use end::{end_receiving, receives_on, time_out, writing_failed};
 pub use handler::HandlerOutput;

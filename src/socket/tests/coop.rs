@@ -85,6 +85,44 @@ async fn what_the_runtime_has_to_wake_comes_before_a_flood_goes_on() {
     assert!(polls < 100, "{polls} polls");
 }
 
+/// A peer that sends empty messages and nothing else, until the test has seen enough.
+#[derive(Clone, Default)]
+struct Empties(Arc<std::sync::atomic::AtomicUsize>);
+
+const MANY: usize = 20_000;
+
+impl AsyncRead for Empties {
+    fn poll_read(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        if self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < MANY {
+            buffer.put_slice(&[0x82, 0x80, 1, 2, 3, 4]);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn empty_messages_do_not_keep_the_thread_of_a_bare_stream_of_bytes() {
+    let empties = Empties::default();
+    let io = tokio::io::join(empties.clone(), tokio::io::sink());
+    let mut stream = bare(io, start(Config::new())).into_byte_stream();
+    let mut buffer = [0; 8];
+    let mut read = std::pin::pin!(stream.read(&mut buffer));
+    let mut polls = 0;
+    let end = poll_fn(|cx| {
+        polls += 1;
+        read.as_mut().poll(cx)
+    });
+    assert_eq!(
+        end.await.unwrap_err().kind(),
+        std::io::ErrorKind::UnexpectedEof
+    );
+    assert!(polls > 10, "{polls} polls");
+}
+
 /// A transport that takes everything at once, while another thread queues as fast: each
 /// write is followed by another message.
 #[derive(Clone, Default)]
