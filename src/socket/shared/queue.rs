@@ -376,9 +376,13 @@ impl SendQueue {
         self.writer.received_end();
     }
 
-    /// Drops what is queued, since the IO is gone.
+    /// Drops what is queued, since the IO is gone. It counts as a batch that is never written: a
+    /// flush that begins later must not take it for written.
     pub(super) fn discard(&mut self) {
         self.writer.received_end();
+        if !self.is_empty() || self.has_deferred() {
+            self.batch_taken();
+        }
         self.queued = Queued::Nothing;
     }
 

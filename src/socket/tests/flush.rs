@@ -256,3 +256,46 @@ async fn a_socket_that_has_flushed_is_as_small_as_before() {
     peer.message().await;
     take.await.unwrap();
 }
+
+/// What is queued behind a message in chunks is deferred.
+#[tokio::test(start_paused = true)]
+async fn a_flush_that_begins_after_the_end_fails_if_what_was_queued_is_lost() {
+    for is_deferred in [true, false] {
+        let (give, take) = oneshot::channel();
+        let (mut peer, task) = serve(Config::new(), async move |mut socket: WebSocket| {
+            give.send(socket.sender()).unwrap();
+            socket.closed().await;
+        });
+        let sender = take.await.unwrap();
+        let mut chunked = sender.send_stream(Kind::Text);
+        if is_deferred {
+            chunked.write("a chunk").await.unwrap();
+            peer.io.read_exact(&mut [0; 9]).await.unwrap();
+        }
+        // The driver sees the end first.
+        drop(peer);
+        sender.try_send("lost").unwrap();
+        assert_eq!(sender.closed().await, CloseCause::Lost);
+        assert!(sender.flush().await.is_err(), "deferred: {is_deferred}");
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_that_begins_after_the_end_is_ready_if_all_was_written() {
+    let (give, take) = oneshot::channel();
+    let (mut peer, task) = serve(Config::new(), async move |mut socket: WebSocket| {
+        give.send(socket.sender()).unwrap();
+        socket.closed().await;
+    });
+    let sender = take.await.unwrap();
+    sender.send("written").await.unwrap();
+    assert_eq!(peer.message().await, Message::from("written"));
+    peer.connection.close(CloseCode::NORMAL, "").unwrap();
+    peer.flush().await;
+    assert_eq!(peer.close_frame().await, Some(1000));
+    drop(peer);
+    sender.closed().await;
+    sender.flush().await.unwrap();
+    task.await.unwrap();
+}
