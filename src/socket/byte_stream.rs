@@ -61,8 +61,9 @@ impl WebSocket {
 ///   [`Config::output_limit`](crate::Config::output_limit) is reached. All that is written
 ///   within one poll leaves together, as soon as the task waits. `flush` waits until all
 ///   of it has been handed to the transport.
-/// - **Shutdown** is the closing handshake, after what was written. A WebSocket cannot be
-///   closed in one direction only: what the peer still sends is discarded, and reading ends.
+/// - **Shutdown** is the closing handshake, after what was written. It fails if the connection
+///   ended before all of that was handed to the transport. A WebSocket cannot be closed in one
+///   direction only: what the peer still sends is discarded, and reading ends.
 ///   A protocol that marks the end of a request by a half-close does not work over it.
 ///
 /// An error of the connection is an [`io::Error`] with a [`crate::Error`] inside. A call that
@@ -244,10 +245,12 @@ impl AsyncWrite for ByteStream {
         Poll::Ready(flushed.map_err(Into::into))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // The close frame leaves behind what was written, for which a slow peer may take its
         // time: the deadline of the closing handshake begins after it.
-        self.socket.poll_close_normal(cx).map(Ok)
+        let this = self.get_mut();
+        let closed = ready!(this.socket.poll_close_normal(&mut this.flush, cx));
+        Poll::Ready(closed.map_err(Into::into))
     }
 }
 

@@ -209,7 +209,8 @@ impl Sending<'_> {
 /// # Errors
 ///
 /// [`ErrorKind::Closed`](crate::error::ErrorKind::Closed) if the connection has ended or is
-/// closing.
+/// closing. `close` fails only if the connection ended before all that it had to flush was handed
+/// to the transport.
 impl Sink<Message> for WebSocket {
     type Error = Error;
 
@@ -236,6 +237,9 @@ impl Sink<Message> for WebSocket {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.poll_close_normal(cx).map(Ok)
+        let mut flush = self.driver.flush();
+        let closed = self.poll_close_normal(&mut flush, cx);
+        self.driver.set_flush(flush);
+        closed
     }
 }

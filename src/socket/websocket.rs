@@ -11,9 +11,9 @@ use pin_project_lite::pin_project;
 
 use super::driver::{BoxedIo, Driver, HandlerOnly, HandlerOutput, Inline};
 use super::sender::Sender;
-use super::shared::{Inbox, Shared, WaiterId};
+use super::shared::{Flush, Inbox, Shared, WaiterId};
 use crate::CloseCode;
-use crate::error::CloseCause;
+use crate::error::{CloseCause, Error};
 
 /// One end of a WebSocket connection.
 ///
@@ -84,11 +84,20 @@ impl WebSocket {
         .await
     }
 
-    /// Closes with 1000, otherwise like [`close`](Self::close).
-    pub(super) fn poll_close_normal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Closes with 1000, otherwise like [`close`](Self::close). An error if what this `flush` waits
+    /// for was lost. An end that began otherwise is not waited for, but what is still to be written
+    /// is: `Ready(Ok(()))` says that all of it was.
+    pub(super) fn poll_close_normal(
+        &mut self,
+        flush: &mut Flush,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        // Before the close frame is queued, which may be lost without a loss.
+        let _ = self.poll_flushed(flush, cx);
         let code = CloseCode::NORMAL;
         self.shared.close(CloseCause::Local(code), code, "");
-        self.poll_close_begun(cx).map(drop)
+        let _ = ready!(self.poll_close_begun(cx));
+        self.poll_flushed(flush, cx)
     }
 
     fn poll_close_begun(&mut self, cx: &mut Context<'_>) -> Poll<CloseCause> {

@@ -257,6 +257,88 @@ async fn a_socket_that_has_flushed_is_as_small_as_before() {
     take.await.unwrap();
 }
 
+/// Sends what the pipe does not hold, and closes.
+async fn send_and_close(way: Way, mut socket: WebSocket) -> io::Result<()> {
+    let bytes = [7; 1000];
+    match way {
+        Way::Sink | Way::SinkClose => {
+            Pin::new(&mut socket).start_send(Message::from(&bytes[..]))?;
+            Ok(poll_fn(|cx| Pin::new(&mut socket).poll_close(cx)).await?)
+        }
+        Way::ByteStream | Way::Shutdown => {
+            let mut stream = socket.into_byte_stream();
+            stream.write_all(&bytes).await?;
+            stream.shutdown().await
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_of_a_sink_and_a_shutdown_fail_if_what_was_sent_is_lost() {
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Peer {
+        Leaves,
+        /// Its close frame has arrived.
+        ClosesAndLeaves,
+        ReadsNothing,
+        ReadsAll,
+        /// Reads all, and does not answer the close frame.
+        ReadsAndStays,
+    }
+    let peers = [
+        Peer::Leaves,
+        Peer::ClosesAndLeaves,
+        Peer::ReadsNothing,
+        Peer::ReadsAll,
+        Peer::ReadsAndStays,
+    ];
+    for (way, peer) in [Way::SinkClose, Way::Shutdown]
+        .into_iter()
+        .flat_map(|way| peers.map(|peer| (way, peer)))
+    {
+        for managed in [true, false] {
+            let (ours, mut theirs) = tokio::io::duplex(16);
+            let (give, take) = oneshot::channel();
+            let handler = async move |socket| give.send(send_and_close(way, socket).await).unwrap();
+            let socket = bare(ours, start(Config::new()));
+            let task = Task::run(managed, socket, handler);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let mut read = vec![];
+            match peer {
+                Peer::Leaves => drop(theirs.read(&mut [0; 8]).await),
+                Peer::ClosesAndLeaves => {
+                    theirs.write_all(b"\x88\x80\0\0\0\0").await.unwrap();
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                Peer::ReadsNothing => {
+                    // Keeps the pipe open.
+                    assert!(take.await.unwrap().is_err(), "{way:?}, managed: {managed}");
+                    drop(theirs);
+                    task.await.unwrap();
+                    continue;
+                }
+                Peer::ReadsAll | Peer::ReadsAndStays => {
+                    let mut part = [0; 64];
+                    while read.len() < 1004 + 4 {
+                        let count = theirs.read(&mut part).await.unwrap();
+                        read.extend_from_slice(&part[..count]);
+                    }
+                }
+            }
+            let keep = Some(theirs).filter(|_| peer == Peer::ReadsAndStays);
+            let is_lost = matches!(peer, Peer::Leaves | Peer::ClosesAndLeaves);
+            let closed = take.await.unwrap();
+            assert_eq!(
+                closed.is_err(),
+                is_lost,
+                "{way:?}, {peer:?}, managed: {managed}"
+            );
+            drop(keep);
+            task.await.unwrap();
+        }
+    }
+}
+
 /// What is queued behind a message in chunks is deferred.
 #[tokio::test(start_paused = true)]
 async fn a_flush_that_begins_after_the_end_fails_if_what_was_queued_is_lost() {
