@@ -34,7 +34,7 @@ use crate::transport::Io;
 ///
 /// Nothing happens before the [`Connect`] is awaited. See the [module](super) for
 /// examples. Before a program ends, await [`close`](WebSocket::close): it waits until the server
-/// has received everything.
+/// has answered the close frame, and so has received what was sent before, or until a deadline.
 ///
 /// # Errors
 ///

@@ -31,9 +31,9 @@ use crate::error::{CloseCause, Error};
 /// Dropping it begins the closing handshake (code 1000), which goes on in the background within its
 /// deadlines. Queued messages are still written, as long as the peer reads. A
 /// [bare](super#managed-or-bare) socket writes its queue and the close frame during the drop, as
-/// far as the transport takes them at once. So a program may send and end at once. To be sure that
-/// the peer has received everything, await [`close`](Self::close). The [module
-/// documentation](super) has the other guarantees.
+/// far as the transport takes them at once. So a program may send and end at once. To give the peer
+/// the time to receive everything, await [`close`](Self::close). The [module documentation](super)
+/// has the other guarantees.
 #[must_use = "dropping a WebSocket closes it"]
 pub struct WebSocket {
     pub(super) shared: Arc<Shared>,
@@ -65,6 +65,11 @@ impl WebSocket {
     /// closed, a deadline has passed, the server is drained. The rest is done in the background;
     /// [`Sender::closed`] waits for it. If this side is closing already, by an earlier call or by
     /// [`Sender::close`], this call waits for that to complete.
+    ///
+    /// The cause does not say whether the peer has received everything: it may have left before, or
+    /// not have answered within [`Config::close_timeout`](crate::Config::close_timeout). If that
+    /// matters, let the peer confirm by a message. An error of `flush` before this call says that
+    /// something was certainly lost.
     ///
     /// # Cancel safety
     ///

@@ -40,7 +40,7 @@ pub enum PublishError {
     TooLarge,
     /// The engine cannot be reached, or refuses. The message is not in the log.
     Unavailable(EngineError),
-    /// The engine did not answer in time. The message may be in the log.
+    /// The engine did not answer in time, or the hub was closed. The message may be in the log.
     Unknown(EngineError),
     /// The hub has no history, so there is no log. Use [`Room::send`](crate::hub::Room::send).
     NoHistory,

@@ -74,7 +74,7 @@ use crate::hub::position::Tags;
 /// | name | what |
 /// |---|---|
 /// | `hws1:{room}` | the channel of a room |
-/// | `hws1:{room}:l` | its log: a list, at most as large as the [`History`](super::super::History) says, with 16 bytes for each message in addition to it; forgotten after the history's age |
+/// | `hws1:{room}:l` | its log: a list, at most as large as the [`History`](super::super::History) says, where each message counts with its head of some 20 bytes; forgotten after the history's age |
 /// | `hws1:{room}:t` | the end of the log: a hash, forgotten 24 hours after the room was last used |
 /// | `hws1:{room}:o:..` | the positions of [messages with a key](super::super::Room::publish_once), for five minutes |
 /// | `hws1:{room}:w` | who is present: a hash |
@@ -84,8 +84,8 @@ use crate::hub::position::Tags;
 /// A closing brace in the name of a room is doubled, so that no name is that of another room too.
 ///
 /// The end of a log names the last message of each server that has published in the room, so that
-/// a message that is sent again is recognised. If more than 72 servers have, those that have not
-/// published there for longest are forgotten.
+/// a message that is sent again is recognised. If some 70 servers have, all but the 32 that have
+/// published there last are forgotten.
 ///
 /// A program that can write to these names can say anything in any room.
 pub struct Redis {
@@ -191,6 +191,10 @@ impl Redis {
 
     /// Sets how long Redis may take to answer. The default is two seconds. After that, the engine
     /// replaces the connection, and repeats the requests.
+    ///
+    /// The whole log of a room must arrive in that time, since a member that has missed much needs all
+    /// of it. Meanwhile no message is published. So for histories of tens of megabytes in one room,
+    /// allow more.
     ///
     /// # Panics
     ///

@@ -78,7 +78,8 @@ impl Subscription {
     ///
     /// [`HubError::Unavailable`] if the subscription has fallen behind the room's memory, and the
     /// engine does not answer within five seconds. The subscription is unchanged, so you can call
-    /// again. While no message is missing, the call waits for an engine that is away.
+    /// again. While no message is missing, the call waits for an engine that is away, and for ever for
+    /// the engine of a hub that was closed.
     ///
     /// # Cancel safety
     ///
