@@ -110,6 +110,25 @@ async fn messages_to_a_room_that_nobody_is_in_keep_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_room_whose_messages_have_keys_is_kept_until_the_keys_are_forgotten() {
+    let hub = stamped(History::last(10).age(Duration::from_secs(1)));
+    let publish = async |key: &str| hub.room("lobby").publish_once(key, "text").await.unwrap();
+    publish("one").await;
+    // The room is looked at after five minutes. This key is younger then, and the messages are older
+    // than their age.
+    sleep(Duration::from_secs(240)).await;
+    let first = publish("two").await;
+    sleep(Duration::from_secs(100)).await;
+    drop(hub.room("other"));
+    assert_eq!(hub.kept(), 1);
+    let again = publish("two").await;
+    assert_eq!((again.position, again.repeated), (first.position, true));
+    sleep(Duration::from_secs(301)).await;
+    drop(hub.room("other"));
+    assert_eq!((hub.len(), hub.kept()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_room_in_which_nothing_was_said_is_not_kept() {
     let hub = stamped(History::last(10));
     for number in 0..100 {
