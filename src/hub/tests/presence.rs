@@ -290,11 +290,10 @@ fn a_roster_that_changes_too_often_while_it_is_read_is_read_again() {
     assert_eq!(presence.brought_up_to_date(vec![]), Some(vec![]));
 }
 
-/// The member is slow, and somebody enters: a message about that is no reason to close it.
+/// A message that a person has entered does not close a member that reads slowly.
 #[tokio::test(start_paused = true)]
 async fn a_room_that_drops_messages_closes_no_member_because_somebody_enters() {
     use crate::config::Overflow::{DropNewest, DropOldest};
-    use crate::socket::tests::peer::serve_with;
 
     for policy in [DropNewest, DropOldest] {
         let hub = Hub::new()
@@ -302,17 +301,8 @@ async fn a_room_that_drops_messages_closes_no_member_because_somebody_enters() {
             .overflow(policy)
             .on_presence(|_, _| Some("somebody came or went".into()));
         let room = hub.room("lobby");
-        let joining = room.clone();
-        let (tell, told) = oneshot::channel();
         let config = Config::new().output_limit(4096);
-        let handler = move |mut socket: WebSocket| async move {
-            joining.join(&socket);
-            let _ = tell.send(socket.sender());
-            while socket.recv().await?.is_some() {}
-            Ok::<_, Error>(())
-        };
-        let (_peer, _task) = serve_with(256, config, handler);
-        let member = told.await.unwrap();
+        let (_peer, member) = runs::member(256, config, &[&room]).await;
         let burst = async |count: usize| {
             for number in 0..count {
                 room.send(format!("{number:0>1000}"));

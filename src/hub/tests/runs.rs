@@ -16,7 +16,7 @@ use crate::{Config, Error, WebSocket};
 
 /// A socket in these rooms whose peer reads nothing until it is told to: its pipe takes so many
 /// bytes.
-async fn member(pipe: usize, config: Config, rooms: &[&Room]) -> (Peer, Sender) {
+pub(super) async fn member(pipe: usize, config: Config, rooms: &[&Room]) -> (Peer, Sender) {
     let rooms: Vec<Room> = rooms.iter().map(|room| (*room).clone()).collect();
     let (give, given) = oneshot::channel();
     let (peer, _task) = serve_with(pipe, config, move |mut socket: WebSocket| async move {

@@ -215,7 +215,7 @@ async fn send(
             let is_sent = sender.send(message).await.is_ok();
             match overflow {
                 Overflow::Wait => is_sent,
-                // It does not say whether the message was dropped, or dropped others.
+                // `send` does not say whether its message was dropped, or has dropped others.
                 _ => {
                     ledger.lock().unwrap().newest = None;
                     false
@@ -407,7 +407,7 @@ async fn run(members: Vec<Member>, steps: Vec<Step>) {
                         In::DropsNewest if outcome.queued >= subjects.len() => {
                             ledger.is_due(source, *count);
                         }
-                        // It may be dropped for what follows, and others were dropped for it.
+                        // The message may be dropped for later ones, and has itself dropped others.
                         In::DropsOldest | In::KeepingDropsOldest => ledger.newest = None,
                         In::DropsNewest => {}
                     }

@@ -180,17 +180,8 @@ async fn messages_that_may_be_lost_close_no_member_that_lags() {
         let hub = Hub::new().lag_limit(64 * 1024);
         let keeping = hub.room("lobby");
         let dropping = hub.overflow(policy).room("lobby");
-        let joining = keeping.clone();
-        let (tell, told) = oneshot::channel();
         let config = Config::new().output_limit(4096);
-        let handler = move |mut socket: WebSocket| async move {
-            joining.join(&socket);
-            let _ = tell.send(socket.sender());
-            while socket.recv().await?.is_some() {}
-            Ok::<_, Error>(())
-        };
-        let (_peer, _task) = serve_with(256, config, handler);
-        let member = told.await.unwrap();
+        let (_peer, member) = runs::member(256, config, &[&keeping]).await;
         let burst = async |count: usize| {
             for number in 0..count {
                 dropping.send(text(number));
