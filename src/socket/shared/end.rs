@@ -100,7 +100,7 @@ impl Shared {
         let mut state = self.lock_with_arrived();
         self.hints.set_socket_dropped();
         state.discard_received();
-        state.take_receiver();
+        state.forget_receiver();
         self.wake(state);
     }
 

@@ -1,9 +1,9 @@
 //! A message of a room on the short way into a member's send queue, as a part of the room's run.
 
+use super::Shared;
 use super::driver_task::DriverTask;
 use super::retention::Retention;
 use super::run::InRun;
-use super::{Locked, Shared};
 use crate::config::Overflow;
 
 impl Shared {
@@ -41,8 +41,7 @@ impl Shared {
         state.sent.add(1, payload);
         // From here on the guard publishes. Without that, a driver that is about to park would
         // find nothing queued (`a_part_of_a_run_is_seen_without_the_lock`).
-        let hints = &self.hints;
-        let state = Locked { hints, state };
+        let state = self.publish_after(state);
         if state.driver_task == DriverTask::Idle {
             self.wake(state);
         }

@@ -140,6 +140,9 @@ struct Rare {
 struct Locked<'a> {
     hints: &'a Hints,
     state: MutexGuard<'a, State>,
+    /// A waker that was registered ([`Locked::drop_unlocked`]). It stands behind the guard, and so it
+    /// is dropped without the lock.
+    unneeded: Option<Waker>,
 }
 
 impl Deref for Locked<'_> {
@@ -222,9 +225,16 @@ impl Shared {
 
     #[inline]
     fn lock(&self) -> Locked<'_> {
+        self.publish_after(self.lock_quietly())
+    }
+
+    /// Has the guard publish what has changed.
+    #[inline]
+    fn publish_after<'a>(&'a self, state: MutexGuard<'a, State>) -> Locked<'a> {
         Locked {
             hints: &self.hints,
-            state: self.lock_quietly(),
+            state,
+            unneeded: None,
         }
     }
 

@@ -101,7 +101,7 @@ impl Shared {
         state.driver_task.park();
         match &state.driver {
             Some(driver) if driver.will_wake(cx.waker()) => {}
-            _ => state.driver = Some(cx.waker().clone()),
+            _ => state.set_driver(cx.waker()),
         }
         Repoll::No
     }
@@ -157,7 +157,7 @@ impl Shared {
             return Repoll::Yes;
         }
         state.driver_task.park();
-        state.driver = Some(cx.waker().clone());
+        state.set_driver(cx.waker());
         Repoll::No
     }
 

@@ -105,7 +105,7 @@ impl Shared {
         if state.has_input() {
             let was_full = state.capacity().is_empty();
             std::mem::swap(&mut state.inbox, batch);
-            state.take_receiver();
+            state.forget_receiver();
             self.unlock_after_taking(state, was_full);
             return Poll::Ready(Ok(true));
         }
@@ -113,7 +113,7 @@ impl Shared {
         if state.chunks().is_some() {
             was_full = state.capacity().is_empty();
             if state.next_whole(batch) {
-                state.take_receiver();
+                state.forget_receiver();
                 self.unlock_after_taking(state, was_full);
                 return Poll::Ready(Ok(true));
             }
@@ -201,7 +201,7 @@ impl Shared {
             },
         };
         match polled {
-            Poll::Ready(_) => _ = state.take_receiver(),
+            Poll::Ready(_) => state.forget_receiver(),
             Poll::Pending => self.wait_to_receive(&mut state, cx.waker()),
         }
         if changed {
@@ -222,7 +222,7 @@ impl Shared {
         let was_full = state.capacity().is_empty();
         let chunks = state.chunks_or_new();
         if let Some(next) = chunks.next() {
-            state.take_receiver();
+            state.forget_receiver();
             self.unlock_after_taking(state, was_full);
             return Poll::Ready(Ok(next));
         }

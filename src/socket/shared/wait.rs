@@ -7,7 +7,7 @@ use std::task::{Poll, Wake, Waker};
 use super::Source;
 use super::desk;
 use super::waiters::Waiter;
-use super::{Shared, State, WaitFor, WaiterId};
+use super::{Locked, Shared, State, WaitFor, WaiterId};
 
 /// The registration of a future that waits. Dropping it removes the waker, which would
 /// keep the memory of its task until the end of the connection.
@@ -48,19 +48,29 @@ impl Drop for WaiterGuard<'_> {
 
 impl Shared {
     /// Registers `waker`, to be woken when `wait_for` holds.
-    pub(super) fn wait(&self, state: &mut State, wait_for: WaitFor, id: WaiterId, waker: &Waker) {
+    pub(super) fn wait(
+        &self,
+        state: &mut Locked<'_>,
+        wait_for: WaitFor,
+        id: WaiterId,
+        waker: &Waker,
+    ) {
         let waker = self.distinguish(state, waker);
         let waiters = &mut state.rare.get_or_insert_default().waiters;
-        waiters.add(id, wait_for, Waiter::Task(waker));
+        if let Some(Waiter::Task(replaced)) = waiters.add(id, wait_for, Waiter::Task(waker)) {
+            state.drop_unlocked(Some(replaced));
+        }
     }
 
     /// Registers `waker`, to be woken when there is something to receive.
-    pub(super) fn wait_to_receive(&self, state: &mut State, waker: &Waker) {
+    pub(super) fn wait_to_receive(&self, state: &mut Locked<'_>, waker: &Waker) {
         match state.receiver() {
             Some(known) if known.will_wake(waker) && !self.needs_distinct(state, waker) => {}
             _ => {
                 let waker = self.distinguish(state, waker);
-                state.rare.get_or_insert_default().receiver = Some(waker);
+                let receiver = &mut state.rare.get_or_insert_default().receiver;
+                let replaced = receiver.replace(waker);
+                state.drop_unlocked(replaced);
             }
         }
     }
@@ -88,6 +98,30 @@ impl Shared {
     }
 }
 
+impl Locked<'_> {
+    /// Drops a waker that was registered, when the lock has been let go: it may be the last handle of
+    /// a task, and that task may have a handle of this connection.
+    fn drop_unlocked(&mut self, waker: Option<Waker>) {
+        if waker.is_some() {
+            debug_assert!(self.unneeded.is_none(), "would be dropped under the lock");
+            self.unneeded = waker;
+        }
+    }
+
+    /// Forgets the task that waits to receive.
+    #[inline]
+    pub(super) fn forget_receiver(&mut self) {
+        let receiver = self.take_receiver();
+        self.drop_unlocked(receiver);
+    }
+
+    /// Keeps the waker of the task that polls the driver.
+    pub(super) fn set_driver(&mut self, waker: &Waker) {
+        let replaced = self.driver.replace(waker.clone());
+        self.drop_unlocked(replaced);
+    }
+}
+
 impl State {
     /// Whether a task or a room waits for something other than a message to receive.
     #[inline]
@@ -101,6 +135,7 @@ impl State {
     pub(super) fn wait_for_half(&mut self, source: Arc<dyn Source>) {
         let id = WaiterId::of(&*source);
         let waiters = &mut self.rare.get_or_insert_default().waiters;
+        // What it replaces is the same room.
         waiters.add(id, WaitFor::Half, Waiter::Source(source));
     }
 
@@ -111,6 +146,7 @@ impl State {
         let Some(rare) = &mut self.rare else { return };
         for known in rare.waiters.wakers().chain(&mut rare.receiver) {
             if known.will_wake(waker) {
+                // What it replaces is not the last handle of the task, which is being polled.
                 *known = Arc::new(DistinctWaker(waker.clone())).into();
             }
         }

@@ -1,7 +1,7 @@
 //! Those that wait for something other than a message to receive: tasks, and rooms that have more
 //! to send than the queue takes.
 
-use std::mem::discriminant;
+use std::mem::{discriminant, replace};
 use std::task::Waker;
 
 /// One list for all of them. `S` is a room that waits ([`Source`](super::Source)).
@@ -72,8 +72,14 @@ impl<S> Waiters<S> {
         self.0.is_empty()
     }
 
-    /// Adds a waiter, or replaces what it waited for before.
-    pub(super) fn add(&mut self, id: WaiterId, wait_for: WaitFor, waiter: Waiter<S>) {
+    /// Adds a waiter, or replaces and returns what it was before. Drop that without the lock: it
+    /// may be the last handle of a task.
+    pub(super) fn add(
+        &mut self,
+        id: WaiterId,
+        wait_for: WaitFor,
+        waiter: Waiter<S>,
+    ) -> Option<Waiter<S>> {
         let known = self.0.iter_mut().find(|waiting| {
             let is_same_kind = discriminant(&waiting.wait_for) == discriminant(&wait_for);
             waiting.id == id && (id != WaiterId::SOCKET || is_same_kind)
@@ -81,17 +87,20 @@ impl<S> Waiters<S> {
         match known {
             Some(known) => {
                 known.wait_for = wait_for;
-                known.waiter = waiter;
+                Some(replace(&mut known.waiter, waiter))
             }
-            None => self.0.push(Waiting {
-                id,
-                wait_for,
-                waiter,
-            }),
+            None => {
+                self.0.push(Waiting {
+                    id,
+                    wait_for,
+                    waiter,
+                });
+                None
+            }
         }
     }
 
-    /// Forgets a waiter. Drop it without the lock: it may be the last handle of a task.
+    /// Forgets a waiter, and returns it. Drop it without the lock, as what `add` returns.
     pub(super) fn remove(&mut self, id: WaiterId) -> Option<Waiter<S>> {
         let at = self.0.iter().position(|waiting| waiting.id == id)?;
         // The waiters behind it keep their order.

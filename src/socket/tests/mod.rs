@@ -23,6 +23,7 @@ mod queue;
 mod slow_close;
 mod unreceived;
 mod usual;
+mod wakers;
 
 use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex};
