@@ -83,6 +83,9 @@ pub trait Backplane: Send + Sync + 'static {
 /// as long as the server holds a lease, which the engine renews by itself. When a lease is
 /// over, any server removes the entries of that server and says so to all. If no server could
 /// renew its lease (the engine was away), all leases are prolonged before any is judged.
+///
+/// After each interruption, the engine calls [`Inbound::has_entries`] for each room in which this
+/// server has entries.
 pub trait Roster: Send + Sync {
     /// Enters a key, and tells all servers that follow the room.
     fn enter(&self, request: Enter);

@@ -25,6 +25,7 @@ pub(in crate::hub) trait Receive: Send + Sync {
     fn relayed(self: Arc<Self>, room: &str, envelope: Bytes);
     fn presence(self: Arc<Self>, room: &str, change: RosterChange);
     fn lease_lost(self: Arc<Self>);
+    fn has_entries(self: Arc<Self>, room: &str);
     fn interrupted(self: Arc<Self>);
     fn repeated(self: Arc<Self>);
     fn unreadable(self: Arc<Self>);
@@ -56,6 +57,14 @@ impl Inbound {
     /// enters them again.
     pub fn lease_lost(&self) {
         self.with(|hub| hub.lease_lost());
+    }
+
+    /// The roster of a room has entries of this server. The engine says so of each such room when it
+    /// has connected anew: its store may have gone back to an older state, in which someone is present
+    /// who has left since. The hub compares the roster with its seats, and ends what it has no seat
+    /// for. Other calls about the room may be under way.
+    pub fn has_entries(&self, room: &str) {
+        self.with(|hub| hub.has_entries(room));
     }
 
     /// No room is followed any more: messages may be lost from now on, until

@@ -94,6 +94,8 @@ pub(super) enum Call {
     Other(Pending<Request>),
     Probe(Probe),
     Beat(Beat),
+    /// Reads in which rooms this server has entries.
+    Rooms,
 }
 
 /// The messages of one room.

@@ -57,6 +57,11 @@ impl Names {
             .strip_prefix(self.prefix.as_bytes())?
             .strip_prefix(b":{")?
             .strip_suffix(b"}")?;
+        self.without(room)
+    }
+
+    /// The room that names contain [so](Self::within); `None` if it is none.
+    pub(super) fn without<'a>(&self, room: &'a [u8]) -> Option<Cow<'a, str>> {
         let room = std::str::from_utf8(room).ok()?;
         Some(match room.contains('}') {
             true => room.replace("}}", "}").into(),

@@ -53,6 +53,7 @@ pub(super) async fn run(
         probes: 0,
         lease: Lease::new(),
         is_probe_due: false,
+        are_rooms_due: false,
         beat: Instant::now(),
         expire: Instant::now(),
     };
@@ -74,6 +75,9 @@ struct Publisher {
     probes: u64,
     lease: Lease,
     is_probe_due: bool,
+    /// The rooms in which this server has entries are to be read: Redis may have gone back to an
+    /// older state.
+    are_rooms_due: bool,
     /// When the connections are next probed, and the lease is renewed.
     beat: Instant,
     expire: Instant,
@@ -105,6 +109,8 @@ impl Publisher {
                     forget(&self.shared.replace_publisher).await;
                     self.shared.health.up(Part::Publisher, &self.shared.inbound);
                     self.is_probe_due = true;
+                    // Without a lease there were never entries.
+                    self.are_rooms_due = self.lease.is_held();
                     match caught("publisher", self.serve(connection)).await {
                         Ok(Some(fault)) | Err(fault) => fault,
                         Ok(None) => return,
@@ -273,6 +279,9 @@ impl Publisher {
             }));
         }
         batch.extend(self.lease.next().map(Call::Beat));
+        if std::mem::take(&mut self.are_rooms_due) {
+            batch.push(Call::Rooms);
+        }
         batch.extend(self.queue.next(now));
         batch
     }
@@ -335,6 +344,7 @@ impl Publisher {
             match call {
                 Call::Probe(_) => self.is_probe_due = true,
                 Call::Beat(_) => self.lease.missed(),
+                Call::Rooms => self.are_rooms_due = true,
                 _ => {}
             }
         }
@@ -372,6 +382,13 @@ impl Publisher {
                     #[cfg(feature = "tracing")]
                     tracing::warn!("the lease of this server was over: its people enter again");
                     self.shared.inbound.lease_lost();
+                }
+            }
+            Call::Rooms => {
+                for room in scripts::rooms(answer) {
+                    if let Some(room) = self.shared.names.without(&room) {
+                        self.shared.inbound.has_entries(&room);
+                    }
                 }
             }
             Call::Other(pending) => match pending.request {
@@ -439,7 +456,7 @@ impl Publisher {
             }
             // If the memory is full, no server's lease is renewed. They are all over at the same time,
             // and then none is ended by another server.
-            Call::Beat(_) | Call::Probe(_) => {
+            Call::Beat(_) | Call::Probe(_) | Call::Rooms => {
                 #[cfg(feature = "tracing")]
                 tracing::warn!(%reason, "redis refuses to be probed");
             }

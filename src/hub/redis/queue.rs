@@ -238,7 +238,7 @@ impl Queue {
                     other.is_unknown |= is_unknown;
                     self.others.push_front(other);
                 }
-                Call::Probe(_) | Call::Beat(_) => {}
+                Call::Probe(_) | Call::Beat(_) | Call::Rooms => {}
             }
         }
     }

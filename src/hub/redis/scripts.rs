@@ -102,6 +102,11 @@ impl Scripts {
                 call.arg(self.names.versions().writes);
                 call
             }
+            Call::Rooms => {
+                let mut call = cmd("HKEYS");
+                call.arg(self.names.rooms());
+                call
+            }
         }
     }
 
@@ -332,6 +337,14 @@ pub(super) fn people(answer: Value, server: &str) -> Option<Vec<Entry>> {
         _ => None,
     });
     entries.collect()
+}
+
+/// The answer to a `Rooms`: rooms as names contain them.
+pub(super) fn rooms(answer: Value) -> Vec<Bytes> {
+    match answer {
+        Value::Array(rooms) => rooms.into_iter().filter_map(bytes).collect(),
+        _ => vec![],
+    }
 }
 
 /// The answer to a `Beat`.

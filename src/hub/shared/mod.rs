@@ -8,6 +8,7 @@ mod members;
 pub(super) mod presence;
 mod publish;
 mod receive;
+mod roster;
 pub(super) mod subscribe;
 
 use std::collections::{HashMap, VecDeque};

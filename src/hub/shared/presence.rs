@@ -364,11 +364,7 @@ impl RoomShared {
         let Some(OwnSeats { unknown, missing }) = found else {
             return self.read_people_later(hub);
         };
-        for entry in unknown {
-            if let (Some(roster), Some(seat)) = (hub.roster(), entry.seat) {
-                roster.leave(&self.name, &entry.key, seat);
-            }
-        }
+        hub.end_entries(&self.name, unknown);
         for seat in missing {
             self.enter_again(hub, seat);
         }
@@ -486,7 +482,7 @@ impl State {
 
 impl Registry {
     /// The roster of the engine, if there is one.
-    fn roster(self: &Arc<Self>) -> Option<&dyn Roster> {
+    pub(super) fn roster(self: &Arc<Self>) -> Option<&dyn Roster> {
         self.engine().and_then(|(engine, _)| engine.roster())
     }
 }

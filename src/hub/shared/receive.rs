@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::Registry;
+use super::{Registry, RoomShared};
 #[cfg(feature = "tracing")]
 use crate::hub::backplane::NOT_CONNECTED;
 use crate::hub::backplane::{Arrival, EngineState, Receive, RosterChange};
@@ -67,6 +67,17 @@ impl Receive for Registry {
     fn lease_lost(self: Arc<Self>) {
         for room in self.all() {
             room.enter_all_again(&self);
+        }
+    }
+
+    fn has_entries(self: Arc<Self>, room: &str) {
+        // The roster of a room that is followed is read anyway, when that begins again.
+        let is_read = |room: Arc<RoomShared>| {
+            let state = room.lock();
+            state.is_followed && state.is_wanted()
+        };
+        if !self.find(room).is_some_and(is_read) {
+            self.check_roster(room.into());
         }
     }
 

@@ -107,6 +107,7 @@ pub(super) enum Passed {
     Relayed(Arc<str>, Bytes),
     Presence(Arc<str>, RosterChange),
     LeaseLost,
+    HasEntries(Arc<str>),
     Published(Publish, Attempts, Option<Published>),
     Past(Read, Past),
     Entered(Enter, Result<(), EnterError>),
@@ -363,6 +364,10 @@ impl State {
         let rooms: Vec<Arc<str>> = self.links[link].rooms.iter().cloned().collect();
         for room in rooms {
             self.pass(link, Passed::Following(room));
+        }
+        let side = self.links[link].side;
+        for room in self.sides[side].rooms_of(link as u64) {
+            self.pass(link, Passed::HasEntries(room));
         }
         self.links[link].wake.notify_one();
     }

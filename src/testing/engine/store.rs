@@ -158,6 +158,13 @@ impl Store {
         removed
     }
 
+    /// The rooms in which a server has entries.
+    pub(super) fn rooms_of(&self, server: u64) -> Vec<Arc<str>> {
+        let has_entries = |room: &Room| room.people.values().any(|person| person.server == server);
+        let rooms = self.rooms.iter().filter(|(_, room)| has_entries(room));
+        rooms.map(|(name, _)| name.clone()).collect()
+    }
+
     /// Who is present in a room, as a server sees it.
     pub(super) fn people(&self, room: &str, server: u64) -> Vec<Entry> {
         let room = self.rooms.get(room);

@@ -67,6 +67,7 @@ fn receive(inbound: &Inbound, passed: Passed) {
         Passed::Relayed(room, envelope) => inbound.relayed(&room, envelope),
         Passed::Presence(room, change) => inbound.presence(&room, change),
         Passed::LeaseLost => inbound.lease_lost(),
+        Passed::HasEntries(room) => inbound.has_entries(&room),
         Passed::Published(publish, _, published) => {
             let trimmed = "the message was appended, and the log does not keep it any more";
             let trimmed = || PublishError::Unknown(EngineError::new(trimmed));

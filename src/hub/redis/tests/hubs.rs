@@ -2,6 +2,7 @@
 
 use tokio::time::sleep;
 
+use super::redis_server::Answer;
 use super::*;
 use crate::hub::{Hub, Room};
 use crate::socket::tests::peer::{Peer, serve};
@@ -73,6 +74,38 @@ async fn a_roster_is_read_once_if_many_cannot_enter_again() {
     assert!(more < 15, "{more} reads");
     sleep(Duration::from_secs(3)).await;
     assert_eq!(room.people().await.unwrap().len(), 100);
+}
+
+/// Waits until so many people are in the lobby, as Redis has it.
+async fn are_present(redis: &RedisServer, count: i64) {
+    let is_so = async {
+        while redis.say("HLEN hws1:{lobby}:w") != Answer::Number(count) {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    within(is_so).await;
+}
+
+/// Who has left is present again in the snapshot, and the server that they were on does not follow
+/// the room any more.
+#[tokio::test]
+async fn nobody_is_present_again_because_redis_went_back_to_a_snapshot() {
+    let Some(mut redis) = RedisServer::with(&["--save", "", "--appendonly", "no"]) else {
+        return;
+    };
+    let (a, b) = (hub(&redis.url()), hub(&redis.url()));
+    let (on_a, on_b) = (a.room("lobby"), b.room("lobby"));
+    let left = visitors(&on_a, 1).await;
+    redis.say("SAVE");
+    are_present(&redis, 1).await;
+    drop(left);
+    are_present(&redis, 0).await;
+    // The room is followed for five to six seconds more.
+    sleep(Duration::from_secs(8)).await;
+    redis.kill();
+    redis.restart();
+    are_present(&redis, 0).await;
+    assert_eq!(on_b.people().await.unwrap(), []);
 }
 
 /// What is logged.

@@ -47,6 +47,7 @@ enum Event {
     Relayed(String, Bytes),
     Presence(String, RosterChange),
     LeaseLost,
+    HasEntries(String),
     Interrupted,
     Unreadable,
     State(bool),
@@ -106,6 +107,10 @@ impl Receive for Notes {
 
     fn lease_lost(self: Arc<Self>) {
         self.note(Event::LeaseLost);
+    }
+
+    fn has_entries(self: Arc<Self>, room: &str) {
+        self.note(Event::HasEntries(room.to_owned()));
     }
 
     fn interrupted(self: Arc<Self>) {

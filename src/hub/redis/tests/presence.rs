@@ -332,3 +332,28 @@ async fn a_server_that_stops_leaves_although_its_scripts_were_flushed() {
     a.stop().await;
     assert_eq!(b.people("lobby").await, []);
 }
+
+#[tokio::test]
+async fn a_server_that_connects_anew_is_told_in_which_rooms_it_has_entries() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let (a, b) = two(&redis).await;
+    a.enter("lobby", "ann", 1).await.unwrap();
+    a.enter("}:w", "ann", 2).await.unwrap();
+    a.enter("left", "ann", 3).await.unwrap();
+    a.leave("left", "ann", 3);
+    b.enter("other", "bob", 1).await.unwrap();
+    let has_entries = |event: &Event| matches!(event, Event::HasEntries(_));
+    assert_eq!(a.count(has_entries), 0);
+    redis.say("CLIENT KILL TYPE normal");
+    a.wait(has_entries, 2).await;
+    b.wait(has_entries, 1).await;
+    for name in ["lobby", "}:w"] {
+        let entries = Event::HasEntries(name.to_owned());
+        assert_eq!(a.count(|event| *event == entries), 1, "{name}");
+    }
+    let entries = Event::HasEntries("other".to_owned());
+    assert_eq!(b.count(|event| *event == entries), 1);
+    assert_eq!((a.count(has_entries), b.count(has_entries)), (2, 1));
+}

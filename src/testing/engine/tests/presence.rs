@@ -111,3 +111,22 @@ async fn the_people_of_a_hub_that_is_closed_leave_at_once() {
     within(a.hub.close()).await;
     page.expect(&["-ann"]).await;
 }
+
+/// The server that ann was on has nobody in the room any more, and does not follow it.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_present_again_because_the_engine_went_back() {
+    let engine = Engine::new();
+    let (a, b) = (Server::new(&engine), Server::new(&engine));
+    let mut page = b.page().await;
+    let ann = enter(&a, "ann").await.unwrap();
+    let bob = enter(&b, "bob").await.unwrap();
+    let before = engine.snapshot();
+    drop(ann);
+    page.expect(&["+ann", "+bob", "-ann"]).await;
+    page.expect_nothing_for(10).await;
+    assert!(!a.link.follows("lobby"));
+    engine.rewind(&before);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(keys(&b).await, ["bob"]);
+    assert!(bob.seat.is_held());
+}
