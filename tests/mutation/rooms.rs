@@ -19,15 +19,18 @@ mod hub {
     mod people;
     mod position;
     mod ring;
+    mod seats;
     #[cfg(test)]
     mod tests {
         mod backlog;
         mod envelope;
         mod follow;
+        mod history;
         mod lag;
         mod model;
         mod position;
         mod ring;
+        mod seats;
         mod wanted;
     }
 

@@ -13,6 +13,8 @@ mod follow;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod lag;
 #[cfg(test)]
 mod lagging;
@@ -33,6 +35,8 @@ mod ring;
 mod rooms;
 #[cfg(test)]
 mod runs;
+#[cfg(test)]
+mod seats;
 #[cfg(test)]
 mod sources;
 #[cfg(test)]
