@@ -610,16 +610,17 @@ mod tests {
             !queue.begin_run(&frame_of_room, droppable, 9, 9),
             "9 bytes go out before"
         );
-        let mut push = |queue: &mut SendQueue, text: &str| {
+        let mut push = |queue: &mut SendQueue, text: &str, unsent: usize, limit: usize| {
             let frame = room.append(&Prepared::new(text)).unwrap();
-            queue.extend_run(&frame, droppable, 0, 9) || queue.begin_run(&frame, droppable, 0, 9)
+            queue.extend_run(&frame, droppable, unsent, limit)
+                || queue.begin_run(&frame, droppable, unsent, limit)
         };
-        for text in ["a", "b", "c"] {
-            assert!(push(&mut queue, text), "{text}");
+        for (text, unsent, limit) in [("a", 0, 9), ("b", 6, 10), ("c", 0, 9)] {
+            assert!(push(&mut queue, text, unsent, limit), "{text}");
         }
         assert_eq!(queue.len(), 9);
         assert!(!queue.has_room(0, 9) && queue.has_room(0, 10) && !queue.has_room(1, 10));
-        assert!(!push(&mut queue, "d"));
+        assert!(!push(&mut queue, "d", 0, 9));
         assert!(queue.drop_oldest(0, 9));
         let expected = [frame(TEXT, "b"), frame(TEXT, "c")];
         assert_eq!(taken(&mut queue), expected.concat());
@@ -751,6 +752,30 @@ mod tests {
         assert!(queue.has_room(LIMIT, 10) && !queue.has_room_for_chunk(LIMIT, 10));
         push(&mut queue, "12345678");
         assert!(!queue.has_room(0, 10) && queue.has_room_for_chunk(0, LIMIT));
+    }
+
+    #[cfg(feature = "hub")]
+    #[test]
+    fn half_of_the_room_is_for_rooms_beside_what_goes_out_before() {
+        let mut queue = queue();
+        assert!(queue.has_half(9, 10) && !queue.has_half(10, 10));
+        push(&mut queue, "12345678");
+        assert!(queue.has_half(0, 22) && !queue.has_half(0, 20));
+        assert!(queue.has_half(11, 22) && !queue.has_half(12, 22));
+    }
+
+    #[test]
+    fn nothing_is_queued_after_the_end_of_the_peer() {
+        let mut queue = queue();
+        queue.received_end();
+        assert!(!queue.is_open());
+        let late = queue.push(Retention::Kept, |writer, outbox| {
+            writer.message(&"late".into(), outbox)
+        });
+        assert!(late.is_err());
+        queue.close(CloseCode::NORMAL, "");
+        queue.received_close(None);
+        assert!(queue.is_empty());
     }
 
     #[test]

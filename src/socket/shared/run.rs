@@ -144,6 +144,8 @@ impl LastRun {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     /// The frame of a text.
@@ -227,6 +229,7 @@ mod tests {
             let text = "x".repeat(length);
             let first = append(&mut last, &text);
             assert_eq!(first.run.read().capacity(), first.span.len());
+            let mut capacities = BTreeSet::new();
             loop {
                 let next = append(&mut last, &text);
                 if !Arc::ptr_eq(&next.run, &first.run) {
@@ -234,7 +237,10 @@ mod tests {
                 }
                 let (len, capacity) = (first.run.read().len(), first.run.read().capacity());
                 assert!(capacity <= (2 * len).min(LENGTH), "{len} {capacity}");
+                capacities.insert(capacity);
             }
+            // It doubles, and does not grow by each frame.
+            assert!(capacities.len() <= LENGTH.ilog2() as usize);
         }
     }
 }
