@@ -37,6 +37,11 @@ impl Lease {
         }
     }
 
+    /// Whether this server may have entries.
+    pub(super) fn is_used(&self) -> bool {
+        self.state != State::Unused
+    }
+
     pub(super) fn is_held(&self) -> bool {
         self.state == State::Held
     }
@@ -52,7 +57,7 @@ impl Lease {
 
     /// It is time for a beat, if there is a lease.
     pub(super) fn tick(&mut self) {
-        self.is_due = self.state != State::Unused;
+        self.is_due = self.is_used();
     }
 
     /// A beat was not answered.

@@ -109,8 +109,7 @@ impl Publisher {
                     forget(&self.shared.replace_publisher).await;
                     self.shared.health.up(Part::Publisher, &self.shared.inbound);
                     self.is_probe_due = true;
-                    // Without a lease there were never entries.
-                    self.are_rooms_due = self.lease.is_held();
+                    self.are_rooms_due = self.lease.is_used();
                     match caught("publisher", self.serve(connection)).await {
                         Ok(Some(fault)) | Err(fault) => fault,
                         Ok(None) => return,

@@ -339,6 +339,15 @@ impl RoomShared {
         });
     }
 
+    /// Reads the roster again, which may be older than the copy. A copy that is not right is read
+    /// anyway.
+    pub(super) fn read_people_again(self: &Arc<Self>, hub: &Arc<Registry>) {
+        let is_current = |presence: &Presence| presence.is_current();
+        if self.lock().presence.as_deref().is_some_and(is_current) {
+            self.read_people(hub);
+        }
+    }
+
     /// The answer to a read of the roster.
     fn people_read(
         self: &Arc<Self>,

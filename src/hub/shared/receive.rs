@@ -71,13 +71,13 @@ impl Receive for Registry {
     }
 
     fn has_entries(self: Arc<Self>, room: &str) {
-        // The roster of a room that is followed is read anyway, when that begins again.
-        let is_read = |room: Arc<RoomShared>| {
+        let is_followed = |room: &Arc<RoomShared>| {
             let state = room.lock();
             state.is_followed && state.is_wanted()
         };
-        if !self.find(room).is_some_and(is_read) {
-            self.check_roster(room.into());
+        match self.find(room).filter(is_followed) {
+            Some(room) => room.read_people_again(&self),
+            None => self.check_roster(room.into()),
         }
     }
 

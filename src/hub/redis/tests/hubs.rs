@@ -108,6 +108,35 @@ async fn nobody_is_present_again_because_redis_went_back_to_a_snapshot() {
     assert_eq!(on_b.people().await.unwrap(), []);
 }
 
+/// The connection that hears has led to the right server all the time: no room is followed again.
+#[tokio::test]
+async fn nobody_is_present_again_because_the_publisher_led_to_another_server() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let hub = hub(&redis.url());
+    let room = hub.room("lobby");
+    // All rooms are looked at within five minutes, so of so many seldom this one in the next seconds.
+    let _others: Vec<_> = (0..500)
+        .map(|number| hub.room(&number.to_string()))
+        .collect();
+    let _visitors = visitors(&room, 1).await;
+    // The roster has been read.
+    assert_eq!(room.people().await.unwrap().len(), 1);
+    let Answer::Text(entry) = redis.say("HGET hws1:{lobby}:w 0") else {
+        panic!("the visitor has entered");
+    };
+    let server = String::from_utf8(entry[..16].to_vec()).unwrap();
+    redis.say(&format!(
+        "HSET hws1:{{lobby}}:w left {server}00000000000000ff"
+    ));
+    are_present(&redis, 2).await;
+    redis.say("CLIENT KILL TYPE normal");
+    let is_gone = timeout(Duration::from_secs(15), are_present(&redis, 1)).await;
+    is_gone.expect("the roster is compared at once");
+    assert_eq!(room.people().await.unwrap().len(), 1);
+}
+
 /// What is logged.
 #[cfg(feature = "tracing")]
 #[derive(Clone, Default)]
