@@ -71,6 +71,13 @@ pub use text::Text;
 /// }
 /// assert_eq!(message.len(), 5);
 /// ```
+///
+/// # Memory with an owner
+///
+/// Payloads may be memory of your own, by `Bytes::from_owner`. The owner is dropped with the last clone
+/// of the message, by whichever task has it, also while the library holds a lock of a connection or a
+/// room. So its `drop` must not use a socket or a room, nor wait for a lock that is held elsewhere
+/// while something is sent. To notify a task is fine.
 #[derive(Clone, PartialEq, Eq)]
 // Exhaustive on purpose: RFC 6455, section 5.6, has these two and no third.
 pub enum Message {
