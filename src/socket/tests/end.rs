@@ -50,6 +50,33 @@ async fn the_peer_closes() {
     task.await.unwrap();
 }
 
+/// The time is looked at: the end of the stream would tell it too, some seconds later.
+#[tokio::test(start_paused = true)]
+async fn a_receiver_in_another_task_learns_of_the_end_before_the_stream_has_ended() {
+    for violates in [false, true] {
+        let (give, take) = oneshot::channel();
+        let (mut peer, _task) = serve(Config::new(), |socket| async move {
+            give.send(socket).unwrap();
+        });
+        let mut socket = take.await.unwrap();
+        let receiving = tokio::spawn(async move {
+            let received = socket.recv().await;
+            (received.map_err(|error| error.kind()), socket)
+        });
+        tokio::task::yield_now().await;
+        let begin = Instant::now();
+        if violates {
+            peer.io.write_all(&[0xff; 8]).await.unwrap();
+        } else {
+            peer.connection.close(CloseCode::NORMAL, "").unwrap();
+            peer.flush().await;
+        }
+        let (received, _socket) = receiving.await.unwrap();
+        assert_eq!(received.is_err(), violates, "{received:?}");
+        assert_eq!(begin.elapsed(), Duration::ZERO);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_peer_just_goes_away() {
     let (peer, ended, task) = serve_until_the_end(Config::new());
