@@ -89,9 +89,21 @@ fn compare(name: &str, seen: &[Seen], log: &[(u64, String)], run: &Run) {
         run.fault(format!("{name} was sent a message twice"));
     }
     if let Some((first, _)) = messages.first() {
-        let expected = log.iter().filter(|(number, _)| number >= first);
-        if !expected.eq(messages.iter()) {
-            run.fault(format!("{name} was not sent the messages of the log"));
+        let expected: Vec<_> = log.iter().filter(|(number, _)| number >= first).collect();
+        if !expected.iter().copied().eq(&messages) {
+            let same = expected
+                .iter()
+                .zip(&messages)
+                .take_while(|(a, b)| **a == *b);
+            let at = same.count();
+            run.fault(format!(
+                "{name} was sent {} messages of {} in the log, and not the right one after {at}: \
+                 {:?} instead of {:?}",
+                messages.len(),
+                expected.len(),
+                messages.get(at),
+                expected.get(at)
+            ));
         }
     }
 }
@@ -149,21 +161,17 @@ async fn round(
     }
     // What was said arrives, and then everybody leaves.
     let all_said = async {
-        while !members.iter().all(Member::is_done) {
-            sleep(Duration::from_millis(50)).await;
-        }
-        // Every member gets the last message, on whatever server it is.
-        let end = members
-            .iter()
-            .filter_map(Member::accepted)
-            .map(|it| it.number())
-            .max();
-        while !members
-            .iter()
-            .all(|member| member.last().map(|it| it.number()) >= end)
-        {
-            sleep(Duration::from_millis(50)).await;
-        }
+        let until = async |is_so: &dyn Fn() -> bool| {
+            while !is_so() {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        until(&|| members.iter().all(Member::is_done)).await;
+        // A last message, at which all have to arrive. Messages before it may be confirmed in any order.
+        members[0].say(usize::MAX);
+        until(&|| members[0].is_done()).await;
+        let end = members[0].accepted();
+        until(&|| members.iter().all(|member| member.last() == end)).await;
     };
     if timeout(Duration::from_secs(60), all_said).await.is_err() {
         run.fault("what was said in a room has not arrived within a minute".to_owned());
