@@ -116,6 +116,46 @@ async fn a_socket_moved_into_another_task_lives_until_it_is_dropped_there() {
     task.await.unwrap();
 }
 
+/// The driver stops reading when enough has arrived. The receiver then makes room, and has the driver
+/// read on. The time is looked at, since the driver's timers would do that too, much later.
+#[tokio::test(start_paused = true)]
+async fn a_receiver_in_another_task_has_the_driver_read_on() {
+    for in_chunks in [false, true] {
+        let (sent, received) = tokio::sync::oneshot::channel();
+        let (peer, _task) = serve(Config::new(), |socket| async move {
+            sent.send(socket).ok();
+        });
+        let mut socket = received.await.unwrap();
+        let begin = Instant::now();
+        let sending = tokio::spawn(async move {
+            let mut peer = peer;
+            for _ in 0..1000 {
+                peer.send(vec![7; 1000]).await;
+            }
+            peer
+        });
+        for _ in 0..1000 {
+            // The driver reads ahead before each.
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            if in_chunks {
+                let mut message = socket.recv_stream().await.unwrap().unwrap();
+                let mut length = 0;
+                while let Some(chunk) = message.chunk().await.unwrap() {
+                    length += chunk.len();
+                }
+                assert_eq!(length, 1000);
+            } else {
+                let message = socket.recv().await.unwrap().unwrap();
+                assert_eq!(message.len(), 1000);
+            }
+        }
+        assert_eq!(begin.elapsed(), Duration::ZERO);
+        sending.await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_socket_moved_beside_its_driver_into_the_same_task_is_woken_too() {
     let (sent, received) = tokio::sync::oneshot::channel();
