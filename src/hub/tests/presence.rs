@@ -6,8 +6,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::hub::backplane::{Entry, RosterChange};
-use crate::hub::seats::Presence;
 use crate::socket::tests::peer::{Peer, serve};
 use crate::{Config, Error, WebSocket};
 
@@ -252,42 +250,6 @@ async fn a_key_is_free_whenever_its_socket_ends() {
         }
     };
     timeout(Duration::from_secs(10), is_free).await.unwrap();
-}
-
-#[test]
-fn keys_that_left_while_the_roster_was_read_are_not_in_it() {
-    let entry = |key: &str| Entry {
-        key: key.into(),
-        info: bytes::Bytes::new(),
-        seat: None,
-    };
-    let mut presence = Presence::default();
-    presence.begin_read();
-    presence.change(RosterChange::Left("a".into()));
-    presence.change(RosterChange::Entered(entry("c")));
-    let answer = ["a", "b", "c"].map(entry).to_vec();
-    let keys = presence.brought_up_to_date(answer).unwrap();
-    let keys: Vec<_> = keys.iter().map(|entry| &*entry.key).collect();
-    assert_eq!(keys, ["b", "c"]);
-}
-
-#[test]
-fn a_roster_that_changes_too_often_while_it_is_read_is_read_again() {
-    let mut presence = Presence::default();
-    let left = |key: usize| RosterChange::Left(key.to_string().into());
-    presence.begin_read();
-    for key in 0..1024 {
-        presence.change(left(key));
-    }
-    assert_eq!(presence.brought_up_to_date(vec![]), Some(vec![]));
-    presence.begin_read();
-    for key in 0..1025 {
-        presence.change(left(key));
-    }
-    assert_eq!(presence.brought_up_to_date(vec![]), None);
-    assert!(presence.needs_read());
-    presence.begin_read();
-    assert_eq!(presence.brought_up_to_date(vec![]), Some(vec![]));
 }
 
 /// A message that a person has entered does not close a member that reads slowly.
