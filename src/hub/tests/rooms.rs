@@ -133,6 +133,26 @@ async fn a_room_vanishes_with_its_last_member_and_handle() {
     }
 }
 
+/// A socket that goes from room to room for days.
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_has_left_keeps_no_room() {
+    let hub = Hub::new();
+    let rooms = hub.clone();
+    let (_peer, task) = serve(Config::new(), |socket: WebSocket| async move {
+        for number in 0..10 {
+            let room = rooms.room(&number.to_string());
+            room.join(&socket);
+            let seat = room.enter(&socket, "ann", "").await.unwrap();
+            assert_eq!(rooms.len(), 1);
+            room.leave(&socket);
+            drop(seat);
+            drop(room);
+            assert_eq!(rooms.len(), 0, "room {number}");
+        }
+    });
+    task.await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn joining_twice_counts_once_and_a_member_that_left_gets_nothing() {
     let hub = Hub::new();
