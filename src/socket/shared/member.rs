@@ -124,6 +124,19 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_leaves_keeps_nothing_of_the_run() {
+        let shared = shared(Role::Server, Config::new());
+        let frame = LastRun::default().append(&Prepared::new("x")).unwrap();
+        assert!(shared.push_in_run(&frame, 1, Overflow::Close));
+        let (run, _) = frame.begin();
+        drop(frame);
+        assert_eq!(Arc::strong_count(&run), 2);
+        shared.leave_run();
+        assert_eq!(Arc::strong_count(&run), 1);
+        assert!(shared.has_output(), "a copy is still sent");
+    }
+
+    #[test]
     fn whatever_is_out_of_the_ordinary_goes_the_usual_way() {
         let mut room = LastRun::default();
         let masking_key = || [1, 2, 3, 4];
