@@ -21,6 +21,7 @@ pub(crate) mod peer;
 mod push;
 mod queue;
 mod slow_close;
+mod terminated;
 mod traffic;
 mod unreceived;
 mod usual;
