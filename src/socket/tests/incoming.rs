@@ -85,6 +85,40 @@ async fn chunks_come_while_the_message_arrives() {
     task.await.unwrap();
 }
 
+/// All of it arrives at once, and the handler answers the message in the same turn.
+#[tokio::test(start_paused = true)]
+async fn a_ping_between_two_fragments_is_answered_before_their_message() {
+    for in_chunks in [false, true] {
+        let (mut peer, _task) = serve(Config::new(), move |mut socket| async move {
+            loop {
+                if in_chunks {
+                    let Some(incoming) = socket.recv_stream().await? else {
+                        return Ok::<_, Error>(());
+                    };
+                    let (_, bytes) = collect(incoming).await?;
+                    socket.send(bytes).await?;
+                } else {
+                    let Some(message) = socket.recv().await? else {
+                        return Ok(());
+                    };
+                    socket.send(message.into_bytes()).await?;
+                }
+            }
+        });
+        for number in 0..3 {
+            let frames = [
+                frame(0x01, b"one"),
+                frame(0x89, &[number]),
+                frame(0x80, b"two"),
+            ];
+            write(&mut peer, &frames.concat()).await;
+            let pong = Event::Pong(vec![number].into());
+            assert_eq!(peer.event().await, Some(pong), "in chunks: {in_chunks}");
+            assert_eq!(peer.message().await, Message::from(b"onetwo".to_vec()));
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_character_that_comes_in_pieces_waits_for_its_end() {
     let text = "é€𝄞 ".repeat(20);
