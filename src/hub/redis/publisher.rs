@@ -110,6 +110,9 @@ impl Publisher {
                     self.shared.health.up(Part::Publisher, &self.shared.inbound);
                     self.is_probe_due = true;
                     self.are_rooms_due = self.lease.is_used();
+                    // Before anything else is asked: Redis may have lost the lease, and an entry without one
+                    // is removed by whoever sees it.
+                    self.lease.tick();
                     match caught("publisher", self.serve(connection)).await {
                         Ok(Some(fault)) | Err(fault) => fault,
                         Ok(None) => return,

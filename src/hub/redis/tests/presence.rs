@@ -357,3 +357,21 @@ async fn a_server_that_connects_anew_is_told_in_which_rooms_it_has_entries() {
     assert_eq!(b.count(|event| *event == entries), 1);
     assert_eq!((a.count(has_entries), b.count(has_entries)), (2, 1));
 }
+
+/// Redis has lost everything, and with it the leases.
+#[tokio::test]
+async fn a_key_that_was_entered_again_after_a_restart_is_not_free() {
+    let Some(mut redis) = RedisServer::with(&["--save", "", "--appendonly", "no"]) else {
+        return;
+    };
+    let (a, b) = two(&redis).await;
+    a.enter("lobby", "ann", 1).await.unwrap();
+    b.enter("lobby", "bob", 1).await.unwrap();
+    redis.kill();
+    a.wait(|event| *event == Event::Interrupted, 1).await;
+    redis.restart();
+    // As the hub does when it has read a roster without its seat.
+    a.enter("lobby", "ann", 1).await.unwrap();
+    assert_eq!(b.enter("lobby", "ann", 2).await, Err(EnterError::Taken));
+    assert!(b.people("lobby").await.contains(&("ann".to_owned(), None)));
+}
