@@ -14,11 +14,9 @@ local other = held and string.sub(held, 1, 16)
 if held == owner .. info then return 1 end
 if held and string.sub(held, 1, 32) ~= owner and not takes_over then
   if other == server then return 0 end
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local lease = redis.call('ZSCORE', leases, other)
-  -- Without a lease, its server is gone, or has been away for too long.
-  if lease and tonumber(lease) > now then return 0 end
+  -- Without a lease, its server is gone. Whether a lease is over is judged by beats alone, which know
+  -- whether Redis was away or its clock has jumped, and then remove the entries too.
+  if redis.call('ZSCORE', leases, other) then return 0 end
 end
 redis.call('HSET', roster, key, owner .. info)
 if other ~= server then

@@ -375,3 +375,18 @@ async fn a_key_that_was_entered_again_after_a_restart_is_not_free() {
     assert_eq!(b.enter("lobby", "ann", 2).await, Err(EnterError::Taken));
     assert!(b.people("lobby").await.contains(&("ann".to_owned(), None)));
 }
+
+/// The host of Redis was suspended, say. The first who asks is not the first who beats.
+#[tokio::test]
+async fn no_key_is_free_because_the_engines_clock_has_jumped() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let (a, b) = two(&redis).await;
+    a.enter("lobby", "ann", 1).await.unwrap();
+    b.enter("lobby", "bob", 1).await.unwrap();
+    for server in leases(&redis) {
+        redis.command(&["ZINCRBY", "hws1:servers", "-3600000", &server]);
+    }
+    assert_eq!(b.enter("lobby", "ann", 2).await, Err(EnterError::Taken));
+}
