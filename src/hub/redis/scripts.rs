@@ -211,6 +211,7 @@ impl Scripts {
                 let room = people.room();
                 let mut call = self.call(Script::People, &[names.roster(room), names.leases()]);
                 call.arg(names.channel(room)).arg(names.versions().writes);
+                call.arg(names.prefix()).arg(&names.within(room)[..]);
                 call
             }
         }

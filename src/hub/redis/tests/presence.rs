@@ -390,3 +390,24 @@ async fn no_key_is_free_because_the_engines_clock_has_jumped() {
     }
     assert_eq!(b.enter("lobby", "ann", 2).await, Err(EnterError::Taken));
 }
+
+#[tokio::test]
+async fn nothing_is_counted_of_entries_that_were_removed_because_their_server_is_unknown() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let (a, b) = two(&redis).await;
+    a.enter("}:w", "ann", 1).await.unwrap();
+    let [server] = &leases(&redis)[..] else {
+        panic!("one server has entered")
+    };
+    b.enter("lobby", "bob", 1).await.unwrap();
+    redis.command(&["ZREM", "hws1:servers", server]);
+    assert_eq!(b.people("}:w").await, []);
+    a.wait(|event| *event == Event::LeaseLost, 1).await;
+    a.enter("}:w", "ann", 1).await.unwrap();
+    a.leave("}:w", "ann", 1);
+    assert_eq!(a.people("}:w").await, []);
+    let rooms = redis.say(&format!("HLEN hws1:server:{server}"));
+    assert_eq!(rooms, Answer::Number(0));
+}
