@@ -146,6 +146,16 @@ impl Presence {
         self.copy == CopyState::Current
     }
 
+    /// Returns whether the roster is being read, or will be when changes are heard again. One that
+    /// nobody has asked for yet is not, though there may be seats.
+    pub(super) fn is_read_anyway(&self) -> bool {
+        match self.copy {
+            CopyState::Unread => !matches!(self.read, ReadState::Idle),
+            CopyState::Old => true,
+            CopyState::Current => false,
+        }
+    }
+
     /// Changes may be missing from now on. The answer to a read that is under way would come from
     /// before.
     pub(super) fn interrupted(&mut self) {

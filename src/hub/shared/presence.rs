@@ -339,13 +339,22 @@ impl RoomShared {
         });
     }
 
-    /// Reads the roster again, which may be older than the copy. A copy that is not right is read
-    /// anyway.
-    pub(super) fn read_people_again(self: &Arc<Self>, hub: &Arc<Registry>) {
-        let is_current = |presence: &Presence| presence.is_current();
-        if self.lock().presence.as_deref().is_some_and(is_current) {
+    /// Reads the roster again, which may be older than the copy, unless it is read anyway. Returns
+    /// false if it is not read here: the room is not followed, or nobody has asked who is present.
+    pub(super) fn read_people_again(self: &Arc<Self>, hub: &Arc<Registry>) -> bool {
+        let state = self.lock();
+        let Some(presence) = state.presence.as_deref() else {
+            return false;
+        };
+        if !state.is_followed || !state.is_wanted() {
+            return false;
+        }
+        let is_read_anyway = presence.is_read_anyway();
+        drop(state);
+        if !is_read_anyway {
             self.read_people(hub);
         }
+        true
     }
 
     /// The answer to a read of the roster.

@@ -71,13 +71,9 @@ impl Receive for Registry {
     }
 
     fn has_entries(self: Arc<Self>, room: &str) {
-        let is_followed = |room: &Arc<RoomShared>| {
-            let state = room.lock();
-            state.is_followed && state.is_wanted()
-        };
-        match self.find(room).filter(is_followed) {
-            Some(room) => room.read_people_again(&self),
-            None => self.check_roster(room.into()),
+        let is_compared = |room: Arc<RoomShared>| room.read_people_again(&self);
+        if !self.find(room).is_some_and(is_compared) {
+            self.check_roster(room.into());
         }
     }
 

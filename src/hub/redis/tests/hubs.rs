@@ -137,6 +137,89 @@ async fn nobody_is_present_again_because_the_publisher_led_to_another_server() {
     assert_eq!(room.people().await.unwrap().len(), 1);
 }
 
+/// A member that has not entered.
+async fn member(room: &Room) -> Peer {
+    let (tell, joined) = oneshot::channel();
+    let visited = room.clone();
+    let visit = move |mut socket: WebSocket| async move {
+        visited.join(&socket);
+        let _ = tell.send(());
+        while socket.recv().await?.is_some() {}
+        Ok::<_, Error>(())
+    };
+    let peer = serve(Config::new(), visit).0;
+    within(joined).await.unwrap();
+    peer
+}
+
+/// Waits until a room is followed.
+async fn is_followed(redis: &RedisServer, name: &str) {
+    let is_so = async {
+        let channels = format!("PUBSUB CHANNELS hws1:{{{name}}}");
+        while redis.say(&channels) == Answer::Many(vec![]) {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    within(is_so).await;
+    sleep(Duration::from_millis(200)).await;
+}
+
+/// Whoever is in the lobby without a seat leaves when the publisher has connected anew.
+async fn somebody_without_a_seat_leaves(redis: &RedisServer, server: &str, others: i64) {
+    redis.say(&format!(
+        "HSET hws1:{{lobby}}:w left {server}00000000000000ff"
+    ));
+    redis.say(&format!("HINCRBY hws1:server:{server} lobby 1"));
+    are_present(redis, others + 1).await;
+    redis.say("CLIENT KILL TYPE normal");
+    let is_gone = timeout(Duration::from_secs(10), are_present(redis, others)).await;
+    is_gone.expect("the roster is compared at once");
+}
+
+/// The name of a server whose visitor 0 is in a room.
+fn server_of(redis: &RedisServer, name: &str) -> String {
+    let Answer::Text(entry) = redis.say(&format!("HGET hws1:{{{name}}}:w 0")) else {
+        panic!("the visitor has entered");
+    };
+    String::from_utf8(entry[..16].to_vec()).unwrap()
+}
+
+/// Nobody has asked who is there, and nobody on this server has entered.
+#[tokio::test]
+async fn nobody_is_present_again_in_a_room_that_has_members_only() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let hub = Hub::new().backplane(Redis::new(&redis.url()).unwrap());
+    let _visitors = visitors(&hub.room("other"), 1).await;
+    let server = server_of(&redis, "other");
+    // All rooms are looked at within five minutes, so of so many seldom this one in the next seconds.
+    let _others: Vec<_> = (0..500)
+        .map(|number| hub.room(&number.to_string()))
+        .collect();
+    let _member = member(&hub.room("lobby")).await;
+    is_followed(&redis, "lobby").await;
+    somebody_without_a_seat_leaves(&redis, &server, 0).await;
+}
+
+/// Somebody has entered since the room is followed, and nobody has asked who is there.
+#[tokio::test]
+async fn nobody_is_present_again_in_a_room_whose_roster_was_never_read() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let hub = Hub::new().backplane(Redis::new(&redis.url()).unwrap());
+    let room = hub.room("lobby");
+    let _others: Vec<_> = (0..500)
+        .map(|number| hub.room(&number.to_string()))
+        .collect();
+    let _member = member(&room).await;
+    is_followed(&redis, "lobby").await;
+    let _visitors = visitors(&room, 1).await;
+    let server = server_of(&redis, "lobby");
+    somebody_without_a_seat_leaves(&redis, &server, 1).await;
+}
+
 /// What is logged.
 #[cfg(feature = "tracing")]
 #[derive(Clone, Default)]
