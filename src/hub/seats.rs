@@ -229,8 +229,12 @@ impl Presence {
     pub(super) fn compare(&mut self, roster: Vec<Entry>) -> Vec<Change> {
         let is_first = self.copy == CopyState::Unread;
         self.copy = CopyState::Current;
-        let changes = self.people.compare(roster);
-        if is_first { vec![] } else { changes }
+        let mut changes = self.people.compare(roster);
+        if is_first {
+            // Who is in the copy already was told by a change, and so is that end.
+            changes.retain(|change| matches!(change, Change::Left(_)));
+        }
+        changes
     }
 
     /// Takes a change; returns what members are to be told.

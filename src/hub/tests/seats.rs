@@ -241,3 +241,21 @@ fn a_roster_that_changes_too_often_while_it_is_read_is_read_again() {
     presence.begin_read();
     assert_eq!(presence.brought_up_to_date(vec![]), Some(vec![]));
 }
+
+/// The first read was under way, and its answer is lost. Members know of who has entered since.
+#[test]
+fn who_was_told_before_the_first_read_and_is_gone_in_it_has_left() {
+    let mut presence = Presence::default();
+    presence.begin_read();
+    let told = presence.change(RosterChange::Entered(elsewhere("ann")));
+    assert!(matches!(&told[..], [Change::Entered(_)]));
+    presence.interrupted();
+    presence.begin_read();
+    let roster = presence.brought_up_to_date(vec![elsewhere("bob")]).unwrap();
+    let told = presence.compare(roster);
+    // Of bob, who was there before, nothing is said.
+    assert!(
+        matches!(&told[..], [Change::Left(person)] if &*person.key == "ann"),
+        "{told:?}"
+    );
+}
