@@ -49,6 +49,11 @@ impl SeatShared {
         self.state.load(Ordering::Acquire) == SeatState::Held as u8
     }
 
+    /// Whether it has ended because the person has left, and not because the key was taken over.
+    pub(super) fn is_left(&self) -> bool {
+        self.state.load(Ordering::Acquire) == SeatState::Left as u8
+    }
+
     /// Waits until the seat ends, from now on.
     pub(super) fn ended(&self) -> Notified<'_> {
         self.ended.notified()

@@ -213,11 +213,12 @@ impl RoomShared {
         if timeout(PATIENCE, comes).await.is_err() {
             return Err(EnterError::Unavailable(hub.why_unavailable()));
         }
-        if !seat.is_held() {
+        if seat.is_left() {
             // The socket has ended meanwhile, and may have left before it entered.
             self.leave_roster(hub, seat);
             return Err(EnterError::Closed);
         }
+        // The key may have been taken over already. The seat tells that, as it would a moment later.
         Ok(())
     }
 

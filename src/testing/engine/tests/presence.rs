@@ -19,12 +19,23 @@ impl Drop for Visitor {
 }
 
 async fn enter(server: &Server, key: &'static str) -> Result<Visitor, EnterError> {
+    enter_with(server, key, false).await
+}
+
+async fn enter_with(
+    server: &Server,
+    key: &'static str,
+    takes_over: bool,
+) -> Result<Visitor, EnterError> {
     let room = server.room();
     let (tell, mut entered) = mpsc::unbounded_channel();
     let client = connect(move |mut socket: WebSocket| {
         let (room, tell) = (room.clone(), tell.clone());
         async move {
-            let _ = tell.send(room.enter(&socket, key, "").await);
+            let _ = tell.send(match takes_over {
+                true => room.take_over(&socket, key, "").await,
+                false => room.enter(&socket, key, "").await,
+            });
             while socket.recv().await?.is_some() {}
             Ok::<_, crate::Error>(())
         }
@@ -129,4 +140,20 @@ async fn nobody_is_present_again_because_the_engine_went_back() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(keys(&b).await, ["bob"]);
     assert!(bob.seat.is_held());
+}
+
+/// The one that loses has had the seat, and its handler is told by that.
+#[tokio::test(start_paused = true)]
+async fn of_two_who_take_over_at_once_one_holds_the_seat_and_the_other_has_lost_it() {
+    let engine = Engine::new();
+    let (a, b) = (Server::new(&engine), Server::new(&engine));
+    for _ in 0..20 {
+        let first = enter_with(&a, "ann", true);
+        let second = enter_with(&b, "ann", true);
+        let (first, second) = tokio::join!(first, second);
+        let (first, second) = (first.unwrap(), second.unwrap());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_ne!(first.seat.is_held(), second.seat.is_held());
+        assert_eq!(keys(&a).await, ["ann"]);
+    }
 }
