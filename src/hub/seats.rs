@@ -144,7 +144,11 @@ impl Presence {
 
     /// Returns whether the roster is to be read, and is not being read.
     pub(super) fn needs_read(&self) -> bool {
-        !self.is_current() && matches!(self.read, ReadState::Idle)
+        !self.is_current() && !self.is_being_read()
+    }
+
+    pub(super) fn is_being_read(&self) -> bool {
+        !matches!(self.read, ReadState::Idle)
     }
 
     pub(super) fn is_current(&self) -> bool {
@@ -155,7 +159,7 @@ impl Presence {
     /// nobody has asked for yet is not, though there may be seats.
     pub(super) fn is_read_anyway(&self) -> bool {
         match self.copy {
-            CopyState::Unread => !matches!(self.read, ReadState::Idle),
+            CopyState::Unread => self.is_being_read(),
             CopyState::Old => true,
             CopyState::Current => false,
         }
@@ -164,11 +168,16 @@ impl Presence {
     /// Changes may be missing from now on. The answer to a read that is under way would come from
     /// before.
     pub(super) fn interrupted(&mut self) {
+        self.unheard();
+        self.reads += 1;
+        self.read = ReadState::Idle;
+    }
+
+    /// Changes may be missing already.
+    pub(super) fn unheard(&mut self) {
         if self.copy == CopyState::Current {
             self.copy = CopyState::Old;
         }
-        self.reads += 1;
-        self.read = ReadState::Idle;
     }
 
     /// The room is not followed any more: the copy is given up.

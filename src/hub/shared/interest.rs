@@ -85,6 +85,7 @@ impl RoomShared {
                 _ => {
                     state.is_kept = false;
                     state.is_followed = false;
+                    state.is_heard = false;
                     if let Some(log) = state.log.as_deref_mut() {
                         // What is said from now on is not in the ring.
                         count_memory(&hub, log, Log::forget);

@@ -260,6 +260,8 @@ pub(in crate::hub) struct State {
     pub(in crate::hub) waiting: u32,
     /// Whether the engine has been asked to follow the room.
     pub(in crate::hub) is_followed: bool,
+    /// Whether the engine follows it: nothing that happens in the room is missed.
+    pub(in crate::hub) is_heard: bool,
     /// Since when nobody has been in the room, and nothing was said; `None` while somebody is.
     pub(in crate::hub) quiet_since: Option<Instant>,
     /// Whether the hub keeps the room, and will look when it may be let go.
@@ -313,6 +315,7 @@ impl RoomShared {
                 presence: hub.settings.on_presence.as_ref().map(|_| Box::default()),
                 waiting: 0,
                 is_followed: false,
+                is_heard: false,
                 quiet_since: None,
                 is_kept: false,
             }),

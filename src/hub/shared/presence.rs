@@ -269,7 +269,15 @@ impl RoomShared {
     ) -> Result<Vec<Person>, HubError> {
         if hub.roster().is_some() {
             let _waiting = self.wait(hub);
-            if self.lock().presence().needs_read() {
+            let needs_read = {
+                let mut state = self.lock();
+                if !state.is_heard {
+                    // What was read before may have changed since, and nobody has said so.
+                    state.presence().unheard();
+                }
+                state.presence().needs_read()
+            };
+            if needs_read {
                 self.read_people(hub);
             }
             let is_current = |state: &mut State| state.presence().is_current();
@@ -309,10 +317,28 @@ impl RoomShared {
         self.presence_event(hub, |presence| presence.change(change));
     }
 
+    /// No change is missing from now on, but some may be missing until now.
+    pub(in crate::hub) fn roster_heard(self: &Arc<Self>, hub: &Arc<Registry>) {
+        let mut state = self.lock();
+        state.is_heard = state.is_followed;
+        drop(state);
+        self.read_people(hub);
+    }
+
     /// Changes may be missing from now on.
-    pub(in crate::hub) fn roster_interrupted(&self) {
-        if let Some(presence) = &mut self.lock().presence {
-            presence.interrupted();
+    pub(in crate::hub) fn roster_interrupted(self: &Arc<Self>, hub: &Arc<Registry>) {
+        let mut state = self.lock();
+        state.is_heard = false;
+        let Some(presence) = &mut state.presence else {
+            return;
+        };
+        // A call that waits for the answer need not wait until changes are heard again.
+        let was_being_read = presence.is_being_read();
+        presence.interrupted();
+        let is_asked = was_being_read && state.waiting > 0;
+        drop(state);
+        if is_asked {
+            self.read_people(hub);
         }
     }
 

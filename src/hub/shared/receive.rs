@@ -35,7 +35,7 @@ impl Receive for Registry {
                     follower.following(steps);
                 }
             });
-            room.read_people(&self);
+            room.roster_heard(&self);
         }
     }
 
@@ -85,7 +85,7 @@ impl Receive for Registry {
                     follower.interrupted();
                 }
             });
-            room.roster_interrupted();
+            room.roster_interrupted(&self);
         }
     }
 

@@ -220,6 +220,29 @@ async fn nobody_is_present_again_in_a_room_whose_roster_was_never_read() {
     somebody_without_a_seat_leaves(&redis, &server, 1).await;
 }
 
+/// The connection that hears cannot be replaced: there are too many connections, say.
+#[tokio::test]
+async fn people_are_read_anew_while_no_change_can_be_heard() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    redis.say("ACL SETUSER deaf on nopass ~* +@all resetchannels");
+    let url = redis.url().replace("redis://", "redis://deaf:x@");
+    let room = hub(&url).room("lobby");
+    let other = Server::start(&redis.url());
+    // Between two attempts there is some time.
+    room.people().await.unwrap();
+    sleep(Duration::from_secs(4)).await;
+    for number in 0..100 {
+        other
+            .enter("lobby", &number.to_string(), number)
+            .await
+            .unwrap();
+        let people = room.people().await.unwrap();
+        assert_eq!(people.len() as u64, number + 1);
+    }
+}
+
 /// What is logged.
 #[cfg(feature = "tracing")]
 #[derive(Clone, Default)]
