@@ -30,6 +30,10 @@ const MAX_NAMES: usize = 64 * 1024;
 /// The largest number of such calls in a batch.
 const MAX_READ_CALLS: usize = 4;
 
+/// The largest number of rosters that are read in a batch. Nobody knows how large their answers are,
+/// and all of a batch must come within the time for one.
+const MAX_ROSTERS: usize = 8;
+
 /// The largest number of messages in a call: Lua's `unpack` fails at some 8,000.
 const MAX_MESSAGES: usize = 1_000;
 
@@ -153,9 +157,12 @@ impl Queue {
         {
             calls.push(Call::Find(room, messages));
         }
+        let mut rosters = 0;
         while calls.len() < others
+            && rosters < MAX_ROSTERS
             && let Some(other) = self.others.pop_front()
         {
+            rosters += usize::from(matches!(other.request, Request::People(_)));
             calls.push(Call::Other(other));
         }
         let mut bytes = 0;

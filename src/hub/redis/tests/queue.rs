@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::*;
-use crate::hub::redis::call::{Appended, Call, Pending, PublishCall};
+use crate::hub::redis::call::{Appended, Call, Pending, PublishCall, Request};
 use crate::hub::redis::queue::Queue;
 
 type Outcomes = Arc<Mutex<Vec<(String, Result<Position, PublishError>)>>>;
@@ -300,6 +300,43 @@ fn batches_are_bounded_in_calls_messages_and_bytes() {
             .sum::<usize>(),
         3
     );
+}
+
+/// All answers to a batch must come within the time for one, and nobody knows how many people there are.
+#[test]
+fn few_rosters_are_read_in_a_batch() {
+    let (mut queue, now) = (Queue::new(PATIENCE), Instant::now());
+    for number in 0..100 {
+        let people = ReadPeople {
+            room: room(&number.to_string()),
+            reply: Reply::new(|| Err(EngineError::new("dropped")), |_| {}),
+        };
+        queue.push(Request::People(people), now);
+        let leave = Request::Leave {
+            room: room("lobby"),
+            key: "ann".into(),
+            seat: number,
+        };
+        queue.push(leave, now);
+    }
+    let mut calls = vec![];
+    while !queue.is_empty() {
+        let batch = queue.next(now);
+        let is_people = |call: &&Call| {
+            matches!(call, Call::Other(other) if matches!(other.request, Request::People(_)))
+        };
+        assert!(batch.iter().filter(is_people).count() <= 8);
+        calls.extend(batch);
+    }
+    // In the order in which they were asked.
+    let seats = calls.iter().filter_map(|call| match call {
+        Call::Other(other) => match &other.request {
+            Request::Leave { seat, .. } => Some(*seat),
+            _ => None,
+        },
+        _ => None,
+    });
+    assert!(seats.eq(0..100));
 }
 
 proptest! {
