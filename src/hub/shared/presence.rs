@@ -454,7 +454,7 @@ impl RoomShared {
     }
 
     /// Reads the roster after a pause.
-    fn read_people_later(self: &Arc<Self>, hub: &Arc<Registry>) {
+    pub(super) fn read_people_later(self: &Arc<Self>, hub: &Arc<Registry>) {
         let Some((_, keeper)) = hub.engine() else {
             return;
         };

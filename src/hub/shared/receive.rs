@@ -67,6 +67,8 @@ impl Receive for Registry {
     fn lease_lost(self: Arc<Self>) {
         for room in self.all() {
             room.enter_all_again(&self);
+            // Others may have left unseen: who has no entry any more cannot be taken out of it.
+            room.read_people_later(&self);
         }
     }
 

@@ -243,6 +243,32 @@ async fn people_are_read_anew_while_no_change_can_be_heard() {
     }
 }
 
+/// The connections stay, so that no room is followed again.
+#[tokio::test]
+async fn nobody_stays_who_has_left_while_redis_had_lost_the_roster() {
+    let Some(redis) = RedisServer::start() else {
+        return;
+    };
+    let hub = hub(&redis.url());
+    let room = hub.room("lobby");
+    // All rooms are looked at within five minutes, so of so many seldom this one in the next seconds.
+    let _others: Vec<_> = (0..500)
+        .map(|number| hub.room(&number.to_string()))
+        .collect();
+    let mut visitors = visitors(&room, 2).await;
+    assert_eq!(room.people().await.unwrap().len(), 2);
+    redis.say("FLUSHALL");
+    visitors.truncate(1);
+    let is_so = async {
+        while room.people().await.unwrap().len() != 1 {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let is_so = timeout(Duration::from_secs(20), is_so).await;
+    is_so.expect("the roster is compared");
+    are_present(&redis, 1).await;
+}
+
 /// What is logged.
 #[cfg(feature = "tracing")]
 #[derive(Clone, Default)]
