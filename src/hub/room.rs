@@ -328,8 +328,9 @@ impl Room {
     /// If a user may have several windows, use a key for each window, such as `"ann 2"`, and put
     /// the name into the info. Clients keep a map by key, and show each name once.
     ///
-    /// With an engine, a server that is killed holds its keys for 10 to 20 seconds more. If a
-    /// server is cut off for longer than that, another server may give the same keys to other
+    /// With an engine, a server that is killed holds its keys for 10 to 20 seconds more: until the
+    /// next server looks at its lease. If no other server was there, that begins with the next one that
+    /// starts. If a server is cut off for longer than that, another server may give the same keys to other
     /// sockets. Both servers then treat the key as theirs, until the connection is back. From then
     /// on [`Seat::is_held`] is false on the server that was cut off.
     ///

@@ -32,7 +32,7 @@ const MAX_READ_CALLS: usize = 4;
 
 /// The largest number of rosters that are read in a batch. Nobody knows how large their answers are,
 /// and all of a batch must come within the time for one.
-const MAX_ROSTERS: usize = 8;
+const MAX_ROSTERS: usize = 16;
 
 /// The largest number of messages in a call: Lua's `unpack` fails at some 8,000.
 const MAX_MESSAGES: usize = 1_000;

@@ -16,7 +16,7 @@ impl Registry {
         let (weak, name) = (Arc::downgrade(self), room.clone());
         let lost = || Err(EngineError::new("the engine gave no answer"));
         let reply = Reply::new(lost, move |answer: Result<Vec<Entry>, EngineError>| {
-            // If it failed, the engine has lost its connection, and asks for this again with the next.
+            // If it failed, the engine has lost its connection, as a rule, and asks again with the next.
             let (Ok(roster), Some(hub)) = (answer, weak.upgrade()) else {
                 return;
             };

@@ -323,7 +323,7 @@ fn few_rosters_are_read_in_a_batch() {
     while !queue.is_empty() {
         let batch = queue.next(now);
         let is_people = |call: &&Call| matches!(call, Call::Other(other) if matches!(other.request, Request::People(_)));
-        assert!(batch.iter().filter(is_people).count() <= 8);
+        assert!(batch.iter().filter(is_people).count() <= 16);
         calls.extend(batch);
     }
     // In the order in which they were asked.
