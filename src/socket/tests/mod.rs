@@ -118,6 +118,24 @@ async fn a_socket_moved_into_another_task_lives_until_it_is_dropped_there() {
     task.await.unwrap();
 }
 
+/// A future that was polled in one task, by `select!` say, and is awaited in another.
+#[tokio::test(start_paused = true)]
+async fn the_task_that_has_polled_last_is_woken() {
+    let (sent, received) = tokio::sync::oneshot::channel();
+    let (mut peer, _task) = serve(Config::new(), |socket| async move {
+        sent.send(socket).ok();
+    });
+    let mut socket = received.await.unwrap();
+    let mut first = Context::from_waker(std::task::Waker::noop());
+    assert!(std::pin::pin!(socket.recv()).poll(&mut first).is_pending());
+    let receiving = tokio::spawn(async move { socket.recv().await.unwrap() });
+    tokio::task::yield_now().await;
+    let begin = Instant::now();
+    peer.send("hello").await;
+    assert_eq!(receiving.await.unwrap(), Some("hello".into()));
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+}
+
 /// The driver stops reading when enough has arrived. The receiver then makes room, and has the driver
 /// read on. The time is looked at, since the driver's timers would do that too, much later.
 #[tokio::test(start_paused = true)]

@@ -30,9 +30,28 @@ impl Drop for Left {
     }
 }
 
-/// Gives `case` a function that makes such wakers, each of which must have been dropped when the case
-/// is over. A case that takes a lock twice would stand still, so it has a thread of its own.
-fn check(case: impl FnOnce(&dyn Fn(&Sender) -> Waker) + Send + 'static) {
+/// Makes such wakers.
+struct Wakers {
+    made: Cell<usize>,
+    is_dropped: mpsc::Sender<()>,
+    dropped: mpsc::Receiver<()>,
+}
+
+impl Wakers {
+    fn make(&self, sender: &Sender) -> Waker {
+        self.made.set(self.made.get() + 1);
+        let (sender, is_dropped) = (sender.clone(), self.is_dropped.clone());
+        Waker::from(Arc::new(Left { sender, is_dropped }))
+    }
+
+    /// While the connection still lives.
+    fn assert_all_dropped(&self) {
+        assert_eq!(self.dropped.try_iter().count(), self.made.take());
+    }
+}
+
+/// Runs a case on a thread of its own: one that takes a lock twice would stand still.
+fn check(case: impl FnOnce(&Wakers) + Send + 'static) {
     let (done, is_done) = mpsc::channel();
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -42,12 +61,11 @@ fn check(case: impl FnOnce(&dyn Fn(&Sender) -> Waker) + Send + 'static) {
         let _entered = runtime.enter();
         let (is_dropped, dropped) = mpsc::channel();
         let made = Cell::new(0);
-        case(&|sender| {
-            made.set(made.get() + 1);
-            let (sender, is_dropped) = (sender.clone(), is_dropped.clone());
-            Waker::from(Arc::new(Left { sender, is_dropped }))
+        case(&Wakers {
+            made,
+            is_dropped,
+            dropped,
         });
-        assert_eq!(dropped.try_iter().count(), made.get());
         done.send(()).unwrap();
     });
     let waited = is_done.recv_timeout(Duration::from_secs(20));
@@ -72,46 +90,49 @@ fn given_away() -> (WebSocket, impl Future<Output = ()>, DuplexStream) {
 
 #[test]
 fn a_task_that_another_one_replaces_as_the_receiver() {
-    check(|waker| {
+    check(|wakers| {
         let (mut socket, _driver, _peer) = given_away();
         let sender = socket.sender();
         for _ in 0..2 {
             let mut receiving = pin!(socket.recv());
-            poll_once(receiving.as_mut(), waker(&sender));
-            poll_once(receiving.as_mut(), waker(&sender));
+            poll_once(receiving.as_mut(), wakers.make(&sender));
+            poll_once(receiving.as_mut(), wakers.make(&sender));
             poll_once(receiving.as_mut(), Waker::noop().clone());
         }
         let mut receiving = pin!(socket.recv_stream());
-        poll_once(receiving.as_mut(), waker(&sender));
+        poll_once(receiving.as_mut(), wakers.make(&sender));
         poll_once(receiving.as_mut(), Waker::noop().clone());
+        wakers.assert_all_dropped();
     });
 }
 
 #[test]
 fn a_receiver_that_is_dropped_with_its_socket() {
-    check(|waker| {
+    check(|wakers| {
         let (mut socket, _driver, _peer) = given_away();
         let sender = socket.sender();
-        poll_once(pin!(socket.recv()), waker(&sender));
+        poll_once(pin!(socket.recv()), wakers.make(&sender));
         drop(socket);
+        wakers.assert_all_dropped();
     });
 }
 
 #[test]
 fn a_task_that_another_one_replaces_as_the_one_that_polls_the_driver() {
-    check(|waker| {
+    check(|wakers| {
         let (socket, driver, _peer) = given_away();
         let mut driver = pin!(driver);
         let sender = socket.sender();
-        poll_once(driver.as_mut(), waker(&sender));
-        poll_once(driver.as_mut(), waker(&sender));
+        poll_once(driver.as_mut(), wakers.make(&sender));
+        poll_once(driver.as_mut(), wakers.make(&sender));
         poll_once(driver.as_mut(), Waker::noop().clone());
+        wakers.assert_all_dropped();
     });
 }
 
 #[test]
 fn a_task_that_another_one_replaces_as_the_one_that_polls_the_handler() {
-    check(|waker| {
+    check(|wakers| {
         let (give, mut taken) = tokio::sync::oneshot::channel();
         let (ours, peer) = tokio::io::duplex(4096);
         let mut driver = pin!(managed(ours, start(Config::new()), |socket| async move {
@@ -123,18 +144,30 @@ fn a_task_that_another_one_replaces_as_the_one_that_polls_the_handler() {
         drop(peer);
         poll_once(driver.as_mut(), Waker::noop().clone());
         assert!(sender.close_cause().is_some());
-        poll_once(driver.as_mut(), waker(&sender));
+        poll_once(driver.as_mut(), wakers.make(&sender));
         poll_once(driver.as_mut(), Waker::noop().clone());
+        wakers.assert_all_dropped();
     });
 }
 
 #[test]
 fn a_task_that_another_one_replaces_as_the_one_that_waits_for_something_else() {
-    check(|waker| {
+    check(|wakers| {
         let (socket, _driver, _peer) = given_away();
         let sender = socket.sender();
         let mut closing = pin!(sender.closed());
-        poll_once(closing.as_mut(), waker(&sender));
+        poll_once(closing.as_mut(), wakers.make(&sender));
         poll_once(closing.as_mut(), Waker::noop().clone());
+        wakers.assert_all_dropped();
+    });
+}
+
+#[test]
+fn a_task_whose_future_is_dropped() {
+    check(|wakers| {
+        let (socket, _driver, _peer) = given_away();
+        let sender = socket.sender();
+        poll_once(pin!(sender.closed()), wakers.make(&sender));
+        wakers.assert_all_dropped();
     });
 }
