@@ -1,6 +1,7 @@
 //! What only a socket can show; the rules of the protocol are tested in
 //! `protocol`, without IO. Time is paused: nothing here waits for a clock.
 
+mod byte_stream;
 mod cancel;
 mod close;
 mod close_as;
