@@ -283,3 +283,33 @@ async fn what_closes_the_conversation_ends_the_message_too() {
     drop(peer);
     task.await.unwrap();
 }
+
+/// The driver is parked when each chunk comes.
+#[tokio::test(start_paused = true)]
+async fn chunks_of_another_task_leave_at_once_and_are_one_message() {
+    let (give, take) = tokio::sync::oneshot::channel();
+    let (mut peer, _task) = serve(Config::new(), |mut socket| async move {
+        give.send(socket.sender()).unwrap();
+        while socket.recv().await?.is_some() {}
+        Ok::<_, Error>(())
+    });
+    let sender = take.await.unwrap();
+    let sending = tokio::spawn(async move {
+        let mut outgoing = sender.send_stream(Kind::Text);
+        for chunk in ["one", "two"] {
+            outgoing.write(chunk).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        outgoing.finish().await.unwrap();
+        sender
+    });
+    let began = Instant::now();
+    let chunks: [(u8, &[u8]); 3] = [(0x01, b"one"), (0x00, b"two"), (0x80, b"")];
+    for (seconds, (first, payload)) in chunks.into_iter().enumerate() {
+        let frame = frames(&mut peer.io, 1).await;
+        assert_eq!(frame, [(first, payload.to_vec())]);
+        assert_eq!(began.elapsed(), Duration::from_secs(seconds as u64));
+    }
+    let (_, sent) = sending.await.unwrap().shared().traffic();
+    assert_eq!((sent.messages, sent.bytes), (1, 6));
+}
