@@ -313,3 +313,23 @@ async fn chunks_of_another_task_leave_at_once_and_are_one_message() {
     let (_, sent) = sending.await.unwrap().shared().traffic();
     assert_eq!((sent.messages, sent.bytes), (1, 6));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_message_waits_for_the_end_of_one_in_chunks() {
+    let (give, take) = tokio::sync::oneshot::channel();
+    let (mut peer, _task) = serve(Config::new(), |mut socket| async move {
+        give.send(socket.sender()).unwrap();
+        while socket.recv().await?.is_some() {}
+        Ok::<_, Error>(())
+    });
+    let sender = take.await.unwrap();
+    let mut first = sender.send_stream(Kind::Text);
+    first.write("one").await.unwrap();
+    let other = sender.clone();
+    let second = tokio::spawn(async move { other.send_stream(Kind::Binary).finish().await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    first.finish().await.unwrap();
+    second.await.unwrap().unwrap();
+    let expected = [(0x01, b"one".to_vec()), (0x80, vec![]), (0x82, vec![])];
+    assert_eq!(frames(&mut peer.io, 3).await, expected);
+}
