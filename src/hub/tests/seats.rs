@@ -90,11 +90,14 @@ fn what_a_copy_lacked_before_its_first_read_is_no_news() {
     assert!(presence.needs_read() && !presence.is_current());
     // An interruption before the first read changes nothing of that.
     presence.interrupted();
+    assert!(!presence.is_read_anyway(), "nobody has asked for it");
     presence.begin_read();
+    assert!(presence.is_being_read() && presence.is_read_anyway());
     assert!(!presence.needs_read(), "it is being read");
     let roster = presence.brought_up_to_date(vec![elsewhere("ann")]).unwrap();
     assert_eq!(told(presence.compare(roster)), [""; 0]);
     assert!(presence.is_current() && !presence.needs_read());
+    assert!(!presence.is_being_read() && !presence.is_read_anyway());
     assert_eq!(keys(&presence.people), ["ann"]);
 }
 
@@ -104,6 +107,7 @@ fn what_changed_during_an_interruption_is_told() {
     presence.compare(vec![elsewhere("ann"), elsewhere("bob")]);
     presence.interrupted();
     assert!(presence.needs_read() && !presence.is_current());
+    assert!(presence.is_read_anyway(), "when changes are heard again");
     assert_eq!(keys(&presence.people), ["ann", "bob"]);
     let changes = presence.compare(vec![elsewhere("bob"), elsewhere("eve")]);
     assert_eq!(told(changes), ["+eve", "-ann"]);
@@ -169,6 +173,10 @@ fn a_seat_ends_once() {
     assert!(seat.end(SeatState::Lost));
     assert!(!seat.is_held());
     assert!(!seat.end(SeatState::Left), "it was lost");
+    assert!(!seat.is_left());
+    let seat = self::seat(&mut presence, 2, "bob");
+    assert!(!seat.is_left());
+    assert!(seat.end(SeatState::Left) && seat.is_left());
 }
 
 #[test]
