@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::hub::backplane::{EngineError, Enter, Publish, PublishError, Read, ReadPeople, Relay};
+use crate::hub::backplane::{
+    EngineError, Enter, Publish, PublishError, Read, ReadPeople, Relay, Stopped,
+};
 use crate::hub::history::History;
 use crate::hub::position::Position;
 
@@ -19,6 +21,15 @@ pub(super) enum Request {
         seat: u64,
     },
     People(ReadPeople),
+}
+
+/// What the publisher is asked to do.
+#[derive(Debug)]
+pub(super) enum Order {
+    Publish(Publish),
+    Read(Read),
+    Other(Request),
+    Stop(Stopped),
 }
 
 /// A request that waits.

@@ -215,6 +215,11 @@ pub(super) fn ended() -> Fault {
     Fault::lost("redis has closed the connection")
 }
 
+/// The fault of a connection that is to be replaced, as the other one has shown.
+pub(super) fn misled() -> Fault {
+    Fault::lost("the connection leads to another server than it should")
+}
+
 /// The pauses between attempts to connect: random, and longer with each failure. So servers that
 /// lose their connections at the same moment do not come back at the same moment.
 #[derive(Debug)]

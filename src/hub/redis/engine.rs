@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
 use super::address::Address;
-use super::call::Request;
+use super::call::{Order, Request};
 use super::connect;
 use super::health::Health;
 use super::line;
 use super::names::Names;
-use super::publisher::{self, Order};
+use super::publisher;
 use super::shared::{Channels, Shared};
 use super::wire::Versions;
 use crate::hub::backplane::{

@@ -13,7 +13,7 @@ use redis::{Pipeline, PushInfo, PushKind, Value, cmd};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::connect::{self, Backoff, Connection, concerns_both, ended, late};
+use super::connect::{self, Backoff, Connection, concerns_both, ended, late, misled};
 use super::fault::Fault;
 use super::health::Part;
 use super::interest::Command;
@@ -136,7 +136,7 @@ impl<'a> Line<'a> {
                 biased;
                 () = &mut self.connection.driver => return ended(),
                 () = self.shared.replace_line.notified() => {
-                    return Fault::lost("the connection leads to another server than it should");
+                    return misled();
                 }
                 done = work(&mut self.command) => match done {
                     Ok(()) => self.commanded(),

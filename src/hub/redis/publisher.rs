@@ -8,8 +8,8 @@ use redis::{Pipeline, Value};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::call::{Appended, Call, Pending, Probe, Request};
-use super::connect::{self, Backoff, Connection, concerns_both, ended};
+use super::call::{Appended, Call, Order, Pending, Probe, Request};
+use super::connect::{self, Backoff, Connection, concerns_both, ended, misled};
 use super::fault::{Fault, FaultKind};
 use super::health::Part;
 use super::lease::Lease;
@@ -17,7 +17,7 @@ use super::panics::caught;
 use super::queue::{self, Queue};
 use super::scripts::{self, RoomRead};
 use super::shared::{Answer, Shared, forget};
-use crate::hub::backplane::{EngineError, EnterError, Past, Publish, Read, ReadFrom, Stopped};
+use crate::hub::backplane::{EngineError, EnterError, Past, Read, ReadFrom, Stopped};
 
 /// How often the connections are probed, and the lease is renewed.
 const BEAT: Duration = Duration::from_secs(5);
@@ -27,15 +27,6 @@ const MAX_REQUESTS: usize = 4096;
 
 /// How often requests are looked for that have waited for too long.
 const EXPIRE: Duration = Duration::from_millis(500);
-
-/// What the publisher is asked to do.
-#[derive(Debug)]
-pub(super) enum Order {
-    Publish(Publish),
-    Read(Read),
-    Other(Request),
-    Stop(Stopped),
-}
 
 /// Carries out what is asked for, until the engine is stopped or dropped.
 ///
@@ -505,9 +496,4 @@ impl Publisher {
                 .map(|beaten| beaten.is_clean);
         }
     }
-}
-
-/// The other connection has shown that this one is to be replaced.
-fn misled() -> Fault {
-    Fault::lost("the connection leads to another server than it should")
 }

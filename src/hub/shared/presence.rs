@@ -2,7 +2,6 @@
 //! engine, the roster is there, and the copy follows it.
 
 use std::fmt;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -13,11 +12,9 @@ use tokio::time::timeout;
 use super::join::HubError;
 use super::{Registry, RoomShared, State, lock};
 use crate::WebSocket;
-use crate::hub::backplane::{
-    EngineError, Enter, EnterError, Entry, ReadPeople, Reply, Roster, RosterChange,
-};
+use crate::hub::backplane::{EngineError, Enter, EnterError, Reply, Roster, RosterChange};
 use crate::hub::people::{Change, Person};
-use crate::hub::seats::{OwnSeats, Presence, SeatShared, SeatState};
+use crate::hub::seats::{Presence, SeatShared, SeatState};
 use crate::hub::user_code;
 use crate::protocol::Prepared;
 use crate::socket::shared::{Observer, Shared};
@@ -31,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The pause before a roster that could not be read is read again, and before one is read for a
 /// change that has not come.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// A place in a room, from [`Room::enter`](crate::hub::Room::enter). The person leaves when it is
 /// dropped, or when the socket ends.
@@ -308,113 +305,6 @@ impl RoomShared {
         changed.map_err(|_| HubError::Unavailable(hub.why_unavailable()))
     }
 
-    /// A change in the roster.
-    pub(in crate::hub) fn roster_changed(
-        self: &Arc<Self>,
-        hub: &Arc<Registry>,
-        change: RosterChange,
-    ) {
-        self.presence_event(hub, |presence| presence.change(change));
-    }
-
-    /// No change is missing from now on, but some may be missing until now.
-    pub(in crate::hub) fn roster_heard(self: &Arc<Self>, hub: &Arc<Registry>) {
-        let mut state = self.lock();
-        state.is_heard = state.is_followed;
-        drop(state);
-        self.read_people(hub);
-    }
-
-    /// Changes may be missing from now on.
-    pub(in crate::hub) fn roster_interrupted(self: &Arc<Self>, hub: &Arc<Registry>) {
-        let mut state = self.lock();
-        state.is_heard = false;
-        let Some(presence) = &mut state.presence else {
-            return;
-        };
-        // A call that waits for the answer need not wait until changes are heard again.
-        let was_being_read = presence.is_being_read();
-        presence.interrupted();
-        let is_asked = was_being_read && state.waiting > 0;
-        drop(state);
-        if is_asked {
-            self.read_people(hub);
-        }
-    }
-
-    /// Reads the roster, if somebody wants to know it here.
-    pub(in crate::hub) fn read_people(self: &Arc<Self>, hub: &Arc<Registry>) {
-        let Some(roster) = hub.roster() else {
-            return;
-        };
-        let mut state = self.lock();
-        let is_followed = state.is_followed;
-        let Some(presence) = &mut state.presence else {
-            return;
-        };
-        if !is_followed {
-            return;
-        }
-        let number = presence.begin_read();
-        drop(state);
-        let reply = self.reply_in_keeper(hub, PAUSE, move |room, hub, answer| {
-            room.people_read(hub, number, answer);
-        });
-        roster.people(ReadPeople {
-            room: self.name.clone(),
-            reply,
-        });
-    }
-
-    /// Reads the roster again, which may be older than the copy, unless it is read anyway. Returns
-    /// false if it is not read here: the room is not followed, or nobody has asked who is present.
-    pub(super) fn read_people_again(self: &Arc<Self>, hub: &Arc<Registry>) -> bool {
-        let state = self.lock();
-        let Some(presence) = state.presence.as_deref() else {
-            return false;
-        };
-        if !state.is_followed || !state.is_wanted() {
-            return false;
-        }
-        let is_read_anyway = presence.is_read_anyway();
-        drop(state);
-        if !is_read_anyway {
-            self.read_people(hub);
-        }
-        true
-    }
-
-    /// The answer to a read of the roster.
-    fn people_read(
-        self: &Arc<Self>,
-        hub: &Arc<Registry>,
-        number: u64,
-        answer: Result<Vec<Entry>, EngineError>,
-    ) {
-        let is_latest = |state: &mut State| state.presence().is_latest(number);
-        if !is_latest(&mut self.lock()) {
-            return;
-        }
-        let Ok(roster) = answer else {
-            return self.read_people(hub);
-        };
-        let mut found = None;
-        self.presence_event(hub, |presence| {
-            let Some(roster) = presence.brought_up_to_date(roster) else {
-                return vec![];
-            };
-            found = Some(presence.own_seats(&roster));
-            presence.compare(roster)
-        });
-        let Some(OwnSeats { unknown, missing }) = found else {
-            return self.read_people_later(hub);
-        };
-        hub.end_entries(&self.name, unknown);
-        for seat in missing {
-            self.enter_again(hub, seat);
-        }
-    }
-
     /// Enters the seats of this server again: the engine may have removed them.
     pub(in crate::hub) fn enter_all_again(self: &Arc<Self>, hub: &Arc<Registry>) {
         let seats: Vec<_> = match &self.lock().presence {
@@ -426,7 +316,7 @@ impl RoomShared {
         }
     }
 
-    fn enter_again(self: &Arc<Self>, hub: &Arc<Registry>, seat: Arc<SeatShared>) {
+    pub(super) fn enter_again(self: &Arc<Self>, hub: &Arc<Registry>, seat: Arc<SeatShared>) {
         let (again, room, weak) = (seat.clone(), Arc::downgrade(self), Arc::downgrade(hub));
         self.ask_to_enter(hub, &seat, IfTaken::Refuse, move |entered| {
             let (Some(room), Some(hub)) = (room.upgrade(), weak.upgrade()) else {
@@ -453,25 +343,6 @@ impl RoomShared {
         }
     }
 
-    /// Reads the roster after a pause.
-    pub(super) fn read_people_later(self: &Arc<Self>, hub: &Arc<Registry>) {
-        let Some((_, keeper)) = hub.engine() else {
-            return;
-        };
-        // One read serves all seats that want it. An atomic, since an engine answers from wherever it
-        // likes.
-        if self.order().is_roster_due.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let (room, weak) = (Arc::downgrade(self), Arc::downgrade(hub));
-        keeper.after(PAUSE, move || {
-            if let (Some(room), Some(hub)) = (room.upgrade(), weak.upgrade()) {
-                room.order().is_roster_due.store(false, Ordering::Release);
-                room.read_people(&hub);
-            }
-        });
-    }
-
     fn leave_roster(self: &Arc<Self>, hub: &Arc<Registry>, seat: &SeatShared) {
         if let Some(roster) = hub.roster() {
             roster.leave(&self.name, &seat.key, seat.number);
@@ -492,7 +363,7 @@ impl RoomShared {
 
     /// Something has happened that concerns who is present: changes the copy, and tells the
     /// members.
-    fn presence_event(
+    pub(super) fn presence_event(
         self: &Arc<Self>,
         hub: &Arc<Registry>,
         event: impl FnOnce(&mut Presence) -> Vec<Change>,
@@ -520,7 +391,7 @@ impl RoomShared {
 }
 
 impl State {
-    fn presence(&mut self) -> &mut Presence {
+    pub(super) fn presence(&mut self) -> &mut Presence {
         self.presence.get_or_insert_default()
     }
 }

@@ -120,7 +120,7 @@ pub(super) const FLOORS: &[Floors] = &[
         "line publisher",
         "engine",
     ]),
-    Floors("hub/shared", &["mod", "answer members", "interest join logged publish", "presence receive subscribe"]),
+    Floors("hub/shared", &["mod", "answer members", "interest join logged publish", "presence", "receive roster subscribe"]),
     Floors("testing", &["client engine", "server", "connect"]),
     Floors("testing/engine", &["log", "store", "state", "task", "link", "handle"]),
 ];
@@ -131,6 +131,7 @@ pub(super) const HOMES: &[Home] = &[
     // The lock, and what is under it.
     Home("socket::shared::Shared", "socket/shared"),
     Home("socket::shared::State", "socket/shared"),
+    Home("socket::shared::Locked", "socket/shared"),
     // A room and the hub, which take the lock.
     Home("hub::shared::RoomShared", "hub/shared"),
     Home("hub::shared::Registry", "hub/shared"),
