@@ -60,9 +60,9 @@ impl Inbound {
     }
 
     /// The roster of a room has entries of this server. The engine says so of each such room when it
-    /// has connected anew: its store may have gone back to an older state, in which someone is present
-    /// who has left since. The hub compares the roster with its seats, and ends what it has no seat
-    /// for. Other calls about the room may be under way.
+    /// has connected anew: its store may have gone back to an older state, in which a person is present
+    /// who has left since. The hub compares the roster with its seats, and ends each entry without a
+    /// seat. Other calls about the room may be under way.
     pub fn has_entries(&self, room: &str) {
         self.with(|hub| hub.has_entries(room));
     }

@@ -102,7 +102,7 @@ impl Publisher {
                     self.is_probe_due = true;
                     self.are_rooms_due = self.lease.is_used();
                     // Before anything else is asked: Redis may have lost the lease, and an entry without one
-                    // is removed by whoever sees it.
+                    // is removed by the next server that reads the roster.
                     self.lease.tick();
                     match caught("publisher", self.serve(connection)).await {
                         Ok(Some(fault)) | Err(fault) => fault,

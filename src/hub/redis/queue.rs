@@ -30,8 +30,8 @@ const MAX_NAMES: usize = 64 * 1024;
 /// The largest number of such calls in a batch.
 const MAX_READ_CALLS: usize = 4;
 
-/// The largest number of rosters that are read in a batch. Nobody knows how large their answers are,
-/// and all of a batch must come within the time for one.
+/// The largest number of rosters that are read in a batch. The size of their answers is not known
+/// before, and all of a batch must come within the time for one.
 const MAX_ROSTERS: usize = 16;
 
 /// The largest number of messages in a call: Lua's `unpack` fails at some 8,000.

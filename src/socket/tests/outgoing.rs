@@ -284,16 +284,21 @@ async fn what_closes_the_conversation_ends_the_message_too() {
     task.await.unwrap();
 }
 
-/// The driver is parked when each chunk comes.
-#[tokio::test(start_paused = true)]
-async fn chunks_of_another_task_leave_at_once_and_are_one_message() {
+/// A sender in another task than the handler, which only receives.
+async fn sender_elsewhere() -> (crate::Sender, Peer, Task) {
     let (give, take) = tokio::sync::oneshot::channel();
-    let (mut peer, _task) = serve(Config::new(), |mut socket| async move {
+    let (peer, task) = serve(Config::new(), |mut socket| async move {
         give.send(socket.sender()).unwrap();
         while socket.recv().await?.is_some() {}
         Ok::<_, Error>(())
     });
-    let sender = take.await.unwrap();
+    (take.await.unwrap(), peer, task)
+}
+
+/// The driver is parked when each chunk comes.
+#[tokio::test(start_paused = true)]
+async fn chunks_of_another_task_leave_at_once_and_are_one_message() {
+    let (sender, mut peer, _task) = sender_elsewhere().await;
     let sending = tokio::spawn(async move {
         let mut outgoing = sender.send_stream(Kind::Text);
         for chunk in ["one", "two"] {
@@ -316,13 +321,7 @@ async fn chunks_of_another_task_leave_at_once_and_are_one_message() {
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_message_waits_for_the_end_of_one_in_chunks() {
-    let (give, take) = tokio::sync::oneshot::channel();
-    let (mut peer, _task) = serve(Config::new(), |mut socket| async move {
-        give.send(socket.sender()).unwrap();
-        while socket.recv().await?.is_some() {}
-        Ok::<_, Error>(())
-    });
-    let sender = take.await.unwrap();
+    let (sender, mut peer, _task) = sender_elsewhere().await;
     let mut first = sender.send_stream(Kind::Text);
     first.write("one").await.unwrap();
     let other = sender.clone();

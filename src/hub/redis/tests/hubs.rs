@@ -36,6 +36,14 @@ async fn visitors(room: &Room, count: usize) -> Vec<Peer> {
     visitors
 }
 
+/// A room among so many that the hub, which looks at all of them within five minutes, seldom looks at
+/// this one in the next seconds.
+fn room_among_many(redis: &RedisServer) -> (Room, Vec<Room>) {
+    let hub = hub(&redis.url());
+    let others = (0..500).map(|number| hub.room(&number.to_string()));
+    (hub.room("lobby"), others.collect())
+}
+
 /// How often a roster was read.
 fn reads(redis: &RedisServer) -> usize {
     let calls = redis.info("commandstats", "cmdstat_hgetall");
@@ -86,8 +94,8 @@ async fn are_present(redis: &RedisServer, count: i64) {
     within(is_so).await;
 }
 
-/// Who has left is present again in the snapshot, and the server that they were on does not follow
-/// the room any more.
+/// The snapshot still has a person who has left, and that person's server does not follow the room any
+/// more.
 #[tokio::test]
 async fn nobody_is_present_again_because_redis_went_back_to_a_snapshot() {
     let Some(mut redis) = RedisServer::with(&["--save", "", "--appendonly", "no"]) else {
@@ -114,12 +122,7 @@ async fn nobody_is_present_again_because_the_publisher_led_to_another_server() {
     let Some(redis) = RedisServer::start() else {
         return;
     };
-    let hub = hub(&redis.url());
-    let room = hub.room("lobby");
-    // All rooms are looked at within five minutes, so of so many seldom this one in the next seconds.
-    let _others: Vec<_> = (0..500)
-        .map(|number| hub.room(&number.to_string()))
-        .collect();
+    let (room, _others) = room_among_many(&redis);
     let _visitors = visitors(&room, 1).await;
     // The roster has been read.
     assert_eq!(room.people().await.unwrap().len(), 1);
@@ -164,7 +167,8 @@ async fn is_followed(redis: &RedisServer, name: &str) {
     sleep(Duration::from_millis(200)).await;
 }
 
-/// Whoever is in the lobby without a seat leaves when the publisher has connected anew.
+/// Writes an entry for which the server has no seat, and waits until it is gone after the publisher
+/// has connected anew.
 async fn somebody_without_a_seat_leaves(redis: &RedisServer, server: &str, others: i64) {
     redis.say(&format!(
         "HSET hws1:{{lobby}}:w left {server}00000000000000ff"
@@ -184,7 +188,7 @@ fn server_of(redis: &RedisServer, name: &str) -> String {
     String::from_utf8(entry[..16].to_vec()).unwrap()
 }
 
-/// Nobody has asked who is there, and nobody on this server has entered.
+/// The hub has never read the roster, and has no seat in it.
 #[tokio::test]
 async fn nobody_is_present_again_in_a_room_that_has_members_only() {
     let Some(redis) = RedisServer::start() else {
@@ -202,7 +206,7 @@ async fn nobody_is_present_again_in_a_room_that_has_members_only() {
     somebody_without_a_seat_leaves(&redis, &server, 0).await;
 }
 
-/// Somebody has entered since the room is followed, and nobody has asked who is there.
+/// The hub has a seat in the roster, and has never read it.
 #[tokio::test]
 async fn nobody_is_present_again_in_a_room_whose_roster_was_never_read() {
     let Some(redis) = RedisServer::start() else {
@@ -249,12 +253,7 @@ async fn nobody_stays_who_has_left_while_redis_had_lost_the_roster() {
     let Some(redis) = RedisServer::start() else {
         return;
     };
-    let hub = hub(&redis.url());
-    let room = hub.room("lobby");
-    // All rooms are looked at within five minutes, so of so many seldom this one in the next seconds.
-    let _others: Vec<_> = (0..500)
-        .map(|number| hub.room(&number.to_string()))
-        .collect();
+    let (room, _others) = room_among_many(&redis);
     let mut visitors = visitors(&room, 2).await;
     assert_eq!(room.people().await.unwrap().len(), 2);
     redis.say("FLUSHALL");

@@ -376,7 +376,7 @@ async fn a_key_that_was_entered_again_after_a_restart_is_not_free() {
     assert!(b.people("lobby").await.contains(&("ann".to_owned(), None)));
 }
 
-/// The host of Redis was suspended, say. The first who asks is not the first who beats.
+/// The host of Redis was suspended, say. A server enters before any has beaten.
 #[tokio::test]
 async fn no_key_is_free_because_the_engines_clock_has_jumped() {
     let Some(redis) = RedisServer::start() else {
